@@ -1,0 +1,1 @@
+"""The distributed model: its contract, its artefact and the classifier that loads it."""

@@ -1,0 +1,140 @@
+"""What an artefact says about itself, and how its folder is read and checked.
+
+An artefact is one folder: the ONNX model, baseline statistics, golden records, and the
+metadata that name the hash of each of the other files. A folder whose files do not match
+its metadata is refused as a whole.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from {{cookiecutter.__package}}_model.datamodel import FEATURES, Label, Prediction, Record
+
+MODEL_FILE = "model.onnx"
+BASELINE_FILE = "baseline.json"
+GOLDEN_FILE = "golden.json"
+METADATA_FILE = "metadata.json"
+
+
+class ArtefactError(RuntimeError):
+    """The artefact is missing, damaged, or made for another contract."""
+
+
+class Estimate(BaseModel):
+    """A metric on held-out rows, with the bounds of its 95 % bootstrap interval."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: float
+    low: float
+    high: float
+
+
+class Metadata(BaseModel):
+    """Where an artefact comes from, how good it is, and which files belong to it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: str
+    git_commit: str
+    trained_at: str
+    data_sha256: str
+    lock_sha256: str
+    seed: int
+    estimator: str
+    features: tuple[str, ...]
+    labels: tuple[str, ...]
+    rows: dict[str, int]
+    cross_validation: dict[str, float]
+    metrics: dict[str, Estimate]
+    floors: dict[str, float]
+    libraries: dict[str, str]
+    files: dict[str, str]
+
+
+class FieldBaseline(BaseModel):
+    """How one field is distributed in the training rows: the reference that drift is measured against."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    missing_share: float
+    mean: float
+    standard_deviation: float
+    minimum: float
+    maximum: float
+    bin_edges: tuple[float, ...]
+    bin_shares: tuple[float, ...]
+
+
+class Baseline(BaseModel):
+    """The distributions of the training rows, by field, and the share of each label."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rows: int
+    fields: dict[str, FieldBaseline]
+    label_shares: dict[str, float]
+
+
+class GoldenRecord(BaseModel):
+    """A record and the prediction that this artefact must give for it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    record: Record
+    prediction: Prediction
+
+
+golden_records_adapter = TypeAdapter(tuple[GoldenRecord, ...])
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of the content in hexadecimal."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def read_metadata(folder: Path) -> Metadata:
+    """Return the metadata of the artefact in the folder.
+
+    Raises:
+        ArtefactError: if the folder has no valid metadata, or they describe another contract.
+    """
+    content = _read(folder / METADATA_FILE)
+    try:
+        metadata = Metadata.model_validate_json(content)
+    except ValidationError as error:
+        raise ArtefactError(f"{folder / METADATA_FILE} is not valid: {error}; run `make train`") from error
+    for what, found, expected in (
+        ("features", metadata.features, FEATURES),
+        ("labels", set(metadata.labels), {label.value for label in Label}),
+    ):
+        if found != expected:
+            raise ArtefactError(
+                f"the artefact in {folder} was trained for {what} {found}, the contract has {expected}; run `make train`"
+            )
+    return metadata
+
+
+def read_verified(folder: Path, metadata: Metadata) -> Mapping[str, bytes]:
+    """Return the content of each file that the metadata name, after comparing its hash.
+
+    Raises:
+        ArtefactError: if a file is missing or is not the one that the metadata describe.
+    """
+    contents = {}
+    for name in (MODEL_FILE, BASELINE_FILE, GOLDEN_FILE):
+        content = _read(folder / name)
+        if sha256(content) != metadata.files.get(name):
+            raise ArtefactError(f"{folder / name} is not the file that {METADATA_FILE} describes; run `make train`")
+        contents[name] = content
+    return contents
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArtefactError(f"cannot read {path}: {error.strerror}; run `make train`") from error
