@@ -45,7 +45,9 @@ class Classifier:
         inputs = [(node.name, node.shape[-1]) for node in self._session.get_inputs()]
         outputs = [node.name for node in self._session.get_outputs()]
         if inputs != [("records", len(metadata.features))] or outputs != ["label", "probabilities"]:
-            raise artefact.ArtefactError(f"the model has inputs {inputs} and outputs {outputs}: not made by this trainer")
+            raise artefact.ArtefactError(
+                f"the model has inputs {inputs} and outputs {outputs}: not made by this trainer"
+            )
         self.metadata = metadata
         self.golden_records = golden_records
         self._labels = tuple(Label(value) for value in metadata.labels)

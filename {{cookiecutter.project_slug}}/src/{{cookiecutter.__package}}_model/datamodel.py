@@ -23,9 +23,7 @@ Score = Annotated[float, Field(ge=1, le=10, multiple_of=1)]
 class Record(BaseModel):
     """Nine measurements of one fine needle aspirate of a breast mass."""
 
-    model_config = ConfigDict(
-        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True
-    )
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True)
 
     clump_thickness: Score = Field(
         alias="Clump_thickness",

@@ -113,7 +113,7 @@ def read_metadata(folder: Path) -> Metadata:
     ):
         if found != expected:
             raise ArtefactError(
-                f"the artefact in {folder} was trained for {what} {found}, the contract has {expected}; run `make train`"
+                f"the artefact in {folder} has the {what} {found}, the contract has {expected}; run `make train`"
             )
     return metadata
 
