@@ -1,0 +1,35 @@
+# The trainer: reads the table, fits, evaluates, gates, exports and reports; uploads as a Job.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+
+# Dependencies alone, so that this layer is made anew only when the lock changes.
+FROM ${PYTHON_IMAGE} AS dependencies
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python -m pip install --quiet pipenv==2026.10.3
+WORKDIR /build
+COPY Pipfile Pipfile.lock ./
+# An environment without pip: pip installs into it from outside, with the hashes of the lock.
+RUN pipenv verify \
+    && pipenv requirements --hash --categories "packages trainer" > requirements.txt \
+    && python -m venv --without-pip /app/.venv \
+    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.txt
+
+FROM ${PYTHON_IMAGE}
+ARG PACKAGE
+COPY --from=dependencies /app/.venv /app/.venv
+COPY Pipfile.lock /app/Pipfile.lock
+COPY data /app/data
+COPY src/${PACKAGE} /app/src/${PACKAGE}
+COPY src/trainer /app/src/trainer
+ARG VERSION
+ARG COMMIT
+ENV PATH=/app/.venv/bin:$PATH \
+    PYTHONPATH=/app/src \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    MPLCONFIGDIR=/tmp/matplotlib \
+    VERSION=${VERSION} \
+    COMMIT=${COMMIT}
+WORKDIR /app
+USER 10001:10001
+# No HEALTHCHECK: this is a Job, not a service.
+ENTRYPOINT ["python", "-m", "trainer"]

@@ -1,0 +1,32 @@
+# AWS: who we are, where images and files go, and the stack that holds them.
+
+AWS ?= $(PIPENV) run aws
+export AWS_REGION
+export AWS_DEFAULT_REGION := $(AWS_REGION)
+export AWS_PAGER :=
+
+# Looked up once, when a command first needs it: no account number stands in a file.
+AWS_ACCOUNT ?= $(eval AWS_ACCOUNT := $(shell $(AWS) sts get-caller-identity --query Account --output text))$(AWS_ACCOUNT)
+REGISTRY ?= $(eval REGISTRY := $(shell $(AWS) ecr get-authorization-token --query 'authorizationData[0].proxyEndpoint' --output text | sed 's|^https://||'))$(REGISTRY)
+BUCKET ?= $(PROJECT)-$(AWS_ACCOUNT)
+
+##@ AWS
+
+.PHONY: infrastructure
+infrastructure: $(ENV) aws-account  ## Create or update the stack: bucket, image repositories, roles
+	@$(AWS) cloudformation deploy --stack-name $(STACK) --template-file infrastructure/stack.yaml \
+	  --capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --tags team=$(TEAM) project=$(PROJECT) \
+	  --parameter-overrides Project=$(PROJECT) Bucket=$(BUCKET) Cluster=$(CLUSTER) Namespace=$(NAMESPACE)
+
+.PHONY: kubeconfig
+kubeconfig: $(ENV)  ## Point kubectl at CLUSTER
+	@$(AWS) eks update-kubeconfig --name $(CLUSTER)
+
+.PHONY: login
+login: $(ENV) build/registry  ## Log the image engine in to the registry
+	@$(AWS) ecr get-login-password | $(DOCKER) login --username AWS --password-stdin $(REGISTRY) >build/login.log 2>&1 \
+	  || { tail -n 1 build/login.log >&2; echo "$(DOCKER) cannot log in to $(REGISTRY): nothing was pushed" >&2; exit 1; }
+
+.PHONY: aws-account
+aws-account: $(ENV)
+	@test -n "$(AWS_ACCOUNT)" || { echo "AWS does not know who you are: set AWS_PROFILE or run aws configure; see make doctor" >&2; exit 1; }

@@ -1,0 +1,112 @@
+# Kubernetes: what runs, by digest, and the way back.
+
+KUBECTL ?= kubectl
+KUBE := $(KUBECTL) --namespace $(NAMESPACE)
+DEPLOYMENT := $(PROJECT)-webservice
+SELECTOR ?= app=$(PROJECT),team=$(TEAM),component=webservice
+VERIFY := $(PYTHON) -m operations.verify --kubectl "$(KUBE)" --selector $(SELECTOR)
+REVISION := $(KUBE) get deployments --selector $(SELECTOR) --output 'jsonpath={.items[0].metadata.annotations.deployment\.kubernetes\.io/revision}'
+
+# The manifests in k8s/ name no answer and no image: this adds them.
+define KUSTOMIZATION
+apiVersion: kustomize.config.k8s.io/v1beta1
+kind: Kustomization
+resources: [../../../k8s/$(1)]
+namespace: $(NAMESPACE)
+namePrefix: $(PROJECT)-
+labels:
+  - pairs: {app: $(PROJECT)}
+    includeSelectors: true
+  - pairs: {team: $(TEAM)}
+    includeTemplates: true
+images:
+  - name: $(2)
+    newName: $(firstword $(subst @, ,$(file <build/$(2).image)))
+    digest: $(lastword $(subst @, ,$(file <build/$(2).image)))
+endef
+
+define SETTINGS
+configMapGenerator:
+  - name: settings
+    literals:
+      - DATA=$(DATA)
+      - SEED=$(SEED)
+      - TEST_SHARE=$(TEST_SHARE)
+      - FLOORS=$(FLOORS)
+      - VERSION=$(VERSION)
+      - COMMIT=$(COMMIT)
+      - BUCKET=$(BUCKET)
+      - AWS_REGION=$(AWS_REGION)
+endef
+
+define NEWLINE
+
+
+endef
+
+##@ Kubernetes
+
+.PHONY: deploy
+deploy: context publish  ## Test, train, publish, roll out by digest, check what runs; undo it when that fails
+	@test -n "$$($(KUBE) get deployment $(DEPLOYMENT) --ignore-not-found --output name)" || $(MAKE) provision
+	@test -n "$$($(KUBE) get deployments --selector $(SELECTOR) --output name)" \
+	  || { echo "nothing in namespace $(NAMESPACE) is labelled $(SELECTOR): check TEAM in project.mk against $(KUBE) get deployments --show-labels" >&2; exit 1; }
+	@$(REVISION) >build/revision
+	$(KUBE) set image deployments --selector $(SELECTOR) webservice=$$(cat build/webservice.image)
+	@$(MAKE) verify || { $(MAKE) undo; exit 1; }
+
+.PHONY: context
+context:
+	@cluster=$$($(KUBECTL) config view --minify --output 'jsonpath={.clusters[0].name}' 2>/dev/null || true); \
+	case "$$cluster" in \
+	  $(CLUSTER)|arn:*:eks:$(AWS_REGION):*:cluster/$(CLUSTER)) ;; \
+	  *) echo "kubectl is set to the cluster '$$cluster', not to $(CLUSTER) of project.mk: run make kubeconfig, or set CLUSTER" >&2; exit 1 ;; \
+	esac
+
+.PHONY: provision
+provision: context build/webservice.image | build/k8s/webservice  ## Create or update the objects of k8s/ on the cluster
+	$(file >build/k8s/webservice/kustomization.yaml,$(call KUSTOMIZATION,overlays/$(ENVIRONMENT),webservice))
+	@$(KUBECTL) apply --kustomize build/k8s/webservice
+
+.PHONY: verify
+verify: context  ## Wait for the rollout; ask each pod for its version and the golden predictions
+	@$(KUBE) rollout status deployment $(DEPLOYMENT) --timeout $(ROLLOUT_TIMEOUT)
+	@$(VERIFY) --version $(VERSION)
+
+# A failed revision leaves the history, so that a later rollback can't go to it.
+.PHONY: undo
+undo: context
+	@failed=$$($(REVISION)); \
+	if [ "$$failed" = "$$(cat build/revision)" ]; then \
+	  echo "$(VERSION) failed and there is no earlier version to go back to: see make status" >&2; exit 1; \
+	fi; \
+	$(KUBE) rollout undo deployment $(DEPLOYMENT) --to-revision $$(cat build/revision) >/dev/null; \
+	$(KUBE) rollout status deployment $(DEPLOYMENT) --timeout $(ROLLOUT_TIMEOUT) >/dev/null; \
+	$(KUBE) get replicasets --selector $(SELECTOR) --output "jsonpath={.items[?(@.metadata.annotations.deployment\.kubernetes\.io/revision==\"$$failed\")].metadata.name}" \
+	  | xargs -r $(KUBE) delete replicaset >/dev/null; \
+	echo "$(VERSION) failed and was undone: the version before it runs" >&2
+
+.PHONY: status
+status: context  ## Show what runs, from which image, and its history
+	@$(KUBE) get deployments,pods --selector $(SELECTOR) --output wide
+	@$(VERIFY) --show
+	@$(KUBE) rollout history deployment $(DEPLOYMENT)
+
+.PHONY: rollback
+rollback: context  ## Go back to the version before the one that runs
+	@$(KUBE) rollout undo deployment $(DEPLOYMENT)
+	@$(KUBE) rollout status deployment $(DEPLOYMENT) --timeout $(ROLLOUT_TIMEOUT)
+	@$(VERIFY) --show
+
+.PHONY: train.job
+train.job: context build/trainer.image | aws-account build/k8s/trainer  ## Train, gate and upload on the cluster, as a Job
+	$(file >build/k8s/trainer/kustomization.yaml,$(call KUSTOMIZATION,trainer,trainer)$(NEWLINE)$(SETTINGS))
+	@$(KUBE) delete job $(PROJECT)-trainer --ignore-not-found >/dev/null
+	@$(KUBECTL) apply --kustomize build/k8s/trainer
+	@$(KUBE) wait --for=condition=ready --timeout 5m pod --selector app=$(PROJECT),component=trainer >/dev/null 2>&1 || true
+	@$(KUBE) logs --follow job/$(PROJECT)-trainer
+	@$(KUBE) wait --for=condition=complete --timeout 30s job/$(PROJECT)-trainer >/dev/null \
+	  || { echo "the training job failed: nothing was uploaded" >&2; exit 1; }
+
+build/k8s/webservice build/k8s/trainer:
+	@mkdir -p $@

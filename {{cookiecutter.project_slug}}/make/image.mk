@@ -1,0 +1,64 @@
+# Images: built from the lock and the wheel, tagged with the version, named by digest once pushed.
+
+IMAGES := webservice trainer
+# Names the project's home in the images; a folder without a remote has none to name.
+SOURCE_URL ?= $(shell git remote get-url origin 2>/dev/null | sed -E 's|//[^/@]*@|//|')
+
+build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(1).Dockerfile \
+	  --build-arg PYTHON_IMAGE="$(PYTHON_IMAGE)" --build-arg PACKAGE=$(PACKAGE) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) \
+	  --label org.opencontainers.image.title="$(TITLE) $(1)" \
+	  --label org.opencontainers.image.description="$(DESCRIPTION)" \
+	  --label org.opencontainers.image.authors="$(AUTHOR)" \
+	  --label org.opencontainers.image.version="$(VERSION)" \
+	  --label org.opencontainers.image.revision="$(COMMIT)" \
+	  --label org.opencontainers.image.source="$(SOURCE_URL)" \
+	  --tag $(PROJECT)/$(1):$(VERSION) --iidfile $@ .
+
+##@ Images
+
+.PHONY: docker
+docker: $(IMAGES:%=build/%.built)  ## Build the web-service and trainer images
+
+# A new commit is a new version, even when no other file changed.
+build/version: FORCE
+	@mkdir -p build
+	@echo "$(VERSION)" | cmp -s - $@ || echo "$(VERSION)" >$@
+
+build/webservice.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock $(WEBSERVICE_SOURCES) build/wheel/built build/version
+build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/version
+
+build/%.built:
+	@$(DOCKER) info >/dev/null 2>&1 || { echo "$(DOCKER) does not answer: start it, or set DOCKER=podman; see make doctor" >&2; exit 1; }
+	@echo "Building $(PROJECT)/$*:$(VERSION)"
+	@$(call build_image,$*) >build/$*.log 2>&1 || { tail -n 30 build/$*.log >&2; exit 1; }
+
+.PHONY: publish
+publish: $(IMAGES:%=build/%.image)  ## Push both images; their digests go to build/*.image
+
+# ECR's tags are immutable: a version that is there already is taken as it is, never pushed again.
+build/%.image: build/%.built build/registry | login
+	@image=$(REGISTRY)/$(PROJECT)/$*; \
+	if $(DOCKER) pull --quiet $$image:$(VERSION) >/dev/null 2>&1; then \
+	  echo "$$image:$(VERSION) was published before"; \
+	else \
+	  $(DOCKER) tag $$(cat build/$*.built) $$image:$(VERSION); \
+	  $(DOCKER) push --quiet $$image:$(VERSION) >build/$*.push.log 2>&1 \
+	    || { tail -n 1 build/$*.push.log >&2; echo "cannot push $$image:$(VERSION): nothing was deployed" >&2; exit 1; }; \
+	fi; \
+	$(DOCKER) image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' $$image:$(VERSION) | grep -m 1 "^$$image@" | tee $@
+
+build/registry: FORCE | clean-tree
+	@mkdir -p build
+	@test -n "$(REGISTRY)" || { echo "AWS names no registry: are there credentials? See make doctor" >&2; exit 1; }
+	@echo "$(REGISTRY)" | cmp -s - $@ || echo "$(REGISTRY)" >$@
+
+.PHONY: clean-tree
+clean-tree:
+ifneq ($(DIRTY),)
+ifndef ALLOW_DIRTY
+	@echo "there are uncommitted changes: commit them, or set ALLOW_DIRTY=1 to publish $(VERSION)" >&2; exit 1
+endif
+endif
+
+.PHONY: FORCE
+FORCE:

@@ -1,0 +1,37 @@
+# From the table to a model that can be installed.
+
+ARTEFACT := src/$(PACKAGE)/artefact
+# Uncommitted changes show in the version, with a hash of their own: two states are two versions.
+ifndef VERSION
+DIRTY := $(if $(shell git status --porcelain 2>/dev/null),-dirty-$(shell { git diff HEAD; git status --porcelain; } 2>/dev/null | sha256sum | cut -c1-8))
+VERSION := $(subst /,-,$(shell git describe --tags --always 2>/dev/null || echo unversioned)$(DIRTY))
+endif
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo none)
+export VERSION
+
+##@ Model
+
+.PHONY: train
+train: build/trained  ## Train, evaluate and gate a model; report in build/report.html
+
+build/trained: $(DATA) $(MODEL_SOURCES) $(TRAINER_SOURCES) Pipfile.lock project.mk $(ENV)
+	@$(PYTHON) -m trainer --data $(DATA) --seed $(SEED) --test-share $(TEST_SHARE) --floors $(FLOORS) \
+	  --version $(VERSION) --commit $(COMMIT) --artefact $(ARTEFACT) --report build/report.html --metrics build/metrics.json
+	@touch $@
+
+.PHONY: serve
+serve: build/trained  ## Serve the model at http://HOST:PORT (stop with Ctrl-C)
+	@HOST=$(HOST) PORT=$(PORT) exec $(PYTHON) -m webservice
+
+.PHONY: predict
+predict: build/trained  ## Start the service, ask it for one prediction, show it, stop the service
+	@$(PYTHON) -m operations.predict
+
+.PHONY: package.model
+package.model: build/wheel/built  ## Build the wheel that carries the model
+
+build/wheel/built: build/trained pyproject.toml
+	@rm -rf build/wheel build/lib
+	@$(PYTHON) -m build --wheel --no-isolation --outdir build/wheel . >build/wheel.log 2>&1 || { cat build/wheel.log >&2; exit 1; }
+	@ls build/wheel/*.whl
+	@touch $@

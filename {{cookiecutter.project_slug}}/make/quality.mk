@@ -1,0 +1,69 @@
+# The environment, and what checks the code.
+
+export PIPENV_VENV_IN_PROJECT := 1
+export PIPENV_IGNORE_VIRTUALENVS := 1
+export PIPENV_VERBOSITY := -1
+export PYTHONPATH := $(CURDIR)/src
+
+PIPENV ?= pipenv
+PYTHON ?= .venv/bin/python
+ENV := .venv/.installed
+
+MODEL_SOURCES := $(wildcard src/$(PACKAGE)/*.py)
+TRAINER_SOURCES := $(shell find src/trainer -type f -not -name '*.pyc')
+WEBSERVICE_SOURCES := $(shell find src/webservice -type f -not -name '*.pyc')
+OPERATIONS_SOURCES := $(shell find src/operations -type f -not -name '*.pyc')
+SOURCES := $(MODEL_SOURCES) $(TRAINER_SOURCES) $(WEBSERVICE_SOURCES) $(OPERATIONS_SOURCES)
+UNIT_TESTS := model trainer webservice operations
+UNIT_TEST_FILES := $(shell find tests -name '*.py' -not -path 'tests/system/*')
+SYSTEM_TEST_FILES := $(shell find tests/system -name '*.py')
+
+##@ Environment
+
+.PHONY: install
+install: $(ENV)  ## Make .venv from Pipfile.lock (only when the lock changed)
+
+$(ENV): Pipfile Pipfile.lock
+	@command -v $(PIPENV) >/dev/null || { echo "pipenv is missing: python3 -m pip install --user pipenv" >&2; exit 1; }
+	@$(PIPENV) verify >/dev/null || { echo "Pipfile.lock does not match Pipfile: run pipenv lock" >&2; exit 1; }
+	@echo "Installing the locked environment into .venv (a minute or two)"
+	@mkdir -p build
+	@$(PIPENV) sync --categories "packages trainer dev-packages" >build/install.log 2>&1 || { cat build/install.log >&2; exit 1; }
+	@touch $@
+
+.PHONY: doctor
+doctor:  ## Say which tools and credentials are there, and how to get those that are missing
+	@AWS="$(AWS)" DOCKER="$(DOCKER)" KUBECTL="$(KUBECTL)" python3 src/operations/doctor.py
+
+.PHONY: clean
+clean:  ## Remove what the other commands made, but not .venv
+	@rm -rf build src/$(PACKAGE)/artefact src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+##@ Quality
+
+.PHONY: lint
+lint: $(ENV)  ## Check style and format (ruff)
+	@$(PYTHON) -m ruff check --quiet
+	@$(PYTHON) -m ruff format --check --quiet
+
+.PHONY: type-check
+type-check: $(ENV)  ## Check the types (mypy, strict)
+	@$(PYTHON) -m mypy --no-error-summary
+
+.PHONY: unittest
+unittest: build/unittest-coverage.json  ## Run the unit tests, with branch coverage above MIN_COVERAGE
+
+build/unittest-coverage.json: $(SOURCES) $(UNIT_TEST_FILES) $(DATA) pyproject.toml $(ENV)
+	@mkdir -p build
+	@$(PYTHON) -m coverage run --data-file=build/unittest.coverage -m pytest $(addprefix tests/,$(UNIT_TESTS))
+	@$(PYTHON) -m coverage html --data-file=build/unittest.coverage --directory=build/unittest-coverage --quiet
+	@$(PYTHON) -m coverage json --data-file=build/unittest.coverage -o $@ --quiet
+	@$(PYTHON) -m coverage report --data-file=build/unittest.coverage --fail-under=$(MIN_COVERAGE) --skip-covered --show-missing
+
+.PHONY: test
+test: build/test-coverage.json  ## Test the trained model and the running service
+
+build/test-coverage.json: build/trained $(SOURCES) $(SYSTEM_TEST_FILES)
+	@$(PYTHON) -m coverage run --data-file=build/test.coverage -m pytest tests/system
+	@$(PYTHON) -m coverage json --data-file=build/test.coverage -o $@ --quiet
