@@ -33,10 +33,10 @@ build/%.built:
 	@$(call build_image,$*) >build/$*.log 2>&1 || { tail -n 30 build/$*.log >&2; exit 1; }
 
 .PHONY: publish
-publish: $(IMAGES:%=build/%.image)  ## Push both images; their digests go to build/*.image
+publish: $(IMAGES:%=build/%.image)  ## Push both images once the tests pass; digests go to build/*.image
 
 # ECR's tags are immutable: a version that is there already is taken as it is, never pushed again.
-build/%.image: build/%.built build/registry | login
+build/%.image: build/%.built build/registry | login build/unittest-coverage.json build/test-coverage.json
 	@image=$(REGISTRY)/$(PROJECT)/$*; \
 	if $(DOCKER) pull --quiet $$image:$(VERSION) >/dev/null 2>&1; then \
 	  echo "$$image:$(VERSION) was published before"; \
@@ -58,6 +58,9 @@ ifneq ($(DIRTY),)
 ifndef ALLOW_DIRTY
 	@echo "there are uncommitted changes: commit them, or set ALLOW_DIRTY=1 to publish $(VERSION)" >&2; exit 1
 endif
+endif
+ifeq ($(VERSION),unversioned)
+	@echo "there is no git commit to name a version after: commit, or set VERSION" >&2; exit 1
 endif
 
 .PHONY: FORCE

@@ -2,8 +2,8 @@
 
 ARTEFACT := src/$(PACKAGE)/artefact
 # Uncommitted changes show in the version, with a hash of their own: two states are two versions.
-ifndef VERSION
 DIRTY := $(if $(shell git status --porcelain 2>/dev/null),-dirty-$(shell { git diff HEAD; git status --porcelain; } 2>/dev/null | sha256sum | cut -c1-8))
+ifndef VERSION
 VERSION := $(subst /,-,$(shell git describe --tags --always 2>/dev/null || echo unversioned)$(DIRTY))
 endif
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo none)

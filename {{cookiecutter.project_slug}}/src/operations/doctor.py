@@ -46,12 +46,23 @@ def checks(environment: Mapping[str, str]) -> list[Check]:
         Check("make", ("make", "--version"), "everything", "install GNU Make 4", (4,)),
         Check("git", ("git", "--version"), "versions", "install git", (2,)),
         Check("pipenv", ("pipenv", "--version"), "make install", "python3 -m pip install --user pipenv", (2024,)),
-        Check("image engine", (*docker, "info", "--format", "{% raw %}{{.ServerVersion}}{% endraw %}"), "make docker", "install and start Docker, or set DOCKER=podman"),
+        Check("image engine", (*docker, "version"), "make docker", "install and start Docker, or set DOCKER=podman"),
         Check("kubectl", (*kubectl, "version", "--client"), "make deploy", "install kubectl", (1, 20)),
         Check("cluster", (*kubectl, "cluster-info"), "make deploy", "run make kubeconfig, or start kind"),
-        Check("aws", (*aws, "--version"), "make publish", "run make install: the AWS CLI is in the locked environment", (1,)),
-        Check("AWS credentials", (*aws, "sts", "get-caller-identity", "--query", "Arn", "--output", "text"), "make publish", "set AWS_PROFILE, or run aws configure"),
-    ]  # fmt: skip
+        Check(
+            "aws",
+            (*aws, "--version"),
+            "make publish",
+            "run make install: the AWS CLI is in the locked environment",
+            (1,),
+        ),
+        Check(
+            "AWS credentials",
+            (*aws, "sts", "get-caller-identity", "--query", "Arn", "--output", "text"),
+            "make publish",
+            "set AWS_PROFILE, or run aws configure",
+        ),
+    ]
 
 
 def examine(check: Check) -> Finding:

@@ -10,8 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from {{cookiecutter.__package}}_model.metadata import ArtefactError
 from operations.golden import ServiceError, fetch, golden_records
+
+from {{cookiecutter.__package}}_model.metadata import ArtefactError
 
 START_TIMEOUT = 30.0
 """Seconds that the service may take to become ready."""

@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from {{cookiecutter.__package}}_model.metadata import ArtefactError
 from operations.golden import ServiceError, check_predictions, check_version, golden_records, running_version
+
+from {{cookiecutter.__package}}_model.metadata import ArtefactError
 
 CONTAINER_PORT = 8000
 

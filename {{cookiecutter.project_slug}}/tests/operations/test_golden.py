@@ -1,0 +1,103 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from operations.golden import ServiceError, check_predictions, check_version, golden_records
+from tests.operations.conftest import ServiceThatAnswers
+
+from {{cookiecutter.__package}}_model.datamodel import Label
+from {{cookiecutter.__package}}_model.metadata import GOLDEN_FILE, ArtefactError, GoldenRecord
+
+PREDICTIONS = "/v1/predictions"
+
+
+@pytest.fixture
+def golden(artefact: Path) -> tuple[GoldenRecord, ...]:
+    return golden_records(artefact)
+
+
+def body(golden: tuple[GoldenRecord, ...]) -> bytes:
+    return json.dumps([one.prediction.model_dump() for one in golden]).encode()
+
+
+def another_label(golden: tuple[GoldenRecord, ...]) -> bytes:
+    first = golden[0].prediction
+    other = next(label for label in Label if label is not first.label)
+    wrong = golden[0].model_copy(update={"prediction": first.model_copy(update={"label": other})})
+    return body((wrong, *golden[1:]))
+
+
+def another_probability(golden: tuple[GoldenRecord, ...]) -> bytes:
+    first = golden[0].prediction
+    wrong = golden[0].model_copy(update={"prediction": first.model_copy(update={"probability": first.probability / 2})})
+    return body((wrong, *golden[1:]))
+
+
+def test_golden_records_are_those_of_the_artefact(artefact: Path) -> None:
+    assert len(golden_records(artefact)) == len(json.loads((artefact / GOLDEN_FILE).read_text()))
+
+
+def test_golden_records_of_a_missing_artefact_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtefactError, match="make train"):
+        golden_records(tmp_path)
+
+
+def test_the_version_expected_passes(service_that_answers: ServiceThatAnswers) -> None:
+    # Given a service of version 1.2.0
+    url = service_that_answers({"/version": (200, b'{"version": "1.2.0"}')})
+
+    # When and then: asking for that version raises nothing
+    check_version(url, "1.2.0")
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "message"),
+    [
+        pytest.param(200, b'{"version": "1.1.0"}', "runs version 1.1.0, not 1.2.0", id="another version"),
+        pytest.param(200, b"{}", "names no version", id="no version"),
+        pytest.param(200, b"<html>", "names no version", id="no JSON"),
+        pytest.param(503, b"{}", "503", id="an error"),
+        pytest.param(204, b"", "204", id="no content"),
+    ],
+)
+def test_another_answer_to_the_version_is_refused(
+    service_that_answers: ServiceThatAnswers, status: int, answer: bytes, message: str
+) -> None:
+    url = service_that_answers({"/version": (status, answer)})
+
+    with pytest.raises(ServiceError, match=message):
+        check_version(url, "1.2.0")
+
+
+def test_a_service_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ServiceError, match="does not answer"):
+        check_version("http://127.0.0.1:9", "1.2.0")
+
+
+def test_golden_predictions_pass(service_that_answers: ServiceThatAnswers, golden: tuple[GoldenRecord, ...]) -> None:
+    url = service_that_answers({PREDICTIONS: (200, body(golden))})
+
+    check_predictions(url, golden)
+
+
+@pytest.mark.parametrize(
+    ("wrong_answer", "message"),
+    [
+        pytest.param(another_label, "golden record 0", id="another label"),
+        pytest.param(another_probability, "golden record 0", id="another probability"),
+        pytest.param(lambda golden: body(golden[1:]), "predictions for", id="one too few"),
+        pytest.param(lambda _: b'{"detail": "no"}', "no predictions", id="another form"),
+    ],
+)
+def test_wrong_predictions_are_refused(
+    service_that_answers: ServiceThatAnswers,
+    golden: tuple[GoldenRecord, ...],
+    wrong_answer: Callable[[tuple[GoldenRecord, ...]], bytes],
+    message: str,
+) -> None:
+    url = service_that_answers({PREDICTIONS: (200, wrong_answer(golden))})
+
+    with pytest.raises(ServiceError, match=message):
+        check_predictions(url, golden)
