@@ -8,8 +8,7 @@ RUN python -m pip install --quiet pipenv==2026.10.3
 WORKDIR /build
 COPY Pipfile Pipfile.lock ./
 # An environment without pip: pip installs into it from outside, with the hashes of the lock.
-RUN pipenv verify \
-    && pipenv requirements --hash --categories "packages trainer" > requirements.txt \
+RUN pipenv requirements --hash --categories "packages trainer" > requirements.txt \
     && python -m venv --without-pip /app/.venv \
     && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.txt
 
