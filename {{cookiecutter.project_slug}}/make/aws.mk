@@ -5,9 +5,12 @@ export AWS_REGION
 export AWS_DEFAULT_REGION := $(AWS_REGION)
 export AWS_PAGER :=
 
-# Looked up once, when a command first needs it: no account number stands in a file.
-AWS_ACCOUNT ?= $(eval AWS_ACCOUNT := $(shell $(AWS) sts get-caller-identity --query Account --output text))$(AWS_ACCOUNT)
-REGISTRY ?= $(eval REGISTRY := $(shell $(AWS) ecr get-authorization-token --query 'authorizationData[0].proxyEndpoint' --output text | sed 's|^https://||'))$(REGISTRY)
+# Looked up once, when a command first needs it: no account number stands in a file. GNU Make
+# before 4.4 gives $(shell) none of the variables that it exports, so they are named again.
+lookup = $(shell AWS_REGION=$(AWS_REGION) $(if $(AWS_ENDPOINT_URL),AWS_ENDPOINT_URL=$(AWS_ENDPOINT_URL)) \
+  PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 PIPENV_VERBOSITY=-1 $(AWS) --region $(AWS_REGION) --output text $(1))
+AWS_ACCOUNT ?= $(eval AWS_ACCOUNT := $(call lookup,sts get-caller-identity --query Account))$(AWS_ACCOUNT)
+REGISTRY ?= $(eval REGISTRY := $(patsubst https://%,%,$(call lookup,ecr get-authorization-token --query authorizationData[0].proxyEndpoint)))$(REGISTRY)
 BUCKET ?= $(PROJECT)-$(AWS_ACCOUNT)
 
 ##@ AWS
@@ -16,7 +19,7 @@ BUCKET ?= $(PROJECT)-$(AWS_ACCOUNT)
 infrastructure: $(ENV) aws-account  ## Create or update the stack: bucket, image repositories, roles
 	@$(AWS) cloudformation deploy --stack-name $(STACK) --template-file infrastructure/stack.yaml \
 	  --capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --tags team=$(TEAM) project=$(PROJECT) \
-	  --parameter-overrides Project=$(PROJECT) Bucket=$(BUCKET) Cluster=$(CLUSTER) Namespace=$(NAMESPACE)
+	  --parameter-overrides ProjectName=$(PROJECT) BucketName=$(BUCKET) ClusterName=$(CLUSTER) NamespaceName=$(NAMESPACE)
 
 .PHONY: kubeconfig
 kubeconfig: $(ENV)  ## Point kubectl at CLUSTER
