@@ -1,0 +1,41 @@
+"""The application: what every request passes, and one blueprint for each thing the service does."""
+
+from flask import Flask
+
+from webservice import description, docs, health, page, predictions, problems
+from webservice.drain import Marker, draining
+from webservice.headers import hardened
+from webservice.logs import logged
+from webservice.settings import Settings
+
+from {{cookiecutter.__package}}_model.classifier import Classifier
+
+
+def create_app(classifier: Classifier | None = None, settings: Settings | None = None) -> Flask:
+    """Return the application, ready to answer.
+
+    Args:
+        classifier: the model to serve; by default that of the installed artefact.
+        settings: by default those of the environment.
+
+    Raises:
+        ArtefactError: if the artefact cannot be used. There is no service without a model: the
+            process ends with that message and a rolling update stops at the old version.
+        SettingsError: if an environment variable has a value that cannot be used.
+    """
+    settings = settings or Settings.from_environment()
+    classifier = classifier or Classifier.load()
+    marker = Marker(settings.marker)
+
+    app = Flask(__name__)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_content_length
+    problems.register(app)
+    app.register_blueprint(predictions.blueprint(classifier, settings.max_records))
+    app.register_blueprint(health.blueprint(classifier, marker, settings.version))
+    app.register_blueprint(description.blueprint(classifier, settings))
+    app.register_blueprint(docs.blueprint())
+    app.register_blueprint(page.blueprint(classifier))
+
+    # Around it all, so that these hold for every answer, errors included.
+    app.wsgi_app = logged(hardened(draining(app.wsgi_app, marker)))  # type: ignore[assignment, method-assign]
+    return app

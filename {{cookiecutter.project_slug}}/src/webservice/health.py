@@ -1,0 +1,37 @@
+"""Health: what a cluster asks of a service, and which release it is."""
+
+import json
+
+from flask import Blueprint, Response
+from werkzeug.exceptions import ServiceUnavailable
+
+from webservice.drain import Marker
+
+from {{cookiecutter.__package}}_model.classifier import Classifier
+
+
+def blueprint(classifier: Classifier, marker: Marker, version: str) -> Blueprint:
+    """Return the blueprint that tells of this process."""
+    routes = Blueprint("health", __name__)
+    release = json.dumps({"version": version, "model": classifier.metadata.model_dump(mode="json")})
+
+    @routes.get("/healthz")
+    def alive() -> dict[str, str]:
+        """Answer: the process runs."""
+        return {"status": "alive"}
+
+    @routes.get("/readyz")
+    def ready() -> dict[str, str]:
+        """Answer: this process should get requests."""
+        if marker.stands():
+            raise ServiceUnavailable("The service is about to stop and takes its leave.")
+        if not classifier.gives_golden_answers():
+            raise ServiceUnavailable("The model does not give its golden answers: it must not be used.")
+        return {"status": "ready"}
+
+    @routes.get("/version")
+    def running() -> Response:
+        """Answer: the release, and where its model comes from."""
+        return Response(release, mimetype="application/json")
+
+    return routes

@@ -1,0 +1,79 @@
+"""Predictions: records in, labels and probabilities out."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated
+
+from flask import Blueprint, Response, request
+from pydantic import Field, TypeAdapter, ValidationError
+from werkzeug.exceptions import UnsupportedMediaType
+
+from webservice.logs import RECORDS_KEY
+from webservice.problems import FieldError, broken_contract, invalid_body, pointer
+
+from {{cookiecutter.__package}}_model.classifier import Classifier
+from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
+
+MEDIA_TYPE = "application/json"
+JSON_SPACE = b" \t\r\n"
+
+predictions_adapter = TypeAdapter(list[Prediction])
+
+
+def blueprint(classifier: Classifier, max_records: int) -> Blueprint:
+    """Return the blueprint that predicts with the classifier."""
+    routes = Blueprint("predictions", __name__)
+    record_adapter = TypeAdapter(Record)
+    records_adapter = TypeAdapter(Annotated[list[Record], Field(min_length=1, max_length=max_records)])
+
+    @routes.post("/v1/predictions")
+    def predict() -> Response:
+        check_media_type()
+        body = request.get_data(cache=False)
+        many = body.lstrip(JSON_SPACE).startswith(b"[")
+        try:
+            records = records_adapter.validate_json(body) if many else [record_adapter.validate_json(body)]
+        except ValidationError as error:
+            raise invalid_body(error, max_records) from error
+        refuse_repeated_names(body, records, many=many)
+        request.environ[RECORDS_KEY] = len(records)
+        predictions = classifier.predict(records)
+        content = predictions_adapter.dump_json(predictions) if many else predictions[0].model_dump_json()
+        return Response(content, mimetype=MEDIA_TYPE)
+
+    return routes
+
+
+def check_media_type() -> None:
+    """Check that the body of the request is plain JSON.
+
+    Raises:
+        UnsupportedMediaType: if its headers say that it is something else.
+    """
+    if request.mimetype != MEDIA_TYPE:
+        raise UnsupportedMediaType(f"Send the body as {MEDIA_TYPE}, and say so in the header Content-Type.")
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
+
+
+def refuse_repeated_names(body: bytes, records: Sequence[Record], *, many: bool) -> None:
+    """Refuse a body with an object that has a name twice: JSON does not say which value counts.
+
+    The parser takes the last one without a word. Each name is followed by a colon, so a body with
+    as many colons as the records have fields repeats none, and only another one is read again.
+
+    Raises:
+        InvalidRequestError: if a name stands twice.
+    """
+    if body.count(b":") == sum(len(record.model_fields_set) for record in records):
+        return
+    objects: list[list[str]] = []
+    json.loads(body, object_pairs_hook=lambda pairs: objects.append([name for name, _ in pairs]))
+    errors = [
+        FieldError(pointer=pointer((index, name) if many else (name,)), field=name, detail="is there more than once")
+        for index, names in enumerate(objects)
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+    if errors:
+        raise broken_contract(errors, len(errors))

@@ -1,0 +1,50 @@
+"""Settings of the service: environment variables, read and checked once."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+
+class SettingsError(RuntimeError):
+    """An environment variable has a value that the service cannot use."""
+
+
+class Settings(BaseModel):
+    """What an environment may change. Each field is read from the variable of the same name, in capitals."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on")
+    port: int = Field(default=8000, ge=1, le=65535)
+    workers: int = Field(default=1, ge=1, le=64, description="Processes; on Kubernetes add pods instead")
+    threads: int = Field(default=8, ge=1, le=256, description="Threads that run Python, in each process")
+    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    version: str = Field(default="development", description="The release that /version reports")
+    max_content_length: int = Field(default=1024 * 1024, ge=1, description="Bytes that a request body may have")
+    max_records: int = Field(default=1000, ge=1, description="Records that one request may have")
+    drain_marker: Path | None = Field(default=None, description="File that stands while the service drains")
+    drain_seconds: float = Field(default=8, ge=0, le=600, description="How long the service drains before it stops")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Return the settings that the environment gives; a variable that is missing or empty leaves the default.
+
+        Raises:
+            SettingsError: if a value is not usable; the message names the variable.
+        """
+        given = {name: environment[name.upper()] for name in cls.model_fields if environment.get(name.upper())}
+        try:
+            return cls.model_validate_strings(given)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            name = str(fault["loc"][0]).upper()
+            raise SettingsError(f"{name}={environment[name]} is not usable: {fault['msg']}") from error
+
+    @property
+    def marker(self) -> Path:
+        """The drain marker: one for each port, so that two services on a machine do not drain each other."""
+        return self.drain_marker or Path(tempfile.gettempdir()) / f"webservice-{self.port}.draining"
