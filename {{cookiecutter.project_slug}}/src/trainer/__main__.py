@@ -1,0 +1,131 @@
+"""The command: `python -m trainer`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from trainer.estimators import CANDIDATES, settings_count
+from trainer.export import ParityError
+from trainer.gate import DEFAULT_FLOORS, parse_floor
+from trainer.report import Findings
+from trainer.split import TEST_SHARE_BOUNDS
+from trainer.table import Table, TableError
+from trainer.training import GateError, Listener, Settings, train
+
+from {{cookiecutter.__package}}_model.classifier import ARTEFACT
+from {{cookiecutter.__package}}_model.metadata import ArtefactError
+
+MADE, FAILED, DATA_REFUSED, GATE_REFUSED = range(4)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train a model and return the exit code.
+
+    0: the artefact was made. 1: something failed. 2: the arguments or the data are wrong.
+    3: the gate refused the model. But for 0, the artefact that was there is untouched.
+    """
+    settings = _settings(argv)
+    try:
+        with _progress() as progress:
+            metadata = train(settings, _listener(settings, progress))
+    except TableError as error:
+        return _refuse(error, settings, DATA_REFUSED)
+    except GateError as error:
+        print(f"See {settings.report} for the whole picture.")
+        return _refuse(error, settings, GATE_REFUSED)
+    except (ArtefactError, ParityError, OSError) as error:
+        return _refuse(error, settings, FAILED)
+    print(f"Made {settings.artefact} (version {metadata.version}); see {settings.report}.")
+    return MADE
+
+
+def _settings(argv: Sequence[str] | None) -> Settings:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer",
+        description="Train, evaluate, gate and export a model.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    paths = parser.add_argument_group("files")
+    paths.add_argument("--data", type=Path, default="data/breast_cancer_wisconsin.csv", help="training table, CSV")
+    paths.add_argument("--artefact", type=Path, default=ARTEFACT, help="folder the artefact is put into")
+    paths.add_argument("--report", type=Path, default="build/report.html", help="report to write")
+    paths.add_argument("--metrics", type=Path, default="build/metrics.json", help="metrics to write")
+    paths.add_argument("--lock", type=Path, default="Pipfile.lock", help="lock file of this environment")
+    floors = [f"{name}={floor}" for name, floor in DEFAULT_FLOORS.items()]
+    parser.add_argument(
+        "--floors", nargs="+", type=_floor, default=[parse_floor(floor) for floor in floors], metavar="METRIC=VALUE",
+        help="least value of each metric on held-out rows",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of split, folds, estimator and resampling")
+    parser.add_argument("--test-share", type=_test_share, default=0.25, help="share of the rows to hold out")
+    parser.add_argument("--version", default="development", help="version to write into the artefact")
+    parser.add_argument("--commit", default="unknown", help="git commit to write into the artefact")
+    arguments = parser.parse_args(argv)
+    floors_given = dict(arguments.floors)
+    if len(floors_given) < len(arguments.floors):
+        parser.error("argument --floors: a metric has two floors")
+    return Settings(**vars(arguments) | {"floors": floors_given})
+
+
+def _floor(text: str) -> tuple[str, float]:
+    try:
+        return parse_floor(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _test_share(text: str) -> float:
+    low, high = TEST_SHARE_BOUNDS
+    share = float(text)
+    if not low <= share <= high:
+        raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
+    return share
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _listener(settings: Settings, progress: Progress) -> Listener:
+    total = settings_count(CANDIDATES)
+    task = progress.add_task("Cross-validating", total=total)
+
+    def on_read(table: Table) -> None:
+        ignored = f" (not in the contract, ignored: {', '.join(table.ignored)})" if table.ignored else ""
+        print(f"Read {len(table.records)} rows of {settings.data}{ignored}.")
+
+    def on_evaluated(findings: Findings) -> None:
+        best = findings.scores[0]
+        print(f"Chose {best.name}, log loss {best.mean:.3f} in cross-validation, the lowest of {total} settings.")
+        values = [
+            f"{name} {estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+            for name, estimate in findings.evaluation.metrics.items()
+            if name in settings.floors
+        ]
+        print(f"On {len(findings.held_out.records)} held-out rows: {', '.join(values)}.")
+        progress.update(task, description="Exporting")
+
+    return Listener(on_read, lambda _: progress.advance(task), on_evaluated)
+
+
+def _refuse(error: Exception, settings: Settings, code: int) -> int:
+    print(error, file=sys.stderr)
+    print(f"Nothing was changed in {settings.artefact}.", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
