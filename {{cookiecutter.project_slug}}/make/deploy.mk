@@ -47,10 +47,8 @@ endef
 ##@ Kubernetes
 
 .PHONY: deploy
-deploy: context publish  ## Test, train, publish, roll out by digest, check what runs; undo it when that fails
+deploy: context selection publish  ## Test, train, publish, roll out by digest, check what runs; undo it when that fails
 	@test -n "$$($(KUBE) get deployment $(DEPLOYMENT) --ignore-not-found --output name)" || $(MAKE) provision
-	@test -n "$$($(KUBE) get deployments --selector $(SELECTOR) --output name)" \
-	  || { echo "nothing in namespace $(NAMESPACE) is labelled $(SELECTOR): check TEAM in project.mk against $(KUBE) get deployments --show-labels" >&2; exit 1; }
 	@$(REVISION) >build/revision
 	$(KUBE) set image deployments --selector $(SELECTOR) webservice=$$(cat build/webservice.image)
 	@$(MAKE) verify || { $(MAKE) undo; exit 1; }
@@ -63,6 +61,15 @@ context:
 	  *) echo "kubectl is set to the cluster '$$cluster', not to $(CLUSTER) of project.mk: run make kubeconfig, or set CLUSTER" >&2; exit 1 ;; \
 	esac
 
+# `kubectl set image` with a selector that matches nothing says nothing and exits 0.
+.PHONY: selection
+selection: context
+	@there=$$($(KUBE) get deployment $(DEPLOYMENT) --ignore-not-found --output name); \
+	selected=$$($(KUBE) get deployments --selector $(SELECTOR) --output name); \
+	if [ "$$there" != "$$selected" ]; then \
+	  echo "$(SELECTOR) selects '$$selected' in namespace $(NAMESPACE), where '$$there' runs: check TEAM in project.mk" >&2; exit 1; \
+	fi
+
 .PHONY: provision
 provision: context build/webservice.image | build/k8s/webservice  ## Create or update the objects of k8s/ on the cluster
 	$(file >build/k8s/webservice/kustomization.yaml,$(call KUSTOMIZATION,overlays/$(ENVIRONMENT),webservice))
@@ -70,7 +77,10 @@ provision: context build/webservice.image | build/k8s/webservice  ## Create or u
 
 .PHONY: verify
 verify: context  ## Wait for the rollout; ask each pod for its version and the golden predictions
-	@$(KUBE) rollout status deployment $(DEPLOYMENT) --timeout $(ROLLOUT_TIMEOUT)
+	@$(KUBE) rollout status deployment $(DEPLOYMENT) --timeout $(ROLLOUT_TIMEOUT) | uniq \
+	  || { $(KUBE) describe pods --selector $(SELECTOR) >build/rollout.log 2>&1; \
+	       $(KUBE) logs --selector $(SELECTOR) --prefix --tail 50 >>build/rollout.log 2>&1; \
+	       echo "the pods did not become ready in $(ROLLOUT_TIMEOUT): build/rollout.log has their events and logs" >&2; exit 1; }
 	@$(VERIFY) --version $(VERSION)
 
 # A failed revision leaves the history, so that a later rollback can't go to it.

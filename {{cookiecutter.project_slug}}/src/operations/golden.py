@@ -90,4 +90,5 @@ def check_predictions(url: str, golden: tuple[artefact.GoldenRecord, ...]) -> No
         raise ServiceError(f"{url} answered {len(predictions)} predictions for {len(golden)} records")
     for number, (prediction, one) in enumerate(zip(predictions, golden, strict=True)):
         if not agrees(prediction, one.prediction):
-            raise ServiceError(f"{url} predicts {prediction} for golden record {number}, not {one.prediction}")
+            found, expected = (f"{it.label} ({it.probability:.6f})" for it in (prediction, one.prediction))
+            raise ServiceError(f"{url} predicts {found} for golden record {number}, not {expected}")
