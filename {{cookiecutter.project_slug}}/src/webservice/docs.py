@@ -22,6 +22,7 @@ def blueprint() -> Blueprint:
             "layout": "BaseLayout",
             # No badge of a validator that another host would draw.
             "validatorUrl": None,
+            "defaultModelsExpandDepth": 0,
             # Given, so that nothing of the request goes into the page.
             "oauth2RedirectUrl": "/docs/oauth2-redirect.html",
         },

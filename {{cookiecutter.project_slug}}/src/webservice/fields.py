@@ -22,18 +22,22 @@ class RecordField(BaseModel):
     step: float | None
 
     @property
+    def bounds(self) -> str:
+        """The least and the greatest number that the field takes, in words."""
+        if self.minimum is not None and self.maximum is not None:
+            return f"from {self.minimum:g} to {self.maximum:g}"
+        if self.minimum is not None:
+            return f"of at least {self.minimum:g}"
+        if self.maximum is not None:
+            return f"of at most {self.maximum:g}"
+        return ""
+
+    @property
     def range(self) -> str:
         """The numbers that the field takes, in words."""
-        words = "a whole number" if self.step == 1 else "a number"
-        if self.step not in (None, 1):
-            words += f" in steps of {self.step:g}"
-        if self.minimum is not None and self.maximum is not None:
-            return f"{words} from {self.minimum:g} to {self.maximum:g}"
-        if self.minimum is not None:
-            return f"{words} of at least {self.minimum:g}"
-        if self.maximum is not None:
-            return f"{words} of at most {self.maximum:g}"
-        return words
+        kind = "a whole number" if self.step == 1 else "a number"
+        step = "" if self.step in (None, 1) else f" in steps of {self.step:g}"
+        return f"{kind} {self.bounds}".rstrip() + step
 
     @property
     def allowed(self) -> str:

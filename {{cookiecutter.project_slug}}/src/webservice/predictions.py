@@ -6,7 +6,7 @@ from typing import Annotated
 
 from flask import Blueprint, Response, request
 from pydantic import Field, TypeAdapter, ValidationError
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from webservice.logs import RECORDS_KEY
 from webservice.problems import FieldError, broken_contract, invalid_body, pointer
@@ -16,6 +16,9 @@ from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
 
 MEDIA_TYPE = "application/json"
 JSON_SPACE = b" \t\r\n"
+CHUNK = 64 * 1024
+DISCARDED_CHUNKS = 256
+"""How much of a body that is too long is read, so that its sender gets to read the answer: 16 MiB."""
 
 predictions_adapter = TypeAdapter(list[Prediction])
 
@@ -29,7 +32,7 @@ def blueprint(classifier: Classifier, max_records: int) -> Blueprint:
     @routes.post("/v1/predictions")
     def predict() -> Response:
         check_media_type()
-        body = request.get_data(cache=False)
+        body = read_body()
         many = body.lstrip(JSON_SPACE).startswith(b"[")
         try:
             records = records_adapter.validate_json(body) if many else [record_adapter.validate_json(body)]
@@ -54,6 +57,27 @@ def check_media_type() -> None:
         raise UnsupportedMediaType(f"Send the body as {MEDIA_TYPE}, and say so in the header Content-Type.")
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
+
+
+def read_body() -> bytes:
+    """Return the body of the request.
+
+    Raises:
+        RequestEntityTooLarge: if it has more bytes than the application takes.
+    """
+    stream = request.environ["wsgi.input"]
+    try:
+        body = request.get_data(cache=False)
+        # A body that does not say how long it is ends at the limit without a word, even if more follows.
+        if request.content_length is None and len(body) == request.max_content_length and stream.read(1):
+            raise RequestEntityTooLarge
+    except RequestEntityTooLarge:
+        # A client that is still sending when the connection closes would not read the answer.
+        for _ in range(DISCARDED_CHUNKS):
+            if not stream.read(CHUNK):
+                break
+        raise
+    return body
 
 
 def refuse_repeated_names(body: bytes, records: Sequence[Record], *, many: bool) -> None:

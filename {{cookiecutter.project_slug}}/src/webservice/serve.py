@@ -2,13 +2,17 @@
 
 import logging
 import logging.config
-import multiprocessing
+import signal
+import socket
+import threading
+from types import FrameType
 from typing import Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
+from granian.server.common import AbstractServer
 
 from webservice import drain, logs
 from webservice.settings import Settings, SettingsError
@@ -26,6 +30,9 @@ AWS closes it, so that the balancer never sends a request into a connection that
 STOP_TIMEOUT = 30
 """Seconds that requests in flight have to finish after a SIGTERM."""
 
+FAREWELL = 0.5
+"""Seconds of draining before a stop that no drain hook prepared, as when a container is stopped by hand."""
+
 logger = logging.getLogger("webservice")
 
 
@@ -41,21 +48,66 @@ def main() -> int:
         settings = Settings.from_environment()
         # Each worker loads the model for itself: this one only proves that they can.
         Classifier.load()
-        drain.Marker(settings.marker).remove()
+        marker = drain.Marker(settings.marker)
+        marker.remove()
+        address = free_address(settings.host, settings.port)
     except (SettingsError, ArtefactError, OSError) as error:
         logger.critical("cannot start: %s", error)
         return 1
-    # ONNX Runtime starts a thread when it is imported, which a forked worker would lack.
-    multiprocessing.set_start_method("spawn")
-    server(settings).serve()
+    server = granian_server(settings, address)
+    server.on_startup(lambda: drain_before_stop(marker))
+    try:
+        server.serve()
+    finally:
+        marker.remove()
     return 0
 
 
-def server(settings: Settings) -> Any:
-    """Return the server for the settings."""
+def free_address(host: str, port: int) -> str:
+    """Return the IP address of the host, on which nothing listens at the port yet.
+
+    Granian would share the port with another service, and so the requests.
+
+    Raises:
+        OSError: if the host is unknown, not of this machine, or its port is taken.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            # Connections of a service that just stopped linger; they are in nobody's way.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return str(address[0])
+
+
+def drain_before_stop(marker: drain.Marker) -> None:
+    """Let a SIGTERM drain the service for a moment before it stops, unless it has drained already."""
+    stop = signal.getsignal(signal.SIGTERM)
+    if not callable(stop):
+        raise TypeError("the server handles no SIGTERM: it has not started")
+
+    def drain_then_stop(number: int, frame: FrameType | None) -> None:
+        if marker.stands():
+            stop(number, frame)
+            return
+        try:
+            marker.put()
+        except OSError as error:
+            logger.warning("stopping without draining: %s", error)
+            stop(number, frame)
+        else:
+            threading.Timer(FAREWELL, stop, (number, frame)).start()
+
+    signal.signal(signal.SIGTERM, drain_then_stop)
+
+
+def granian_server(settings: Settings, address: str) -> AbstractServer[Any]:
+    """Return the server for the settings, to listen on an IP address."""
     return Granian(
         "webservice.wsgi:app",
-        address=settings.host,
+        address=address,
         port=settings.port,
         interface=Interfaces.WSGI,
         http=HTTPModes.http1,
