@@ -9,10 +9,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from operations.golden import ServiceError, fetch, golden_records
 
 from {{cookiecutter.__package}}_model.metadata import ArtefactError
+
+SERVICE = ("-m", "webservice")
+"""What Python runs to serve."""
 
 START_TIMEOUT = 30.0
 """Seconds that the service may take to become ready."""
@@ -34,9 +38,9 @@ def local_service() -> Iterator[str]:
         ServiceError: if it does not become ready.
     """
     port = free_port()
-    environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "warning"}
+    environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "error"}
     url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen([sys.executable, "-m", "webservice"], env=environment) as process:
+    with subprocess.Popen([sys.executable, *SERVICE], env=environment) as process:
         try:
             wait_until_ready(url, process)
             yield url
@@ -64,10 +68,16 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
             return
 
 
+def without_point(value: Any) -> Any:
+    """Return a whole number as a person writes it, and anything else as it is."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def main() -> int:
     """Show one prediction; return the exit status."""
     try:
-        record = golden_records()[0].record.model_dump()
+        surest = max(golden_records(), key=lambda golden: golden.prediction.probability)
+        record = {name: without_point(value) for name, value in surest.record.model_dump().items()}
         with local_service() as url:
             prediction = json.loads(fetch(f"{url}/v1/predictions", record))
     except (ServiceError, ArtefactError) as error:

@@ -1,0 +1,117 @@
+"""Real parts for the tests in this folder: a workbench to deploy from, AWS, a registry, a cluster."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import HTTPError, URLError
+from urllib.request import urlopen
+
+import pytest
+
+from tests.live.workbench import Workbench
+
+REGISTRY = os.environ.get("TEST_REGISTRY", "127.0.0.1:5000")
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Environment that points the AWS CLI at a moto server of our own."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    log = tmp_path_factory.mktemp("moto") / "log"
+    command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
+    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as server:
+        try:
+            for _ in range(200):
+                try:
+                    urlopen(url, timeout=1).close()
+                except URLError:
+                    time.sleep(0.1)
+                else:
+                    break
+            else:
+                pytest.fail(f"moto_server did not start: {log.read_text()}")
+            yield {
+                "AWS_ENDPOINT_URL": url,
+                "AWS_ACCESS_KEY_ID": "testing",
+                "AWS_SECRET_ACCESS_KEY": "testing",
+                "AWS_EC2_METADATA_DISABLED": "true",
+            }
+        finally:
+            server.terminate()
+
+
+@pytest.fixture(scope="session")
+def registry(engine: str) -> str:
+    """Host and port of a registry that engine and cluster can reach."""
+    try:
+        urlopen(f"http://{REGISTRY}/v2/", timeout=5).close()
+    except URLError as error:
+        pytest.fail(
+            f"no registry answers at {REGISTRY} ({error}): start one, for example with "
+            f"`{engine} run --detach --publish {REGISTRY}:5000 registry:2`, or set TEST_REGISTRY"
+        )
+    return REGISTRY
+
+
+@pytest.fixture(scope="session")
+def workbench(
+    project: Path, aws: dict[str, str], engine: str, registry: str, tmp_path_factory: pytest.TempPathFactory
+) -> Workbench:
+    """A copy of the baked project, free to be changed, committed to and published."""
+    folder = tmp_path_factory.mktemp("workbench") / project.name
+    shutil.copytree(project, folder, symlinks=True, ignore=shutil.ignore_patterns(".venv"))
+    (folder / ".venv").symlink_to(project / ".venv")
+    home = tmp_path_factory.mktemp("home")
+    return Workbench(
+        folder,
+        {
+            **aws,
+            "HOME": str(home),
+            "DOCKER": engine,
+            "REGISTRY": registry,
+            # The engine's own network may not reach the package index of the machine.
+            "DOCKER_BUILD_FLAGS": os.environ.get("DOCKER_BUILD_FLAGS", "--network host"),
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def registry_with_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Host and port of a registry that knows another password than the one AWS hands out."""
+    program = shutil.which("docker-registry") or shutil.which("registry")
+    if program is None:
+        pytest.skip("no registry program: install Debian's docker-registry, or the registry of the distribution project")
+    folder = tmp_path_factory.mktemp("registry")
+    # The bcrypt hash of a password that nobody needs to know.
+    (folder / "htpasswd").write_text("AWS:$2y$05$C9LDyNqWVYkgmdGPlTw1TeG5QHAP.6eiMFTPTdgYEnZsE6qhX6YQ2\n")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (folder / "config.yml").write_text(
+        f"""version: 0.1
+storage: {{filesystem: {{rootdirectory: {folder}/images}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+auth: {{htpasswd: {{realm: tests, path: {folder}/htpasswd}}}}
+"""
+    )
+    address = f"127.0.0.1:{port}"
+    with subprocess.Popen([program, "serve", str(folder / "config.yml")], stderr=subprocess.DEVNULL) as server:
+        try:
+            for _ in range(100):
+                try:
+                    urlopen(f"http://{address}/v2/", timeout=1).close()
+                except HTTPError:
+                    break
+                except URLError:
+                    time.sleep(0.1)
+            yield address
+        finally:
+            server.terminate()

@@ -1,0 +1,118 @@
+"""The AWS side, with the real AWS CLI against a server that keeps buckets, repositories and stacks."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.live.workbench import Workbench, one_error_line
+
+pytestmark = pytest.mark.engine
+
+BUCKET = "oncology-123456789012"
+
+
+def aws(workbench: Workbench, *arguments: str) -> str:
+    """Return what the project's AWS CLI prints."""
+    environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
+    command = [str(workbench.folder / ".venv/bin/aws"), *arguments]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def stack(workbench: Workbench) -> None:
+    workbench.commit("A version to upload")
+    result = workbench.make("infrastructure")
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.usefixtures("stack")
+def test_the_stack_has_the_bucket_and_immutable_repositories(workbench: Workbench) -> None:
+    repositories = json.loads(aws(workbench, "ecr", "describe-repositories"))["repositories"]
+
+    assert {one["repositoryName"] for one in repositories} == {"oncology/webservice", "oncology/trainer"}
+    assert {one["imageTagMutability"] for one in repositories} == {"IMMUTABLE"}
+    assert BUCKET in aws(workbench, "s3", "ls")
+
+
+@pytest.mark.usefixtures("stack")
+def test_upload_monitoring_keeps_each_version_and_the_latest(workbench: Workbench) -> None:
+    version = workbench.version()
+
+    result = workbench.make("upload.monitoring")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    listing = aws(workbench, "s3", "ls", "--recursive", f"s3://{BUCKET}")
+    for component, kind in (
+        ("trainer", "metrics"),
+        ("trainer", "unittest-coverage"),
+        ("webservice", "unittest-coverage"),
+        ("model", "test-coverage"),
+    ):
+        assert f"{component}/{kind}/{kind}-{version}.json" in listing
+        assert f"{component}/{kind}/latest.json" in listing
+    coverage = json.loads(aws(workbench, "s3", "cp", f"s3://{BUCKET}/trainer/unittest-coverage/latest.json", "-"))
+    assert all(name.startswith("src/trainer/") for name in coverage["files"])
+
+
+@pytest.mark.usefixtures("stack")
+def test_upload_model_puts_the_wheel_and_its_report(workbench: Workbench) -> None:
+    result = workbench.make("upload.model")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    listing = aws(workbench, "s3", "ls", "--recursive", f"s3://{BUCKET}/model/{workbench.version()}/")
+    assert ".whl" in listing
+    assert "report.html" in listing
+
+
+@pytest.mark.usefixtures("stack")
+def test_publish_pushes_once_and_keeps_the_digests(workbench: Workbench, registry: str) -> None:
+    first = workbench.make("publish")
+    assert first.returncode == 0, first.stdout + first.stderr
+    digests = {name: (workbench.folder / f"build/{name}.image").read_text() for name in ("webservice", "trainer")}
+    for name, digest in digests.items():
+        assert digest.startswith(f"{registry}/oncology/{name}@sha256:")
+
+    # When the digests are forgotten, as on another machine, and the same version is published again
+    for name in digests:
+        (workbench.folder / f"build/{name}.image").unlink()
+    second = workbench.make("publish")
+
+    # Then what the registry has is taken as it is
+    assert second.returncode == 0, second.stdout + second.stderr
+    assert second.stdout.count("was published before") == 2
+    assert {name: (workbench.folder / f"build/{name}.image").read_text() for name in digests} == digests
+
+
+def test_the_registry_is_the_one_that_aws_names(workbench: Workbench) -> None:
+    # Given no registry of our own choosing
+    environment = {name: value for name, value in workbench.environment.items() if name != "REGISTRY"}
+
+    # When a login is tried, then it goes to this account's registry, which no test can reach
+    result = Workbench(workbench.folder, environment).make("login")
+    assert result.returncode != 0
+    assert "cannot log in to 123456789012.dkr.ecr.eu-central-1.amazonaws.com" in one_error_line(result)
+
+
+def test_kubeconfig_points_kubectl_at_the_cluster(workbench: Workbench) -> None:
+    aws(
+        workbench, "eks", "create-cluster", "--name", "oncology",
+        "--role-arn", "arn:aws:iam::123456789012:role/cluster", "--resources-vpc-config", "subnetIds=a,b",
+    )  # fmt: skip
+    config = str(workbench.folder / "build/kubeconfig")
+    bench = Workbench(workbench.folder, workbench.environment | {"KUBECONFIG": config})
+
+    assert bench.make("kubeconfig").returncode == 0
+    assert bench.make("context", CLUSTER="oncology").returncode == 0
+    assert bench.make("context", CLUSTER="oncology", AWS_REGION="us-east-1").returncode != 0
+
+
+def test_without_credentials_nothing_is_uploaded(workbench: Workbench) -> None:
+    environment = {
+        name: value for name, value in workbench.environment.items() if "KEY" not in name and name != "REGISTRY"
+    }
+
+    result = Workbench(workbench.folder, environment).make("upload.model")
+
+    assert result.returncode != 0
+    assert "AWS does not know who you are" in one_error_line(result)

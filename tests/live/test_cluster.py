@@ -1,0 +1,220 @@
+"""`make deploy` on a real cluster: the first version, the next one under load, and all that can go wrong.
+
+The tests of this file are one story and build on one another, in their order.
+"""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.live.workbench import Load, Workbench, ask, one_error_line
+
+pytestmark = pytest.mark.cluster
+
+NAMESPACE = "mlops-template-tests"
+NODE_PORT = int(os.environ.get("TEST_NODE_PORT", "30080"))
+ADDRESS = f"127.0.0.1:{NODE_PORT}"
+
+
+@dataclass
+class Site:
+    """The workbench, set to the cluster, and the version that should be running there."""
+
+    workbench: Workbench
+    running: str = ""
+
+    def kubectl(self, *arguments: str) -> str:
+        """Return what kubectl prints for our namespace."""
+        command = ["kubectl", "--namespace", NAMESPACE, *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def assert_still_answers(self) -> None:
+        """The version that ran before is the one that runs, and predicts as it should."""
+        assert ask(ADDRESS, "/version")[1]["version"] == self.running
+        one = self.workbench.golden()[0]
+        assert ask(ADDRESS, "/v1/predictions", one["record"])[1]["label"] == one["prediction"]["label"]
+
+
+@pytest.fixture(scope="module")
+def site(workbench: Workbench, cluster: str) -> Iterator[Site]:
+    workbench.environment |= {"CLUSTER": cluster, "NAMESPACE": NAMESPACE, "ROLLOUT_TIMEOUT": "60s"}
+    subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)
+    yield Site(workbench)
+    subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)
+
+
+def replace_in(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text, f"{path} has changed: this test no longer breaks what it means to break"
+    path.write_text(text.replace(old, new))
+
+
+def test_the_first_deploy_provisions_and_answers(site: Site) -> None:
+    # Given a cluster without our namespace, and a committed project
+    version = site.workbench.commit("First version")
+
+    # When it is deployed
+    result = site.workbench.make("deploy")
+
+    # Then two pods of that version run, from an image named by digest, and golden predictions were checked
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert result.stdout.count(f"runs {version} and gives the") == 2
+    image = site.kubectl("get", "deployments", "--output", "jsonpath={.items[*].spec.template.spec.containers[*].image}")
+    assert "@sha256:" in image
+    port = {"spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": NODE_PORT}]}}
+    site.kubectl("patch", "service", "oncology-webservice", "--patch", json.dumps(port))
+    site.running = version
+    site.assert_still_answers()
+
+
+def test_the_same_version_can_be_deployed_again(site: Site) -> None:
+    before = site.kubectl("get", "replicasets", "--output", "name")
+
+    result = site.workbench.make("deploy")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert site.kubectl("get", "replicasets", "--output", "name") == before
+
+
+def test_the_pods_are_as_restricted_as_the_manifests_say(site: Site) -> None:
+    pod = site.kubectl("get", "pods", "--output", "jsonpath={.items[0].metadata.name}")
+
+    # No root, no writing outside /tmp, no Kubernetes credentials
+    assert site.kubectl("exec", pod, "--", "id", "-u").strip() == "10001"
+    script = "touch /app/x 2>/dev/null && echo wrote; touch /tmp/x && echo tmp; ls /var/run/secrets 2>/dev/null || echo none"
+    assert site.kubectl("exec", pod, "--", "sh", "-c", script).split() == ["tmp", "none"]
+
+
+def test_the_next_version_loses_no_request(site: Site, record_property: pytest.RecordProperty) -> None:
+    # Given a second version, and clients that ask without a pause
+    version = site.workbench.commit("Second version")
+    with Load(ADDRESS, site.workbench.golden()) as load:
+        # When it is deployed
+        result = site.workbench.make("deploy")
+
+    # Then every request was answered, first by the old version, then by the new one
+    record_property("requests", load.answered)
+    record_property("lost", len(load.lost))
+    print(f"rolling update: {load.answered} requests answered, {len(load.lost)} lost")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert load.lost == []
+    assert load.answered > 1000
+    assert set(load.versions) == {site.running, version}
+    site.running = version
+
+
+def test_status_shows_version_and_image(site: Site) -> None:
+    result = site.workbench.make("status")
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count(f"runs {site.running}") == 2
+    assert "@sha256:" in result.stdout
+
+
+def test_rollback_goes_back_and_forth(site: Site) -> None:
+    newest = site.running
+
+    result = site.workbench.make("rollback")
+    assert result.returncode == 0, result.stderr
+    assert ask(ADDRESS, "/version")[1]["version"] != newest
+
+    assert site.workbench.make("rollback").returncode == 0
+    site.assert_still_answers()
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        pytest.param({"TEAM": "another-team"}, "team=another-team,component=webservice selects ''", id="selector matches nothing"),
+        pytest.param({"CLUSTER": "another-cluster"}, "not to another-cluster", id="wrong context"),
+        pytest.param({"REGISTRY": "127.0.0.1:9"}, "cannot log in to 127.0.0.1:9", id="unreachable registry"),
+    ],
+)
+def test_a_wrong_setting_changes_nothing(site: Site, variables: dict[str, str], message: str) -> None:
+    before = site.kubectl("get", "deployments", "--output", "jsonpath={.items[*].metadata.generation}")
+
+    result = site.workbench.make("deploy", **variables)
+
+    assert result.returncode != 0
+    assert message in one_error_line(result)
+    assert site.kubectl("get", "deployments", "--output", "jsonpath={.items[*].metadata.generation}") == before
+    site.assert_still_answers()
+
+
+def test_a_denied_login_changes_nothing(site: Site, registry_with_password: str) -> None:
+    result = site.workbench.make("deploy", REGISTRY=registry_with_password)
+
+    assert result.returncode != 0
+    assert f"cannot log in to {registry_with_password}" in one_error_line(result)
+    site.assert_still_answers()
+
+
+def test_an_uncommitted_change_is_refused(site: Site) -> None:
+    # Given a change that no commit holds
+    notes = site.workbench.folder / "NOTES.md"
+    notes.write_text("To do")
+
+    # When it is deployed, then it is refused before anything is built
+    result = site.workbench.make("deploy")
+    notes.unlink()
+    assert result.returncode != 0
+    assert "uncommitted changes" in one_error_line(result)
+    assert "Building" not in result.stdout
+    site.assert_still_answers()
+
+
+CRASHES = 'CMD ["python", "-c", "raise SystemExit(1)"]'
+# Readiness is fooled as well, so that only the check from outside can tell.
+LIES = """RUN sed -i 's/argmax(axis=1)/argmin(axis=1)/; s/return bool(predictions) and all(/return True or all(/' \\
+    /app/model/*/classifier.py
+USER 10001:10001"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        pytest.param('CMD ["python", "-m", "webservice"]', CRASHES, "failed and was undone", id="crashes"),
+        pytest.param("USER 10001:10001", LIES, "for golden record 0", id="predicts wrongly"),
+    ],
+)
+def test_a_bad_image_is_undone(site: Site, old: str, new: str, message: str) -> None:
+    # Given a commit that passes every test but makes an image that does not work
+    replace_in(site.workbench.folder / "docker/webservice.Dockerfile", old, new)
+    version = site.workbench.commit("Break the image")
+
+    # When it is deployed under load
+    with Load(ADDRESS, site.workbench.golden()) as load:
+        result = site.workbench.make("deploy")
+    site.workbench.restore()
+
+    # Then make fails and says why, the old version runs in full, and can't be rolled forward to the bad one
+    assert result.returncode != 0
+    assert message in one_error_line(result)
+    assert f"{version} failed and was undone" in one_error_line(result)
+    site.assert_still_answers()
+    images = site.kubectl("get", "replicasets", "--output", "jsonpath={.items[*].spec.template.spec.containers[*].image}")
+    assert (site.workbench.folder / "build/webservice.image").read_text().strip() not in images
+    if message != "for golden record 0":
+        # A pod that lies did answer for a while; one that crashes never may.
+        assert load.lost == []
+
+
+def test_an_image_that_is_not_there_is_undone(site: Site) -> None:
+    # Given a digest that no registry has
+    image = site.workbench.folder / "build/webservice.image"
+    name = image.read_text().partition("@")[0]
+
+    # When a rollout to it is waited for
+    site.kubectl("set", "image", "deployments", "--all", f"webservice={name}@sha256:{'0' * 64}")
+    result = site.workbench.make("verify", ROLLOUT_TIMEOUT="15s")
+
+    # Then that fails, the old pods still answer, and rollback brings the deployment back
+    assert result.returncode != 0
+    site.assert_still_answers()
+    assert site.workbench.make("rollback").returncode == 0
+    site.assert_still_answers()

@@ -1,0 +1,236 @@
+"""The images, built by a real engine: what is in them, what they may do, and how they stop."""
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.live.workbench import Workbench, ask
+
+pytestmark = pytest.mark.engine
+
+READ_ONLY = ("--read-only", "--tmpfs", "/tmp:size=16m", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+
+
+@pytest.fixture(scope="module")
+def images(workbench: Workbench) -> dict[str, str]:
+    """Names of the images that `make docker` builds, by component."""
+    version = workbench.commit("A version to build")
+    result = workbench.make("docker")
+    assert result.returncode == 0, result.stdout + result.stderr
+    return {component: f"oncology/{component}:{version}" for component in ("webservice", "trainer")}
+
+
+def run(*command: str) -> str:
+    """Return what a command prints; fail the test with what it complains about."""
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert result.returncode == 0, f"{' '.join(command)}: {result.stdout}{result.stderr}"
+    return result.stdout.strip()
+
+
+def inspect(engine: str, image: str, template: str) -> str:
+    return run(engine, "image", "inspect", "--format", template, image)
+
+
+@contextmanager
+def started(engine: str, image: str) -> Iterator[tuple[str, str]]:
+    """Yield name and address of a container of the image that is ready to answer."""
+    container = run(engine, "run", "--detach", *READ_ONLY, "--publish", "127.0.0.1::8000", image)
+    try:
+        address = run(engine, "port", container, "8000/tcp").splitlines()[0]
+        for _ in range(100):
+            try:
+                if ask(address, "/readyz")[0] == 200:
+                    break
+            except OSError:
+                pass
+            time.sleep(0.1)
+        else:
+            pytest.fail(f"not ready after 10 s: {run(engine, 'logs', container)}")
+        yield container, address
+    finally:
+        subprocess.run([engine, "rm", "--force", container], capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("module", ["sklearn", "scipy", "pandas", "matplotlib", "pytest", "pip", "awscli"])
+def test_the_service_image_holds_nothing_that_trains_tests_or_builds(
+    engine: str, images: dict[str, str], module: str
+) -> None:
+    program = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({module!r}) is not None)"
+
+    run(engine, "run", "--rm", images["webservice"], "python", "-c", program)
+
+
+@pytest.mark.parametrize("component", ["webservice", "trainer"])
+def test_an_image_says_what_it_is_and_runs_as_a_number(
+    engine: str, images: dict[str, str], workbench: Workbench, component: str
+) -> None:
+    labels = json.loads(inspect(engine, images[component], "{{json .Config.Labels}}"))
+    revision = run("git", "-C", str(workbench.folder), "rev-parse", "HEAD")
+
+    assert labels["org.opencontainers.image.version"] == workbench.version()
+    assert labels["org.opencontainers.image.revision"] == revision
+    assert labels["org.opencontainers.image.title"] == f"Oncology {component}"
+    assert "org.opencontainers.image.source" in labels
+    assert inspect(engine, images[component], "{{.Config.User}}") == "10001:10001"
+
+
+def test_sizes_are_reported(engine: str, images: dict[str, str], record_property: pytest.RecordProperty) -> None:
+    sizes = {component: int(inspect(engine, image, "{{.Size}}")) / 1e6 for component, image in images.items()}
+    print("image sizes in MB:", {component: round(size) for component, size in sizes.items()})
+    for component, size in sizes.items():
+        record_property(f"{component} MB", round(size))
+
+    # The service carries no trainer: less than half of its weight
+    assert sizes["webservice"] < sizes["trainer"] / 2
+
+
+def test_the_service_predicts_with_a_read_only_root(
+    engine: str, images: dict[str, str], workbench: Workbench
+) -> None:
+    with started(engine, images["webservice"]) as (_, address):
+        golden = workbench.golden()
+
+        status, predictions = ask(address, "/v1/predictions", [one["record"] for one in golden])
+
+    assert status == 200
+    assert [one["label"] for one in predictions] == [one["prediction"]["label"] for one in golden]
+
+
+def test_a_request_in_flight_is_answered_when_the_container_stops(
+    engine: str, images: dict[str, str], workbench: Workbench
+) -> None:
+    body = json.dumps(workbench.golden()[0]["record"]).encode()
+    head = (
+        b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        b"Content-Length: %d\r\n\r\n" % len(body)
+    )
+    with started(engine, images["webservice"]) as (container, address):
+        # Given requests that have been sent but for the last byte
+        host, port = address.split(":")
+        sockets = [socket.create_connection((host, int(port)), timeout=20) for _ in range(8)]
+        for connection in sockets:
+            connection.sendall(head + body[:-1])
+        time.sleep(0.5)
+
+        # When the container is told to stop, and the last byte follows
+        with subprocess.Popen([engine, "stop", "--time", "20", container], stdout=subprocess.DEVNULL) as stop:
+            time.sleep(1)
+            statuses = []
+            for connection in sockets:
+                connection.sendall(body[-1:])
+                response = HTTPResponse(connection)
+                response.begin()
+                statuses.append(response.status)
+                response.close()
+                connection.close()
+            stop.wait(timeout=30)
+
+        # Then each is answered, and the container ends of its own accord
+        assert statuses == [200] * len(sockets)
+        assert run(engine, "inspect", "--format", "{{.State.ExitCode}}", container) == "0"
+
+
+def test_a_code_change_leaves_the_dependency_layer(
+    engine: str, images: dict[str, str], workbench: Workbench
+) -> None:
+    before = json.loads(inspect(engine, images["webservice"], "{{json .RootFS.Layers}}"))
+    source = workbench.folder / "src/webservice/__init__.py"
+    source.write_text(source.read_text() + "# A change.\n")
+    version = workbench.commit("Change the code")
+
+    result = workbench.make("docker")
+    workbench.restore()
+
+    assert result.returncode == 0, result.stderr
+    after = json.loads(inspect(engine, f"oncology/webservice:{version}", "{{json .RootFS.Layers}}"))
+    # The base image's layers and the dependencies are the same, the code is not
+    assert after[:-1] == before[:-1]
+    assert after[-1] != before[-1]
+
+
+def test_buildkit_builds_the_same_files(engine: str, images: dict[str, str], workbench: Workbench) -> None:
+    if subprocess.run([engine, "buildx", "version"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("no BuildKit: install Docker's buildx plugin")
+    workbench.environment["DOCKER_BUILDKIT"] = "1"
+    (workbench.folder / "build/webservice.built").unlink()
+
+    result = workbench.make("docker")
+    workbench.environment["DOCKER_BUILDKIT"] = "0"
+
+    assert result.returncode == 0, result.stderr
+    with started(engine, images["webservice"]) as (_, address):
+        assert ask(address, "/readyz")[0] == 200
+
+
+def job_container(workbench: Workbench) -> dict[str, object]:
+    """Return the container of the training job as the manifests describe it."""
+    job = yaml.safe_load((workbench.folder / "k8s/trainer/job.yaml").read_text())
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    return dict(container)
+
+
+def train_as_the_job_does(
+    engine: str, image: str, workbench: Workbench, work: Path, **settings: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command of the training job in its image, with a read-only root, against our AWS."""
+    container = job_container(workbench)
+    command, arguments = container["command"], container["args"]
+    assert isinstance(command, list)
+    assert isinstance(arguments, list)
+    environment = {
+        **{name: value for name, value in workbench.environment.items() if name.startswith("AWS")},
+        "AWS_REGION": "eu-central-1",
+        "DATA": "data/breast_cancer_wisconsin.csv",
+        "SEED": "0",
+        "TEST_SHARE": "0.25",
+        "FLOORS": "accuracy=0.9",
+        "VERSION": "1.0.0",
+        "COMMIT": "none",
+        "BUCKET": "training",
+        **settings,
+    }
+    work.chmod(0o777)
+    return subprocess.run(
+        [engine, "run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--volume", f"{work}:/work"]
+        + [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
+        + ["--entrypoint", command[0], image, *command[1:], *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def uploaded(workbench: Workbench) -> str:
+    """Return the listing of the training bucket."""
+    command = [str(workbench.folder / ".venv/bin/aws"), "s3", "ls", "--recursive", "s3://training"]
+    environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
+
+
+def test_the_training_job_trains_gates_and_uploads(
+    engine: str, images: dict[str, str], workbench: Workbench, tmp_path: Path
+) -> None:
+    aws = str(workbench.folder / ".venv/bin/aws")
+    environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
+    subprocess.run([aws, "s3", "mb", "s3://training"], env=environment, check=True, capture_output=True)
+
+    # When a floor is out of reach, then the job fails and uploads nothing
+    refused = train_as_the_job_does(engine, images["trainer"], workbench, tmp_path, FLOORS="accuracy=1.01")
+    assert refused.returncode == 3, refused.stderr
+    assert uploaded(workbench) == ""
+
+    # When it is within reach, then model, metrics and report are uploaded
+    made = train_as_the_job_does(engine, images["trainer"], workbench, tmp_path)
+    assert made.returncode == 0, made.stderr
+    listing = uploaded(workbench)
+    for name in ("artefact/model.onnx", "artefact/metadata.json", "metrics.json", "report.html"):
+        assert f"trainer/1.0.0/{name}" in listing

@@ -1,0 +1,148 @@
+"""A generated project at work: its make commands, its commits, and clients that count what they ask."""
+
+import http.client
+import json
+import os
+import subprocess
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+GIT = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost")
+
+
+@dataclass
+class Workbench:
+    """A project folder, and the environment that its commands run in."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def make(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run make in the folder; the result holds exit status and both outputs."""
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        return subprocess.run(
+            ["make", *arguments, *(f"{name}={value}" for name, value in variables.items())],
+            cwd=self.folder,
+            env=inherited | self.environment,
+            capture_output=True,
+            text=True,
+            timeout=1200,
+            check=False,
+        )
+
+    def commit(self, message: str) -> str:
+        """Commit every change; return the version that it makes."""
+        subprocess.run([*GIT, "add", "--all"], cwd=self.folder, check=True)
+        subprocess.run([*GIT, "commit", "--quiet", "--allow-empty", "--message", message], cwd=self.folder, check=True)
+        return self.version()
+
+    def restore(self) -> str:
+        """Undo the last commit with another one; return the version that it makes."""
+        subprocess.run([*GIT, "revert", "--no-edit", "HEAD"], cwd=self.folder, check=True, capture_output=True)
+        return self.version()
+
+    def version(self) -> str:
+        """Return what `git describe` calls the current commit."""
+        command = ["git", "describe", "--tags", "--always"]
+        return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout.strip()
+
+    def golden(self) -> list[dict[str, Any]]:
+        """Return the golden records of the trained model."""
+        (path,) = self.folder.glob("src/*_model/artefact/golden.json")
+        records: list[dict[str, Any]] = json.loads(path.read_text())
+        return records
+
+
+def one_error_line(result: subprocess.CompletedProcess[str]) -> str:
+    """Return the lines of standard error that are not make's own report of the failing recipe."""
+    return "\n".join(line for line in result.stderr.splitlines() if not line.startswith("make"))
+
+
+def ask(address: str, path: str, payload: Any = None) -> tuple[int, Any]:
+    """Return status and JSON answer of one request over a connection of its own."""
+    connection = http.client.HTTPConnection(address, timeout=10)
+    try:
+        if payload is None:
+            connection.request("GET", path)
+        else:
+            connection.request("POST", path, json.dumps(payload), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
+
+
+@dataclass
+class Load:
+    """Clients that send golden records without a pause and count every answer.
+
+    Half of them keep their connection for as long as the server lets them, half open a new one
+    for each request. A request without an answer, or with another answer than the golden one,
+    is lost.
+    """
+
+    address: str
+    golden: list[dict[str, Any]]
+    clients: int = 4
+    answered: int = 0
+    lost: list[str] = field(default_factory=list)
+    versions: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._run, args=(number % 2 == 0,), daemon=True) for number in range(self.clients)
+        ]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(timeout=30)
+
+    def _run(self, keep_alive: bool) -> None:
+        connection = http.client.HTTPConnection(self.address, timeout=10)
+        number = 0
+        while not self._stop.is_set():
+            number += 1
+            problem, version = self._one_request(connection, number)
+            with self._lock:
+                if problem:
+                    self.lost.append(problem)
+                else:
+                    self.answered += 1
+                if version:
+                    self.versions[version] += 1
+            if problem or not keep_alive:
+                connection.close()
+        connection.close()
+
+    def _one_request(self, connection: http.client.HTTPConnection, number: int) -> tuple[str, str]:
+        """Return what was wrong with one request, if anything, and the version if it was asked for."""
+        try:
+            if number % 50 == 0:
+                connection.request("GET", "/version")
+                response = connection.getresponse()
+                content = response.read()
+                return ("", json.loads(content)["version"]) if response.status == 200 else (f"{response.status}", "")
+            one = self.golden[number % len(self.golden)]
+            connection.request(
+                "POST", "/v1/predictions", json.dumps(one["record"]), {"Content-Type": "application/json"}
+            )
+            response = connection.getresponse()
+            content = response.read()
+            if response.status != 200:
+                return f"{response.status} {content!r}", ""
+            if json.loads(content)["label"] != one["prediction"]["label"]:
+                return f"wrong prediction {content!r}", ""
+        except (OSError, http.client.HTTPException) as error:
+            return f"{type(error).__name__}: {error}", ""
+        return "", ""
