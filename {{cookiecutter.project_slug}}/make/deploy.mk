@@ -113,10 +113,11 @@ train.job: context build/trainer.image | aws-account build/k8s/trainer  ## Train
 	$(file >build/k8s/trainer/kustomization.yaml,$(call KUSTOMIZATION,trainer,trainer)$(NEWLINE)$(SETTINGS))
 	@$(KUBE) delete job $(PROJECT)-trainer --ignore-not-found >/dev/null
 	@$(KUBECTL) apply --kustomize build/k8s/trainer
-	@$(KUBE) wait --for=condition=ready --timeout 5m pod --selector app=$(PROJECT),component=trainer >/dev/null 2>&1 || true
-	@$(KUBE) logs --follow job/$(PROJECT)-trainer
-	@$(KUBE) wait --for=condition=complete --timeout 30s job/$(PROJECT)-trainer >/dev/null \
-	  || { echo "the training job failed: nothing was uploaded" >&2; exit 1; }
+	@$(KUBE) logs --follow --pod-running-timeout 5m job/$(PROJECT)-trainer
+	@until ended=$$($(KUBE) get job $(PROJECT)-trainer --output 'jsonpath={.status.succeeded}/{.status.failed}'); \
+	  [ "$$ended" != / ]; do sleep 1; done; \
+	[ "$$ended" = 1/ ] || { echo "the training job failed: its log above says why" >&2; exit 1; }
+	@echo "s3://$(BUCKET)/trainer/$(VERSION)/ has the model, its metrics and its report"
 
 build/k8s/webservice build/k8s/trainer:
 	@mkdir -p $@

@@ -3,11 +3,12 @@ from pathlib import Path
 
 import pytest
 
-from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.metadata import ArtefactError
 from operations import predict
 from operations.golden import ServiceError
 from operations.predict import free_port, local_service, main, without_point
+
+from {{cookiecutter.__package}}_model.classifier import Classifier
+from {{cookiecutter.__package}}_model.metadata import ArtefactError
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_a_service_that_never_answers_is_an_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(predict, "SERVICE", ("-c", "import time; time.sleep(60)"))
     monkeypatch.setattr(predict, "START_TIMEOUT", 0.3)
 
-    with pytest.raises(ServiceError, match="was not ready after 0.3 s"), local_service():
+    with pytest.raises(ServiceError, match=r"was not ready after 0\.3 s"), local_service():
         pass
 
 
