@@ -5,12 +5,14 @@ The tests of this file are one story and build on one another, in their order.
 
 import json
 import os
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.live.workbench import Load, Workbench, ask, one_error_line
 
@@ -218,3 +220,51 @@ def test_an_image_that_is_not_there_is_undone(site: Site) -> None:
     site.assert_still_answers()
     assert site.workbench.make("rollback").returncode == 0
     site.assert_still_answers()
+
+
+def reach_aws_from_the_node(site: Site) -> None:
+    """Let the training pod use the network of its node, and with it the AWS of these tests."""
+    variables = {name: value for name, value in site.workbench.environment.items() if name.startswith("AWS_")}
+    container = {"name": "trainer", "env": [{"name": name, "value": value} for name, value in variables.items()]}
+    pod = {"hostNetwork": True, "containers": [container]}
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "trainer"}}
+    path = site.workbench.folder / "k8s/trainer/kustomization.yaml"
+    kustomization = yaml.safe_load(path.read_text())
+    kustomization["patches"] = [{"patch": json.dumps(job | {"spec": {"template": {"spec": pod}}})}]
+    path.write_text(yaml.safe_dump(kustomization))
+
+
+def node_is_this_machine(site: Site) -> bool:
+    """Whether a pod on the node's network can reach what listens on 127.0.0.1 here."""
+    address = site.kubectl("get", "nodes", "--output", "jsonpath={.items[0].status.addresses[0].address}")
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
+
+
+def test_the_training_job_gates_and_uploads(site: Site) -> None:
+    if not node_is_this_machine(site):
+        pytest.skip("the node is not this machine: its pods cannot reach the AWS of these tests")
+    reach_aws_from_the_node(site)
+    version = site.workbench.commit("Reach AWS from the node")
+
+    # When a floor is out of reach, then the job fails, and make says so
+    refused = site.workbench.make("train.job", FLOORS="accuracy=1.0", BUCKET="jobs")
+    assert refused.returncode != 0
+    assert "the gate refuses the model" in refused.stdout
+    assert "the training job failed" in one_error_line(refused)
+
+    # When it is within reach, then what the job made is in the bucket
+    environment = site.workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
+    aws = [str(site.workbench.folder / ".venv/bin/aws"), "s3"]
+    subprocess.run([*aws, "mb", "s3://jobs"], env=environment, check=True, capture_output=True)
+    made = site.workbench.make("train.job", BUCKET="jobs")
+    site.workbench.restore()
+    assert made.returncode == 0, made.stdout + made.stderr
+    listing = subprocess.run(
+        [*aws, "ls", "--recursive", "s3://jobs"], env=environment, check=True, capture_output=True, text=True
+    ).stdout
+    assert f"trainer/{version}/artefact/model.onnx" in listing

@@ -113,7 +113,8 @@ train.job: context build/trainer.image | aws-account build/k8s/trainer  ## Train
 	$(file >build/k8s/trainer/kustomization.yaml,$(call KUSTOMIZATION,trainer,trainer)$(NEWLINE)$(SETTINGS))
 	@$(KUBE) delete job $(PROJECT)-trainer --ignore-not-found >/dev/null
 	@$(KUBECTL) apply --kustomize build/k8s/trainer
-	@$(KUBE) logs --follow --pod-running-timeout 5m job/$(PROJECT)-trainer
+	@for second in $$(seq 300); do $(KUBE) logs job/$(PROJECT)-trainer >/dev/null 2>&1 && break; sleep 1; done
+	@$(KUBE) logs --follow job/$(PROJECT)-trainer
 	@until ended=$$($(KUBE) get job $(PROJECT)-trainer --output 'jsonpath={.status.succeeded}/{.status.failed}'); \
 	  [ "$$ended" != / ]; do sleep 1; done; \
 	[ "$$ended" = 1/ ] || { echo "the training job failed: its log above says why" >&2; exit 1; }
