@@ -47,6 +47,11 @@ def onnx_model(estimator: Pipeline) -> bytes:
         # declares double, and the runtime refuses a model whose output is not what it declares.
         (probabilities,) = [output for output in model.graph.output if output.name == "probabilities"]
         probabilities.type.tensor_type.elem_type = TensorProto.FLOAT
+    # The converter takes these from a set: their order follows Python's hash seed, which is another
+    # in each process, and the bytes of the model would follow it now and then.
+    imports = sorted(model.opset_import, key=lambda opset: str(opset.domain))
+    del model.opset_import[:]
+    model.opset_import.extend(imports)
     return bytes(model.SerializeToString(deterministic=True))
 
 

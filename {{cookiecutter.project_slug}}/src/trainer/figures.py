@@ -54,20 +54,13 @@ def roc_figure(outcomes: Outcomes, auc: float) -> str:
     """Return the ROC curve: rightly found positives against false alarms, over all thresholds."""
 
     def draw(axes: Axes) -> None:
+        predicted, truth = outcomes.predicted, outcomes.truth
         false, found, _ = roc_curve(outcomes.truth, outcomes.probability, drop_intermediate=False)
         axes.fill_between(false, found, color=ACCENT, alpha=0.12, linewidth=0, step=None)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
         axes.text(0.62, 0.54, "guessing", color=MUTED, rotation=45, rotation_mode="anchor", ha="center")
         axes.plot(false, found, color=ACCENT, linewidth=2)
-        predicted = outcomes.predicted
-        axes.plot(predicted[~outcomes.truth].mean(), predicted[outcomes.truth].mean(), "o", color=SECOND, markersize=6)
-        axes.annotate(
-            "as served",
-            (predicted[~outcomes.truth].mean(), predicted[outcomes.truth].mean()),
-            xytext=(9, -11),
-            textcoords="offset points",
-            color=SECOND,
-        )
+        _mark_served(axes, predicted[~truth].mean(), predicted[truth].mean())
         _unit_square(axes, "False positive rate", "True positive rate (recall)")
 
     return _svg("roc", draw, f"ROC curve; the area under it is {auc:.3f}")
@@ -83,6 +76,8 @@ def precision_recall_figure(outcomes: Outcomes, average_precision: float) -> str
         axes.axhline(share, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
         axes.text(0.02, share + 0.02, "guessing", color=MUTED)
         axes.step(recall, precision, color=ACCENT, linewidth=2, where="post")
+        if outcomes.predicted.any():
+            _mark_served(axes, outcomes.predicted[outcomes.truth].mean(), outcomes.truth[outcomes.predicted].mean(), -1)
         _unit_square(axes, "Recall", "Precision")
 
     return _svg("precision-recall", draw, f"Precision-recall curve; the average precision is {average_precision:.3f}")
@@ -103,7 +98,7 @@ def calibration_figure(outcomes: Outcomes) -> str:
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
-        axes.text(0.62, 0.54, "perfect", color=MUTED, rotation=45, rotation_mode="anchor", ha="center")
+        axes.text(0.36, 0.3, "as sure as right", color=MUTED, rotation=45, rotation_mode="anchor", ha="center")
         axes.vlines(mean, low, high, color=ACCENT, linewidth=1.6)
         axes.plot(mean, found / counts, "o", color=ACCENT, markersize=6.5)
         for x, y, count in zip(mean, found / counts, counts, strict=True):
@@ -115,7 +110,7 @@ def calibration_figure(outcomes: Outcomes) -> str:
                 color=INK,
                 ha="left" if x < 0.85 else "right",
             )
-        _unit_square(axes, "Predicted probability", "Share that is")
+        _unit_square(axes, "Predicted probability", "Share observed")
 
     return _svg("calibration", draw, "Calibration: observed share of positives against predicted probability")
 
@@ -128,7 +123,7 @@ def importance_figure(importances: Sequence[Importance]) -> str:
         means = [importance.mean for importance in importances]
         spreads = [importance.standard_deviation for importance in importances]
         axes.barh(rows, means, height=0.62, color=ACCENT, alpha=0.75, linewidth=0)
-        axes.errorbar(means, rows, xerr=spreads, fmt="none", ecolor=INK, elinewidth=1.2, capsize=2.5)
+        axes.errorbar(means, rows, xerr=spreads, fmt="none", color=INK, elinewidth=1.2, capsize=2.5)
         axes.set_yticks(rows, [importance.feature.replace("_", " ") for importance in importances])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.spines["left"].set_visible(False)
@@ -149,6 +144,19 @@ def wilson_interval(found: NDArray[np.int_], counts: NDArray[np.int_]) -> tuple[
     centre = (share + z2 / (2 * counts)) / (1 + z2 / counts)
     half = WILSON_QUANTILE * np.sqrt(share * (1 - share) / counts + z2 / (4 * counts**2)) / (1 + z2 / counts)
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+
+
+def _mark_served(axes: Axes, x: float, y: float, side: int = 1) -> None:
+    """Mark the point of the curve that the served label corresponds to, with its name on one side (1: right)."""
+    axes.plot(x, y, "o", color=SECOND, markersize=6)
+    axes.annotate(
+        "as served",
+        (x, y),
+        xytext=(9 * side, -13),
+        textcoords="offset points",
+        color=SECOND,
+        ha="left" if side > 0 else "right",
+    )
 
 
 def _unit_square(axes: Axes, horizontal: str, vertical: str) -> None:
