@@ -10,7 +10,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.metadata import BASELINE_FILE, GOLDEN_FILE, METADATA_FILE, MODEL_FILE, ArtefactError
+from {{cookiecutter.__package}}_model.metadata import (
+    BASELINE_FILE,
+    GOLDEN_FILE,
+    METADATA_FILE,
+    MODEL_FILE,
+    ArtefactError,
+)
 
 FILES = frozenset({MODEL_FILE, BASELINE_FILE, GOLDEN_FILE, METADATA_FILE})
 

@@ -6,7 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from {{cookiecutter.__package}}_model.datamodel import Label, Prediction, Record, feature_matrix
+from {{cookiecutter.__package}}_model.datamodel import (
+    Label,
+    Prediction,
+    Record,
+    feature_matrix,
+)
 from {{cookiecutter.__package}}_model.metadata import GoldenRecord
 
 PER_LABEL = 4

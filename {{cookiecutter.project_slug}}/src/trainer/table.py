@@ -16,7 +16,13 @@ from pydantic import ValidationError
 
 from trainer.ranges import field_ranges
 
-from {{cookiecutter.__package}}_model.datamodel import FEATURES, TARGET, Label, Record, feature_matrix
+from {{cookiecutter.__package}}_model.datamodel import (
+    FEATURES,
+    TARGET,
+    Label,
+    Record,
+    feature_matrix,
+)
 from {{cookiecutter.__package}}_model.metadata import sha256
 
 MINIMUM_ROWS = 20

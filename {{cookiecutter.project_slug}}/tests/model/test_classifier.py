@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from {{cookiecutter.__package}}_model.classifier import GOLDEN_TOLERANCE, Classifier, agrees
-from {{cookiecutter.__package}}_model.datamodel import FEATURES, Label, Prediction, Record, feature_matrix
+from {{cookiecutter.__package}}_model.datamodel import (
+    FEATURES,
+    Label,
+    Prediction,
+    Record,
+    feature_matrix,
+)
 from {{cookiecutter.__package}}_model.metadata import MODEL_FILE, ArtefactError, GoldenRecord
 
 FIRST, SECOND = list(Label)[:2]

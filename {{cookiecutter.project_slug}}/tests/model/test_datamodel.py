@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from {{cookiecutter.__package}}_model.datamodel import FEATURES, TARGET, Label, Prediction, Record, feature_matrix
+from {{cookiecutter.__package}}_model.datamodel import (
+    FEATURES,
+    TARGET,
+    Label,
+    Prediction,
+    Record,
+    feature_matrix,
+)
 
 SCHEMA = Record.model_json_schema(by_alias=True)
 REQUIRED = SCHEMA["required"]

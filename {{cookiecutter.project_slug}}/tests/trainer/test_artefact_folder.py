@@ -6,7 +6,14 @@ import pytest
 from trainer.artefact import FILES, prepare_folder, replace_folder
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.metadata import GOLDEN_FILE, METADATA_FILE, MODEL_FILE, ArtefactError, read_metadata, sha256
+from {{cookiecutter.__package}}_model.metadata import (
+    GOLDEN_FILE,
+    METADATA_FILE,
+    MODEL_FILE,
+    ArtefactError,
+    read_metadata,
+    sha256,
+)
 
 
 @pytest.fixture

@@ -15,7 +15,14 @@ from trainer.training import GateError, Listener, Settings, train
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
 from {{cookiecutter.__package}}_model.datamodel import FEATURES, Label
-from {{cookiecutter.__package}}_model.metadata import MODEL_FILE, ArtefactError, Baseline, read_metadata, read_verified, sha256
+from {{cookiecutter.__package}}_model.metadata import (
+    MODEL_FILE,
+    ArtefactError,
+    Baseline,
+    read_metadata,
+    read_verified,
+    sha256,
+)
 
 QUICK = (Candidate("logistic regression", logistic_regression),)
 TREES = (Candidate("gradient boosting", gradient_boosting, {"max_iter": (20,), "max_leaf_nodes": (4,)}),)
