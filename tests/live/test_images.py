@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
@@ -82,7 +82,9 @@ def test_an_image_says_what_it_is_and_runs_as_a_number(
     assert inspect(engine, images[component], "{{.Config.User}}") == "10001:10001"
 
 
-def test_sizes_are_reported(engine: str, images: dict[str, str], record_property: pytest.RecordProperty) -> None:
+def test_sizes_are_reported(
+    engine: str, images: dict[str, str], record_property: Callable[[str, object], None]
+) -> None:
     sizes = {component: int(inspect(engine, image, "{{.Size}}")) / 1e6 for component, image in images.items()}
     print("image sizes in MB:", {component: round(size) for component, size in sizes.items()})
     for component, size in sizes.items():
@@ -92,9 +94,7 @@ def test_sizes_are_reported(engine: str, images: dict[str, str], record_property
     assert sizes["webservice"] < sizes["trainer"] / 2
 
 
-def test_the_service_predicts_with_a_read_only_root(
-    engine: str, images: dict[str, str], workbench: Workbench
-) -> None:
+def test_the_service_predicts_with_a_read_only_root(engine: str, images: dict[str, str], workbench: Workbench) -> None:
     with started(engine, images["webservice"]) as (_, address):
         golden = workbench.golden()
 
@@ -138,9 +138,7 @@ def test_a_request_in_flight_is_answered_when_the_container_stops(
         assert run(engine, "inspect", "--format", "{{.State.ExitCode}}", container) == "0"
 
 
-def test_a_code_change_leaves_the_dependency_layer(
-    engine: str, images: dict[str, str], workbench: Workbench
-) -> None:
+def test_a_code_change_leaves_the_dependency_layer(engine: str, images: dict[str, str], workbench: Workbench) -> None:
     before = json.loads(inspect(engine, images["webservice"], "{{json .RootFS.Layers}}"))
     source = workbench.folder / "src/webservice/__init__.py"
     source.write_text(source.read_text() + "# A change.\n")

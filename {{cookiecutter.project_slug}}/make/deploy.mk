@@ -12,12 +12,12 @@ define KUSTOMIZATION
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
 resources: [../../../k8s/$(1)]
-namespace: $(NAMESPACE)
-namePrefix: $(PROJECT)-
+namespace: "$(NAMESPACE)"
+namePrefix: "$(PROJECT)-"
 labels:
-  - pairs: {app: $(PROJECT)}
+  - pairs: {app: "$(PROJECT)"}
     includeSelectors: true
-  - pairs: {team: $(TEAM)}
+  - pairs: {team: "$(TEAM)"}
     includeTemplates: true
 images:
   - name: $(2)
@@ -43,6 +43,10 @@ define NEWLINE
 
 
 endef
+
+# Write build/k8s/NAME/kustomization.yaml.
+render.webservice = $(file >build/k8s/webservice/kustomization.yaml,$(call KUSTOMIZATION,overlays/$(ENVIRONMENT),webservice))
+render.trainer = $(file >build/k8s/trainer/kustomization.yaml,$(call KUSTOMIZATION,trainer,trainer)$(NEWLINE)$(SETTINGS))
 
 ##@ Kubernetes
 
@@ -72,7 +76,7 @@ selection: context
 
 .PHONY: provision
 provision: context build/webservice.image | build/k8s/webservice  ## Create or update the objects of k8s/ on the cluster
-	$(file >build/k8s/webservice/kustomization.yaml,$(call KUSTOMIZATION,overlays/$(ENVIRONMENT),webservice))
+	$(render.webservice)
 	@$(KUBECTL) apply --kustomize build/k8s/webservice
 
 .PHONY: verify
@@ -110,7 +114,7 @@ rollback: context  ## Go back to the version before the one that runs
 
 .PHONY: train.job
 train.job: context build/trainer.image | aws-account build/k8s/trainer  ## Train, gate and upload on the cluster, as a Job
-	$(file >build/k8s/trainer/kustomization.yaml,$(call KUSTOMIZATION,trainer,trainer)$(NEWLINE)$(SETTINGS))
+	$(render.trainer)
 	@$(KUBE) delete job $(PROJECT)-trainer --ignore-not-found >/dev/null
 	@$(KUBECTL) apply --kustomize build/k8s/trainer
 	@for second in $$(seq 300); do $(KUBE) logs job/$(PROJECT)-trainer >/dev/null 2>&1 && break; sleep 1; done
@@ -119,6 +123,12 @@ train.job: context build/trainer.image | aws-account build/k8s/trainer  ## Train
 	  [ "$$ended" != / ]; do sleep 1; done; \
 	[ "$$ended" = 1/ ] || { echo "the training job failed: its log above says why" >&2; exit 1; }
 	@echo "s3://$(BUCKET)/trainer/$(VERSION)/ has the model, its metrics and its report"
+
+# What would be applied, to read: `make manifests.webservice`, `make manifests.trainer`.
+.PHONY: manifests.webservice manifests.trainer
+manifests.webservice manifests.trainer: manifests.%: | build/k8s/webservice build/k8s/trainer
+	$(render.$*)
+	@$(KUBECTL) kustomize build/k8s/$*
 
 build/k8s/webservice build/k8s/trainer:
 	@mkdir -p $@

@@ -1,0 +1,197 @@
+"""Which answers make a project, which are refused, and that a refusal leaves nothing behind."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from answers import LONGEST, first_fault, region_fault, slug_fault, team_fault, text_fault
+from tests.conftest import TEMPLATE, bake
+
+DEFAULTS = {
+    "project_name": "Oncology",
+    "project_slug": "oncology",
+    "description": "Benign or malignant?",
+    "author": "Data Science Team",
+    "aws_region": "eu-central-1",
+    "team": "data-science",
+}
+
+
+@pytest.mark.parametrize("slug", ["ab", "oncology", "churn-2", "a1-b2-c3", "a" * 40, "x-y", "class-model"])
+def test_a_slug_is_accepted(slug: str) -> None:
+    assert slug_fault(slug) is None
+
+
+@pytest.mark.parametrize(
+    "slug",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("a", id="too short"),
+        pytest.param("a" * 41, id="too long"),
+        pytest.param("Oncology", id="capital"),
+        pytest.param("on cology", id="space"),
+        pytest.param("on_cology", id="underscore"),
+        pytest.param("1oncology", id="digit first"),
+        pytest.param("-oncology", id="hyphen first"),
+        pytest.param("oncology-", id="hyphen last"),
+        pytest.param("on--cology", id="two hyphens"),
+        pytest.param("krebsfrüherkennung", id="umlaut"),
+        pytest.param("on.cology", id="dot"),
+        pytest.param("..", id="folder above"),
+        pytest.param("a/b", id="slash"),
+        pytest.param("/tmp/a", id="absolute path"),
+        pytest.param("oncology\n", id="newline"),
+        pytest.param("class", id="keyword"),
+        pytest.param("match", id="soft keyword"),
+        pytest.param("json", id="standard library"),
+    ],
+)
+def test_a_slug_is_refused(slug: str) -> None:
+    fault = slug_fault(slug)
+
+    assert fault is not None
+    assert "type" in fault
+
+
+@given(st.from_regex(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", fullmatch=True))
+def test_an_accepted_slug_is_a_package_name(slug: str) -> None:
+    if slug_fault(slug) is None:
+        assert slug.replace("-", "_").isidentifier()
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "us-gov-west-1", "cn-north-1", "ap-southeast-4", "eusc-de-east-1"])
+def test_a_region_is_accepted(region: str) -> None:
+    assert region_fault(region) is None
+
+
+@pytest.mark.parametrize(
+    "region", ["", "moon", "eu-central", "eu_central_1", "EU-central-1", "eu-central-1 ", "eu-central-0"]
+)
+def test_a_region_is_refused(region: str) -> None:
+    assert region_fault(region) is not None
+
+
+@pytest.mark.parametrize("team", ["ds", "data-science", "team-42", "a"])
+def test_a_team_is_accepted(team: str) -> None:
+    assert team_fault(team) is None
+
+
+@pytest.mark.parametrize("team", ["", "Data Science", "-x", "x-", "42", "a,b", "a=b", "a" * 41, "x\n"])
+def test_a_team_is_refused(team: str) -> None:
+    assert team_fault(team) is not None
+
+
+HOSTILE = [
+    pytest.param('say "no"', id="double quote"),
+    pytest.param("back\\slash", id="backslash"),
+    pytest.param("$(shell id)", id="make function"),
+    pytest.param("`id`", id="backtick"),
+    pytest.param("# comment", id="hash"),
+    pytest.param("a; id", id="semicolon"),
+    pytest.param("a | id", id="pipe"),
+    pytest.param("a & id", id="ampersand"),
+    pytest.param("a > b", id="redirection"),
+    pytest.param("<script>", id="tag"),
+    pytest.param("{brace}", id="brace"),
+    pytest.param("100 %", id="percent"),
+    pytest.param("two\nlines", id="newline"),
+    pytest.param("bell\a", id="control character"),
+    pytest.param("\U0001f600", id="beyond the basic plane"),
+    pytest.param(" leading", id="leading space"),
+    pytest.param("", id="empty"),
+    pytest.param('""" + __import__("os").system("touch pwned") + """', id="code"),
+]
+
+
+@pytest.mark.parametrize("question", list(LONGEST))
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_text_is_refused(question: str, text: str) -> None:
+    fault = text_fault(question, text)
+
+    assert fault is not None
+    assert question in fault
+    assert "\n" not in fault
+
+
+@pytest.mark.parametrize(
+    "text", ["Oncology", "O'Brien, Müller & Co".replace("&", "+"), "Ärzte: ja/nein?", "腫瘍学", "v1.2 (beta)!"]
+)
+def test_a_text_is_accepted(text: str) -> None:
+    assert text_fault("description", text) is None
+
+
+@given(st.text(max_size=60))
+def test_an_accepted_text_holds_nothing_that_a_file_format_takes_for_its_own(text: str) -> None:
+    if text_fault("project_name", text) is None:
+        assert not set(text) & set('"\\$`#{}<>|;&%\n\r\t*~^=[]@')
+
+
+def test_the_defaults_are_accepted() -> None:
+    assert first_fault(DEFAULTS) is None
+
+
+def cookiecutter_command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run cookiecutter as a person does."""
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("cookiecutter")), str(TEMPLATE), *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "project_slug=Oncology",
+        "project_slug=..",
+        "project_slug=a/b",
+        "project_slug=../escaped",
+        "project_slug=json",
+        "project_name=???",
+        'description=""" + __import__("os").system("touch pwned") + """',
+        "description={% raw %}",
+        "author=a\nb",
+        "aws_region=moon",
+        "team=Data Science",
+    ],
+)
+def test_a_refusal_is_one_sentence_and_leaves_nothing(tmp_path: Path, answer: str) -> None:
+    # Given an empty folder in another
+    folder = tmp_path / "here"
+    folder.mkdir()
+
+    # When a project is asked for with one bad answer
+    result = cookiecutter_command("--no-input", answer, folder=folder)
+
+    # Then one line says what to type instead, and both folders are as they were
+    output = (result.stdout + result.stderr).strip()
+    assert result.returncode != 0
+    assert output.count("\n") == 0
+    assert "type" in output
+    assert list(folder.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_replayed_bad_answer_is_refused_as_well(tmp_path: Path) -> None:
+    # Given answers that were written by hand and never asked for
+    bake(tmp_path / "first")
+
+    replay = Path(os.environ["COOKIECUTTER_CONFIG"]).parent / "replay" / f"{TEMPLATE.name}.json"
+    context = json.loads(replay.read_text())
+    context["cookiecutter"]["team"] = "Data Science"
+    changed = tmp_path / "changed.json"
+    changed.write_text(json.dumps(context))
+
+    # When they are replayed, then they are refused and the folder is gone
+    result = cookiecutter_command("--replay-file", str(changed), "--output-dir", "second", folder=tmp_path)
+    assert result.returncode != 0
+    assert "cannot be a Kubernetes label" in result.stderr
+    assert not (tmp_path / "second" / "oncology").exists()

@@ -1,0 +1,220 @@
+"""What a fresh project looks like, whatever the answers are."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import TEMPLATE, bake
+
+QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text())
+PROMPTS = [name for name in QUESTIONS if not name.startswith("_")]
+TEMPLATE_FOLDER = TEMPLATE / "{{cookiecutter.project_slug}}"
+
+EXTREMES = [
+    pytest.param({}, id="defaults"),
+    pytest.param({"project_slug": "ab"}, id="shortest slug"),
+    pytest.param({"project_slug": "a-very-long-slug-of-exactly-40-character"}, id="longest slug"),
+    pytest.param({"project_slug": "zebra"}, id="slug that sorts last"),
+    pytest.param({"project_name": "Früherkennung im Alltag", "author": "Zoë O'Brien"}, id="umlaut and apostrophe"),
+    pytest.param(
+        {"project_name": "腫瘍学", "project_slug": "tumour", "description": "良性か、悪性か"[:3]}, id="another script"
+    ),
+    pytest.param({"team": "no", "project_slug": "yes"}, id="words that YAML takes for truth values"),
+    pytest.param({"description": "x" * 200, "author": "y" * 80, "project_name": "z" * 38}, id="longest texts"),
+]
+
+
+def text_files(project: Path) -> list[Path]:
+    """Return the text files that git knows of the project."""
+    names = git(project, "ls-files", "-z").split("\0")
+    return [project / name for name in names if name and not name.endswith((".png", ".ico"))]
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+def test_at_most_eight_questions_each_explained() -> None:
+    assert len(PROMPTS) <= 8
+    assert set(QUESTIONS["__prompts__"]) == set(PROMPTS)
+
+
+@pytest.mark.parametrize("question", PROMPTS)
+def test_every_answer_is_used(question: str) -> None:
+    used = rf"cookiecutter\.{question}\b" if question != "project_slug" else r"cookiecutter\.(project_slug|__package)\b"
+
+    files = [path for path in TEMPLATE_FOLDER.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+
+    assert any(re.search(used, path.read_text(errors="ignore")) for path in files)
+
+
+@pytest.mark.parametrize("answers", EXTREMES)
+def test_nothing_of_the_template_is_left(tmp_path: Path, answers: dict[str, str]) -> None:
+    project = bake(tmp_path, **answers)
+
+    for path in text_files(project):
+        text = path.read_text()
+        assert "cookiecutter." not in text, path
+        assert "{{" not in str(path.relative_to(project))
+        # Go templates of the engine and the pages of the service are meant to stay.
+        if "templates" not in path.parts and path.name not in ("image.mk", "report.html"):
+            assert "{{" not in text, path
+            assert "{%" not in text, path
+
+
+@pytest.mark.parametrize("answers", EXTREMES)
+def test_style_and_types_hold(tmp_path: Path, project: Path, answers: dict[str, str]) -> None:
+    baked = bake(tmp_path, **answers)
+    python = str(project / ".venv/bin/python")
+
+    for command in (("ruff", "check"), ("ruff", "format", "--check"), ("mypy",)):
+        result = subprocess.run([python, "-m", *command], cwd=baked, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, f"{' '.join(command)}: {result.stdout}{result.stderr}"
+
+
+@pytest.mark.parametrize("answers", EXTREMES)
+def test_answers_come_out_right_in_make(tmp_path: Path, answers: dict[str, str]) -> None:
+    project = bake(tmp_path, **answers)
+    given = {"TITLE": "project_name", "PROJECT": "project_slug", "DESCRIPTION": "description", "AUTHOR": "author"}
+    print_all = "\n".join(f"\t@printf '%s\\n' \"$({name})\"" for name in given)
+
+    result = subprocess.run(
+        ["make", "-f", "project.mk", "-f", "-", "print-all"],
+        cwd=project,
+        input=f"print-all:\n{print_all}\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    replay = json.loads((Path(os.environ["COOKIECUTTER_CONFIG"]).parent / f"replay/{TEMPLATE.name}.json").read_text())
+    assert result.stdout.splitlines() == [replay["cookiecutter"][question] for question in given.values()]
+
+
+@pytest.mark.parametrize("answers", EXTREMES)
+@pytest.mark.parametrize("target", ["webservice", "trainer"])
+def test_manifests_are_what_kubernetes_takes(tmp_path: Path, answers: dict[str, str], target: str) -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("no kubectl: install it to have the manifests rendered")
+    import yaml
+    from kubernetes_validate import validate
+
+    # Given a project whose images have been published
+    project = bake(tmp_path, **answers)
+    (project / "build").mkdir()
+    for image in ("webservice", "trainer"):
+        (project / f"build/{image}.image").write_text(f"registry.example/{image}@sha256:{'0' * 64}\n")
+
+    # When make renders the manifests
+    rendered = subprocess.run(
+        ["make", "--silent", f"manifests.{target}", "BUCKET=bucket"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+    # Then a current Kubernetes would take each, and labels are text
+    documents = list(yaml.safe_load_all(rendered))
+    assert documents
+    for document in documents:
+        validate(document, "1.34", strict=True)
+        assert all(isinstance(value, str) for value in document["metadata"]["labels"].values())
+
+
+def test_no_file_is_empty_but_markers(fresh: Path) -> None:
+    empty = [path.name for path in text_files(fresh) if path.stat().st_size == 0]
+
+    assert set(empty) <= {"__init__.py", "py.typed"}
+
+
+def test_jinja_stands_only_where_the_house_allows_it() -> None:
+    unrendered = QUESTIONS["_copy_without_render"]
+    for path in TEMPLATE_FOLDER.rglob("*.py"):
+        for line in path.read_text().splitlines():
+            if "{{" in line:
+                assert re.match(r"(from|import) |TITLE = ", line), f"{path}: {line}"
+            assert "{%" not in line, path
+    assert {"makefile", "make/*.mk"} <= set(unrendered)
+
+
+def test_the_project_starts_with_one_commit_of_everything(fresh: Path) -> None:
+    assert git(fresh, "log", "--format=%s").splitlines() == ["Start from cookiecutter-mlops-eks"]
+    assert git(fresh, "status", "--porcelain", "--ignored") == ""
+    assert (fresh / "Pipfile.lock").is_file()
+
+
+def test_the_commit_is_made_on_a_machine_without_an_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a home without settings, and a path with a space
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+
+    project = bake(tmp_path / "my projects", author="Zoë O'Brien")
+
+    assert git(project, "log", "--format=%an").strip() == "Zoë O'Brien"
+
+
+def test_a_project_inside_a_repository_stays_part_of_it(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
+
+    project = bake(tmp_path)
+
+    assert not (project / ".git").exists()
+
+
+def test_without_git_there_is_a_project_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert not (bake(tmp_path / "out") / ".git").exists()
+
+
+def test_baking_again_over_a_project_adds_no_commit(tmp_path: Path) -> None:
+    from cookiecutter.main import cookiecutter
+
+    project = bake(tmp_path)
+    cookiecutter(str(TEMPLATE), no_input=True, output_dir=str(tmp_path), overwrite_if_exists=True)
+
+    assert git(project, "log", "--format=%s").count("\n") == 1
+    assert git(project, "status", "--porcelain") == ""
+
+
+def test_the_lock_matches_the_pipfile_and_names_no_index(fresh: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP")}
+
+    result = subprocess.run(
+        ["pipenv", "verify"],
+        cwd=fresh,
+        env=environment | {"PIP_CONFIG_FILE": os.devnull},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+    lock = json.loads((fresh / "Pipfile.lock").read_text())
+    assert lock["_meta"]["sources"] == []
+    assert all(
+        package["hashes"] for category, packages in lock.items() if category != "_meta" for package in packages.values()
+    )
+
+
+def test_the_lock_is_the_same_whatever_the_answers_are(fresh: Path, tmp_path: Path) -> None:
+    other = bake(tmp_path, project_name="Churn", team="growth")
+
+    assert (other / "Pipfile.lock").read_bytes() == (fresh / "Pipfile.lock").read_bytes()
+
+
+def test_the_lock_has_what_was_asked_for(fresh: Path) -> None:
+    lock = json.loads((fresh / "Pipfile.lock").read_text())
+    serving, training, testing = (set(lock[name]) for name in ("default", "trainer", "develop"))
+
+    assert "flask" in serving
+    assert "awscli" in training
+    assert {"pytest", "coverage"} <= testing
+    assert not serving & {"scikit-learn", "scipy", "pandas", "matplotlib", "pytest"}
