@@ -71,7 +71,7 @@ def test_a_region_is_accepted(region: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "region", ["", "moon", "eu-central", "eu_central_1", "EU-central-1", "eu-central-1 ", "eu-central-0"]
+    "region", ["", "moon", "eu-central", "eu_central_1", "EU-central-1", "eu-central-1 ", "eu-west-0"]
 )
 def test_a_region_is_refused(region: str) -> None:
     assert region_fault(region) is not None
@@ -119,9 +119,7 @@ def test_a_text_is_refused(question: str, text: str) -> None:
     assert "\n" not in fault
 
 
-@pytest.mark.parametrize(
-    "text", ["Oncology", "O'Brien, Müller & Co".replace("&", "+"), "Ärzte: ja/nein?", "腫瘍学", "v1.2 (beta)!"]
-)
+@pytest.mark.parametrize("text", ["Oncology", "O'Brien, Müller + Co", "Ärzte: ja/nein?", "腫瘍学", "v1.2 (beta)!"])
 def test_a_text_is_accepted(text: str) -> None:
     assert text_fault("description", text) is None
 

@@ -21,9 +21,7 @@ EXTREMES = [
     pytest.param({"project_slug": "a-very-long-slug-of-exactly-40-character"}, id="longest slug"),
     pytest.param({"project_slug": "zebra"}, id="slug that sorts last"),
     pytest.param({"project_name": "Früherkennung im Alltag", "author": "Zoë O'Brien"}, id="umlaut and apostrophe"),
-    pytest.param(
-        {"project_name": "腫瘍学", "project_slug": "tumour", "description": "良性か、悪性か"[:3]}, id="another script"
-    ),
+    pytest.param({"project_name": "腫瘍学", "project_slug": "tumour", "description": "良性か"}, id="another script"),
     pytest.param({"team": "no", "project_slug": "yes"}, id="words that YAML takes for truth values"),
     pytest.param({"description": "x" * 200, "author": "y" * 80, "project_name": "z" * 38}, id="longest texts"),
 ]

@@ -88,9 +88,7 @@ def registry_with_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Host and port of a registry that knows another password than the one AWS hands out."""
     program = shutil.which("docker-registry") or shutil.which("registry")
     if program is None:
-        pytest.skip(
-            "no registry program: install Debian's docker-registry, or the registry of the distribution project"
-        )
+        pytest.skip("no registry program: install Debian's docker-registry, or registry of the distribution project")
     folder = tmp_path_factory.mktemp("registry")
     # The bcrypt hash of a password that nobody needs to know.
     (folder / "htpasswd").write_text("AWS:$2y$05$C9LDyNqWVYkgmdGPlTw1TeG5QHAP.6eiMFTPTdgYEnZsE6qhX6YQ2\n")

@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from tests.live.workbench import Load, Workbench, ask, one_error_line
 
 pytestmark = pytest.mark.cluster
 
+Record = Callable[[str, object], None]
 NAMESPACE = "mlops-template-tests"
 NODE_PORT = int(os.environ.get("TEST_NODE_PORT", "30080"))
 ADDRESS = f"127.0.0.1:{NODE_PORT}"
+IMAGES = "{.items[*].spec.template.spec.containers[*].image}"
 
 
 @dataclass
@@ -66,9 +68,7 @@ def test_the_first_deploy_provisions_and_answers(site: Site) -> None:
     # Then two pods of that version run, from an image named by digest, and golden predictions were checked
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.count(f"runs {version} and gives the") == 2
-    image = site.kubectl(
-        "get", "deployments", "--output", "jsonpath={.items[*].spec.template.spec.containers[*].image}"
-    )
+    image = site.kubectl("get", "deployments", "--output", f"jsonpath={IMAGES}")
     assert "@sha256:" in image
     port = {"spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": NODE_PORT}]}}
     site.kubectl("patch", "service", "oncology-webservice", "--patch", json.dumps(port))
@@ -91,12 +91,12 @@ def test_the_pods_are_as_restricted_as_the_manifests_say(site: Site) -> None:
     # No root, no writing outside /tmp, no Kubernetes credentials
     assert site.kubectl("exec", pod, "--", "id", "-u").strip() == "10001"
     script = (
-        "touch /app/x 2>/dev/null && echo wrote; touch /tmp/x && echo tmp; ls /var/run/secrets 2>/dev/null || echo none"
+        "touch /app/x 2>/dev/null && echo wrote; touch /tmp/x && echo tmp; ls /run/secrets 2>/dev/null || echo none"
     )
     assert site.kubectl("exec", pod, "--", "sh", "-c", script).split() == ["tmp", "none"]
 
 
-def test_the_next_version_loses_no_request(site: Site, record_property: pytest.RecordProperty) -> None:
+def test_the_next_version_loses_no_request(site: Site, record_property: Record) -> None:
     # Given a second version, and clients that ask without a pause
     version = site.workbench.commit("Second version")
     with Load(ADDRESS, site.workbench.golden()) as load:
@@ -136,9 +136,7 @@ def test_rollback_goes_back_and_forth(site: Site) -> None:
 @pytest.mark.parametrize(
     ("variables", "message"),
     [
-        pytest.param(
-            {"TEAM": "another-team"}, "team=another-team,component=webservice selects ''", id="selector matches nothing"
-        ),
+        pytest.param({"TEAM": "other"}, "team=other,component=webservice selects ''", id="selector matches nothing"),
         pytest.param({"CLUSTER": "another-cluster"}, "not to another-cluster", id="wrong context"),
         pytest.param({"REGISTRY": "127.0.0.1:9"}, "cannot log in to 127.0.0.1:9", id="unreachable registry"),
     ],
@@ -205,9 +203,7 @@ def test_a_bad_image_is_undone(site: Site, old: str, new: str, message: str) -> 
     assert message in one_error_line(result)
     assert f"{version} failed and was undone" in one_error_line(result)
     site.assert_still_answers()
-    images = site.kubectl(
-        "get", "replicasets", "--output", "jsonpath={.items[*].spec.template.spec.containers[*].image}"
-    )
+    images = site.kubectl("get", "replicasets", "--output", f"jsonpath={IMAGES}")
     assert (site.workbench.folder / "build/webservice.image").read_text().strip() not in images
     if message != "for golden record 0":
         # A pod that lies did answer for a while; one that crashes never may.

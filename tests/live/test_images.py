@@ -16,6 +16,7 @@ from tests.live.workbench import Workbench, ask
 
 pytestmark = pytest.mark.engine
 
+Record = Callable[[str, object], None]
 READ_ONLY = ("--read-only", "--tmpfs", "/tmp:size=16m", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
 
@@ -82,9 +83,7 @@ def test_an_image_says_what_it_is_and_runs_as_a_number(
     assert inspect(engine, images[component], "{{.Config.User}}") == "10001:10001"
 
 
-def test_sizes_are_reported(
-    engine: str, images: dict[str, str], record_property: Callable[[str, object], None]
-) -> None:
+def test_sizes_are_reported(engine: str, images: dict[str, str], record_property: Record) -> None:
     sizes = {component: int(inspect(engine, image, "{{.Size}}")) / 1e6 for component, image in images.items()}
     print("image sizes in MB:", {component: round(size) for component, size in sizes.items()})
     for component, size in sizes.items():

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from webservice.logs import RECORDS_KEY
-from webservice.problems import FieldError, broken_contract, invalid_body, pointer
+from webservice.problems import MAX_ERRORS, FieldError, broken_contract, invalid_body, pointer
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
 from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
@@ -100,4 +100,4 @@ def refuse_repeated_names(body: bytes, records: Sequence[Record], *, many: bool)
         if names.count(name) > 1
     ]
     if errors:
-        raise broken_contract(errors, len(errors))
+        raise broken_contract(errors[:MAX_ERRORS], len(errors))

@@ -53,17 +53,16 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, problem_response)
 
 
-def problem_response(error: HTTPException) -> Response | HTTPException:
-    """Return the answer that tells of an error; a redirect is none and stays as it is."""
-    if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
-        return error
+def problem_response(error: HTTPException) -> Response:
+    """Return the answer that tells of an error."""
+    status = HTTPStatus(error.code or HTTPStatus.INTERNAL_SERVER_ERROR)
     problem = Problem(
-        title=HTTPStatus(error.code).phrase,
-        status=error.code,
+        title=status.phrase,
+        status=status,
         detail=explanation(error),
         errors=error.errors or None if isinstance(error, InvalidRequestError) else None,
     )
-    response = Response(problem.model_dump_json(exclude_none=True), error.code)
+    response = Response(problem.model_dump_json(exclude_none=True), status)
     # Some errors bring headers that belong to them, such as the Allow of a 405.
     response.headers.extend(header for header in error.get_headers() if header[0] != "Content-Type")
     response.content_type = MEDIA_TYPE

@@ -1,0 +1,23 @@
+import pytest
+from flask.testing import FlaskClient
+
+from webservice.headers import DEFAULTS
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs/", "/openapi.json", "/readyz", "/version", "/unknown", "/static/page.css"]
+)
+def test_every_answer_tells_a_browser_how_little_it_may_do(client: FlaskClient, path: str) -> None:
+    response = client.get(path)
+
+    for name, _ in DEFAULTS:
+        assert len(response.headers.getlist(name)) == 1
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+
+
+def test_an_answer_keeps_what_it_brings_itself(client: FlaskClient) -> None:
+    # Files may be kept by a browser that asks whether they are still the same, predictions may not
+    assert client.get("/static/page.css").headers["Cache-Control"] == "no-cache"
+    assert client.get("/").headers["Cache-Control"] == "no-store"

@@ -1,0 +1,63 @@
+import json
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from flask.testing import FlaskClient
+
+from webservice.app import create_app
+from webservice.drain import Marker
+from webservice.settings import Settings
+
+from {{cookiecutter.__package}}_model.classifier import Classifier
+from {{cookiecutter.__package}}_model.metadata import Metadata
+
+
+def test_a_process_that_runs_is_alive(client: FlaskClient) -> None:
+    response = client.get("/healthz")
+
+    assert (response.status_code, response.json) == (200, {"status": "alive"})
+
+
+def test_a_model_with_its_golden_answers_is_ready(client: FlaskClient) -> None:
+    response = client.get("/readyz")
+
+    assert (response.status_code, response.json) == (200, {"status": "ready"})
+
+
+def test_a_model_without_its_golden_answers_is_not_ready(client: FlaskClient, classifier: Classifier) -> None:
+    # Given a model that answers something else
+    with patch.object(classifier, "gives_golden_answers", return_value=False):
+        # When the cluster asks
+        ready, alive = client.get("/readyz"), client.get("/healthz")
+
+    # Then it gets no requests, and is not started again either, as that would not help
+    assert ready.status_code == 503
+    assert ready.content_type == "application/problem+json"
+    assert "golden" in json.loads(ready.data)["detail"]
+    assert alive.status_code == 200
+
+
+def test_a_service_that_drains_is_alive_but_not_ready(classifier: Classifier, tmp_path: Path) -> None:
+    # Given a service that is about to stop
+    settings = Settings(drain_marker=tmp_path / "draining")
+    Marker(settings.marker).put()
+    client = create_app(classifier, settings).test_client()
+
+    # Then it gets no new requests
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/healthz").status_code == 200
+
+
+def test_the_version_is_that_of_the_release_and_its_model(client: FlaskClient, classifier: Classifier) -> None:
+    response = client.get("/version")
+
+    assert response.get_json()["version"] == "1.2.3"
+    assert Metadata.model_validate_json(json.dumps(response.get_json()["model"])) == classifier.metadata
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/version"])
+def test_the_cluster_may_ask_for_the_headers_alone(client: FlaskClient, path: str) -> None:
+    response = client.head(path)
+
+    assert (response.status_code, response.data) == (200, b"")

@@ -1,0 +1,395 @@
+import json
+from io import BytesIO
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.test import TestResponse
+
+from webservice.fields import FIELDS
+from webservice.predictions import refuse_repeated_names
+from webservice.problems import MAX_ERRORS, Problem
+
+from {{cookiecutter.__package}}_model.classifier import Classifier, agrees
+from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
+
+URL = "/v1/predictions"
+FIELD = next(field for field in FIELDS if field.required and field.maximum is not None and field.minimum is not None)
+"""A field that must be given, with bounds: what holds for it holds for the others."""
+
+
+valid_records = st.from_type(Record).map(lambda record: record.model_dump(mode="json"))
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda children: st.lists(children, max_size=5) | st.dictionaries(st.text(), children, max_size=5),
+)
+
+
+def post(client: FlaskClient, body: bytes | Any, content_type: str = "application/json", **extra: Any) -> TestResponse:
+    """Return the answer to a body, which is sent as JSON unless it is bytes."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return client.post(URL, data=data, content_type=content_type, **extra)
+
+
+def problem_of(response: TestResponse) -> Problem:
+    """Return the problem that an answer tells of, after checking that it is one."""
+    assert response.content_type == "application/problem+json"
+    problem = Problem.model_validate_json(response.data)
+    assert problem.status == response.status_code
+    assert problem.detail
+    return problem
+
+
+def test_golden_records_get_their_predictions(client: FlaskClient, classifier: Classifier) -> None:
+    for golden in classifier.golden_records:
+        # When a golden record is sent by itself
+        response = post(client, golden.record.model_dump(mode="json"))
+
+        # Then it gets the prediction that training gave it
+        assert response.status_code == 200
+        assert agrees(Prediction.model_validate_json(response.data), golden.prediction)
+
+
+def test_a_list_is_answered_in_its_order(client: FlaskClient, classifier: Classifier) -> None:
+    # Given records whose predictions differ
+    golden = classifier.golden_records
+    assert len({one.prediction.probability for one in golden}) > 1
+
+    # When they are sent in one request
+    response = post(client, [one.record.model_dump(mode="json") for one in golden])
+
+    # Then the predictions come in the order of the records
+    predictions = [Prediction.model_validate_json(json.dumps(one)) for one in response.get_json()]
+    assert len(predictions) == len(golden)
+    assert all(agrees(prediction, one.prediction) for prediction, one in zip(predictions, golden, strict=True))
+
+
+@given(record=valid_records)
+def test_every_record_within_the_contract_is_predicted(
+    client: FlaskClient, classifier: Classifier, record: dict[str, Any]
+) -> None:
+    # When any record that keeps to the contract is sent, alone and in a list
+    one, many = post(client, record), post(client, [record])
+
+    # Then the answer is what the classifier says
+    expected = classifier.predict_one(Record.model_validate(record))
+    assert Prediction.model_validate_json(one.data) == expected
+    assert many.get_json() == [one.get_json()]
+
+
+def test_a_field_left_out_is_the_same_as_null(client: FlaskClient, record: dict[str, Any]) -> None:
+    optional = [field.name for field in FIELDS if not field.required]
+    if not optional:
+        pytest.skip("every field of the contract is required")
+
+    # Given a record without its optional fields, and one with null in them
+    without = {name: value for name, value in record.items() if name not in optional}
+    with_null = record | dict.fromkeys(optional)
+
+    # Then both get the same prediction
+    assert post(client, without).json == post(client, with_null).json
+
+
+@pytest.mark.parametrize("space", [b" ", b"\n", b"\r\n", b"\t \n"], ids=["space", "newline", "crlf", "mixed"])
+def test_space_before_a_list_is_no_matter(client: FlaskClient, record: dict[str, Any], space: bytes) -> None:
+    response = post(client, space + json.dumps([record]).encode())
+
+    assert len(response.get_json()) == 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b" ", id="blank"),
+        pytest.param(b"{", id="cut-off"),
+        pytest.param(b"{'a': 1}", id="single-quotes"),
+        pytest.param(b'{"a": 1,}', id="trailing-comma"),
+        pytest.param(b"{} {}", id="two-documents"),
+        pytest.param(b"\xff\xfe{}", id="not-utf-8"),
+        pytest.param(b'{"\xc3\x28": 1}', id="not-utf-8-inside"),
+        pytest.param(b"\xef\xbb\xbf{}", id="byte-order-mark"),
+        pytest.param(rb'{"\ud800": 1}', id="half-a-surrogate"),
+        pytest.param("{}".encode("utf-16"), id="utf-16"),
+        pytest.param(b"[" * 20_000, id="bomb-of-lists"),
+        pytest.param(b'{"a":' * 8_000, id="bomb-of-objects"),
+        pytest.param(b"[" * 20_000 + b"]" * 20_000, id="bomb-that-closes"),
+        pytest.param(b"1" * 10_000, id="endless-number"),
+    ],
+)
+def test_what_is_not_json_is_refused(client: FlaskClient, body: bytes) -> None:
+    response = post(client, body)
+
+    assert response.status_code == 400
+    assert "not valid JSON" in problem_of(response).detail
+
+
+@pytest.mark.parametrize(
+    "literal",
+    [
+        pytest.param('"5"', id="number-as-string"),
+        pytest.param("true", id="boolean"),
+        pytest.param("null", id="null"),
+        pytest.param("NaN", id="nan"),
+        pytest.param("Infinity", id="infinity"),
+        pytest.param("-Infinity", id="minus-infinity"),
+        pytest.param("1e400", id="beyond-a-double"),
+        pytest.param("1" * 400, id="beyond-a-double-in-digits"),
+        pytest.param("[1]", id="list"),
+        pytest.param('{"a": 1}', id="object"),
+        pytest.param(f"{FIELD.minimum - 1:g}", id="too-small"),  # type: ignore[operator]
+        pytest.param(f"{FIELD.maximum + 1:g}", id="too-large"),  # type: ignore[operator]
+        pytest.param(
+            f"{FIELD.minimum + 0.001}",
+            id="between-steps",
+            marks=pytest.mark.skipif(not FIELD.step, reason="the field takes any number"),
+        ),  # type: ignore[operator]
+    ],
+)
+@pytest.mark.parametrize("many", [False, True], ids=["alone", "second-in-a-list"])
+def test_a_wrong_value_is_refused_with_its_place_and_its_range(
+    client: FlaskClient, record: dict[str, Any], literal: str, many: bool
+) -> None:
+    # Given a record with one wrong value
+    wrong = json.dumps(record | {FIELD.name: "HERE"}).replace('"HERE"', literal)
+    body = f"[{json.dumps(record)}, {wrong}]" if many else wrong
+
+    # When it is sent
+    response = post(client, body.encode())
+
+    # Then the answer names the field and what it may be
+    assert response.status_code == 422
+    (error,) = problem_of(response).errors or ()
+    assert error.pointer == (f"/1/{FIELD.name}" if many else f"/{FIELD.name}")
+    assert error.field == FIELD.name
+    assert error.detail == f"must be {FIELD.allowed}"
+
+
+def test_a_missing_field_is_named(client: FlaskClient, record: dict[str, Any]) -> None:
+    del record[FIELD.name]
+
+    response = post(client, record)
+
+    assert response.status_code == 422
+    (error,) = problem_of(response).errors or ()
+    assert (error.field, error.pointer) == (FIELD.name, f"/{FIELD.name}")
+    assert error.detail == f"is missing; it must be {FIELD.allowed}"
+
+
+@pytest.mark.parametrize("name", ["unknown", "", FIELD.name.upper() + "X", "a/b~c", "ü"])
+def test_an_unknown_field_is_refused(client: FlaskClient, record: dict[str, Any], name: str) -> None:
+    response = post(client, record | {name: 1})
+
+    assert response.status_code == 422
+    (error,) = problem_of(response).errors or ()
+    assert error.field == name
+    assert error.pointer == "/" + name.replace("~", "~0").replace("/", "~1")
+    assert all(field.name in error.detail for field in FIELDS)
+
+
+@pytest.mark.parametrize("body", [b"5", b'"text"', b"null", b"true", b"NaN"])
+def test_what_is_no_record_is_refused(client: FlaskClient, body: bytes) -> None:
+    response = post(client, body)
+
+    assert response.status_code == 422
+    (error,) = problem_of(response).errors or ()
+    assert (error.pointer, error.field) == ("", None)
+    assert "must be a record" in error.detail
+
+
+def test_a_list_within_a_list_is_refused(client: FlaskClient, record: dict[str, Any]) -> None:
+    response = post(client, [record, [record]])
+
+    assert response.status_code == 422
+    assert [error.pointer for error in problem_of(response).errors or ()] == ["/1"]
+
+
+def test_an_empty_list_is_refused(client: FlaskClient) -> None:
+    response = post(client, [])
+
+    assert response.status_code == 422
+    assert "empty" in problem_of(response).detail
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["alone", "in-a-list"])
+def test_a_name_that_stands_twice_is_refused(client: FlaskClient, record: dict[str, Any], many: bool) -> None:
+    # Given a record that gives a field two values
+    text = json.dumps(record)
+    twice = text[:-1] + f', "{FIELD.name}": {record[FIELD.name]}}}'
+
+    # When it is sent
+    response = post(client, (f"[{text}, {twice}]" if many else twice).encode())
+
+    # Then it is not guessed which one is meant
+    assert response.status_code == 422
+    (error,) = problem_of(response).errors or ()
+    assert error.pointer == (f"/1/{FIELD.name}" if many else f"/{FIELD.name}")
+    assert "more than once" in error.detail
+
+
+def test_a_colon_within_a_text_is_no_second_name() -> None:
+    refuse_repeated_names(b'{"a": "b:c"}', [], many=False)
+
+
+def test_a_name_may_be_written_with_escapes(client: FlaskClient, record: dict[str, Any]) -> None:
+    # Given a record whose names are escaped in full
+    escaped = {"".join(f"\\u{ord(letter):04x}" for letter in name): value for name, value in record.items()}
+    body = json.dumps(escaped).replace("\\\\", "\\").encode()
+
+    # Then it is the same record
+    assert post(client, body).json == post(client, record).json
+
+
+@pytest.mark.parametrize("faults", [MAX_ERRORS, MAX_ERRORS + 1, 1000])
+def test_the_number_of_faults_in_an_answer_is_limited(client: FlaskClient, record: dict[str, Any], faults: int) -> None:
+    response = post(client, record | {f"unknown {number}": 1 for number in range(faults)})
+
+    problem = problem_of(response)
+    assert len(problem.errors or ()) == MAX_ERRORS
+    assert f"in {faults} places" in problem.detail
+    assert ("are listed" in problem.detail) == (faults > MAX_ERRORS)
+
+
+def test_a_long_name_is_not_repeated_in_full(client: FlaskClient, record: dict[str, Any]) -> None:
+    response = post(client, record | {"x" * 20_000: 1})
+
+    assert response.status_code == 422
+    assert len(response.data) < 1500
+
+
+def test_no_value_of_the_request_is_repeated(client: FlaskClient, record: dict[str, Any]) -> None:
+    response = post(client, record | {FIELD.name: "a secret"})
+
+    assert "secret" not in response.text
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/jsonx",
+        "\xff",
+    ],
+)
+def test_another_content_type_is_refused(client: FlaskClient, record: dict[str, Any], content_type: str) -> None:
+    response = post(client, record, content_type=content_type)
+
+    assert response.status_code == 415
+    assert "application/json" in problem_of(response).detail
+
+
+@pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON", "application/json;"])
+def test_a_content_type_may_have_parameters(client: FlaskClient, record: dict[str, Any], content_type: str) -> None:
+    assert post(client, record, content_type=content_type).status_code == 200
+
+
+def test_a_content_encoding_is_refused(client: FlaskClient, record: dict[str, Any]) -> None:
+    response = post(client, record, headers={"Content-Encoding": "gzip"})
+
+    assert response.status_code == 415
+    assert "Content-Encoding" in problem_of(response).detail
+
+
+def test_a_list_may_have_as_many_records_as_the_settings_say(
+    client: FlaskClient, record: dict[str, Any], max_records: int
+) -> None:
+    longest, too_long = post(client, [record] * max_records), post(client, [record] * (max_records + 1))
+
+    assert len(longest.get_json()) == max_records
+    assert too_long.status_code == 413
+    assert f"at most {max_records} records" in problem_of(too_long).detail
+
+
+@pytest.mark.parametrize("excess", [0, 1], ids=["at-the-limit", "over-the-limit"])
+@pytest.mark.parametrize("chunked", [False, True], ids=["with-length", "chunked"])
+def test_a_body_may_be_as_long_as_the_settings_say(
+    client: FlaskClient, record: dict[str, Any], max_content_length: int, excess: int, chunked: bool
+) -> None:
+    # Given a record with space after it
+    body = json.dumps(record).encode().ljust(max_content_length + excess)
+
+    # When it is sent, with its length or in chunks
+    headers = {"Transfer-Encoding": "chunked"} if chunked else {}
+    environ = {"wsgi.input_terminated": True}
+    response = post(client, body, headers=headers, environ_overrides=environ)
+
+    # Then just the one over the limit is refused
+    if excess:
+        assert response.status_code == 413
+        assert f"at most {max_content_length} bytes" in problem_of(response).detail
+    else:
+        assert response.status_code == 200
+
+
+def test_a_body_that_is_too_long_is_read_so_that_its_sender_reads_the_answer(client: FlaskClient) -> None:
+    # Given a client that is still sending
+    stream = BytesIO(b" " * 1_000_000)
+
+    # When the service answers that it is too much
+    response = client.post(URL, content_type="application/json", input_stream=stream, content_length=1_000_000)
+
+    # Then it has taken what was sent
+    assert response.status_code == 413
+    assert stream.read() == b""
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+def test_another_method_is_refused(client: FlaskClient, method: str) -> None:
+    response = client.open(URL, method=method)
+
+    assert response.status_code == 405
+    assert problem_of(response)
+    assert "POST" in response.headers["Allow"]
+
+
+@given(body=st.binary(max_size=300))
+def test_any_bytes_get_an_answer(client: FlaskClient, body: bytes) -> None:
+    response = post(client, body)
+
+    assert response.status_code in {400, 422}
+    assert problem_of(response)
+
+
+@given(value=json_values)
+def test_any_json_gets_an_answer(client: FlaskClient, value: Any) -> None:
+    response = post(client, value)
+
+    assert response.status_code in {400, 422}
+    assert problem_of(response)
+
+
+@given(record=valid_records, data=st.data())
+def test_a_record_with_any_change_gets_an_answer(
+    client: FlaskClient, record: dict[str, Any], data: st.DataObject
+) -> None:
+    # Given a valid record in which one field has any value at all
+    name = data.draw(st.sampled_from([field.name for field in FIELDS]) | st.text())
+    changed = record | {name: data.draw(json_values)}
+
+    # When it is sent
+    response = post(client, changed)
+
+    # Then it is predicted or refused
+    if response.status_code == 200:
+        assert Prediction.model_validate_json(response.data)
+    else:
+        assert response.status_code in {400, 422}
+        assert problem_of(response)
+
+
+@given(record=valid_records, position=st.integers(min_value=0), junk=st.binary(min_size=1, max_size=5))
+def test_a_record_with_any_damage_gets_an_answer(
+    client: FlaskClient, record: dict[str, Any], position: int, junk: bytes
+) -> None:
+    # Given the bytes of a valid record with some of them overwritten
+    body = bytearray(json.dumps(record).encode())
+    start = position % len(body)
+    body[start : start + len(junk)] = junk
+
+    # Then it is predicted or refused
+    assert post(client, bytes(body)).status_code in {200, 400, 422}

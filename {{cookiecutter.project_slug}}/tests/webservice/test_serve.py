@@ -1,0 +1,251 @@
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from webservice import serve
+from webservice.drain import Marker
+from webservice.settings import Settings
+
+from {{cookiecutter.__package}}_model.classifier import Classifier
+from {{cookiecutter.__package}}_model.metadata import ArtefactError
+
+
+class ServerStandIn:
+    """Takes the place of granian where only what happens around it matters."""
+
+    def __init__(self, fails: bool = False) -> None:
+        self.hooks: list[Callable[[], None]] = []
+        self.served = False
+        self.fails = fails
+
+    def on_startup(self, hook: Callable[[], None]) -> None:
+        self.hooks.append(hook)
+
+    def serve(self) -> None:
+        self.served = True
+        if self.fails:
+            raise SystemExit(1)
+
+
+@pytest.fixture(autouse=True)
+def unchanged_logging() -> Iterator[None]:
+    """Leave the loggers as they were: the service sets them up for its whole process."""
+    names = (None, "webservice", "_granian", "granian.access")
+    before = [(logger, logger.level, logger.propagate, logger.handlers[:]) for logger in map(logging.getLogger, names)]
+    yield
+    for logger, level, propagate, handlers in before:
+        logger.setLevel(level)
+        logger.propagate = propagate
+        logger.handlers[:] = handlers
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def marker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: int, classifier: Classifier) -> Path:
+    """Set up all that the service needs to start; return the path of its drain marker."""
+    monkeypatch.setenv("PORT", str(free_port))
+    monkeypatch.setenv("DRAIN_MARKER", str(tmp_path / "draining"))
+    monkeypatch.setattr(Classifier, "load", lambda: classifier)
+    return tmp_path / "draining"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> ServerStandIn:
+    server = ServerStandIn()
+    monkeypatch.setattr(serve, "granian_server", lambda *_: server)
+    return server
+
+
+def test_the_server_runs_and_leaves_no_marker(marker: Path, server: ServerStandIn) -> None:
+    # Given a marker that an earlier process left
+    marker.touch()
+
+    # When the service starts
+    status = serve.main()
+
+    # Then it served, and was not draining
+    assert status == 0
+    assert server.served
+    assert len(server.hooks) == 1
+    assert not marker.exists()
+
+
+def test_a_server_that_fails_leaves_no_marker_either(marker: Path, server: ServerStandIn) -> None:
+    server.fails = True
+
+    with pytest.raises(SystemExit):
+        serve.main()
+
+    assert not marker.exists()
+
+
+def refuse(reason: str) -> Callable[[], Classifier]:
+    def load() -> Classifier:
+        raise ArtefactError(reason)
+
+    return load
+
+
+@pytest.mark.usefixtures("marker")
+def test_without_a_model_there_is_no_service(
+    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given an artefact that cannot be used
+    monkeypatch.setattr(Classifier, "load", refuse("model.onnx is another one"))
+
+    # When the service starts
+    status = serve.main()
+
+    # Then it ends with one line that says why
+    assert status == 1
+    assert not server.served
+    (line,) = capsys.readouterr().out.splitlines()
+    assert '"level": "critical"' in line
+    assert "cannot start: model.onnx is another one" in line
+
+
+@pytest.mark.usefixtures("marker")
+def test_a_wrong_setting_is_refused(
+    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORKERS", "many")
+
+    assert serve.main() == 1
+    assert not server.served
+    assert "WORKERS=many is not usable" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("marker")
+def test_a_port_that_is_taken_is_refused(
+    server: ServerStandIn, free_port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a service at the port, which would share it
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", free_port))
+        other.listen()
+
+        # When a second one starts
+        status = serve.main()
+
+    # Then it does not
+    assert status == 1
+    assert not server.served
+    assert f"cannot listen on 127.0.0.1:{free_port}" in capsys.readouterr().out
+
+
+def test_an_unknown_host_is_refused() -> None:
+    with pytest.raises(OSError, match=r"cannot listen on host\.invalid:8000"):
+        serve.free_address("host.invalid", 8000)
+
+
+@pytest.mark.parametrize(("host", "addresses"), [("localhost", {"127.0.0.1", "::1"}), ("0.0.0.0", {"0.0.0.0"})])  # noqa: S104
+def test_a_host_is_looked_up(host: str, addresses: set[str], free_port: int) -> None:
+    assert serve.free_address(host, free_port) in addresses
+
+
+def test_the_server_follows_the_settings() -> None:
+    server = serve.granian_server(Settings(port=8123, workers=2, threads=3, log_level="error"), "127.0.0.1")
+
+    assert (server.bind_addr, server.bind_port) == ("127.0.0.1", 8123)
+    assert (server.workers, server.blocking_threads) == (2, 3)
+    assert server.respawn_failed_workers
+    assert server.workers_kill_timeout == serve.STOP_TIMEOUT
+    assert logging.getLogger("_granian").level == logging.ERROR
+
+
+class Stop:
+    """Takes the place of granian's handler of a SIGTERM."""
+
+    def __init__(self) -> None:
+        self.called = threading.Event()
+
+    def __call__(self, *_: object) -> None:
+        self.called.set()
+
+
+@pytest.fixture
+def stop() -> Iterator[Stop]:
+    before = signal.getsignal(signal.SIGTERM)
+    stop = Stop()
+    signal.signal(signal.SIGTERM, stop)
+    yield stop
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_stop_that_nothing_prepared_drains_first(stop: Stop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a server that takes a moment to say goodbye
+    monkeypatch.setattr(serve, "FAREWELL", 0.05)
+    serve.drain_before_stop(Marker(tmp_path / "draining"))
+
+    # When it is told to stop
+    os.kill(os.getpid(), signal.SIGTERM)
+
+    # Then it drains, and stops
+    assert (tmp_path / "draining").exists()
+    assert not stop.called.is_set()
+    assert stop.called.wait(5)
+
+
+def test_a_stop_after_draining_is_a_stop(stop: Stop, tmp_path: Path) -> None:
+    marker = Marker(tmp_path / "draining")
+    marker.put()
+    serve.drain_before_stop(marker)
+
+    os.kill(os.getpid(), signal.SIGTERM)
+
+    assert stop.called.is_set()
+
+
+def test_a_stop_happens_even_when_nothing_can_be_written(
+    stop: Stop, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    serve.drain_before_stop(Marker(tmp_path / "missing" / "draining"))
+
+    os.kill(os.getpid(), signal.SIGTERM)
+
+    assert stop.called.is_set()
+    assert "stopping without draining" in caplog.text
+
+
+def test_a_server_that_handles_no_signal_is_a_mistake(tmp_path: Path) -> None:
+    assert not callable(signal.getsignal(signal.SIGTERM))
+
+    with pytest.raises(TypeError, match="has not started"):
+        serve.drain_before_stop(Marker(tmp_path / "draining"))
+
+
+@pytest.mark.parametrize("module", ["webservice", "webservice.drain"])
+def test_a_module_that_runs_ends_with_its_status(module: str) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PORT": "wrong"}
+
+    result = subprocess.run(
+        [sys.executable, "-m", module], env=environment, capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == 1
+    assert "PORT=wrong is not usable" in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_application_for_a_server_is_there(monkeypatch: pytest.MonkeyPatch, classifier: Classifier) -> None:
+    monkeypatch.setattr(Classifier, "load", lambda: classifier)
+
+    from webservice.wsgi import app
+
+    assert app.test_client().get("/healthz").status_code == 200

@@ -1,0 +1,68 @@
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from webservice.settings import Settings, SettingsError
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    assert Settings.from_environment({}) == Settings()
+    assert Settings.from_environment({"PORT": "", "VERSION": ""}) == Settings()
+
+
+def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
+    environment = {
+        "HOST": "0.0.0.0",  # noqa: S104
+        "PORT": "8080",
+        "WORKERS": "2",
+        "THREADS": "3",
+        "LOG_LEVEL": "debug",
+        "VERSION": "1.2.3",
+        "MAX_CONTENT_LENGTH": "1000",
+        "MAX_RECORDS": "10",
+        "DRAIN_MARKER": str(tmp_path / "marker"),
+        "DRAIN_SECONDS": "0.5",
+        "HOME": "/nowhere",
+    }
+
+    settings = Settings.from_environment(environment)
+
+    assert {name.upper() for name in Settings.model_fields} == set(environment) - {"HOME"}
+    assert settings == Settings(
+        host="0.0.0.0",  # noqa: S104
+        port=8080,
+        workers=2,
+        threads=3,
+        log_level="debug",
+        version="1.2.3",
+        max_content_length=1000,
+        max_records=10,
+        drain_marker=tmp_path / "marker",
+        drain_seconds=0.5,
+    )
+    assert settings.marker == tmp_path / "marker"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "0"),
+        ("PORT", "65536"),
+        ("WORKERS", "0"),
+        ("THREADS", "-1"),
+        ("LOG_LEVEL", "loud"),
+        ("DRAIN_SECONDS", "soon"),
+    ],
+)
+def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name}={value} is not usable"):
+        Settings.from_environment({name: value})
+
+
+def test_services_on_different_ports_do_not_share_a_marker() -> None:
+    first, second = Settings(port=8000).marker, Settings(port=8001).marker
+
+    assert first != second
+    assert first.parent == second.parent == Path(tempfile.gettempdir())
