@@ -27,7 +27,9 @@ def first_commit() -> str | None:
     missing = [f"{key}={value}" for key, value in identity.items() if git("config", key).returncode != 0]
     options = [part for setting in missing for part in ("-c", setting)]
     git("-c", "init.defaultBranch=main", "init", "--quiet")
-    for step in (["add", "--all"], [*options, "commit", "--quiet", "--message", "Start from cookiecutter-mlops-eks"]):
+    # What a person ignores everywhere, such as data/ or *.csv, belongs to this project all the same.
+    every_file = ["-c", "core.excludesFile=", "add", "--all"]
+    for step in (every_file, [*options, "commit", "--quiet", "--message", "Start from cookiecutter-mlops-eks"]):
         result = git(*step)
         if result.returncode != 0:
             return (result.stderr.strip().splitlines() or ["git said nothing"])[-1]

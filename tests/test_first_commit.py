@@ -1,0 +1,95 @@
+"""The first commit under the git settings that people have."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import bake
+
+
+def git(folder: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A git configuration of the person's own, empty to begin with."""
+    path = tmp_path / "gitconfig"
+    path.touch()
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(path))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    return path
+
+
+def test_the_identity_of_the_person_is_kept(settings: Path, tmp_path: Path) -> None:
+    settings.write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
+
+    project = bake(tmp_path / "out", author="Somebody Else")
+
+    assert git(project, "log", "--format=%an <%ae>").strip() == "Ada <ada@example.org>"
+
+
+def test_nothing_is_left_out_that_the_person_ignores_elsewhere(settings: Path, tmp_path: Path) -> None:
+    ignored = tmp_path / "ignored"
+    ignored.write_text("*.csv\n*.lock\ndata/\n")
+    settings.write_text(f"[core]\n\texcludesFile = {ignored}\n")
+
+    project = bake(tmp_path / "out")
+
+    committed = git(project, "ls-files").splitlines()
+    assert "Pipfile.lock" in committed
+    assert any(name.endswith(".csv") for name in committed)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        pytest.param("[commit]\n\tgpgSign = true\n[gpg]\n\tprogram = false\n", id="signing fails"),
+        pytest.param("[core]\n\thooksPath = {hooks}\n", id="a hook refuses"),
+    ],
+)
+def test_a_commit_that_fails_leaves_a_whole_project_and_one_line(
+    settings: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], setting: str
+) -> None:
+    # Given settings with which a commit fails
+    hook = tmp_path / "hooks/pre-commit"
+    hook.parent.mkdir()
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    settings.write_text(setting.format(hooks=hook.parent))
+
+    # When a project is baked
+    project = bake(tmp_path / "out")
+
+    # Then all is there and staged, and one line says that the commit is not
+    printed = capfd.readouterr().out.splitlines()
+    assert len([line for line in printed if line.startswith("No first commit")]) == 1
+    assert (project / "makefile").is_file()
+    assert git(project, "status", "--porcelain").startswith("A  ")
+
+
+def test_a_copy_has_the_same_bytes_wherever_lines_end_otherwise(settings: Path, tmp_path: Path) -> None:
+    # Given git as it is set on Windows
+    settings.write_text("[core]\n\tautocrlf = true\n")
+    project = bake(tmp_path / "out")
+
+    # When the project is cloned
+    git(tmp_path, "clone", "--quiet", str(project), "copy")
+
+    # Then each file is what it was
+    names = git(project, "ls-files", "-z").strip("\0").split("\0")
+    changed = [name for name in names if (project / name).read_bytes() != (tmp_path / "copy" / name).read_bytes()]
+    assert changed == []
+
+
+def test_a_bake_from_within_a_git_hook_leaves_that_repository_alone(
+    settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del settings
+    git(tmp_path, "init", "--quiet", "other")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
+
+    bake(tmp_path / "out")
+
+    assert git(tmp_path / "other", "ls-files") == ""
