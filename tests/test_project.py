@@ -1,0 +1,205 @@
+"""The generated project's own commands, run for real, in the order of a person who tries them out."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+
+def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make in the project; the result holds exit status and outputs."""
+    return subprocess.run(["make", *arguments], cwd=project, capture_output=True, text=True, check=False, timeout=900)
+
+
+def only_file(folder: Path, pattern: str) -> Path:
+    (path,) = folder.glob(pattern)
+    return path
+
+
+def test_make_alone_lists_the_commands(fresh: Path) -> None:
+    listed = set(re.findall(r"^  (\S+)", make(fresh).stdout, flags=re.MULTILINE))
+
+    assert {
+        "install", "lint", "type-check", "unittest", "train", "test", "serve", "predict", "package.model", "docker",
+        "login", "publish", "provision", "deploy", "status", "rollback", "upload.monitoring", "upload.model", "clean",
+        "doctor",
+    } <= listed  # fmt: skip
+
+
+def test_every_listed_command_is_phony(fresh: Path) -> None:
+    # A file called like a command must not keep the command from running
+    text = "\n".join(path.read_text() for path in [fresh / "makefile", *(fresh / "make").glob("*.mk")])
+    commands = re.findall(r"^([a-zA-Z.-]+):.*## ", text, flags=re.MULTILINE)
+    phony = set(" ".join(re.findall(r"^\.PHONY: (.*)$", text, flags=re.MULTILINE)).split())
+
+    assert set(commands) <= phony
+
+
+@pytest.mark.parametrize(
+    ("command", "made"),
+    [
+        pytest.param("lint", [], id="lint"),
+        pytest.param("type-check", [], id="type-check"),
+        pytest.param("unittest", ["build/unittest-coverage.json", "build/unittest-coverage/index.html"], id="unittest"),
+        pytest.param(
+            "train", ["build/report.html", "build/metrics.json", "src/*_model/artefact/model.onnx"], id="train"
+        ),
+        pytest.param("test", ["build/test-coverage.json"], id="test"),
+        pytest.param("package.model", ["build/wheel/*.whl"], id="package.model"),
+    ],
+)
+def test_a_command_works_and_leaves_git_alone(project: Path, command: str, made: list[str]) -> None:
+    result = make(project, command)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    for pattern in made:
+        assert only_file(project, pattern).stat().st_size > 0
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=project, capture_output=True, text=True, check=True)
+    assert status.stdout == ""
+
+
+@pytest.mark.parametrize("command", ["lint", "type-check"])
+def test_a_check_that_finds_nothing_says_nothing(project: Path, command: str) -> None:
+    result = make(project, command)
+
+    assert result.stdout + result.stderr == ""
+
+
+@pytest.mark.parametrize("command", ["install", "unittest", "train", "test", "package.model"])
+def test_a_command_that_is_up_to_date_does_nothing(project: Path, command: str) -> None:
+    assert make(project, command).returncode == 0
+
+    again = make(project, "--question", command)
+
+    assert again.returncode == 0
+
+
+def test_unit_tests_cover_more_than_the_floor(project: Path) -> None:
+    assert make(project, "unittest").returncode == 0
+    totals = json.loads((project / "build/unittest-coverage.json").read_text())["totals"]
+
+    print(f"unit test coverage of the generated project: {totals['percent_covered']:.1f} %, with branches")
+    assert totals["percent_covered"] >= 90
+    assert totals["num_branches"] > 0
+
+
+def test_a_check_that_finds_something_fails(project: Path) -> None:
+    # Given a file that breaks style and types
+    bad = project / "src/trainer/bad.py"
+    bad.write_text("import os\nx: int = 'a'\n")
+
+    # When it is checked, then both checks name it
+    results = [make(project, command) for command in ("lint", "type-check")]
+    bad.unlink()
+    for result in results:
+        assert result.returncode != 0
+        assert "bad.py" in result.stdout + result.stderr
+
+
+def test_training_again_makes_the_same_model(project: Path) -> None:
+    def model_hash() -> str:
+        return hashlib.sha256(only_file(project, "src/*_model/artefact/model.onnx").read_bytes()).hexdigest()
+
+    assert make(project, "train").returncode == 0
+    before = model_hash()
+    (project / "build/trained").unlink()
+
+    assert make(project, "train").returncode == 0
+
+    assert model_hash() == before
+
+
+def test_a_model_below_a_floor_is_refused_and_the_old_one_stays(project: Path) -> None:
+    assert make(project, "train").returncode == 0
+    metadata = only_file(project, "src/*_model/artefact/metadata.json")
+    before = metadata.read_bytes()
+    (project / "build/trained").unlink()
+
+    result = make(project, "train", "FLOORS=accuracy=1.0")
+
+    assert result.returncode != 0
+    assert "the gate refuses the model: accuracy" in result.stderr
+    assert metadata.read_bytes() == before
+    assert make(project, "train").returncode == 0
+
+
+def test_data_that_break_the_contract_are_refused_by_row_and_column(project: Path) -> None:
+    # Given the table with one value out of range
+    table = only_file(project, "data/*.csv").read_text().replace("1000025,5,1", "1000025,11,1")
+    broken = project / "build/broken.csv"
+    broken.write_text(table)
+
+    result = make(project, "train", "DATA=build/broken.csv")
+
+    assert result.returncode != 0
+    assert "row 2, column Clump_thickness" in result.stderr
+    broken.unlink()
+    assert make(project, "train").returncode == 0
+
+
+def test_the_wheel_predicts_in_an_empty_environment(project: Path, tmp_path: Path) -> None:
+    # Given the wheel, installed where nothing else is
+    assert make(project, "package.model").returncode == 0
+    wheel = only_file(project, "build/wheel/*.whl")
+    subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
+    python = str(tmp_path / "env/bin/python")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], check=True, capture_output=True)
+
+    # When it is asked for its golden predictions, then it gives them
+    program = "from oncology_model.classifier import Classifier; print(Classifier.load().gives_golden_answers())"
+    result = subprocess.run([python, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "True"
+    installed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
+    assert "scikit-learn" not in installed
+    assert "pandas" not in installed
+
+
+def test_predict_shows_a_prediction_and_stops(project: Path) -> None:
+    result = make(project, "predict")
+
+    assert result.returncode == 0, result.stderr
+    assert '"label": "malignant"' in result.stdout or '"label": "benign"' in result.stdout
+
+
+def test_commands_can_run_at_once(project: Path) -> None:
+    # Given a project where everything is to be made again
+    assert make(project, "clean").returncode == 0
+
+    result = make(project, "--jobs", "4", "lint", "type-check", "unittest", "test", "package.model")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param(("install", "PIPENV=no-such-pipenv"), "pipenv is missing", id="no pipenv"),
+        pytest.param(("docker", "DOCKER=no-such-engine"), "does not answer: start it", id="no engine"),
+        pytest.param(("context", "CLUSTER=elsewhere", "KUBECTL=no-such-kubectl"), "not to elsewhere", id="no kubectl"),
+    ],
+)
+def test_a_missing_tool_is_named_with_the_way_to_get_it(
+    project: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    if arguments[0] == "install":
+        time.sleep(0.01)  # a lock newer than the environment
+        (project / "Pipfile.lock").touch()
+
+    result = make(project, *arguments)
+
+    assert result.returncode != 0
+    assert message in result.stderr
+    if arguments[0] == "install":
+        (project / ".venv/.installed").touch()
+
+
+def test_doctor_names_what_is_missing(project: Path) -> None:
+    result = make(project, "doctor", "KUBECTL=no-such-kubectl")
+
+    assert result.returncode != 0
+    assert re.search(r"missing +kubectl +no-such-kubectl is not installed\n +for make deploy", result.stdout)
