@@ -21,7 +21,7 @@ class Settings(BaseModel):
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=1, le=65535)
     workers: int = Field(default=1, ge=1, le=64, description="Processes; on Kubernetes add pods instead")
-    threads: int = Field(default=8, ge=1, le=256, description="Threads that run Python, in each process")
+    threads: int = Field(default=4, ge=1, le=256, description="Threads that run Python, in each process")
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     version: str = Field(default="development", description="The release that /version reports")
     max_content_length: int = Field(default=1024 * 1024, ge=1, description="Bytes that a request body may have")

@@ -21,18 +21,17 @@ from {{cookiecutter.__package}}_model.metadata import ArtefactError
 class ServerStandIn:
     """Takes the place of granian where only what happens around it matters."""
 
-    def __init__(self, fails: bool = False) -> None:
+    def __init__(self) -> None:
         self.hooks: list[Callable[[], None]] = []
         self.served = False
-        self.fails = fails
+        self.while_serving: Callable[[], None] = lambda: None
 
     def on_startup(self, hook: Callable[[], None]) -> None:
         self.hooks.append(hook)
 
     def serve(self) -> None:
         self.served = True
-        if self.fails:
-            raise SystemExit(1)
+        self.while_serving()
 
 
 @pytest.fixture(autouse=True)
@@ -71,26 +70,37 @@ def server(monkeypatch: pytest.MonkeyPatch) -> ServerStandIn:
     return server
 
 
-def test_the_server_runs_and_leaves_no_marker(marker: Path, server: ServerStandIn) -> None:
+def test_a_marker_that_an_earlier_process_left_is_gone_before_the_server_runs(
+    marker: Path, server: ServerStandIn
+) -> None:
     # Given a marker that an earlier process left
     marker.touch()
+    seen: list[bool] = []
+    server.while_serving = lambda: seen.append(marker.exists())
 
     # When the service starts
     status = serve.main()
 
-    # Then it served, and was not draining
+    # Then it serves without draining, and is prepared to drain before it stops
     assert status == 0
-    assert server.served
+    assert seen == [False]
     assert len(server.hooks) == 1
-    assert not marker.exists()
 
 
-def test_a_server_that_fails_leaves_no_marker_either(marker: Path, server: ServerStandIn) -> None:
-    server.fails = True
+@pytest.mark.parametrize("status", [0, 1])
+def test_no_marker_is_left_behind(marker: Path, server: ServerStandIn, status: int) -> None:
+    # Given a server that drains and ends
+    def drain_and_end() -> None:
+        marker.touch()
+        raise SystemExit(status)
 
+    server.while_serving = drain_and_end
+
+    # When the service runs
     with pytest.raises(SystemExit):
         serve.main()
 
+    # Then the next one does not find its marker
     assert not marker.exists()
 
 
