@@ -15,7 +15,7 @@ BUCKET = "oncology-123456789012"
 def aws(workbench: Workbench, *arguments: str) -> str:
     """Return what the project's AWS CLI prints."""
     environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
-    command = [str(workbench.folder / ".venv/bin/aws"), *arguments]
+    command = [*workbench.aws, *arguments]
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
 

@@ -263,7 +263,7 @@ def test_the_training_job_gates_and_uploads(site: Site) -> None:
 
     # When it is within reach, then what the job made is in the bucket
     environment = site.workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
-    aws = [str(site.workbench.folder / ".venv/bin/aws"), "s3"]
+    aws = [*site.workbench.aws, "s3"]
     subprocess.run([*aws, "mb", "s3://jobs"], env=environment, check=True, capture_output=True)
     made = site.workbench.make("train.job", BUCKET="jobs")
     site.workbench.restore()

@@ -208,7 +208,7 @@ def train_as_the_job_does(
 
 def uploaded(workbench: Workbench) -> str:
     """Return the listing of the training bucket."""
-    command = [str(workbench.folder / ".venv/bin/aws"), "s3", "ls", "--recursive", "s3://training"]
+    command = [*workbench.aws, "s3", "ls", "--recursive", "s3://training"]
     environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
 
@@ -216,9 +216,8 @@ def uploaded(workbench: Workbench) -> str:
 def test_the_training_job_trains_gates_and_uploads(
     engine: str, images: dict[str, str], workbench: Workbench, tmp_path: Path
 ) -> None:
-    aws = str(workbench.folder / ".venv/bin/aws")
     environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
-    subprocess.run([aws, "s3", "mb", "s3://training"], env=environment, check=True, capture_output=True)
+    subprocess.run([*workbench.aws, "s3", "mb", "s3://training"], env=environment, check=True, capture_output=True)
 
     # When a floor is out of reach, then the job fails and uploads nothing
     refused = train_as_the_job_does(engine, images["trainer"], workbench, tmp_path, FLOORS="accuracy=1.01")

@@ -33,6 +33,11 @@ class Workbench:
             check=False,
         )
 
+    @property
+    def aws(self) -> tuple[str, ...]:
+        """The AWS CLI of the project's environment."""
+        return (str(self.folder / ".venv/bin/python"), "-m", "awscli")
+
     def commit(self, message: str) -> str:
         """Commit every change; return the version that it makes."""
         subprocess.run([*GIT, "add", "--all"], cwd=self.folder, check=True)
