@@ -220,7 +220,7 @@ def test_the_training_job_trains_gates_and_uploads(
     subprocess.run([*workbench.aws, "s3", "mb", "s3://training"], env=environment, check=True, capture_output=True)
 
     # When a floor is out of reach, then the job fails and uploads nothing
-    refused = train_as_the_job_does(engine, images["trainer"], workbench, tmp_path, FLOORS="accuracy=1.01")
+    refused = train_as_the_job_does(engine, images["trainer"], workbench, tmp_path, FLOORS="accuracy=1.0")
     assert refused.returncode == 3, refused.stderr
     assert uploaded(workbench) == ""
 

@@ -1,7 +1,7 @@
 # AWS: who we are, where images and files go, and the stack that holds them.
 
 # The script `aws` does not start from a path with spaces; the module does.
-AWS ?= $(PIPENV) run $(if $(word 2,$(CURDIR)),python -m awscli,aws)
+AWS ?= $(PIPENV) run $(if $(word 2,$(realpath .venv)),python -m awscli,aws)
 export AWS_REGION
 export AWS_DEFAULT_REGION := $(AWS_REGION)
 export AWS_PAGER :=
