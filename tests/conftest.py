@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,31 @@ REQUIRED = frozenset(filter(None, os.environ.get("REQUIRE", "").split(",")))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cookiecutter_home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep replay files and settings of the person who runs the tests out of them."""
-    config = tmp_path_factory.mktemp("cookiecutter") / "config.yml"
-    config.write_text(f"replay_dir: {config.parent}/replay\ncookiecutters_dir: {config.parent}/templates\n")
-    os.environ["COOKIECUTTER_CONFIG"] = str(config)
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep settings of the person who runs the tests out of them, and files of the tests out of their folders."""
+    folder = tmp_path_factory.mktemp("environment")
+    config = folder / "config.yml"
+    config.write_text(f"replay_dir: {folder}/replay\ncookiecutters_dir: {folder}/templates\n")
+    project_mk = (TEMPLATE / "{{cookiecutter.project_slug}}/project.mk").read_text()
+    settings = set(re.findall(r"^(\w+) \?=", project_mk, flags=re.MULTILINE)) - {
+        "DOCKER",
+        "DOCKER_BUILD_FLAGS",
+        "PYTHON_IMAGE",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name in tuple(os.environ):
+            # `make test` hands its flags and variables down; git tells a hook of the repository it runs in.
+            inherited = name.startswith(("MAKE", "MFLAGS")) or name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
+            account = name.startswith("AWS_") and name != "AWS_CA_BUNDLE"
+            if inherited or account or name in settings | {"VERSION", "COMMIT", "PYTHONPATH", "VIRTUAL_ENV"}:
+                patch.delenv(name)
+        patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+        patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+        patch.setenv("COOKIECUTTER_CONFIG", str(config))
+        # Cookiecutter and pipenv leave files of theirs where temporary files go.
+        patch.setenv("TMPDIR", str(folder))
+        patch.setattr(tempfile, "tempdir", str(folder))
+        yield
 
 
 def bake(folder: Path, **answers: str) -> Path:
@@ -36,7 +58,7 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project that the default answers make, with its environment installed by its own command."""
-    folder = bake(tmp_path_factory.mktemp("project"))
+    folder = bake(tmp_path_factory.mktemp("a folder with spaces"))
     result = subprocess.run(["make", "install"], cwd=folder, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     return folder

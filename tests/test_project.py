@@ -79,6 +79,25 @@ def test_a_command_that_is_up_to_date_does_nothing(project: Path, command: str) 
     assert again.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("changed", "command"),
+    [
+        pytest.param("Pipfile.lock", "install", id="lock, install"),
+        pytest.param("data/breast_cancer_wisconsin.csv", "train", id="data, train"),
+        pytest.param("src/trainer/__main__.py", "train", id="trainer, train"),
+        pytest.param("project.mk", "train", id="floors, train"),
+        pytest.param("src/webservice/app.py", "unittest", id="web-service, unittest"),
+        pytest.param("src/webservice/app.py", "test", id="web-service, test"),
+        pytest.param("src/oncology_model/classifier.py", "package.model", id="model package, package.model"),
+    ],
+)
+def test_a_change_makes_a_command_stale(project: Path, changed: str, command: str) -> None:
+    assert (project / changed).is_file()
+    assert make(project, command).returncode == 0
+
+    assert make(project, "--question", "--what-if", changed, command).returncode == 1
+
+
 def test_unit_tests_cover_more_than_the_floor(project: Path) -> None:
     assert make(project, "unittest").returncode == 0
     totals = json.loads((project / "build/unittest-coverage.json").read_text())["totals"]
@@ -86,6 +105,13 @@ def test_unit_tests_cover_more_than_the_floor(project: Path) -> None:
     print(f"unit test coverage of the generated project: {totals['percent_covered']:.1f} %, with branches")
     assert totals["percent_covered"] >= 90
     assert totals["num_branches"] > 0
+
+
+def test_no_module_escapes_the_measurement(project: Path) -> None:
+    assert make(project, "unittest").returncode == 0
+    measured = json.loads((project / "build/unittest-coverage.json").read_text())["files"]
+
+    assert {str(path.relative_to(project)) for path in project.glob("src/**/*.py")} == set(measured)
 
 
 def test_a_check_that_finds_something_fails(project: Path) -> None:
@@ -112,6 +138,21 @@ def test_training_again_makes_the_same_model(project: Path) -> None:
     assert make(project, "train").returncode == 0
 
     assert model_hash() == before
+
+
+def test_metadata_say_what_the_model_was_made_from(project: Path) -> None:
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=project, check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    assert make(project, "train").returncode == 0
+
+    metadata = json.loads(only_file(project, "src/*_model/artefact/metadata.json").read_text())
+    assert metadata["git_commit"] == git("rev-parse", "HEAD")
+    assert metadata["version"] == git("describe", "--tags", "--always")
+    for key, path in (("data_sha256", only_file(project, "data/*.csv")), ("lock_sha256", project / "Pipfile.lock")):
+        assert metadata[key] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_a_model_below_a_floor_is_refused_and_the_old_one_stays(project: Path) -> None:
@@ -164,6 +205,16 @@ def test_predict_shows_a_prediction_and_stops(project: Path) -> None:
 
     assert result.returncode == 0, result.stderr
     assert '"label": "malignant"' in result.stdout or '"label": "benign"' in result.stdout
+
+
+def test_clean_leaves_the_sources_and_the_environment(project: Path) -> None:
+    assert make(project, "package.model").returncode == 0
+
+    assert make(project, "clean").returncode == 0
+
+    status = ["git", "status", "--porcelain", "--ignored"]
+    left = subprocess.run(status, cwd=project, capture_output=True, text=True, check=True).stdout
+    assert left.splitlines() == ["!! .venv/"]
 
 
 def test_commands_can_run_at_once(project: Path) -> None:
