@@ -16,7 +16,9 @@ from jinja2 import Environment
 from jinja2.ext import Extension
 
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-REGION = re.compile(r"[a-z]{2,4}(-[a-z]+){1,2}-[1-9][0-9]?")
+REGION = re.compile(
+    r"[a-z]{2,4}(-[a-z]{2,4})?-(central|(north|south)(east|west)?|east|west)-[1-9][0-9]?"  # eu-central-1, us-gov-west-1
+)
 TEAM = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 # No quotes but the apostrophe, and nothing that a makefile, a shell, YAML, TOML or HTML takes for its own.
 PUNCTUATION = frozenset(" .,:!?()/+_'-")
@@ -40,8 +42,8 @@ def slug_fault(slug: str) -> str | None:
 def text_fault(question: str, text: str) -> str | None:
     """Return the sentence that refuses a name or description, or None."""
     longest = LONGEST[question]
-    if not 1 <= len(text) <= longest or text != text.strip():
-        return f"{question} {text!r} must have 1 to {longest} characters, without spaces around it: type it again."
+    if not 1 <= len(text) <= longest or not text[0].isalnum() or text != text.strip():
+        return f"{question}: type 1 to {longest} characters, with a letter or digit first and no space last."
     for character in text:
         letter_or_digit = unicodedata.category(character)[0] in "LMN" and ord(character) <= 0xFFFF
         if not letter_or_digit and character not in PUNCTUATION:

@@ -1,16 +1,23 @@
 """Which answers make a project, which are refused, and that a refusal leaves nothing behind."""
 
+import ast
+import html
 import json
 import os
 import subprocess
 import sys
+import tomllib
+import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+import yaml
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from jinja2 import Environment, StrictUndefined
+from markupsafe import escape
 
-from answers import LONGEST, first_fault, region_fault, slug_fault, team_fault, text_fault
+from answers import LONGEST, PUNCTUATION, first_fault, region_fault, slug_fault, team_fault, text_fault
 from tests.conftest import TEMPLATE, bake
 
 DEFAULTS = {
@@ -65,13 +72,15 @@ def test_an_accepted_slug_is_a_package_name(slug: str) -> None:
         assert slug.replace("-", "_").isidentifier()
 
 
-@pytest.mark.parametrize("region", ["eu-central-1", "us-gov-west-1", "cn-north-1", "ap-southeast-4", "eusc-de-east-1"])
+@pytest.mark.parametrize(
+    "region", ["eu-central-1", "us-gov-west-1", "cn-north-1", "ap-southeast-4", "eusc-de-east-1", "us-isob-east-1"]
+)
 def test_a_region_is_accepted(region: str) -> None:
     assert region_fault(region) is None
 
 
 @pytest.mark.parametrize(
-    "region", ["", "moon", "eu-central", "eu_central_1", "EU-central-1", "eu-central-1 ", "eu-west-0"]
+    "region", ["", "moon", "eu-central", "eu_central_1", "EU-central-1", "eu-central-1 ", "eu-west-0", "eu-narnia-1"]
 )
 def test_a_region_is_refused(region: str) -> None:
     assert region_fault(region) is not None
@@ -105,6 +114,9 @@ HOSTILE = [
     pytest.param("\U0001f600", id="beyond the basic plane"),
     pytest.param(" leading", id="leading space"),
     pytest.param("", id="empty"),
+    pytest.param("- item", id="hyphen first"),
+    pytest.param("'", id="apostrophe first"),
+    pytest.param("x" * 201, id="too long"),
     pytest.param('""" + __import__("os").system("touch pwned") + """', id="code"),
 ]
 
@@ -124,21 +136,67 @@ def test_a_text_is_accepted(text: str) -> None:
     assert text_fault("description", text) is None
 
 
-@given(st.text(max_size=60))
-def test_an_accepted_text_holds_nothing_that_a_file_format_takes_for_its_own(text: str) -> None:
-    if text_fault("project_name", text) is None:
-        assert not set(text) & set('"\\$`#{}<>|;&%\n\r\t*~^=[]@')
+LETTERS_AND_DIGITS = st.characters(max_codepoint=0xFFFF, categories=("L", "N"))
+TEXTS = st.builds(
+    lambda first, rest: (first + rest).rstrip(),
+    LETTERS_AND_DIGITS,
+    st.text(LETTERS_AND_DIGITS | st.sampled_from(sorted(PUNCTUATION)), max_size=59),
+)
+
+
+@given(TEXTS)
+def test_words_of_any_language_are_accepted(text: str) -> None:
+    assert text_fault("project_name", text) is None
+
+
+@given(TEXTS, st.integers(min_value=1), st.characters() | st.sampled_from('"\\$`#{}<>|;&%*~^=[]@\n\r\t'))
+def test_one_character_that_a_file_format_takes_for_its_own_spoils_a_text(text: str, place: int, bad: str) -> None:
+    place %= len(text) + 1
+
+    fault = text_fault("description", text[:place] + bad + text[place:] + "x")
+
+    ordinary = (bad.isalnum() and bad <= "\uffff") or unicodedata.category(bad)[0] == "M"
+    assert ordinary or bad in PUNCTUATION or fault is not None
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(LONGEST, TEXTS)))
+@settings(max_examples=30, deadline=None)
+def test_an_accepted_text_comes_out_of_every_format_as_it_went_in(answers: dict[str, str]) -> None:
+    # Given the two files that hold the texts
+    context = DEFAULTS | answers | {"__package": "oncology"}
+    rendered = {
+        name: Environment(undefined=StrictUndefined)
+        .from_string((TEMPLATE / "{{cookiecutter.project_slug}}" / name).read_text(encoding="utf-8"))
+        .render(cookiecutter=context)
+        for name in ("project.mk", "pyproject.toml")
+    }
+
+    # When make hands them to a shell as the image labels do, and a TOML reader reads them
+    names = ("TITLE", "DESCRIPTION", "AUTHOR")
+    printing = "print:\n" + "".join(f"\t@printf '%s\\n' \"$({name})\"\n" for name in names)
+    makefile = f"{rendered['project.mk']}\n{printing}"
+    printed = subprocess.run(["make", "--file", "-"], input=makefile.encode(), capture_output=True, check=True).stdout
+    project = tomllib.loads(rendered["pyproject.toml"])["project"]
+
+    # Then each is what was typed, in YAML and HTML as well
+    assert printed.decode().split("\n")[:-1] == [answers[name] for name in ("project_name", "description", "author")]
+    assert project["description"] == answers["description"]
+    assert project["authors"] == [{"name": answers["author"]}]
+    for text in answers.values():
+        assert yaml.safe_load(f'"{text}"') == text
+        assert html.unescape(str(escape(text))) == text
 
 
 def test_the_defaults_are_accepted() -> None:
     assert first_fault(DEFAULTS) is None
 
 
-def cookiecutter_command(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def cookiecutter_command(*arguments: str, folder: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
     """Run cookiecutter as a person does."""
     return subprocess.run(
         [str(Path(sys.executable).with_name("cookiecutter")), str(TEMPLATE), *arguments],
         cwd=folder,
+        input=typed,
         capture_output=True,
         text=True,
         check=False,
@@ -176,6 +234,37 @@ def test_a_refusal_is_one_sentence_and_leaves_nothing(tmp_path: Path, answer: st
     assert "type" in output
     assert list(folder.iterdir()) == []
     assert list(tmp_path.iterdir()) == [folder]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["{{ 7*7 }}", "{% raw %}", '""" + __import__("os").system("touch pwned") + """', "'''", "$(touch pwned)", "\\"],
+)
+def test_a_typed_answer_is_never_run(tmp_path: Path, name: str) -> None:
+    # Given a person who types something hostile, and a slug that is fine
+    typed = f"{name}\noncology\n" + "\n" * (len(DEFAULTS) - 2)
+
+    # When they are asked
+    result = cookiecutter_command(folder=tmp_path, typed=typed)
+
+    # Then it is refused as it stands, with nothing done
+    assert result.returncode != 0
+    assert "project_name" in result.stdout + result.stderr
+    assert "type" in (result.stdout + result.stderr).splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
+
+
+@given(st.dictionaries(st.text(), st.text(st.characters() | st.sampled_from("\"'\\{}%#\n<&"))))
+def test_answers_reach_a_hook_as_they_are(answers: dict[str, str]) -> None:
+    for path in (TEMPLATE / "hooks").glob("*.py"):
+        (line,) = [line for line in path.read_text().splitlines() if line.startswith("ANSWERS = ")]
+        rendered = Environment(undefined=StrictUndefined).from_string(line).render(cookiecutter=answers)
+
+        # The line holds nothing but a call with one string in it: parsed, never run
+        call = ast.parse(rendered).body[0]
+        assert isinstance(call, ast.Assign)
+        assert isinstance(call.value, ast.Call)
+        assert json.loads(ast.literal_eval(call.value.args[0])) == answers
 
 
 def test_a_replayed_bad_answer_is_refused_as_well(tmp_path: Path) -> None:
