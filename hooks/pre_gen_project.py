@@ -1,13 +1,8 @@
-"""Refuse a bad answer that was not asked for: a replayed file of answers passes by the check in answers.py."""
+"""Refuse bad answers that nobody was asked for, such as those of a replayed file.
 
-import json
-import sys
+Cookiecutter renders this file before it runs it, and with it the line below: the filter of answers.py
+is asked about them, as it was before the folder was made if there were questions. Importing
+answers.py from here would not do: a template named by a relative path can't be found from the project.
+"""
 
-# The answers arrive as data: JSON in a string that no answer can end, never as code.
-ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
-
-if __name__ == "__main__":
-    sys.path.insert(0, ANSWERS["_repo_dir"])
-    from answers import first_fault
-
-    sys.exit(first_fault(ANSWERS))
+PACKAGE = "{{ cookiecutter | package_name }}"

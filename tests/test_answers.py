@@ -255,16 +255,33 @@ def test_a_typed_answer_is_never_run(tmp_path: Path, name: str) -> None:
 
 
 @given(st.dictionaries(st.text(), st.text(st.characters() | st.sampled_from("\"'\\{}%#\n<&"))))
-def test_answers_reach_a_hook_as_they_are(answers: dict[str, str]) -> None:
-    for path in (TEMPLATE / "hooks").glob("*.py"):
-        (line,) = [line for line in path.read_text().splitlines() if line.startswith("ANSWERS = ")]
-        rendered = Environment(undefined=StrictUndefined).from_string(line).render(cookiecutter=answers)
+def test_answers_reach_the_hook_as_they_are(answers: dict[str, str]) -> None:
+    hook = (TEMPLATE / "hooks/post_gen_project.py").read_text()
+    (line,) = [line for line in hook.splitlines() if line.startswith("ANSWERS = ")]
+    rendered = Environment(undefined=StrictUndefined).from_string(line).render(cookiecutter=answers)
 
-        # The line holds nothing but a call with one string in it: parsed, never run
-        call = ast.parse(rendered).body[0]
-        assert isinstance(call, ast.Assign)
-        assert isinstance(call.value, ast.Call)
-        assert json.loads(ast.literal_eval(call.value.args[0])) == answers
+    # The line holds nothing but a call with one string in it: parsed, never run
+    (statement,) = ast.parse(rendered).body
+    assert isinstance(statement, ast.Assign)
+    assert isinstance(statement.value, ast.Call)
+    assert json.loads(ast.literal_eval(statement.value.args[0])) == answers
+
+
+@pytest.mark.parametrize("from_the_template", [True, False], ids=["in the template", "beside the template"])
+def test_the_template_may_be_named_by_a_relative_path(tmp_path: Path, from_the_template: bool) -> None:
+    folder = TEMPLATE if from_the_template else tmp_path
+    template = os.path.relpath(TEMPLATE, folder)
+
+    result = subprocess.run(
+        [sys.executable, "-m", "cookiecutter", template, "--no-input", "--output-dir", str(tmp_path / "out")],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "out/oncology/makefile").is_file()
 
 
 def test_a_replayed_bad_answer_is_refused_as_well(tmp_path: Path) -> None:
@@ -280,5 +297,5 @@ def test_a_replayed_bad_answer_is_refused_as_well(tmp_path: Path) -> None:
     # When they are replayed, then they are refused and the folder is gone
     result = cookiecutter_command("--replay-file", str(changed), "--output-dir", "second", folder=tmp_path)
     assert result.returncode != 0
-    assert "cannot be a Kubernetes label" in result.stderr
+    assert "cannot be a Kubernetes label" in result.stdout.splitlines()[-1]
     assert not (tmp_path / "second" / "oncology").exists()
