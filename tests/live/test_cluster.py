@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,17 @@ class Site:
         """Return what kubectl prints for our namespace."""
         command = ["kubectl", "--namespace", NAMESPACE, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def wait_for_the_port(self) -> None:
+        """Wait until the node has opened the port of the service."""
+        for _ in range(100):
+            try:
+                ask(ADDRESS, "/healthz")
+            except OSError:
+                time.sleep(0.3)
+            else:
+                return
+        pytest.fail(f"{ADDRESS} does not answer: does the cluster hand that port on to its node?")
 
     def assert_still_answers(self) -> None:
         """The version that ran before is the one that runs, and predicts as it should."""
@@ -73,6 +85,7 @@ def test_the_first_deploy_provisions_and_answers(site: Site) -> None:
     port = {"spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": NODE_PORT}]}}
     site.kubectl("patch", "service", "oncology-webservice", "--patch", json.dumps(port))
     site.running = version
+    site.wait_for_the_port()
     site.assert_still_answers()
 
 

@@ -51,7 +51,7 @@ render.trainer = $(file >build/k8s/trainer/kustomization.yaml,$(call KUSTOMIZATI
 ##@ Kubernetes
 
 .PHONY: deploy
-deploy: context selection publish  ## Test, train, publish, roll out by digest, check what runs; undo it when that fails
+deploy: clean-tree context selection publish  ## Test, train, publish, roll out by digest, check what runs; undo it when that fails
 	@test -n "$$($(KUBE) get deployment $(DEPLOYMENT) --ignore-not-found --output name)" || $(MAKE) provision
 	@$(REVISION) >build/revision
 	$(KUBE) set image deployments --selector $(SELECTOR) webservice=$$(cat build/webservice.image)

@@ -33,7 +33,7 @@ build/%.built:
 	@$(call build_image,$*) >build/$*.log 2>&1 || { tail -n 30 build/$*.log >&2; exit 1; }
 
 .PHONY: publish
-publish: $(IMAGES:%=build/%.image)  ## Push both images once the tests pass; digests go to build/*.image
+publish: clean-tree $(IMAGES:%=build/%.image)  ## Push both images once the tests pass; digests go to build/*.image
 
 # ECR's tags are immutable: a version that is there already is taken as it is, never pushed again.
 build/%.image: build/%.built build/registry | login build/unittest-coverage.json build/test-coverage.json
