@@ -16,6 +16,11 @@ REQUIRED = frozenset(filter(None, os.environ.get("REQUIRE", "").split(",")))
 """Parts that must be there: a test that would be skipped for want of one fails instead."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the live tests last: they start from what the project's own commands have made by then."""
+    items.sort(key=lambda item: "live" in item.path.parts)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep settings of the person who runs the tests out of them, and files of the tests out of their folders."""
