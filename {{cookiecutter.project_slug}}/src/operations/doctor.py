@@ -74,11 +74,12 @@ def examine(check: Check) -> Finding:
     except subprocess.TimeoutExpired:
         return Finding(check, "missing", f"no answer in {TIMEOUT:g} s")
     output = (result.stdout.strip() or result.stderr.strip() or "no output").splitlines()
+    detail = next((line.strip() for line in output if version(line)), output[0])
     if result.returncode != 0:
         return Finding(check, "missing", (result.stderr.strip().splitlines() or output)[-1])
-    if check.minimum and version(output[0]) < check.minimum:
-        return Finding(check, "old", output[0])
-    return Finding(check, "found", output[0])
+    if check.minimum and version(detail) < check.minimum:
+        return Finding(check, "old", detail)
+    return Finding(check, "found", detail)
 
 
 def version(text: str) -> tuple[int, ...]:

@@ -34,6 +34,10 @@ def test_a_tool_is_found_old_or_missing(check: Check, state: str) -> None:
     assert examine(check).state == state
 
 
+def test_the_line_with_the_version_is_shown() -> None:
+    assert examine(python_check("print('Client:'); print('  Version: 28.2.2')")).detail == "Version: 28.2.2"
+
+
 def test_a_tool_that_hangs_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("operations.doctor.TIMEOUT", 0.2)
 
