@@ -131,6 +131,26 @@ def test_no_file_is_empty_but_markers(fresh: Path) -> None:
     assert set(empty) <= {"__init__.py", "py.typed"}
 
 
+FOUND_BY_NAME = re.compile(
+    r"(\.\w+|makefile|README\.md|Pipfile.*|pyproject\.toml|kustomization\.yaml|conftest\.py|test_\w+\.py|__\w+__\.py|py\.typed)"
+)
+"""Files that a tool or a person looks for by their names."""
+
+
+def test_no_file_is_unused(fresh: Path) -> None:
+    texts = {path: path.read_text() for path in text_files(fresh)}
+
+    for path in texts:
+        if FOUND_BY_NAME.fullmatch(path.name):
+            continue
+        # A Python module is named without its ending, an image's recipe by the component it is for.
+        name = path.stem if path.suffix in (".py", ".Dockerfile") else path.name
+        named_in = [
+            other for other, text in texts.items() if other != path and re.search(rf"\b{re.escape(name)}\b", text)
+        ]
+        assert named_in, f"nothing names {path.relative_to(fresh)}"
+
+
 def test_jinja_stands_only_where_the_house_allows_it() -> None:
     unrendered = QUESTIONS["_copy_without_render"]
     for path in TEMPLATE_FOLDER.rglob("*.py"):

@@ -103,7 +103,9 @@ auth: {{htpasswd: {{realm: tests, path: {folder}/htpasswd}}}}
 """
     )
     address = f"127.0.0.1:{port}"
-    with subprocess.Popen([program, "serve", str(folder / "config.yml")], stderr=subprocess.DEVNULL) as server:
+    with subprocess.Popen(
+        [program, "serve", str(folder / "config.yml")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
         try:
             for _ in range(100):
                 try:
