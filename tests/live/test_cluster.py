@@ -98,6 +98,14 @@ def test_the_same_version_can_be_deployed_again(site: Site) -> None:
     assert site.kubectl("get", "replicasets", "--output", "name") == before
 
 
+def test_a_registry_and_cluster_of_ones_own_need_no_aws(site: Site) -> None:
+    environment = {name: value for name, value in site.workbench.environment.items() if not name.startswith("AWS_")}
+
+    result = Workbench(site.workbench.folder, environment).make("deploy", LOGIN="none")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_the_pods_are_as_restricted_as_the_manifests_say(site: Site) -> None:
     pod = site.kubectl("get", "pods", "--output", "jsonpath={.items[0].metadata.name}")
 
