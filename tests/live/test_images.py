@@ -125,9 +125,10 @@ def test_a_request_in_flight_is_answered_when_the_container_stops(
         # When the container is told to stop, and the last byte follows
         with subprocess.Popen([engine, "stop", "--time", "20", container], stdout=subprocess.DEVNULL) as stop:
             time.sleep(1)
-            statuses = []
             for connection in sockets:
                 connection.sendall(body[-1:])
+            statuses = []
+            for connection in sockets:
                 response = HTTPResponse(connection)
                 response.begin()
                 statuses.append(response.status)
