@@ -247,6 +247,22 @@ def test_an_image_that_is_not_there_is_undone(site: Site) -> None:
     site.assert_still_answers()
 
 
+def test_a_first_version_that_fails_says_that_there_is_none_before_it(site: Site) -> None:
+    # Given a namespace of its own, where nothing has been deployed
+    namespace = f"{NAMESPACE}-first"
+    replace_in(site.workbench.folder / "docker/webservice.Dockerfile", 'CMD ["python", "-m", "webservice"]', CRASHES)
+    version = site.workbench.commit("Break the image")
+
+    # When a version that crashes is deployed
+    result = site.workbench.make("deploy", NAMESPACE=namespace, ROLLOUT_TIMEOUT="15s")
+    site.workbench.restore()
+    subprocess.run(["kubectl", "delete", "namespace", namespace], check=True, capture_output=True)
+
+    # Then make fails, and does not pretend to have undone it
+    assert result.returncode != 0
+    assert f"{version} failed and there is no earlier version to go back to" in one_error_line(result)
+
+
 def reach_aws_from_the_node(site: Site) -> None:
     """Let the training pod use the network of its node, and with it the AWS of these tests."""
     variables = {name: value for name, value in site.workbench.environment.items() if name.startswith("AWS_")}

@@ -90,11 +90,11 @@ verify: context  ## Wait for the rollout; ask each pod for its version and the g
 # A failed revision leaves the history, so that a later rollback can't go to it.
 .PHONY: undo
 undo: context
-	@failed=$$($(REVISION)); \
-	if [ "$$failed" = "$$(cat build/revision)" ]; then \
+	@failed=$$($(REVISION)); before=$$(cat build/revision); \
+	if [ -z "$$before" ] || [ "$$failed" = "$$before" ]; then \
 	  echo "$(VERSION) failed and there is no earlier version to go back to: see make status" >&2; exit 1; \
 	fi; \
-	$(KUBE) rollout undo deployment $(DEPLOYMENT) --to-revision $$(cat build/revision) >/dev/null; \
+	$(KUBE) rollout undo deployment $(DEPLOYMENT) --to-revision $$before >/dev/null; \
 	$(KUBE) rollout status deployment $(DEPLOYMENT) --timeout $(ROLLOUT_TIMEOUT) >/dev/null; \
 	$(KUBE) get replicasets --selector $(SELECTOR) --output "jsonpath={.items[?(@.metadata.annotations.deployment\.kubernetes\.io/revision==\"$$failed\")].metadata.name}" \
 	  | xargs -r $(KUBE) delete replicaset >/dev/null; \
