@@ -212,7 +212,7 @@ def train_as_the_job_does(
     }
     work.chmod(0o777)
     return subprocess.run(
-        [engine, "run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--volume", f"{work}:/work"]
+        [engine, "run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--volume", f"{work}:/output"]
         + [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
         + ["--entrypoint", command[0], image, *command[1:], *arguments],
         capture_output=True,
