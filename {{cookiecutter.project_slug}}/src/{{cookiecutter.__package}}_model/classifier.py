@@ -1,4 +1,7 @@
-"""The classifier: loads the artefact once and turns records into predictions."""
+"""The classifier: loads the artefact once and turns records into predictions.
+
+So it is called whatever it predicts: a label, or a value with its interval.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,16 +10,25 @@ from typing import Self
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from {{cookiecutter.__package}}_model import metadata as artefact
-from {{cookiecutter.__package}}_model.datamodel import Label, Prediction, Record, feature_matrix
+from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
+from {{cookiecutter.__package}}_model.features import CATEGORIES, LABELS, NUMBERS, Features, features_of
+from {{cookiecutter.__package}}_model.fields import FieldSpec, LabelPrediction, ValuePrediction
 
 ARTEFACT = Path(__file__).parent / "artefact"
 """Where training puts the artefact, and where the wheel carries it."""
 
 GOLDEN_TOLERANCE = 1e-6
-"""How far a probability may be from the golden one: the bound that parity with scikit-learn is proved for."""
+"""How far a probability may be from the golden one, and a value in proportion to its interval:
+the bound that parity with scikit-learn is proved for."""
+
+OUTPUT = "outputs"
+"""Name of the output of the ONNX model: a probability for each label, or one value."""
+
+baseline_adapter = TypeAdapter(artefact.Baseline)
+predictions_adapter = TypeAdapter(list[Prediction])
 
 
 class Classifier:
@@ -27,12 +39,16 @@ class Classifier:
     """
 
     def __init__(
-        self, model: bytes, metadata: artefact.Metadata, golden_records: tuple[artefact.GoldenRecord, ...]
+        self,
+        model: bytes,
+        metadata: artefact.Metadata,
+        baseline: artefact.Baseline,
+        golden_records: tuple[artefact.GoldenRecord, ...] = (),
     ) -> None:
         """Build the inference session from the bytes of an ONNX model.
 
         Raises:
-            ArtefactError: if the bytes are no model, or a model with other inputs or outputs.
+            ArtefactError: if the bytes are no model, or a model with another output.
         """
         options = onnxruntime.SessionOptions()
         # A tabular model takes microseconds: threads of its own would cost more than they give.
@@ -42,15 +58,16 @@ class Classifier:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's exceptions share no base class but this one
             raise artefact.ArtefactError(f"ONNX Runtime cannot load the model: {error}") from error
-        inputs = [(node.name, node.shape[-1]) for node in self._session.get_inputs()]
-        outputs = [node.name for node in self._session.get_outputs()]
-        if inputs != [("records", len(metadata.features))] or outputs != ["label", "probabilities"]:
-            raise artefact.ArtefactError(
-                f"the model has inputs {inputs} and outputs {outputs}: not made by this trainer"
-            )
+        outputs = [(node.name, node.shape[-1]) for node in self._session.get_outputs()]
+        if outputs != [(OUTPUT, len(LABELS) or 1)]:
+            raise artefact.ArtefactError(f"the model has the outputs {outputs}: not made by this trainer")
         self.metadata = metadata
+        self.baseline = baseline
         self.golden_records = golden_records
-        self._labels = tuple(Label(value) for value in metadata.labels)
+        # A model that needs none of the texts, say, has no such input.
+        self._inputs = tuple(node.name for node in self._session.get_inputs())
+        self._usual = np.array([_usual(number.field) for number in NUMBERS], dtype=np.float64).reshape(-1, 2).T
+        self._known = tuple(_known(field, baseline) for field in CATEGORIES)
 
     @classmethod
     def load(cls, folder: Path = ARTEFACT) -> Self:
@@ -63,37 +80,54 @@ class Classifier:
         metadata = artefact.read_metadata(folder)
         contents = artefact.read_verified(folder, metadata)
         try:
+            baseline = baseline_adapter.validate_json(contents[artefact.BASELINE_FILE])
             golden_records = artefact.golden_records_adapter.validate_json(contents[artefact.GOLDEN_FILE])
         except ValidationError as error:
-            raise artefact.ArtefactError(f"{folder / artefact.GOLDEN_FILE} is not valid: {error}") from error
-        return cls(contents[artefact.MODEL_FILE], metadata, golden_records)
+            raise artefact.ArtefactError(f"{folder} holds a file that is not valid: {error}") from error
+        return cls(contents[artefact.MODEL_FILE], metadata, baseline, golden_records)
 
-    def probabilities(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probability of each label of the metadata, in their order.
-
-        Args:
-            features: shape (rows, features), NaN where a value is missing.
+    def outputs(self, features: Features) -> NDArray[np.float64]:
+        """Return what the model says of each row.
 
         Returns:
-            Shape (rows, labels), each row adding up to 1.
+            Shape (rows, labels): the probability of each label in the contract's order, adding up
+            to 1 in a row. Or shape (rows, 1): the value.
         """
-        (probabilities,) = self._session.run(["probabilities"], {"records": features})
-        return np.asarray(probabilities, dtype=np.float64)
+        inputs = features.inputs()
+        (outputs,) = self._session.run([OUTPUT], {name: inputs[name] for name in self._inputs})
+        return np.asarray(outputs, dtype=np.float64)
 
     def predict(self, records: Sequence[Record]) -> list[Prediction]:
         """Return a prediction for each record, in their order."""
         if not records:
             return []
-        probabilities = self.probabilities(feature_matrix(records))
-        winners = probabilities.argmax(axis=1)
-        return [
-            Prediction(label=self._labels[winner], probability=row[winner])
-            for winner, row in zip(winners.tolist(), probabilities.tolist(), strict=True)
-        ]
+        features = features_of(records)
+        answers = _label_answers if LABELS else self._value_answers
+        found = answers(self.outputs(features))
+        for row, warnings in self.warnings(features).items():
+            found[row]["warnings"] = warnings
+        return predictions_adapter.validate_python(found)
 
     def predict_one(self, record: Record) -> Prediction:
         """Return the prediction for a single record."""
         return self.predict([record])[0]
+
+    def warnings(self, features: Features) -> dict[int, tuple[str, ...]]:
+        """Return what is unusual in each row that has something unusual, by the row's number."""
+        found: dict[int, list[str]] = {}
+        low, high = self._usual
+        unusual = (features.numbers < low) | (features.numbers > high)
+        for row, column in np.argwhere(unusual).tolist():
+            field = NUMBERS[column].field
+            value = features.numbers[row, column]
+            text = f"{field.name}: {value:g} is unusual, {low[column]:g} to {high[column]:g} is what the model knows"
+            found.setdefault(row, []).append(text)
+        for column, known in enumerate(self._known):
+            for row, value in enumerate(features.categories[:, column].tolist()):
+                if value and value not in known:
+                    text = f"{CATEGORIES[column].name}: this value is new to the model, which takes it as missing"
+                    found.setdefault(row, []).append(text)
+        return {row: tuple(texts) for row, texts in found.items()}
 
     def gives_golden_answers(self) -> bool:
         """Return whether each golden record still gets its golden prediction."""
@@ -103,7 +137,65 @@ class Classifier:
             for prediction, golden in zip(predictions, self.golden_records, strict=True)
         )
 
+    def _value_answers(self, outputs: NDArray[np.float64]) -> list[dict[str, object]]:
+        values = outputs[:, 0]
+        low, high = bounds(values, self.metadata.interval)
+        return [
+            {"value": value, "low": lower, "high": upper}
+            for value, lower, upper in zip(values.tolist(), low.tolist(), high.tolist(), strict=True)
+        ]
+
+
+def bounds(
+    values: NDArray[np.float64], interval: artefact.Interval | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lower and upper ends of the prediction intervals of some values, each of their shape.
+
+    Raises:
+        ArtefactError: if there is no interval: the artefact predicts labels.
+    """
+    if interval is None:
+        raise artefact.ArtefactError("the artefact has no interval for its values; run `make train`")
+    half_widths = np.asarray(interval.half_widths)[np.searchsorted(interval.edges, values, side="right")]
+    low = values - half_widths
+    if interval.minimum is not None:
+        # What has never been negative gets no interval that says it might be; an estimate stays within its interval.
+        low = np.minimum(np.maximum(low, interval.minimum), values)
+    return low, values + half_widths
+
+
+def _label_answers(outputs: NDArray[np.float64]) -> list[dict[str, object]]:
+    return [
+        {"label": LABELS[winner], "probability": row[winner], "probabilities": dict(zip(LABELS, row, strict=True))}
+        for winner, row in zip(outputs.argmax(axis=1).tolist(), outputs.tolist(), strict=True)
+    ]
+
+
+def _usual(field: FieldSpec) -> tuple[float, float]:
+    return field.usual or (-np.inf, np.inf)
+
+
+def _known(field: FieldSpec, baseline: artefact.Baseline) -> frozenset[str]:
+    known = baseline.fields[field.name]
+    return frozenset(known.shares) if isinstance(known, artefact.ValueBaseline) else frozenset()
+
 
 def agrees(prediction: Prediction, golden: Prediction) -> bool:
     """Return whether a prediction is the golden one, up to rounding in the last places."""
-    return prediction.label is golden.label and abs(prediction.probability - golden.probability) <= GOLDEN_TOLERANCE
+    match prediction, golden:
+        case LabelPrediction(), LabelPrediction():
+            return prediction.label == golden.label and all(
+                abs(probability - golden.probabilities.get(label, np.nan)) <= GOLDEN_TOLERANCE
+                for label, probability in prediction.probabilities.items()
+            )
+        case ValuePrediction(), ValuePrediction():
+            allowed = GOLDEN_TOLERANCE * max(abs(golden.value), golden.high - golden.low)
+            return all(
+                abs(found - expected) <= allowed
+                for found, expected in (
+                    (prediction.value, golden.value),
+                    (prediction.low, golden.low),
+                    (prediction.high, golden.high),
+                )
+            )
+    return False

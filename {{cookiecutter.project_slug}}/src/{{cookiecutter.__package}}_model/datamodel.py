@@ -1,65 +1,78 @@
-"""The contract: which fields a record has, and what a prediction says.
+"""The contract: which columns a record has, and what a prediction says.
 
 This module is the only place that knows the columns. The trainer's checks, the service's
 validation, its OpenAPI document and form, the baseline statistics and the test data all
-follow from it.
+follow from it. `make datamodel` compares it with the table.
 """
 
-from collections.abc import Sequence
 from enum import StrEnum
-from typing import Annotated
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from {{cookiecutter.__package}}_model.fields import LabelPrediction, RecordModel, Task, Whole
+
+TASK = Task.BINARY
 
 TARGET = "Class"
 """Column of the training table that holds the label."""
 
-Score = Annotated[float, Field(ge=1, le=10, multiple_of=1)]
-"""A whole number from 1 (closest to normal) to 10 (most anaplastic)."""
 
-
-class Record(BaseModel):
+class Record(RecordModel):
     """Nine measurements of one fine needle aspirate of a breast mass."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True)
-
-    clump_thickness: Score = Field(
+    clump_thickness: Whole = Field(
         alias="Clump_thickness",
+        ge=1,
+        le=10,
         description="Benign cells tend to lie in one layer, malignant ones in several",
     )
-    uniformity_of_cell_size: Score = Field(
+    uniformity_of_cell_size: Whole = Field(
         alias="Uniformity_of_cell_size",
+        ge=1,
+        le=10,
         description="How much the cells differ in size",
     )
-    uniformity_of_cell_shape: Score = Field(
+    uniformity_of_cell_shape: Whole = Field(
         alias="Uniformity_of_cell_shape",
+        ge=1,
+        le=10,
         description="How much the cells differ in shape",
     )
-    marginal_adhesion: Score = Field(
+    marginal_adhesion: Whole = Field(
         alias="Marginal_adhesion",
+        ge=1,
+        le=10,
         description="How far the cells have lost their hold on one another",
     )
-    single_epithelial_cell_size: Score = Field(
+    single_epithelial_cell_size: Whole = Field(
         alias="Single_epithelial_cell_size",
+        ge=1,
+        le=10,
         description="How enlarged the single epithelial cells are",
     )
-    bare_nuclei: Score | None = Field(
+    bare_nuclei: Whole | None = Field(
         default=None,
         alias="Bare_nuclei",
+        ge=1,
+        le=10,
         description="How many nuclei lack their cytoplasm; may be missing",
     )
-    bland_chromatin: Score = Field(
+    bland_chromatin: Whole = Field(
         alias="Bland_chromatin",
+        ge=1,
+        le=10,
         description="How coarse the texture of the nucleus is",
     )
-    normal_nucleoli: Score = Field(
+    normal_nucleoli: Whole = Field(
         alias="Normal_nucleoli",
+        ge=1,
+        le=10,
         description="How prominent the nucleoli are",
     )
-    mitoses: Score = Field(
+    mitoses: Whole = Field(
         alias="Mitoses",
+        ge=1,
+        le=10,
         description="How many cells are dividing",
     )
 
@@ -71,20 +84,7 @@ class Label(StrEnum):
     MALIGNANT = "malignant"
 
 
-class Prediction(BaseModel):
-    """The label the model gives a record, and how sure it is of that label."""
+class Prediction(LabelPrediction):
+    """The label that the model gives a record, and how sure it is of that label."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    label: Label = Field(description="The more probable class")
-    probability: float = Field(ge=0, le=1, description="The model's probability of this label")
-
-
-FEATURES: tuple[str, ...] = tuple(field.alias or name for name, field in Record.model_fields.items())
-"""Column names of the features, in the order in which the model takes them."""
-
-
-def feature_matrix(records: Sequence[Record]) -> NDArray[np.float64]:
-    """Return the records as a matrix of shape (len(records), len(FEATURES)), NaN where a value is missing."""
-    rows = [list(vars(record).values()) for record in records]
-    return np.array(rows, dtype=np.float64).reshape(len(rows), len(FEATURES))
+    label: Label = Field(description="The more probable label")

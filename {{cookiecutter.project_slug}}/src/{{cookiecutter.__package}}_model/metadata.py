@@ -6,12 +6,15 @@ its metadata is refused as a whole.
 """
 
 import hashlib
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from {{cookiecutter.__package}}_model.datamodel import FEATURES, Label, Prediction, Record
+from {{cookiecutter.__package}}_model.datamodel import TARGET, TASK, Prediction, Record
+from {{cookiecutter.__package}}_model.features import FIELDS, LABELS
+from {{cookiecutter.__package}}_model.fields import FieldSpec, Task
 
 MODEL_FILE = "model.onnx"
 BASELINE_FILE = "baseline.json"
@@ -33,6 +36,30 @@ class Estimate(BaseModel):
     high: float
 
 
+class Interval(BaseModel):
+    """How wide the prediction intervals of a regression model are.
+
+    Predictions are sorted into bins by their value, because errors often grow with it. Each bin
+    has half the width of its intervals.
+
+    Attributes:
+        level: share of the true values that the intervals are made to hold.
+        edges: between the bins, ascending; a prediction equal to an edge is in the bin above.
+        half_widths: one more than there are edges, in the unit of the target.
+        minimum: least value of the training rows where none was negative: no interval starts
+            below 0 then, and this is 0; otherwise None.
+        coverage: share of the held-out true values that the intervals do hold.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    level: float
+    edges: tuple[float, ...]
+    half_widths: tuple[float, ...]
+    minimum: float | None
+    coverage: Estimate
+
+
 class Metadata(BaseModel):
     """Where an artefact comes from, how good it is, and which files belong to it."""
 
@@ -45,8 +72,12 @@ class Metadata(BaseModel):
     lock_sha256: str
     seed: int
     estimator: str
+    task: Task
+    target: str
+    contract: str
     features: tuple[str, ...]
     labels: tuple[str, ...]
+    interval: Interval | None = None
     rows: dict[str, int]
     cross_validation: dict[str, float]
     metrics: dict[str, Estimate]
@@ -55,8 +86,11 @@ class Metadata(BaseModel):
     files: dict[str, str]
 
 
-class FieldBaseline(BaseModel):
-    """How one field is distributed in the training rows: the reference that drift is measured against."""
+class NumberBaseline(BaseModel):
+    """How numbers are distributed in the training rows: the reference that drift is measured against.
+
+    Of a text it is the number of its words, of a date the days since 1970, of a time the hour.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -69,14 +103,26 @@ class FieldBaseline(BaseModel):
     bin_shares: tuple[float, ...]
 
 
+class ValueBaseline(BaseModel):
+    """The share of each value of a field among those training rows that have one."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    missing_share: float
+    shares: dict[str, float]
+
+
+FieldBaseline = NumberBaseline | ValueBaseline
+
+
 class Baseline(BaseModel):
-    """The distributions of the training rows, by field, and the share of each label."""
+    """The distributions of the training rows, by field, and of their target."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rows: int
     fields: dict[str, FieldBaseline]
-    label_shares: dict[str, float]
+    target: FieldBaseline
 
 
 class GoldenRecord(BaseModel):
@@ -96,6 +142,16 @@ def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def contract_sha256(fields: Sequence[FieldSpec]) -> str:
+    """Return a hash of all that a model depends on in a contract: not of what it says to people or merely allows."""
+    columns = [(field.name, field.kind, field.optional, field.choices) for field in fields]
+    return sha256(json.dumps([TASK, TARGET, LABELS, columns]).encode())
+
+
+CONTRACT = contract_sha256(FIELDS)
+"""Hash of this project's contract."""
+
+
 def read_metadata(folder: Path) -> Metadata:
     """Return the metadata of the artefact in the folder.
 
@@ -107,14 +163,8 @@ def read_metadata(folder: Path) -> Metadata:
         metadata = Metadata.model_validate_json(content)
     except ValidationError as error:
         raise ArtefactError(f"{folder / METADATA_FILE} is not valid: {error}; run `make train`") from error
-    for what, found, expected in (
-        ("features", metadata.features, FEATURES),
-        ("labels", set(metadata.labels), {label.value for label in Label}),
-    ):
-        if found != expected:
-            raise ArtefactError(
-                f"the artefact in {folder} has the {what} {found}, the contract has {expected}; run `make train`"
-            )
+    if metadata.contract != CONTRACT:
+        raise ArtefactError(f"the artefact in {folder} was made for another contract; run `make train`")
     return metadata
 
 

@@ -1,0 +1,185 @@
+"""The words that the contract is written in: what a field of a record may hold, and what a prediction may say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from enum import Enum, StrEnum
+from types import NoneType
+from typing import Annotated, Any, get_args, get_origin
+
+from annotated_types import Ge, Le, MaxLen
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+
+class Task(StrEnum):
+    """What a model predicts."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    REGRESSION = "regression"
+
+
+class Kind(StrEnum):
+    """What a field holds."""
+
+    NUMBER = "number"
+    WHOLE = "whole"
+    FLAG = "flag"
+    CHOICE = "choice"
+    CATEGORY = "category"
+    TEXT = "text"
+    DATE = "date"
+    DATETIME = "datetime"
+    TIME = "time"
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """The numbers that are usual in a field: another one is answered with a warning, not refused."""
+
+    low: float
+    high: float
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Show the range to callers."""
+        return handler(schema) | {"x-usual-range": [self.low, self.high]}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """How the training table writes a date or time, in the codes of strftime, where that is not ISO 8601."""
+
+    format: str
+
+
+Whole = Annotated[float, Field(multiple_of=1)]
+"""A whole number. 5.0 is one, as in JSON Schema: a program that knows missing values often sends 5 that way."""
+
+Category = Annotated[str, Kind.CATEGORY, Field(min_length=1, max_length=200)]
+"""One of many values, of which training saw some. A value that it has not seen is answered as a missing one."""
+
+Text = Annotated[str, Kind.TEXT, Field(min_length=1, max_length=20_000)]
+"""Words: the model counts those that it knows."""
+
+
+class RecordModel(BaseModel):
+    """What all records have in common: no unknown field, no value of another type, no change once it is made."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True)
+
+
+class LabelPrediction(BaseModel):
+    """The label that the model gives a record, and how sure it is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label: str = Field(description="The most probable label")
+    probability: float = Field(ge=0, le=1, description="The model's probability of this label")
+    probabilities: dict[str, float] = Field(description="The model's probability of each label")
+    warnings: tuple[str, ...] = Field(default=(), description="Values that training has not seen the like of")
+
+
+class ValuePrediction(BaseModel):
+    """The value that the model expects for a record, and the interval in which the true one is likely to lie."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: float = Field(description="The value that the model expects")
+    low: float = Field(description="Lower end of the prediction interval")
+    high: float = Field(description="Upper end of the prediction interval")
+    warnings: tuple[str, ...] = Field(default=(), description="Values that training has not seen the like of")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FieldSpec:
+    """What the contract says of one field.
+
+    Attributes:
+        name: of the column, and of the field in JSON.
+        attribute: of the record in Python.
+        kind: what it holds.
+        description: for people.
+        optional: whether the value may be missing.
+        minimum: least number allowed, or None.
+        maximum: greatest number allowed, or None.
+        usual: least and greatest number that are usual, or None.
+        choices: values allowed, for a choice.
+        longest: most characters, for a category or text.
+        written: format of a date or time in the training table, or None for ISO 8601.
+    """
+
+    name: str
+    attribute: str
+    kind: Kind
+    description: str
+    optional: bool
+    minimum: float | None = None
+    maximum: float | None = None
+    usual: tuple[float, float] | None = None
+    choices: tuple[str, ...] = ()
+    longest: int | None = None
+    written: str | None = None
+
+
+KINDS: Mapping[Any, Kind] = {
+    float: Kind.NUMBER,
+    bool: Kind.FLAG,
+    date: Kind.DATE,
+    datetime: Kind.DATETIME,
+    time: Kind.TIME,
+}
+
+
+def field_specs(record: type[RecordModel]) -> tuple[FieldSpec, ...]:
+    """Return what a contract says of each of its fields, in its order.
+
+    Raises:
+        TypeError: if a field has a type that is none of this module's.
+    """
+    return tuple(_field_spec(attribute, field) for attribute, field in record.model_fields.items())
+
+
+def _field_spec(attribute: str, field: FieldInfo) -> FieldSpec:
+    held, metadata = _unwrapped(field.annotation, field.metadata)
+    optional = not field.is_required()
+    marks = {type(mark): mark for mark in metadata}
+    if isinstance(held, type) and issubclass(held, Enum):
+        kind = Kind.CHOICE
+    elif Kind in marks:
+        kind = marks[Kind]
+    elif held in KINDS:
+        kind = KINDS[held]
+        if kind is Kind.NUMBER and any(getattr(mark, "multiple_of", None) == 1 for mark in metadata):
+            kind = Kind.WHOLE
+    else:
+        raise TypeError(f"the field {attribute} is a {held}, which no model of this project takes")
+    usual = marks.get(Usual)
+    return FieldSpec(
+        name=field.alias or attribute,
+        attribute=attribute,
+        kind=kind,
+        description=field.description or "",
+        optional=optional,
+        minimum=marks[Ge].ge if Ge in marks else None,
+        maximum=marks[Le].le if Le in marks else None,
+        usual=(usual.low, usual.high) if usual else None,
+        choices=tuple(held) if kind is Kind.CHOICE else (),
+        longest=marks[MaxLen].max_length if MaxLen in marks else None,
+        written=marks[Written].format if Written in marks else None,
+    )
+
+
+def _unwrapped(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any]]:
+    """Return the type that is left without None and Annotated, and all that was annotated."""
+    if get_origin(annotation) is Annotated:
+        held, *marks = get_args(annotation)
+        for mark in marks:
+            metadata = metadata + (list(mark.metadata) if isinstance(mark, FieldInfo) else [mark])
+        return _unwrapped(held, metadata)
+    alternatives = [part for part in get_args(annotation) if part is not NoneType]
+    if len(alternatives) == 1 and NoneType in get_args(annotation):
+        return _unwrapped(alternatives[0], metadata)
+    return annotation, metadata
