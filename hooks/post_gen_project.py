@@ -1,12 +1,41 @@
-"""Make the first commit, and say how to go on."""
+"""Put the user's table into the project, make the first commit, and say how to go on."""
 
 import json
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 # The answers arrive as data: JSON in a string that no answer can end, never as code.
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
+
+
+LARGEST_COMMITTED = 50 * 2**20
+"""Bytes of the largest table that is committed: git hosts refuse files of 100 MB, and clones grow slow before."""
+
+
+def take_table() -> None:
+    """Put the user's table, and the contract made from it, in place of the shipped ones."""
+    # Compiled files have no place in a fresh project.
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, "src")
+    from profiling import datamodel, readme
+    from profiling.profile import profile, summary
+    from profiling.source import write_copy
+
+    data, package = Path("data"), f"{ANSWERS['__package']}_model"
+    for shipped in data.iterdir():
+        shipped.unlink()
+    copy = data / ANSWERS["__data"]
+    write_copy(Path(ANSWERS["__dataset"]), copy)
+    found = profile(copy, ANSWERS["target"], ANSWERS["task"])
+    (data / "README.md").write_text(readme.render(found, copy.name), encoding="utf-8")
+    (Path("src") / package / "datamodel.py").write_text(datamodel.render(found, package), encoding="utf-8")
+    print(summary(found))
+    if copy.stat().st_size > LARGEST_COMMITTED:
+        with Path(".gitignore").open("a", encoding="utf-8") as ignored:
+            ignored.write(f"# Too large for git: keep it elsewhere, and put it here before `make train`.\n/{copy}\n")
+        print(f"{copy} is too large to be committed: .gitignore names it.")
 
 
 def git(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -37,6 +66,8 @@ def first_commit() -> str | None:
 
 
 if __name__ == "__main__":
+    if ANSWERS["dataset"]:
+        take_table()
     if reason := first_commit():
         print(f"No first commit ({reason}): make one yourself, versions are named after commits.")
     print(f"{ANSWERS['project_slug']} is ready: cd into it and run `make predict`, or `make` for all commands.")

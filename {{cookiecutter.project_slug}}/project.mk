@@ -6,15 +6,17 @@ PROJECT ?= {{cookiecutter.project_slug}}
 PACKAGE ?= {{cookiecutter.__package}}_model
 TITLE ?= {{cookiecutter.project_name}}
 DESCRIPTION ?= {{cookiecutter.description}}
-AUTHOR ?= {{cookiecutter.author}}
 TEAM ?= {{cookiecutter.team}}
 
 # Data and training
-DATA ?= data/breast_cancer_wisconsin.csv
+DATA ?= data/{{cookiecutter.__data}}
 SEED ?= 0
 TEST_SHARE ?= 0.25
-# The gate: a model below one of these on the held-out rows is not exported.
-FLOORS ?= accuracy=0.93 recall=0.90 roc_auc=0.98
+# Seconds to try settings of estimators for; the best of those that were tried is taken.
+BUDGET ?= 120
+# The gate: a model below one of these is not exported. Any metric of build/report.html for which more is
+# better can have a floor; skill is the share of the loss of guessing that the model takes away.
+FLOORS ?= {{cookiecutter.__floors}}
 # Branch coverage, in percent, below which `unittest` fails.
 MIN_COVERAGE ?= 90
 

@@ -18,6 +18,7 @@ COPY --from=dependencies /app/.venv /app/.venv
 COPY Pipfile.lock /app/Pipfile.lock
 COPY data /app/data
 COPY src/${PACKAGE} /app/src/${PACKAGE}
+COPY src/profiling /app/src/profiling
 COPY src/trainer /app/src/trainer
 ARG VERSION
 ARG COMMIT

@@ -32,6 +32,7 @@ configMapGenerator:
       - DATA=$(DATA)
       - SEED=$(SEED)
       - TEST_SHARE=$(TEST_SHARE)
+      - BUDGET=$(BUDGET)
       - FLOORS=$(FLOORS)
       - VERSION=$(VERSION)
       - COMMIT=$(COMMIT)

@@ -8,7 +8,7 @@ build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(1).Dockerfil
 	  --build-arg PYTHON_IMAGE="$(PYTHON_IMAGE)" --build-arg PACKAGE=$(PACKAGE) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) \
 	  --label org.opencontainers.image.title="$(TITLE) $(1)" \
 	  --label org.opencontainers.image.description="$(DESCRIPTION)" \
-	  --label org.opencontainers.image.authors="$(AUTHOR)" \
+	  --label org.opencontainers.image.authors="$(TEAM)" \
 	  --label org.opencontainers.image.version="$(VERSION)" \
 	  --label org.opencontainers.image.revision="$(COMMIT)" \
 	  --label org.opencontainers.image.source="$(SOURCE_URL)" \
@@ -25,7 +25,7 @@ build/version: FORCE
 	@echo "$(VERSION)" | cmp -s - $@ || echo "$(VERSION)" >$@
 
 build/webservice.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock $(WEBSERVICE_SOURCES) build/wheel/built build/version
-build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/version
+build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(PROFILING_SOURCES) $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/version
 
 build/%.built:
 	@$(DOCKER) info >/dev/null 2>&1 || { echo "$(DOCKER) does not answer: start it, or set DOCKER=podman; see make doctor" >&2; exit 1; }

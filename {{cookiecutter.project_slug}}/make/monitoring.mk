@@ -1,7 +1,7 @@
 # Coverage and metrics of each version, kept where they can be compared: one file a version and
 # kind at s3://BUCKET/COMPONENT/KIND/KIND-VERSION.json, with the newest as latest.json beside it.
 
-COMPONENTS := model trainer webservice operations
+COMPONENTS := model profiling trainer webservice operations
 component_source = $(if $(filter model,$(1)),src/$(PACKAGE),src/$(1))
 
 ##@ Monitoring

@@ -10,11 +10,12 @@ PYTHON ?= .venv/bin/python
 ENV := .venv/.installed
 
 MODEL_SOURCES := $(wildcard src/$(PACKAGE)/*.py)
+PROFILING_SOURCES := $(shell find src/profiling -type f -not -name '*.pyc')
 TRAINER_SOURCES := $(shell find src/trainer -type f -not -name '*.pyc')
 WEBSERVICE_SOURCES := $(shell find src/webservice -type f -not -name '*.pyc')
 OPERATIONS_SOURCES := $(shell find src/operations -type f -not -name '*.pyc')
-SOURCES := $(MODEL_SOURCES) $(TRAINER_SOURCES) $(WEBSERVICE_SOURCES) $(OPERATIONS_SOURCES)
-UNIT_TESTS := model trainer webservice operations
+SOURCES := $(MODEL_SOURCES) $(PROFILING_SOURCES) $(TRAINER_SOURCES) $(WEBSERVICE_SOURCES) $(OPERATIONS_SOURCES)
+UNIT_TESTS := model profiling trainer webservice operations
 UNIT_TEST_FILES := $(shell find tests -name '*.py' -not -path 'tests/system/*')
 SYSTEM_TEST_FILES := $(shell find tests/system -name '*.py')
 

@@ -8,18 +8,29 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from trainer.estimators import CANDIDATES, settings_count
-from trainer.export import ParityError
+from trainer.estimators import Problem, settings_for
 from trainer.gate import DEFAULT_FLOORS, parse_floor
+from trainer.parity import ParityError
 from trainer.report import Findings
 from trainer.split import TEST_SHARE_BOUNDS
 from trainer.table import Table, TableError
 from trainer.training import GateError, Listener, Settings, train
 
 from {{cookiecutter.__package}}_model.classifier import ARTEFACT
+from {{cookiecutter.__package}}_model.datamodel import TASK
+from {{cookiecutter.__package}}_model.features import LABELS
+from {{cookiecutter.__package}}_model.fields import Task
 from {{cookiecutter.__package}}_model.metadata import ArtefactError
 
 MADE, FAILED, DATA_REFUSED, GATE_REFUSED = range(4)
+
+
+TOLD = {
+    Task.BINARY: ("accuracy", "roc_auc"),
+    Task.MULTICLASS: ("accuracy", "macro_f1"),
+    Task.REGRESSION: ("r2", "mae", "coverage"),
+}
+"""Metrics that a run prints beside those that have a floor."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -50,18 +61,19 @@ def _settings(argv: Sequence[str] | None) -> Settings:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     paths = parser.add_argument_group("files")
-    paths.add_argument("--data", type=Path, default="data/breast_cancer_wisconsin.csv", help="training table, CSV")
+    paths.add_argument("--data", type=Path, required=True, help="training table")
     paths.add_argument("--artefact", type=Path, default=ARTEFACT, help="folder the artefact is put into")
     paths.add_argument("--report", type=Path, default="build/report.html", help="report to write")
     paths.add_argument("--metrics", type=Path, default="build/metrics.json", help="metrics to write")
     paths.add_argument("--lock", type=Path, default="Pipfile.lock", help="lock file of this environment")
     floors = [f"{name}={floor}" for name, floor in DEFAULT_FLOORS.items()]
     parser.add_argument(
-        "--floors", nargs="+", type=_floor, default=[parse_floor(floor) for floor in floors], metavar="METRIC=VALUE",
+        "--floors", nargs="+", type=_floor, default=[parse_floor(floor, TASK) for floor in floors], metavar="METRIC=VALUE",
         help="least value of each metric on held-out rows",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of split, folds, estimator and resampling")
     parser.add_argument("--test-share", type=_test_share, default=0.25, help="share of the rows to hold out")
+    parser.add_argument("--budget", type=float, default=120, help="seconds to try settings of estimators for")
     parser.add_argument("--version", default="development", help="version to write into the artefact")
     parser.add_argument("--commit", default="unknown", help="git commit to write into the artefact")
     arguments = parser.parse_args(argv)
@@ -73,7 +85,7 @@ def _settings(argv: Sequence[str] | None) -> Settings:
 
 def _floor(text: str) -> tuple[str, float]:
     try:
-        return parse_floor(text)
+        return parse_floor(text, TASK)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -100,22 +112,28 @@ def _progress() -> Progress:
 
 
 def _listener(settings: Settings, progress: Progress) -> Listener:
-    total = settings_count(CANDIDATES)
-    task = progress.add_task("Cross-validating", total=total)
+    task = progress.add_task("Reading", total=None)
 
     def on_read(table: Table) -> None:
         ignored = f" (not in the contract, ignored: {', '.join(table.ignored)})" if table.ignored else ""
-        print(f"Read {len(table.records)} rows of {settings.data}{ignored}.")
+        print(f"Read {len(table):,} rows of {settings.data}{ignored}.")
+        for note in table.notes:
+            print(note)
+        total = len(settings_for(Problem((), len(LABELS))))
+        progress.update(task, description="Cross-validating", total=total)
 
     def on_evaluated(findings: Findings) -> None:
         best = findings.scores[0]
-        print(f"Chose {best.name}, log loss {best.mean:.3f} in cross-validation, the lowest of {total} settings.")
+        print(
+            f"Chose {best.name}, {findings.loss} {best.mean:.4g} in cross-validation; "
+            f"without a look at the features it is {findings.baseline_score:.4g}. {findings.search}"
+        )
         values = [
-            f"{name} {estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
+            f"{name} {estimate.value:.4g} ({estimate.low:.4g} to {estimate.high:.4g})"
             for name, estimate in findings.evaluation.metrics.items()
-            if name in settings.floors
+            if name in {*settings.floors, *TOLD[TASK]}
         ]
-        print(f"On {len(findings.held_out.records)} held-out rows: {', '.join(values)}.")
+        print(f"On {findings.held_out_rows:,} held-out rows: {', '.join(values)}.")
         progress.update(task, description="Exporting")
 
     return Listener(on_read, lambda _: progress.advance(task), on_evaluated)

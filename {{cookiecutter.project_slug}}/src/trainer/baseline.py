@@ -1,42 +1,99 @@
 """Baseline statistics: how the training rows are distributed, for live records to be compared with."""
 
-from collections.abc import Sequence
+from collections import Counter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.ranges import FieldRange, field_ranges
-
-from {{cookiecutter.__package}}_model.metadata import Baseline, FieldBaseline
+from {{cookiecutter.__package}}_model.features import (
+    CATEGORIES,
+    DATE_PARTS,
+    FIELDS,
+    LABELS,
+    NUMBERS,
+    TEXTS,
+    Features,
+    tokens,
+)
+from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind
+from {{cookiecutter.__package}}_model.metadata import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
 
 BINS = 10
+MOST_VALUES = 1000
+"""Values of a category whose share is kept, the commonest."""
+
+TOLD_BY = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0], Kind.TIME: None}
+"""The part of a date that its distribution is told by."""
 
 
-def baseline(features: NDArray[np.float64], labels: Sequence[str] | NDArray[np.str_]) -> Baseline:
-    """Return the distribution of each field and the share of each label.
+def baseline(features: Features, target: NDArray[Any]) -> Baseline:
+    """Return the distribution of each field and of the target.
 
     Args:
-        features: shape (rows, features), NaN where a value is missing, at least one value a column.
-        labels: shape (rows,).
+        features: of the training rows.
+        target: shape (rows,), places of labels or values.
     """
-    names, counts = np.unique(np.asarray(labels), return_counts=True)
+    if LABELS:
+        of_target: FieldBaseline = _values([str(LABELS[place]) for place in target.tolist()])
+    else:
+        of_target = _numbers(target, None, None)
     return Baseline(
-        rows=len(features),
-        fields={field.name: _field(field, column) for field, column in zip(field_ranges(), features.T, strict=True)},
-        label_shares={str(name): int(count) / len(features) for name, count in zip(names, counts, strict=True)},
+        rows=len(features), fields={field.name: _field(field, features) for field in FIELDS}, target=of_target
     )
 
 
-def _field(field: FieldRange, column: NDArray[np.float64]) -> FieldBaseline:
+def _field(field: FieldSpec, features: Features) -> FieldBaseline:
+    match field.kind:
+        case Kind.CATEGORY:
+            return _values(features.categories[:, CATEGORIES.index(field)].tolist())
+        case Kind.TEXT:
+            texts = features.texts[:, TEXTS.index(field)].tolist()
+            return _numbers(np.array([len(tokens(text)) if text else np.nan for text in texts]), 0, None)
+        case Kind.CHOICE:
+            places = _column(field, features).astype(int).tolist()
+            return _values([str(field.choices[place]) if place >= 0 else "" for place in places])
+        case Kind.FLAG:
+            names = {0.0: "false", 1.0: "true"}
+            return _values([names.get(value, "") for value in _column(field, features).tolist()])
+        case _:
+            return _numbers(_column(field, features), field.minimum, field.maximum)
+
+
+def _column(field: FieldSpec, features: Features) -> NDArray[np.float64]:
+    part = TOLD_BY.get(field.kind)
+    (place,) = [place for place, number in enumerate(NUMBERS) if number.field == field and number.part == part]
+    return features.numbers[:, place]
+
+
+def _values(values: list[str]) -> ValueBaseline:
+    """Return the shares of the values; an empty one is missing."""
+    counts = Counter(value for value in values if value)
+    common = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_VALUES]
+    present = counts.total()
+    return ValueBaseline(
+        missing_share=1 - present / len(values), shares={value: count / present for value, count in common}
+    )
+
+
+def _numbers(column: NDArray[np.float64], minimum: float | None, maximum: float | None) -> NumberBaseline:
     values = column[~np.isnan(column)]
-    # The bins span what the contract allows, not what training saw: a live record always has a bin.
-    counts, edges = np.histogram(values, BINS, (field.minimum, field.maximum))
-    return FieldBaseline(
+    if not len(values):
+        # No training row has a value: nothing to compare with, and a statistic must be a number.
+        return NumberBaseline(
+            missing_share=1, mean=0, standard_deviation=0, minimum=0, maximum=0, bin_edges=(), bin_shares=()
+        )
+    low, high = float(values.min()), float(values.max())
+    # Where the contract has bounds the bins span them, not what training saw: a live record always has a bin.
+    first = low if minimum is None else float(minimum)
+    last = high if maximum is None else float(maximum)
+    counts, edges = np.histogram(values, BINS, (min(first, low), max(last, high)))
+    return NumberBaseline(
         missing_share=1 - len(values) / len(column),
         mean=float(values.mean()),
         standard_deviation=float(values.std()),
-        minimum=float(values.min()),
-        maximum=float(values.max()),
+        minimum=low,
+        maximum=high,
         bin_edges=tuple(edges.tolist()),
         bin_shares=tuple((counts / len(values)).tolist()),
     )

@@ -1,35 +1,39 @@
-"""The training table: read from CSV, and checked cell by cell against the contract."""
+"""The training table: read from the user's file, and checked cell by cell against the contract."""
 
-import csv
-import io
+import hashlib
+import math
 import reprlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from trainer.ranges import field_ranges
+from profiling.cells import canonicalizer
+from profiling.source import Source, SourceError, open_source
 
-from {{cookiecutter.__package}}_model.datamodel import (
-    FEATURES,
-    TARGET,
-    Label,
-    Record,
-    feature_matrix,
-)
-from {{cookiecutter.__package}}_model.metadata import sha256
+from {{cookiecutter.__package}}_model.datamodel import TARGET, Record
+from {{cookiecutter.__package}}_model.features import FEATURES, FIELDS, LABELS, Features, features_of
 
-MINIMUM_ROWS = 20
-"""Fewest rows of a label, and fewest values of a column: below, a fold or the held-out part may be without any."""
+MINIMUM_ROWS = 12
+"""Fewest rows to train on: fewer leave no fold or no held-out part worth the name."""
+
+MINIMUM_LABEL_ROWS = 2
+"""Fewest rows of a label: one to learn from and one to fold."""
 
 LISTED_PROBLEMS = 10
 """How many problems an error lists; the rest are counted."""
+
+CHUNK = 10_000
+"""Rows that are records at the same time: the rest are arrays, which take a tenth of the memory."""
+
+KEPT_RECORDS = 10_000
+"""Rows that stay records, evenly spread over the table: the golden ones are chosen among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +45,15 @@ class Problem:
     column: str | None = None
 
     def __str__(self) -> str:
-        places = []
-        if self.row is not None:
-            places.append(f"row {self.row}")
-        if self.column is not None:
-            places.append(f"column {self.column}")
+        places = [f"row {self.row}"] if self.row is not None else []
+        places += [f"column {self.column}"] if self.column is not None else []
         return f"{', '.join(places)}: {self.message}" if places else self.message
 
 
 class TableError(ValueError):
-    """The table cannot be read, or breaks the contract; carries every problem found."""
+    """The training table cannot be used; carries every problem that was found."""
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
-        self.path = path
         self.problems = tuple(problems)
         listed = [str(problem) for problem in problems[:LISTED_PROBLEMS]]
         if len(problems) > LISTED_PROBLEMS:
@@ -64,100 +64,182 @@ class TableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Records and their labels, row by row.
+    """Rows of the table, as the model takes them.
 
     Attributes:
-        records: the valid records, in the order of the file.
-        labels: shape (rows,), the label of each record.
+        features: of each row.
+        target: shape (rows,), the place of each row's label among LABELS, or its value.
+        records: some of the rows as records, by row.
         ignored: columns of the file that the contract does not know.
+        notes: sentences on rows that were left out.
         sha256: hash of the file's bytes.
     """
 
-    records: tuple[Record, ...]
-    labels: NDArray[np.str_]
+    features: Features
+    target: NDArray[Any]
+    records: Mapping[int, Record]
     ignored: tuple[str, ...]
+    notes: tuple[str, ...]
     sha256: str
-    features: NDArray[np.float64] = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "features", feature_matrix(self.records))
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.target)
 
-    def take(self, rows: Iterable[int]) -> Self:
+    def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Self:
         """Return a table of these rows alone, in the order given."""
-        chosen = list(rows)
-        return replace(self, records=tuple(self.records[row] for row in chosen), labels=self.labels[chosen])
+        records = {place: self.records[row] for place, row in enumerate(map(int, rows)) if row in self.records}
+        return type(self)(
+            self.features.take(rows), self.target[rows], records, self.ignored, self.notes, self.sha256
+        )
 
 
 def read_table(path: Path) -> Table:
-    """Return the table in a CSV file, every cell of it checked.
+    """Return the table in a file, every cell of it checked.
 
-    A missing value is an empty cell, allowed where the contract's field is optional. Empty
-    lines and columns that the contract does not know are passed over.
+    Rows without a target are left out, as are those whose label stands on one row alone and is no
+    label of the contract; the notes count them.
 
     Raises:
         TableError: if the file cannot be read, or any part of it breaks the contract.
     """
-    content = _read_bytes(path)
-    rows = _rows(path, _decode(path, content))
-    _, header = next(rows, (0, []))
-    if not header:
-        raise TableError(path, [Problem("the file is empty")])
-    if problems := list(_header_problems(header)):
-        raise TableError(path, problems)
-    records: list[Record] = []
-    labels: list[str] = []
-    for number, cells in rows:
-        checked = _check_row(number, header, cells)
-        if isinstance(checked, list):
-            problems += checked
-        else:
-            records.append(checked[0])
-            labels.append(checked[1])
-    problems = problems or list(_count_problems(records, labels))
-    if problems:
-        raise TableError(path, problems)
-    ignored = tuple(name for name in header if name not in (*FEATURES, TARGET))
-    return Table(tuple(records), np.array(labels), ignored, sha256(content))
-
-
-def _read_bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        source = open_source(path)
+        if problems := list(_header_problems(source.header)):
+            raise TableError(path, problems)
+        reading = _Reading(source)
+        reading.read()
+        sha256 = _sha256(path)
+    except SourceError as error:
+        raise TableError(path, [Problem(str(error))]) from error
     except OSError as error:
         raise TableError(path, [Problem(f"the file cannot be read: {error.strerror}")]) from error
+    if problems := reading.problems or list(_count_problems(reading.target)):
+        raise TableError(path, problems)
+    ignored = tuple(name for name in source.header if name not in (*FEATURES, TARGET))
+    return Table(reading.features(), np.array(reading.target), reading.kept, ignored, tuple(reading.notes()), sha256)
 
 
-def _decode(path: Path, content: bytes) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content.count(b"\n", 0, error.start) + 1
-        message = f"byte 0x{content[error.start]:02x} is not UTF-8: save the file as UTF-8"
-        raise TableError(path, [Problem(message, row)]) from error
+class _Reading:
+    """A file on its way to arrays."""
+
+    def __init__(self, source: Source) -> None:
+        self.problems: list[Problem] = []
+        self.target: list[Any] = []
+        self.kept: dict[int, Record] = {}
+        self._source = source
+        self._every = 1
+        self._without_target = 0
+        self._unknown: Counter[str] = Counter()
+        self._unknown_rows: dict[str, int] = {}
+        self._chunk: list[Record] = []
+        self._parts: list[Features] = []
+        places = {name: place for place, name in enumerate(source.header)}
+        self._target_place = places[TARGET]
+        self._columns = tuple(
+            (field.name, places[field.name], canonicalizer(field.kind.value, source.decimal, field.written))
+            for field in FIELDS
+        )
+        self._value = _label if LABELS else _value(canonicalizer("number", source.decimal, None))
+
+    def read(self) -> None:
+        for number, cells in self._source.rows():
+            cell = cells[self._target_place]
+            if not cell:
+                self._without_target += 1
+                continue
+            try:
+                value = self._value(cell)
+            except KeyError:
+                self._unknown[cell] += 1
+                self._unknown_rows.setdefault(cell, number)
+                continue
+            except ValueError:
+                self.problems.append(Problem(f"{reprlib.repr(cell)} is no finite number", number, TARGET))
+                continue
+            self._add(number, cells, value)
+        for label, count in self._unknown.items():
+            if count >= MINIMUM_LABEL_ROWS:
+                message = f"{reprlib.repr(label)} is no label of the contract ({_listed(LABELS)})"
+                self.problems.append(Problem(message, self._unknown_rows[label], TARGET))
+
+    def _add(self, number: int, cells: Sequence[str], value: Any) -> None:
+        present = {name: canonical(cells[place]) for name, place, canonical in self._columns if cells[place]}
+        try:
+            record = Record.model_validate_strings(present)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                name = str(detail["loc"][0])
+                self.problems.append(Problem(_cell_message(present.get(name), detail["msg"]), number, name))
+            return
+        row = len(self.target)
+        self.target.append(value)
+        if row % self._every == 0:
+            self.kept[row] = record
+            if len(self.kept) > KEPT_RECORDS:
+                self._every *= 2
+                self.kept = {place: kept for place, kept in self.kept.items() if place % self._every == 0}
+        self._chunk.append(record)
+        if len(self._chunk) == CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._parts.append(features_of(self._chunk))
+        self._chunk = []
+
+    def features(self) -> Features:
+        self._flush()
+        return Features(
+            np.concatenate([part.numbers for part in self._parts]),
+            np.concatenate([part.categories for part in self._parts]),
+            np.concatenate([part.texts for part in self._parts]),
+        )
+
+    def notes(self) -> Iterator[str]:
+        if self._without_target:
+            yield f"{_rows(self._without_target)} without a value in {TARGET}: left out."
+        single = [label for label, count in self._unknown.items() if count < MINIMUM_LABEL_ROWS]
+        if single:
+            yield f"Only one row each has the {TARGET} {_listed(single)}: too few to learn from, left out."
 
 
-def _rows(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each row that is not empty, with its line number."""
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    try:
-        for cells in reader:
-            if cells:
-                yield reader.line_num, cells
-    except csv.Error as error:
-        raise TableError(path, [Problem(f"the row is not valid CSV: {error}", reader.line_num)]) from error
+def _rows(count: int) -> str:
+    return "1 row is" if count == 1 else f"{count} rows are"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - LISTED_PROBLEMS} more" if len(names) > LISTED_PROBLEMS else ""
+    return ", ".join(reprlib.repr(str(name)) for name in names[:LISTED_PROBLEMS]) + more
+
+
+LABEL_PLACES = {str(label): place for place, label in enumerate(LABELS)}
+
+
+def _label(cell: str) -> int:
+    return LABEL_PLACES[cell]
+
+
+def _value(canonical: Callable[[str], str]) -> Callable[[str], float]:
+    def value(cell: str) -> float:
+        number = float(canonical(cell))
+        if not math.isfinite(number):
+            raise ValueError(cell)
+        return number
+
+    return value
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _header_problems(header: Sequence[str]) -> Iterator[Problem]:
     expected = (*FEATURES, TARGET)
     if not set(expected) & set(header):
         names = reprlib.repr(",".join(header))
-        yield Problem(
-            f"{names} names no column of the contract: the first row must be a header, its cells separated by commas", 1
-        )
+        yield Problem(f"{names} names no column of the contract: the first row must be a header", 1)
         return
-    for name, count in Counter(header).items():
-        if count > 1:
-            yield Problem(f"the header names this column {count} times", 1, name)
     unknown = [name for name in header if name not in expected]
     for name in expected:
         if name not in header:
@@ -166,48 +248,21 @@ def _header_problems(header: Sequence[str]) -> Iterator[Problem]:
             yield Problem(f"the header lacks this column{hint}", 1, name)
 
 
-def _check_row(number: int, header: Sequence[str], cells: Sequence[str]) -> tuple[Record, str] | list[Problem]:
-    """Return the record and the label of a row, or what is wrong with it."""
-    if len(cells) != len(header):
-        return [Problem(f"{len(cells)} cells, but the header has {len(header)}", number)]
-    values = dict(zip(header, cells, strict=True))
-    problems = []
-    label = values[TARGET]
-    if label not in set(Label):
-        known = ", ".join(Label)
-        problems.append(Problem(f"{reprlib.repr(label)} is no label of the contract ({known})", number, TARGET))
-    present = {name: values[name] for name in FEATURES if values[name]}
-    try:
-        record = Record.model_validate_strings(present)
-    except ValidationError as error:
-        for detail in error.errors(include_url=False):
-            name = str(detail["loc"][0])
-            problems.append(Problem(_cell_message(name, values[name], detail["msg"]), number, name))
-    return problems or (record, label)
-
-
-def _cell_message(name: str, cell: str, message: str) -> str:
-    if not cell:
+def _cell_message(cell: str | None, message: str) -> str:
+    if cell is None:
         return "the cell is empty, and this column may have no missing value"
-    text = f"{reprlib.repr(cell)} is refused: {message[0].lower()}{message[1:]}"
-    return f"{text}; leave the cell empty where the value is missing" if _is_word(cell, name) else text
+    return f"{reprlib.repr(cell)} is refused: {message[0].lower()}{message[1:]}; see make datamodel"
 
 
-def _is_word(cell: str, name: str) -> bool:
-    """Return whether a cell of an optional column holds a word, such as a code for a missing value."""
-    optional = name in {field.name for field in field_ranges() if field.optional}
-    return optional and not any(character.isdigit() for character in cell)
-
-
-def _count_problems(records: Sequence[Record], labels: Iterable[str]) -> Iterator[Problem]:
-    counts = Counter(labels)
-    for label in Label:
-        if counts[label] < MINIMUM_ROWS:
+def _count_problems(target: Iterable[Any]) -> Iterator[Problem]:
+    counts = Counter(target)
+    if counts.total() < MINIMUM_ROWS:
+        yield Problem(f"{counts.total()} rows can be used, training needs {MINIMUM_ROWS} or more")
+    for place, label in enumerate(LABELS):
+        if counts[place] < MINIMUM_LABEL_ROWS:
             yield Problem(
-                f"{counts[label]} rows have the label {label.value!r}, training needs {MINIMUM_ROWS} or more",
+                f"{counts[place]} rows have the label {str(label)!r}, training needs {MINIMUM_LABEL_ROWS} or more",
                 column=TARGET,
             )
-    present = np.count_nonzero(~np.isnan(feature_matrix(records)), axis=0)
-    for name, count in zip(FEATURES, present.tolist(), strict=True):
-        if count < MINIMUM_ROWS <= len(records):
-            yield Problem(f"{count} rows have a value, training needs {MINIMUM_ROWS} or more", column=name)
+    if not LABELS and len(counts) == 1:
+        yield Problem("every row has the same value: there is nothing to learn", column=TARGET)

@@ -2,33 +2,50 @@
 
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-
+import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from trainer.artefact import prepare_folder, replace_folder
 from trainer.baseline import baseline
-from trainer.estimators import CANDIDATES, FOLDS, Candidate, Score, Selection, select_estimator
-from trainer.evaluation import evaluate
-from trainer.export import check_parity, onnx_model
+from trainer.encoding import Encoding
+from trainer.estimators import (
+    Problem,
+    Score,
+    Selection,
+    Setting,
+    baseline_estimator,
+    loss_of,
+    outputs_of,
+    select_estimator,
+)
+from trainer.evaluation import Evaluation, LabelOutcomes, Outcomes, ValueOutcomes, evaluate
+from trainer.export import onnx_model
 from trainer.gate import Check, check_floors
 from trainer.golden import golden_records
-from trainer.ranges import draw_records
+from trainer.importance import importances
+from trainer.interval import conformal_interval
+from trainer.parity import check_parity, drawn_features
 from trainer.report import Findings, Provenance, render_report
 from trainer.split import split_table
 from trainer.table import Table, read_table
 
 from {{cookiecutter.__package}}_model import metadata as artefact
-from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.datamodel import FEATURES
+from {{cookiecutter.__package}}_model.classifier import Classifier, bounds
+from {{cookiecutter.__package}}_model.datamodel import TARGET, TASK, Record
+from {{cookiecutter.__package}}_model.features import CATEGORIES, FEATURES, FIELDS, LABELS, NUMBERS, TEXTS, Features
+from {{cookiecutter.__package}}_model.fields import Kind, Task
 
-LIBRARIES = ("numpy", "onnx", "onnxruntime", "pydantic", "scikit-learn", "skl2onnx")
-DRAWN_RECORDS = 10_000
-"""Records that parity is proved on beside the rows of the table."""
+LIBRARIES = ("numpy", "onnx", "onnxruntime", "pydantic", "scikit-learn")
+
+ONE_THREAD_CELLS = 200_000
+"""Matrices of up to so many cells are fitted by one thread: several would wait for one another
+longer than they work, the more so on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +53,7 @@ class Settings:
     """What a training run is told.
 
     Attributes:
-        data: the training table, CSV.
+        data: the training table.
         artefact: folder that the artefact is put into.
         report: HTML file that the report is written to.
         metrics: JSON file that the metrics are written to.
@@ -44,6 +61,7 @@ class Settings:
         floors: least value of metrics on the held-out rows.
         seed: of split, folds, estimator and resampling.
         test_share: share of the rows that is held out.
+        budget: seconds after which no further setting of an estimator is tried.
         version: of the project.
         commit: git commit of the project.
     """
@@ -56,6 +74,7 @@ class Settings:
     floors: dict[str, float]
     seed: int
     test_share: float
+    budget: float
     version: str
     commit: str
 
@@ -77,16 +96,30 @@ class Listener:
     on_evaluated: Callable[[Findings], None] = lambda _: None
 
 
+@dataclass(frozen=True, slots=True)
+class Model:
+    """An estimator with all that turns features into its outputs."""
+
+    encoding: Encoding
+    selection: Selection
+
+    def outputs(self, features: Features) -> NDArray[np.float64]:
+        """Return what the estimator says of each row, shape (rows, labels) or (rows, 1)."""
+        return outputs_of(self.selection.estimator, self.encoding.matrix(features), len(LABELS))
+
+
 def train(
-    settings: Settings,
-    listener: Listener | None = None,
-    candidates: Sequence[Candidate] = CANDIDATES,
-    folds: int = FOLDS,
+    settings: Settings, listener: Listener | None = None, candidates: Sequence[Setting] | None = None
 ) -> artefact.Metadata:
     """Make an artefact, and return its metadata.
 
     The exported model is the one that was evaluated, fitted on the training rows alone: a second
     one, fitted on all rows, might be better, but nobody would have measured it.
+
+    Args:
+        settings: what to make it from, and where.
+        listener: is told how far the run is.
+        candidates: settings of estimators to choose from; by default those for the task.
 
     Raises:
         TableError: if the table breaks the contract; nothing was written.
@@ -95,43 +128,112 @@ def train(
         ArtefactError: if the artefact cannot be put into its folder.
         OSError: if a file cannot be read or written.
     """
-    # One thread: on a table of this size several wait for one another longer than they work, the
-    # more so on a busy machine, and the order in which they add up numbers is theirs to choose.
-    with threadpool_limits(limits=1):
-        return _train(settings, listener or Listener(), candidates, folds)
-
-
-def _train(settings: Settings, listener: Listener, candidates: Sequence[Candidate], folds: int) -> artefact.Metadata:
+    listener = listener or Listener()
     lock_sha256 = artefact.sha256(settings.lock.read_bytes())
     prepare_folder(settings.artefact)
     table = read_table(settings.data)
     listener.on_read(table)
+    cells = len(table) * len(FEATURES)
+    with threadpool_limits(limits=1 if cells <= ONE_THREAD_CELLS else None):
+        return _train(settings, listener, candidates, table, lock_sha256)
+
+
+def _train(
+    settings: Settings,
+    listener: Listener,
+    candidates: Sequence[Setting] | None,
+    table: Table,
+    lock_sha256: str,
+) -> artefact.Metadata:
     training, held_out = split_table(table, settings.seed, settings.test_share)
-    selection = select_estimator(
-        training.features, training.labels, settings.seed, candidates, folds, listener.on_scored
-    )
-    evaluation = evaluate(selection.estimator, training, held_out, settings.seed)
+    model = _fitted(training, settings, candidates, listener)
+    interval, evaluation = _evaluated(model, training, held_out, settings.seed)
+    values = {name: estimate.value for name, estimate in evaluation.metrics.items()}
+    values["cross_validated_skill"] = model.selection.skill
     findings = Findings(
-        training=training,
-        held_out=held_out,
-        scores=selection.scores,
+        task=TASK,
+        target=TARGET,
+        subject=(Record.__doc__ or "").strip(),
+        features=FEATURES,
+        training_rows=len(training),
+        held_out_rows=len(held_out),
+        label_counts=_label_counts(training, held_out),
+        missing=_missing(table.features),
+        notes=_notes(table),
+        scores=model.selection.scores,
+        search=model.selection.search,
+        loss="log loss" if LABELS else "root mean squared error",
+        baseline_score=model.selection.baseline.mean,
         evaluation=evaluation,
-        checks=check_floors(evaluation.metrics, settings.floors),
+        importances=importances(
+            model.outputs, held_out.features, lambda rows, outputs: loss_of(outputs, held_out.target[rows]), settings.seed
+        ),
+        interval=interval,
+        checks=check_floors(values, settings.floors),
         provenance=_provenance(settings, table, lock_sha256),
     )
     listener.on_evaluated(findings)
     metadata = None
     if findings.passed:
-        metadata, contents = _artefact(findings, selection)
-        classifier = Classifier(contents[artefact.MODEL_FILE], metadata, ())
-        drawn = draw_records(DRAWN_RECORDS, settings.seed)
-        check_parity(classifier, selection.estimator, [*table.records, *drawn])
+        metadata, contents = _artefact(findings, model, training, held_out)
+        _check_parity(metadata, contents, model, table, settings.seed)
         replace_folder(settings.artefact, contents)
     _write_text(settings.metrics, metrics_json(findings))
     _write_text(settings.report, render_report(findings))
     if metadata is None:
         raise GateError([check for check in findings.checks if not check.passed])
     return metadata
+
+
+def _fitted(
+    training: Table, settings: Settings, candidates: Sequence[Setting] | None, listener: Listener
+) -> Model:
+    encoding = Encoding.fitted(training.features)
+    selection = select_estimator(
+        encoding.matrix(training.features),
+        training.target,
+        Problem(encoding.columns, len(LABELS)),
+        settings.seed,
+        settings.budget,
+        candidates,
+        listener.on_scored,
+    )
+    return Model(encoding, selection)
+
+
+def _evaluated(
+    model: Model, training: Table, held_out: Table, seed: int
+) -> tuple[artefact.Interval | None, Evaluation]:
+    """Return the interval of a model that predicts values, and how good the model is on the held-out rows."""
+    ignorant = baseline_estimator(len(LABELS)).fit(np.zeros((len(training), 1)), training.target)
+    guessed = outputs_of(ignorant, np.zeros((len(held_out), 1)), len(LABELS))
+    outputs = model.outputs(held_out.features)
+    if LABELS:
+        # What is rare is what one looks for: precision and recall of the common label flatter a model.
+        counts = np.bincount(training.target, minlength=len(LABELS))
+        positive = str(LABELS[int(counts.argmin())]) if TASK is Task.BINARY else None
+        names = tuple(str(label) for label in LABELS)
+        outcomes, guesses = (LabelOutcomes(names, held_out.target, each) for each in (outputs, guessed))
+        return None, evaluate(TASK, outcomes, guesses, seed, positive)
+    selection = model.selection
+    interval = conformal_interval(selection.predicted[:, 0], training.target[selection.rows])
+    spread = conformal_interval(np.full(len(training), training.target.mean()), training.target)
+    of_values: list[Outcomes] = [
+        ValueOutcomes(held_out.target, each[:, 0], *bounds(each[:, 0], ends))
+        for each, ends in ((outputs, interval), (guessed, spread))
+    ]
+    evaluation = evaluate(TASK, of_values[0], of_values[1], seed)
+    return interval.model_copy(update={"coverage": evaluation.metrics["coverage"]}), evaluation
+
+
+def _check_parity(
+    metadata: artefact.Metadata, contents: Mapping[str, bytes], model: Model, table: Table, seed: int
+) -> None:
+    statistics = artefact.Baseline.model_validate_json(contents[artefact.BASELINE_FILE])
+    classifier = Classifier(contents[artefact.MODEL_FILE], metadata, statistics)
+    scale = 1.0 if LABELS else max(float(table.target.std()), np.finfo(np.float64).tiny)
+    for features in (table.features, drawn_features(table.features, seed)):
+        check_parity(classifier, model.outputs, features, scale)
 
 
 def metrics_json(findings: Findings) -> str:
@@ -142,11 +244,12 @@ def metrics_json(findings: Findings) -> str:
         "git_commit": provenance.git_commit,
         "trained_at": provenance.trained_at,
         "data_sha256": provenance.data_sha256,
+        "task": findings.task,
         "estimator": findings.scores[0].name,
         "positive_label": evaluation.positive,
         "rows": _row_counts(findings),
         "metrics": {name: estimate.model_dump() for name, estimate in evaluation.metrics.items()},
-        "majority": dict(evaluation.majority),
+        "baseline": dict(evaluation.baseline),
         "floors": {check.metric: check.floor for check in findings.checks},
         "passed": findings.passed,
     }
@@ -166,13 +269,17 @@ def _provenance(settings: Settings, table: Table, lock_sha256: str) -> Provenanc
     )
 
 
-def _artefact(findings: Findings, selection: Selection) -> tuple[artefact.Metadata, dict[str, bytes]]:
+def _artefact(
+    findings: Findings, model: Model, training: Table, held_out: Table
+) -> tuple[artefact.Metadata, dict[str, bytes]]:
     """Return the metadata, and the content of every file of the artefact."""
-    training, provenance = findings.training, findings.provenance
-    golden = golden_records(selection.estimator, findings.held_out.records)
+    provenance, selection = findings.provenance, model.selection
+    # A small table may have no held-out row that is still a record.
+    rows = held_out if held_out.records else training
+    golden = golden_records(rows.records, model.outputs(rows.features), findings.interval)
     contents = {
-        artefact.MODEL_FILE: onnx_model(selection.estimator),
-        artefact.BASELINE_FILE: baseline(training.features, training.labels).model_dump_json(indent=2).encode(),
+        artefact.MODEL_FILE: onnx_model(model.encoding, selection.estimator, len(LABELS)),
+        artefact.BASELINE_FILE: baseline(training.features, training.target).model_dump_json(indent=2).encode(),
         artefact.GOLDEN_FILE: artefact.golden_records_adapter.dump_json(golden, indent=2),
     }
     metadata = artefact.Metadata(
@@ -183,8 +290,12 @@ def _artefact(findings: Findings, selection: Selection) -> tuple[artefact.Metada
         lock_sha256=provenance.lock_sha256,
         seed=provenance.seed,
         estimator=selection.name,
+        task=TASK,
+        target=TARGET,
+        contract=artefact.CONTRACT,
         features=FEATURES,
-        labels=tuple(selection.estimator.classes_.tolist()),
+        labels=LABELS,
+        interval=findings.interval,
         rows=_row_counts(findings),
         cross_validation={score.name: score.mean for score in selection.scores},
         metrics=dict(findings.evaluation.metrics),
@@ -196,7 +307,34 @@ def _artefact(findings: Findings, selection: Selection) -> tuple[artefact.Metada
 
 
 def _row_counts(findings: Findings) -> dict[str, int]:
-    return {"training": len(findings.training.records), "held_out": len(findings.held_out.records)}
+    return {"training": findings.training_rows, "held_out": findings.held_out_rows}
+
+
+def _label_counts(training: Table, held_out: Table) -> list[tuple[str, int, int]]:
+    """Return each label with its number of training rows and of held-out rows."""
+    return [
+        (str(label), int(np.count_nonzero(training.target == place)), int(np.count_nonzero(held_out.target == place)))
+        for place, label in enumerate(LABELS)
+    ]
+
+
+def _missing(features: Features) -> dict[str, int]:
+    """Return the number of missing values of each field that has any."""
+    lacking: dict[str, int] = {}
+    for column, number in enumerate(NUMBERS):
+        values = features.numbers[:, column]
+        gone = values < 0 if number.field.kind is Kind.CHOICE else np.isnan(values)
+        lacking[number.field.name] = int(np.count_nonzero(gone))
+    for fields, strings in ((CATEGORIES, features.categories), (TEXTS, features.texts)):
+        for column, field in enumerate(fields):
+            lacking[field.name] = int(np.count_nonzero(strings[:, column] == ""))
+    return {field.name: lacking[field.name] for field in FIELDS if lacking[field.name]}
+
+
+def _notes(table: Table) -> tuple[str, ...]:
+    if not table.ignored:
+        return table.notes
+    return (*table.notes, f"Columns that are no part of the contract and were ignored: {', '.join(table.ignored)}.")
 
 
 def _write_text(path: Path, text: str) -> None:

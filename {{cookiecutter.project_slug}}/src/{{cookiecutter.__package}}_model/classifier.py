@@ -3,8 +3,9 @@
 So it is called whatever it predicts: a label, or a value with its interval.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self
 
 import numpy as np
@@ -102,11 +103,7 @@ class Classifier:
         if not records:
             return []
         features = features_of(records)
-        answers = _label_answers if LABELS else self._value_answers
-        found = answers(self.outputs(features))
-        for row, warnings in self.warnings(features).items():
-            found[row]["warnings"] = warnings
-        return predictions_adapter.validate_python(found)
+        return answers(self.outputs(features), self.metadata.interval, self.warnings(features))
 
     def predict_one(self, record: Record) -> Prediction:
         """Return the prediction for a single record."""
@@ -137,13 +134,38 @@ class Classifier:
             for prediction, golden in zip(predictions, self.golden_records, strict=True)
         )
 
-    def _value_answers(self, outputs: NDArray[np.float64]) -> list[dict[str, object]]:
-        values = outputs[:, 0]
-        low, high = bounds(values, self.metadata.interval)
-        return [
-            {"value": value, "low": lower, "high": upper}
-            for value, lower, upper in zip(values.tolist(), low.tolist(), high.tolist(), strict=True)
-        ]
+
+def answers(
+    outputs: NDArray[np.float64],
+    interval: artefact.Interval | None,
+    warnings: Mapping[int, tuple[str, ...]] = MappingProxyType({}),
+) -> list[Prediction]:
+    """Return the predictions that outputs of a model stand for.
+
+    Args:
+        outputs: shape (rows, labels) or (rows, 1).
+        interval: of the model, if it predicts values.
+        warnings: by row, of those that have some.
+    """
+    found = _label_answers(outputs) if LABELS else _value_answers(outputs[:, 0], interval)
+    for row, texts in warnings.items():
+        found[row]["warnings"] = texts
+    return predictions_adapter.validate_python(found)
+
+
+def _label_answers(outputs: NDArray[np.float64]) -> list[dict[str, object]]:
+    return [
+        {"label": LABELS[winner], "probability": row[winner], "probabilities": dict(zip(LABELS, row, strict=True))}
+        for winner, row in zip(outputs.argmax(axis=1).tolist(), outputs.tolist(), strict=True)
+    ]
+
+
+def _value_answers(values: NDArray[np.float64], interval: artefact.Interval | None) -> list[dict[str, object]]:
+    low, high = bounds(values, interval)
+    return [
+        {"value": value, "low": lower, "high": upper}
+        for value, lower, upper in zip(values.tolist(), low.tolist(), high.tolist(), strict=True)
+    ]
 
 
 def bounds(
@@ -162,13 +184,6 @@ def bounds(
         # What has never been negative gets no interval that says it might be; an estimate stays within its interval.
         low = np.minimum(np.maximum(low, interval.minimum), values)
     return low, values + half_widths
-
-
-def _label_answers(outputs: NDArray[np.float64]) -> list[dict[str, object]]:
-    return [
-        {"label": LABELS[winner], "probability": row[winner], "probabilities": dict(zip(LABELS, row, strict=True))}
-        for winner, row in zip(outputs.argmax(axis=1).tolist(), outputs.tolist(), strict=True)
-    ]
 
 
 def _usual(field: FieldSpec) -> tuple[float, float]:

@@ -1,0 +1,103 @@
+"""The encoding: features as one matrix of numbers, with what has to be learned for that.
+
+Learned are the values of each category and the words of each text, from the training rows and
+without a look at the target.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from {{cookiecutter.__package}}_model.features import NUMBERS, Features, tokens
+from {{cookiecutter.__package}}_model.fields import Kind
+
+SEEN_TWICE = 2
+"""Values and words that one row alone has say nothing of other rows."""
+
+MOST_VALUES = 1000
+MOST_TERMS = 300
+MOST_CELLS = 100_000_000
+"""Cells of a matrix of words: with many rows fewer words count, so that it fits into memory."""
+
+
+class ColumnKind(StrEnum):
+    """What a column of the matrix holds."""
+
+    NUMBER = "number"
+    PLACE = "place"
+    TERM = "term"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the matrix: of a place, how many places there are."""
+
+    kind: ColumnKind
+    places: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """What was learned: values by category, the commonest first, and words by text, in their order."""
+
+    values: tuple[tuple[str, ...], ...]
+    terms: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def fitted(cls, features: Features) -> Self:
+        """Return the encoding that these training rows teach."""
+        values = tuple(_common(Counter(column.tolist())) for column in features.categories.T)
+        most = min(MOST_TERMS, MOST_CELLS // max(len(features), 1))
+        terms = tuple(_terms(column.tolist(), most) for column in features.texts.T)
+        return cls(values, terms)
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The columns of the matrix: numbers and choices, then categories, then words."""
+        numbers = [
+            Column(ColumnKind.PLACE, len(number.field.choices))
+            if number.field.kind is Kind.CHOICE
+            else Column(ColumnKind.NUMBER)
+            for number in NUMBERS
+        ]
+        categories = [Column(ColumnKind.PLACE, len(values)) for values in self.values]
+        words = [Column(ColumnKind.TERM) for terms in self.terms for _ in terms]
+        return (*numbers, *categories, *words)
+
+    def matrix(self, features: Features) -> NDArray[np.float64]:
+        """Return the features as shape (rows, columns).
+
+        NaN where a number is missing, -1 for a place; of a word how often it stands in the text.
+        All of it is exact, so that a threshold parts the same rows wherever it is compared.
+        """
+        parts = [features.numbers]
+        for values, column in zip(self.values, features.categories.T, strict=True):
+            places = {value: float(place) for place, value in enumerate(values)}
+            parts.append(np.array([[places.get(value, -1.0)] for value in column.tolist()]).reshape(-1, 1))
+        for terms, column in zip(self.terms, features.texts.T, strict=True):
+            parts.append(_counts(terms, column.tolist()))
+        return np.concatenate(parts, axis=1)
+
+
+def _common(counts: Counter[str]) -> tuple[str, ...]:
+    counted = [(-count, value) for value, count in counts.items() if value and count >= SEEN_TWICE]
+    return tuple(value for _, value in sorted(counted)[:MOST_VALUES])
+
+
+def _terms(texts: list[str], most: int) -> tuple[str, ...]:
+    """Return the words that most texts have."""
+    return tuple(sorted(_common(Counter(word for text in texts for word in set(tokens(text))))[:most]))
+
+
+def _counts(terms: tuple[str, ...], texts: list[str]) -> NDArray[np.float64]:
+    places = {word: place for place, word in enumerate(terms)}
+    counts = np.zeros((len(texts), len(terms)))
+    for row, text in enumerate(texts):
+        for word in tokens(text):
+            if (place := places.get(word)) is not None:
+                counts[row, place] += 1
+    return counts
