@@ -1,21 +1,13 @@
 """Baseline statistics: how the training rows are distributed, for live records to be compared with."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from {{cookiecutter.__package}}_model.features import (
-    CATEGORIES,
-    DATE_PARTS,
-    FIELDS,
-    LABELS,
-    NUMBERS,
-    TEXTS,
-    Features,
-    tokens,
-)
+from {{cookiecutter.__package}}_model.features import DATE_PARTS, Features, tokens
 from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind
 from {{cookiecutter.__package}}_model.metadata import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
 
@@ -27,28 +19,28 @@ TOLD_BY = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0], Kind.TIME: No
 """The part of a date that its distribution is told by."""
 
 
-def baseline(features: Features, target: NDArray[Any]) -> Baseline:
+def baseline(features: Features, target: NDArray[Any], labels: Sequence[str]) -> Baseline:
     """Return the distribution of each field and of the target.
 
     Args:
         features: of the training rows.
         target: shape (rows,), places of labels or values.
+        labels: none where the target is a value.
     """
-    if LABELS:
-        of_target: FieldBaseline = _values([str(LABELS[place]) for place in target.tolist()])
+    if labels:
+        of_target: FieldBaseline = _values([str(labels[place]) for place in target.tolist()])
     else:
         of_target = _numbers(target, None, None)
-    return Baseline(
-        rows=len(features), fields={field.name: _field(field, features) for field in FIELDS}, target=of_target
-    )
+    fields = {field.name: _field(field, features) for field in features.layout.fields}
+    return Baseline(rows=len(features), fields=fields, target=of_target)
 
 
 def _field(field: FieldSpec, features: Features) -> FieldBaseline:
     match field.kind:
         case Kind.CATEGORY:
-            return _values(features.categories[:, CATEGORIES.index(field)].tolist())
+            return _values(features.categories[:, features.layout.categories.index(field)].tolist())
         case Kind.TEXT:
-            texts = features.texts[:, TEXTS.index(field)].tolist()
+            texts = features.texts[:, features.layout.texts.index(field)].tolist()
             return _numbers(np.array([len(tokens(text)) if text else np.nan for text in texts]), 0, None)
         case Kind.CHOICE:
             places = _column(field, features).astype(int).tolist()
@@ -62,7 +54,7 @@ def _field(field: FieldSpec, features: Features) -> FieldBaseline:
 
 def _column(field: FieldSpec, features: Features) -> NDArray[np.float64]:
     part = TOLD_BY.get(field.kind)
-    (place,) = [place for place, number in enumerate(NUMBERS) if number.field == field and number.part == part]
+    (place,) = [place for place, number in enumerate(features.layout.numbers) if number.field == field and number.part == part]
     return features.numbers[:, place]
 
 

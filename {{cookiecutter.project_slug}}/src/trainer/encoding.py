@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from {{cookiecutter.__package}}_model.features import NUMBERS, Features, tokens
+from {{cookiecutter.__package}}_model.features import Features, Layout, tokens
 from {{cookiecutter.__package}}_model.fields import Kind
 
 SEEN_TWICE = 2
@@ -44,6 +44,7 @@ class Column:
 class Encoding:
     """What was learned: values by category, the commonest first, and words by text, in their order."""
 
+    layout: Layout
     values: tuple[tuple[str, ...], ...]
     terms: tuple[tuple[str, ...], ...]
 
@@ -53,7 +54,7 @@ class Encoding:
         values = tuple(_common(Counter(column.tolist())) for column in features.categories.T)
         most = min(MOST_TERMS, MOST_CELLS // max(len(features), 1))
         terms = tuple(_terms(column.tolist(), most) for column in features.texts.T)
-        return cls(values, terms)
+        return cls(features.layout, values, terms)
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -62,7 +63,7 @@ class Encoding:
             Column(ColumnKind.PLACE, len(number.field.choices))
             if number.field.kind is Kind.CHOICE
             else Column(ColumnKind.NUMBER)
-            for number in NUMBERS
+            for number in self.layout.numbers
         ]
         categories = [Column(ColumnKind.PLACE, len(values)) for values in self.values]
         words = [Column(ColumnKind.TERM) for terms in self.terms for _ in terms]

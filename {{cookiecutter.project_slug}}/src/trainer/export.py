@@ -19,7 +19,6 @@ from sklearn.pipeline import Pipeline
 from trainer.encoding import Encoding
 
 from {{cookiecutter.__package}}_model.classifier import OUTPUT
-from {{cookiecutter.__package}}_model.features import NUMBERS
 
 OPSET = 18
 ML = "ai.onnx.ml"
@@ -91,8 +90,8 @@ def onnx_model(encoding: Encoding, estimator: Pipeline, labels: int) -> bytes:
 
 def _encoded(graph: Graph, encoding: Encoding) -> str:
     parts = []
-    if NUMBERS:
-        parts.append(graph.input("numbers", TensorProto.DOUBLE, len(NUMBERS)))
+    if encoding.layout.numbers:
+        parts.append(graph.input("numbers", TensorProto.DOUBLE, len(encoding.layout.numbers)))
     if encoding.values:
         categories = graph.input("categories", TensorProto.STRING, len(encoding.values))
         parts += [_places(graph, categories, place, values) for place, values in enumerate(encoding.values)]

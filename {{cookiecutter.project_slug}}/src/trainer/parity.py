@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from {{cookiecutter.__package}}_model.classifier import GOLDEN_TOLERANCE, Classifier
-from {{cookiecutter.__package}}_model.features import NUMBERS, Features
+from {{cookiecutter.__package}}_model.features import Features
 from {{cookiecutter.__package}}_model.fields import Kind
 
 DRAWN_ROWS = 10_000
@@ -31,9 +31,9 @@ def drawn_features(features: Features, seed: int) -> Features:
     Half of the numbers are of the table, half lie anywhere in its range and a little beyond.
     """
     generator = np.random.default_rng(seed)
-    count = min(DRAWN_ROWS, MOST_CELLS // max(len(NUMBERS), 1))
-    numbers = np.empty((count, len(NUMBERS)))
-    for column, number in enumerate(NUMBERS):
+    count = min(DRAWN_ROWS, MOST_CELLS // max(len(features.layout.numbers), 1))
+    numbers = np.empty((count, len(features.layout.numbers)))
+    for column, number in enumerate(features.layout.numbers):
         values = features.numbers[:, column]
         drawn = generator.choice(values, count)
         present = values[~np.isnan(values)]
@@ -45,7 +45,8 @@ def drawn_features(features: Features, seed: int) -> Features:
             missing = -1.0 if number.field.kind is Kind.CHOICE else np.nan
             drawn[generator.random(count) < MISSING_SHARE] = missing
         numbers[:, column] = drawn
-    return Features(numbers, _shuffled(features.categories, count, generator), _shuffled(features.texts, count, generator))
+    categories, texts = (_shuffled(strings, count, generator) for strings in (features.categories, features.texts))
+    return Features(features.layout, numbers, categories, texts)
 
 
 def _shuffled(strings: NDArray[np.object_], count: int, generator: np.random.Generator) -> NDArray[np.object_]:

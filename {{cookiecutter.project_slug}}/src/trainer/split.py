@@ -6,23 +6,28 @@ from sklearn.model_selection import train_test_split
 
 from trainer.table import Table
 
-from {{cookiecutter.__package}}_model.features import LABELS
-
 TEST_SHARE_BOUNDS = (0.1, 0.5)
 """Outside these, too few rows may be left on one side for the folds or the evaluation."""
 
 
-def split_table(table: Table, seed: int, test_share: float) -> tuple[Table, Table]:
-    """Return the training rows and the held-out rows; labels have the same shares in both, as far as that goes."""
+def split_table(table: Table, seed: int, test_share: float, labels: int) -> tuple[Table, Table]:
+    """Return the training rows and the held-out rows; labels have the same shares in both, as far as that goes.
+
+    Args:
+        table: to split.
+        seed: of the split.
+        test_share: of the rows to hold out.
+        labels: how many there are; 0 for values.
+    """
     rows = np.arange(len(table))
     held_out_rows = int(np.ceil(test_share * len(table)))
-    if LABELS and held_out_rows < len(LABELS):
+    if labels and held_out_rows < labels:
         # Too few to hold out each label: the first row of each stays where it can be learned from.
         _, first = np.unique(table.target, return_index=True)
         training, held_out = _parts(np.setdiff1d(rows, first), held_out_rows, seed, None)
         training = np.concatenate([first, training])
     else:
-        training, held_out = _parts(rows, held_out_rows, seed, table.target if LABELS else None)
+        training, held_out = _parts(rows, held_out_rows, seed, table.target if labels else None)
     return table.take(training), table.take(held_out)
 
 

@@ -18,7 +18,7 @@ from profiling.cells import canonicalizer
 from profiling.source import Source, SourceError, open_source
 
 from {{cookiecutter.__package}}_model.datamodel import TARGET, Record
-from {{cookiecutter.__package}}_model.features import FEATURES, FIELDS, LABELS, Features, features_of
+from {{cookiecutter.__package}}_model.features import FEATURES, FIELDS, LABELS, LAYOUT, Features, features_of
 
 MINIMUM_ROWS = 12
 """Fewest rows to train on: fewer leave no fold or no held-out part worth the name."""
@@ -190,6 +190,7 @@ class _Reading:
     def features(self) -> Features:
         self._flush()
         return Features(
+            LAYOUT,
             np.concatenate([part.numbers for part in self._parts]),
             np.concatenate([part.categories for part in self._parts]),
             np.concatenate([part.texts for part in self._parts]),

@@ -38,7 +38,7 @@ from trainer.table import Table, read_table
 from {{cookiecutter.__package}}_model import metadata as artefact
 from {{cookiecutter.__package}}_model.classifier import Classifier, bounds
 from {{cookiecutter.__package}}_model.datamodel import TARGET, TASK, Record
-from {{cookiecutter.__package}}_model.features import CATEGORIES, FEATURES, FIELDS, LABELS, NUMBERS, TEXTS, Features
+from {{cookiecutter.__package}}_model.features import FEATURES, LABELS, Features
 from {{cookiecutter.__package}}_model.fields import Kind, Task
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "pydantic", "scikit-learn")
@@ -145,7 +145,7 @@ def _train(
     table: Table,
     lock_sha256: str,
 ) -> artefact.Metadata:
-    training, held_out = split_table(table, settings.seed, settings.test_share)
+    training, held_out = split_table(table, settings.seed, settings.test_share, len(LABELS))
     model = _fitted(training, settings, candidates, listener)
     interval, evaluation = _evaluated(model, training, held_out, settings.seed)
     values = {name: estimate.value for name, estimate in evaluation.metrics.items()}
@@ -279,7 +279,7 @@ def _artefact(
     golden = golden_records(rows.records, model.outputs(rows.features), findings.interval)
     contents = {
         artefact.MODEL_FILE: onnx_model(model.encoding, selection.estimator, len(LABELS)),
-        artefact.BASELINE_FILE: baseline(training.features, training.target).model_dump_json(indent=2).encode(),
+        artefact.BASELINE_FILE: baseline(training.features, training.target, LABELS).model_dump_json(indent=2).encode(),
         artefact.GOLDEN_FILE: artefact.golden_records_adapter.dump_json(golden, indent=2),
     }
     metadata = artefact.Metadata(
@@ -320,15 +320,16 @@ def _label_counts(training: Table, held_out: Table) -> list[tuple[str, int, int]
 
 def _missing(features: Features) -> dict[str, int]:
     """Return the number of missing values of each field that has any."""
+    layout = features.layout
     lacking: dict[str, int] = {}
-    for column, number in enumerate(NUMBERS):
+    for column, number in enumerate(layout.numbers):
         values = features.numbers[:, column]
         gone = values < 0 if number.field.kind is Kind.CHOICE else np.isnan(values)
         lacking[number.field.name] = int(np.count_nonzero(gone))
-    for fields, strings in ((CATEGORIES, features.categories), (TEXTS, features.texts)):
+    for fields, strings in ((layout.categories, features.categories), (layout.texts, features.texts)):
         for column, field in enumerate(fields):
             lacking[field.name] = int(np.count_nonzero(strings[:, column] == ""))
-    return {field.name: lacking[field.name] for field in FIELDS if lacking[field.name]}
+    return {field.name: lacking[field.name] for field in layout.fields if lacking[field.name]}
 
 
 def _notes(table: Table) -> tuple[str, ...]:

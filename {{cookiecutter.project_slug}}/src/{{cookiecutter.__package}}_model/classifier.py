@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from {{cookiecutter.__package}}_model import metadata as artefact
 from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
-from {{cookiecutter.__package}}_model.features import CATEGORIES, LABELS, NUMBERS, Features, features_of
+from {{cookiecutter.__package}}_model.features import LABELS, LAYOUT, Features, features_of
 from {{cookiecutter.__package}}_model.fields import FieldSpec, LabelPrediction, ValuePrediction
 
 ARTEFACT = Path(__file__).parent / "artefact"
@@ -67,8 +67,8 @@ class Classifier:
         self.golden_records = golden_records
         # A model that needs none of the texts, say, has no such input.
         self._inputs = tuple(node.name for node in self._session.get_inputs())
-        self._usual = np.array([_usual(number.field) for number in NUMBERS], dtype=np.float64).reshape(-1, 2).T
-        self._known = tuple(_known(field, baseline) for field in CATEGORIES)
+        self._usual = np.array([_usual(number.field) for number in LAYOUT.numbers], dtype=np.float64).reshape(-1, 2).T
+        self._known = tuple(_known(field, baseline) for field in LAYOUT.categories)
 
     @classmethod
     def load(cls, folder: Path = ARTEFACT) -> Self:
@@ -115,14 +115,14 @@ class Classifier:
         low, high = self._usual
         unusual = (features.numbers < low) | (features.numbers > high)
         for row, column in np.argwhere(unusual).tolist():
-            field = NUMBERS[column].field
+            field = LAYOUT.numbers[column].field
             value = features.numbers[row, column]
             text = f"{field.name}: {value:g} is unusual, {low[column]:g} to {high[column]:g} is what the model knows"
             found.setdefault(row, []).append(text)
         for column, known in enumerate(self._known):
             for row, value in enumerate(features.categories[:, column].tolist()):
                 if value and value not in known:
-                    text = f"{CATEGORIES[column].name}: this value is new to the model, which takes it as missing"
+                    text = f"{LAYOUT.categories[column].name}: this value is new to the model, which takes it as missing"
                     found.setdefault(row, []).append(text)
         return {row: tuple(texts) for row, texts in found.items()}
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
-from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind, field_specs
+from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind, RecordModel, field_specs
 
 FIELDS = field_specs(Record)
 """What the contract says of each field, in its order."""
@@ -60,11 +60,39 @@ def _numbers(field: FieldSpec) -> tuple[Number, ...]:
             return (Number(field),)
 
 
-NUMBERS = tuple(number for field in FIELDS for number in _numbers(field))
-"""Columns of the matrix of numbers."""
+class Layout:
+    """Which value of a record goes where: the columns of each array, in the order of the fields.
 
-CATEGORIES = tuple(field for field in FIELDS if field.kind is Kind.CATEGORY)
-TEXTS = tuple(field for field in FIELDS if field.kind is Kind.TEXT)
+    Attributes:
+        fields: of the contract.
+        numbers: columns of the matrix of numbers.
+        categories: fields that are columns of the matrix of categories.
+        texts: fields that are columns of the matrix of texts.
+    """
+
+    def __init__(self, fields: Sequence[FieldSpec]) -> None:
+        self.fields = tuple(fields)
+        self.numbers = tuple(number for field in fields for number in _numbers(field))
+        self.categories = tuple(field for field in fields if field.kind is Kind.CATEGORY)
+        self.texts = tuple(field for field in fields if field.kind is Kind.TEXT)
+        # Where the values of a record are its row of numbers as they are, nothing has to be looked at one by one.
+        self._plain = all(field.kind in (Kind.NUMBER, Kind.WHOLE, Kind.FLAG) for field in fields)
+        self._encoders = tuple((_encoder(field), place) for place, field in enumerate(fields) if _numbers(field))
+        self._category_places = tuple(fields.index(field) for field in self.categories)
+        self._text_places = tuple(fields.index(field) for field in self.texts)
+
+    def encode(self, records: Sequence[RecordModel]) -> "Features":
+        """Return records of the contract as arrays."""
+        rows = [list(vars(record).values()) for record in records]
+        values = rows if self._plain else [self._row(row) for row in rows]
+        numbers = np.array(values, dtype=np.float64).reshape(len(rows), len(self.numbers))
+        np.clip(numbers, -LIMIT, LIMIT, out=numbers)
+        return Features(
+            self, numbers, _strings(rows, self._category_places), _strings(rows, self._text_places)
+        )
+
+    def _row(self, values: Sequence[Any]) -> list[Any]:
+        return [part for encode, place in self._encoders for part in encode(values[place])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +100,14 @@ class Features:
     """Records as arrays.
 
     Attributes:
-        numbers: shape (rows, len(NUMBERS)), NaN where a value is missing; of a choice its place
+        layout: which column is what.
+        numbers: shape (rows, len(layout.numbers)), NaN where a value is missing; of a choice its place
             among the choices, -1 where it is missing.
-        categories: shape (rows, len(CATEGORIES)), strings, empty where a value is missing.
-        texts: shape (rows, len(TEXTS)), strings as they came, empty where a value is missing.
+        categories: shape (rows, len(layout.categories)), strings, empty where a value is missing.
+        texts: shape (rows, len(layout.texts)), strings as they came, empty where a value is missing.
     """
 
+    layout: Layout
     numbers: NDArray[np.float64]
     categories: NDArray[np.object_]
     texts: NDArray[np.object_]
@@ -88,31 +118,18 @@ class Features:
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Self:
         """Return the features of these rows alone, in the order given."""
-        return type(self)(self.numbers[rows], self.categories[rows], self.texts[rows])
+        return type(self)(self.layout, self.numbers[rows], self.categories[rows], self.texts[rows])
 
     def inputs(self) -> dict[str, NDArray[Any]]:
         """Return the inputs of the ONNX model, by name; a model has those alone that its contract needs."""
         inputs: dict[str, NDArray[Any]] = {}
-        if NUMBERS:
+        if self.layout.numbers:
             inputs["numbers"] = self.numbers
-        if CATEGORIES:
+        if self.layout.categories:
             inputs["categories"] = self.categories
-        for place in range(len(TEXTS)):
+        for place in range(len(self.layout.texts)):
             inputs[f"text_{place}"] = token_matrix(self.texts[:, place].tolist())
         return inputs
-
-
-def features_of(records: Sequence[Record]) -> Features:
-    """Return the records as arrays."""
-    rows = [list(vars(record).values()) for record in records]
-    shape = (len(rows), len(NUMBERS))
-    if PLAIN:
-        numbers = np.array(rows, dtype=np.float64).reshape(shape)
-    else:
-        encoded = [[part for encode, place in NUMBER_ENCODERS for part in encode(row[place])] for row in rows]
-        numbers = np.array(encoded, dtype=np.float64).reshape(shape)
-    np.clip(numbers, -LIMIT, LIMIT, out=numbers)
-    return Features(numbers, _strings(rows, CATEGORY_PLACES), _strings(rows, TEXT_PLACES))
 
 
 def tokens(text: str) -> list[str]:
@@ -187,9 +204,10 @@ def _encoder(field: FieldSpec) -> Callable[[Any], tuple[Any, ...]]:
             return _number
 
 
-PLAIN = all(field.kind in (Kind.NUMBER, Kind.WHOLE, Kind.FLAG) for field in FIELDS)
-"""Whether the values of a record are its row of numbers as they are."""
+LAYOUT = Layout(FIELDS)
+"""Where the values of this project's records go."""
 
-NUMBER_ENCODERS = tuple((_encoder(field), place) for place, field in enumerate(FIELDS) if _numbers(field))
-CATEGORY_PLACES = tuple(place for place, field in enumerate(FIELDS) if field.kind is Kind.CATEGORY)
-TEXT_PLACES = tuple(place for place, field in enumerate(FIELDS) if field.kind is Kind.TEXT)
+
+def features_of(records: Sequence[Record]) -> Features:
+    """Return the records as arrays."""
+    return LAYOUT.encode(records)
