@@ -1,0 +1,48 @@
+"""Print as JSON what a project makes of its table: the rows it trains on and holds out, and its fields.
+
+Usage: split.py PACKAGE DATA SEED TEST_SHARE.
+Runs in the environment of the project, with its src/ on the path: the split is the project's own.
+"""
+
+import argparse
+import json
+from collections import Counter
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+from trainer.split import split_table
+from trainer.table import read_table
+
+
+def main() -> None:
+    """Print the places of the rows among those that the project uses, and how many fields are of each kind."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("package")
+    parser.add_argument("data", type=Path)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("test_share", type=float)
+    arguments = parser.parse_args()
+    features = import_module(f"{arguments.package}.features")
+    table = read_table(arguments.data)
+    labels = [str(label) for label in features.LABELS]
+    # A row has no number of its own. Its number as the only feature goes where the row goes.
+    rows = np.arange(len(table))
+    nothing = np.empty((len(table), 0), dtype=object)
+    numbered = replace(table, features=type(table.features)(rows.reshape(-1, 1), nothing, nothing))
+    training, held_out = split_table(numbered, arguments.seed, arguments.test_share)
+    print(
+        json.dumps(
+            {
+                "kinds": Counter(str(field.kind) for field in features.FIELDS),
+                "target": [labels[place] for place in table.target] if labels else table.target.tolist(),
+                "training": training.features.numbers[:, 0].astype(int).tolist(),
+                "held_out": held_out.features.numbers[:, 0].astype(int).tolist(),
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
