@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from {{cookiecutter.__package}}_model import metadata as artefact
 from {{cookiecutter.__package}}_model.classifier import ARTEFACT, agrees
 from {{cookiecutter.__package}}_model.datamodel import Prediction
+from {{cookiecutter.__package}}_model.fields import LabelPrediction, ValuePrediction
 
 TIMEOUT = 10.0
 """Seconds that one answer may take."""
@@ -81,7 +82,7 @@ def check_predictions(url: str, golden: tuple[artefact.GoldenRecord, ...]) -> No
     Raises:
         ServiceError: if a prediction differs.
     """
-    content = fetch(f"{url}/v1/predictions", [one.record.model_dump() for one in golden])
+    content = fetch(f"{url}/v1/predictions", [one.record.model_dump(mode="json") for one in golden])
     try:
         predictions = predictions_adapter.validate_json(content)
     except ValidationError as error:
@@ -90,5 +91,12 @@ def check_predictions(url: str, golden: tuple[artefact.GoldenRecord, ...]) -> No
         raise ServiceError(f"{url} answered {len(predictions)} predictions for {len(golden)} records")
     for number, (prediction, one) in enumerate(zip(predictions, golden, strict=True)):
         if not agrees(prediction, one.prediction):
-            found, expected = (f"{it.label} ({it.probability:.6f})" for it in (prediction, one.prediction))
+            found, expected = words_for(prediction), words_for(one.prediction)
             raise ServiceError(f"{url} predicts {found} for golden record {number}, not {expected}")
+
+
+def words_for(prediction: LabelPrediction | ValuePrediction) -> str:
+    """Return a prediction in a few words, with digits enough to see a difference that matters."""
+    if isinstance(prediction, LabelPrediction):
+        return f"{prediction.label} ({prediction.probability:.6f})"
+    return f"{prediction.value:.9g} ({prediction.low:.9g} to {prediction.high:.9g})"

@@ -7,16 +7,20 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from operations.golden import ServiceError, fetch, golden_records
 
-from {{cookiecutter.__package}}_model.metadata import ArtefactError
+from {{cookiecutter.__package}}_model.fields import LabelPrediction
+from {{cookiecutter.__package}}_model.metadata import ArtefactError, GoldenRecord
 
 SERVICE = ("-m", "webservice")
 """What Python runs to serve."""
+
+MOST_SHOWN = 20
+"""Fields of a record, and probabilities of a prediction, that are shown."""
 
 START_TIMEOUT = 30.0
 """Seconds that the service may take to become ready."""
@@ -73,17 +77,45 @@ def without_point(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def shown_record(golden: Sequence[GoldenRecord]) -> GoldenRecord:
+    """Return the golden record to show: the one with the surest label, or the first one if it has a value."""
+    return max(golden, key=lambda one: one.prediction.probability if isinstance(one.prediction, LabelPrediction) else 0)
+
+
+def few(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values to read, by name: of many only the first that are known, and how many more there are."""
+    if len(values) <= MOST_SHOWN:
+        return dict(values)
+    known = [name for name, value in values.items() if value is not None][:MOST_SHOWN]
+    return {name: values[name] for name in known} | {"…": f"{len(values) - len(known)} more"}
+
+
+def most_probable(prediction: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a prediction to read: of many probabilities only the highest."""
+    if "probabilities" not in prediction:
+        return dict(prediction)
+    probabilities = prediction["probabilities"]
+    if len(probabilities) > MOST_SHOWN:
+        probabilities = dict(sorted(probabilities.items(), key=lambda one: -one[1]))
+    return dict(prediction) | {"probabilities": few(probabilities)}
+
+
+def text(value: Any) -> str:
+    """Return a value as JSON to read."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
 def main() -> int:
     """Show one prediction; return the exit status."""
     try:
-        surest = max(golden_records(), key=lambda golden: golden.prediction.probability)
-        record = {name: without_point(value) for name, value in surest.record.model_dump().items()}
+        values = shown_record(golden_records()).record.model_dump(mode="json")
+        record = {name: without_point(value) for name, value in values.items()}
         with local_service() as url:
             prediction = json.loads(fetch(f"{url}/v1/predictions", record))
     except (ServiceError, ArtefactError) as error:
         print(f"predict: {error}", file=sys.stderr)
         return 1
-    print("POST /v1/predictions", json.dumps(record, indent=2), "200 OK", json.dumps(prediction, indent=2), sep="\n")
+    print("POST /v1/predictions", text(few(record)), "200 OK", text(most_probable(prediction)), sep="\n")
     return 0
 
 

@@ -28,7 +28,11 @@ def create_app(classifier: Classifier | None = None, settings: Settings | None =
     marker = Marker(settings.marker)
 
     app = Flask(__name__)
+    # A page of many fields would be half white space.
+    app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.config["MAX_CONTENT_LENGTH"] = settings.max_content_length
+    # One limit for a body, whether a program sends it or a form.
+    app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_content_length
     problems.register(app)
     app.register_blueprint(predictions.blueprint(classifier, settings.max_records))
     app.register_blueprint(health.blueprint(classifier, marker, settings.version))

@@ -1,11 +1,12 @@
 """The description of the service for programs: an OpenAPI 3.1 document made from the contract."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response
 from pydantic import BaseModel, Field
-from pydantic.json_schema import models_json_schema
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from webservice import TITLE, problems
 from webservice.problems import FieldError, Problem
@@ -17,6 +18,8 @@ from {{cookiecutter.__package}}_model.metadata import GoldenRecord, Metadata
 
 JSON = "application/json"
 SCHEMAS = "#/components/schemas/"
+LISTED = 3
+"""Golden records in the example of a list."""
 
 
 class Release(BaseModel):
@@ -30,6 +33,26 @@ class Status(BaseModel):
     """How the process is."""
 
     status: str
+
+
+def schemas() -> tuple[Mapping[type[BaseModel], dict[str, Any]], dict[str, Any]]:
+    """Return the references to what goes in and out, by class, and the JSON schemas of it all, by name.
+
+    A class of the contract may be called like one of these: both have longer names then.
+    """
+    classes: dict[type[BaseModel], JsonSchemaMode] = {
+        Record: "validation",
+        Prediction: "serialization",
+        Problem: "serialization",
+        FieldError: "serialization",
+        Release: "serialization",
+        Status: "serialization",
+    }
+    references, definitions = models_json_schema(list(classes.items()), ref_template=SCHEMAS + "{model}")
+    return {one: references[one, mode] for one, mode in classes.items()}, definitions["$defs"]
+
+
+REFERENCES, COMPONENTS = schemas()
 
 
 def blueprint(classifier: Classifier, settings: Settings) -> Blueprint:
@@ -48,7 +71,7 @@ def openapi(golden_records: tuple[GoldenRecord, ...], settings: Settings) -> dic
     """Return the OpenAPI document, with golden records as its examples."""
     return {
         "openapi": "3.1.0",
-        "info": {"title": TITLE, "description": Record.__doc__, "version": settings.version},
+        "info": {"title": TITLE, "description": Record.__doc__ or "", "version": settings.version},
         "servers": [{"url": "/"}],
         "paths": {
             "/v1/predictions": {"post": predictions_operation(golden_records, settings)},
@@ -56,7 +79,7 @@ def openapi(golden_records: tuple[GoldenRecord, ...], settings: Settings) -> dic
             "/readyz": {"get": health_operation("ready", "Should this process get requests?", refuses=True)},
             "/version": {"get": version_operation()},
         },
-        "components": {"schemas": schemas()},
+        "components": {"schemas": COMPONENTS},
     }
 
 
@@ -72,12 +95,12 @@ def predictions_operation(golden_records: tuple[GoldenRecord, ...], settings: Se
         f"and the body at most {settings.max_content_length} bytes. A list is answered in its order.",
         "requestBody": {
             "required": True,
-            "content": {JSON: one_or_list("Record", questions, maxItems=settings.max_records)},
+            "content": {JSON: one_or_list(REFERENCES[Record], questions, maxItems=settings.max_records)},
         },
         "responses": {
             "200": {
                 "description": "The prediction, or a list of them",
-                "content": {JSON: one_or_list("Prediction", answers)},
+                "content": {JSON: one_or_list(REFERENCES[Prediction], answers)},
             },
             "400": problem("The body is not valid JSON"),
             "413": problem("The body or the list is too long"),
@@ -87,21 +110,20 @@ def predictions_operation(golden_records: tuple[GoldenRecord, ...], settings: Se
     }
 
 
-def one_or_list(schema: str, examples: list[Any], **limits: int) -> dict[str, Any]:
+def one_or_list(reference: dict[str, Any], examples: list[Any], **limits: int) -> dict[str, Any]:
     """Return the description of JSON that holds one object or a list of them."""
-    reference = {"$ref": SCHEMAS + schema}
     return {
         "schema": {"oneOf": [reference, {"type": "array", "items": reference, "minItems": 1, **limits}]},
         "examples": {
-            "one": {"summary": f"One {schema.lower()}", "value": examples[0]},
-            "list": {"summary": f"A list of {schema.lower()}s", "value": examples},
+            "one": {"summary": "One", "value": examples[0]},
+            "list": {"summary": "A list", "value": examples[:LISTED]},
         },
     }
 
 
 def health_operation(status: str, summary: str, *, refuses: bool = False) -> dict[str, Any]:
     """Return the description of a question that the cluster asks."""
-    answer = {JSON: {"schema": {"$ref": SCHEMAS + "Status"}, "example": {"status": status}}}
+    answer = {JSON: {"schema": REFERENCES[Status], "example": {"status": status}}}
     responses = {"200": {"description": f"The process is {status}", "content": answer}}
     if refuses:
         responses["503"] = problem("The process is about to stop, or its model gives wrong answers")
@@ -110,7 +132,7 @@ def health_operation(status: str, summary: str, *, refuses: bool = False) -> dic
 
 def version_operation() -> dict[str, Any]:
     """Return the description of the question for the release."""
-    answer = {JSON: {"schema": {"$ref": SCHEMAS + "Release"}}}
+    answer = {JSON: {"schema": REFERENCES[Release]}}
     return {
         "operationId": "version",
         "tags": ["health"],
@@ -121,22 +143,5 @@ def version_operation() -> dict[str, Any]:
 
 def problem(description: str) -> dict[str, Any]:
     """Return the description of an answer that is a problem."""
-    content = {problems.MEDIA_TYPE: {"schema": {"$ref": SCHEMAS + "Problem"}}}
+    content = {problems.MEDIA_TYPE: {"schema": REFERENCES[Problem]}}
     return {"description": description, "content": content}
-
-
-def schemas() -> dict[str, Any]:
-    """Return the JSON schemas of all that goes in and out."""
-    _, definitions = models_json_schema(
-        [
-            (Record, "validation"),
-            (Prediction, "serialization"),
-            (Problem, "serialization"),
-            (FieldError, "serialization"),
-            (Release, "serialization"),
-            (Status, "serialization"),
-        ],
-        ref_template=SCHEMAS + "{model}",
-    )
-    components: dict[str, Any] = definitions["$defs"]
-    return components

@@ -1,73 +1,88 @@
-"""The fields of a record as callers see them: what the contract says about each, in words and numbers."""
+"""The fields of a record as callers see them: what the contract says about each, in words."""
 
-from typing import Any
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 
-from pydantic import BaseModel, ConfigDict
+from webservice.digits import exact, readable
 
-from {{cookiecutter.__package}}_model.datamodel import Record
-
-
-class RecordField(BaseModel):
-    """One field of the record, as its JSON schema describes it."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    label: str
-    description: str
-    required: bool
-    nullable: bool
-    minimum: float | None
-    maximum: float | None
-    step: float | None
-
-    @property
-    def bounds(self) -> str:
-        """The least and the greatest number that the field takes, in words."""
-        if self.minimum is not None and self.maximum is not None:
-            return f"from {self.minimum:g} to {self.maximum:g}"
-        if self.minimum is not None:
-            return f"of at least {self.minimum:g}"
-        if self.maximum is not None:
-            return f"of at most {self.maximum:g}"
-        return ""
-
-    @property
-    def range(self) -> str:
-        """The numbers that the field takes, in words."""
-        kind = "a whole number" if self.step == 1 else "a number"
-        step = "" if self.step in (None, 1) else f" in steps of {self.step:g}"
-        return f"{kind} {self.bounds}".rstrip() + step
-
-    @property
-    def allowed(self) -> str:
-        """All that the field takes in JSON, in words."""
-        return f"{self.range}, or null" if self.nullable else self.range
-
-
-def record_fields(schema: dict[str, Any]) -> tuple[RecordField, ...]:
-    """Return the fields of the object that a JSON schema describes, in its order."""
-    required = schema.get("required", ())
-    return tuple(record_field(name, part, required=name in required) for name, part in schema["properties"].items())
-
-
-def record_field(name: str, schema: dict[str, Any], *, required: bool) -> RecordField:
-    """Return the field that a property of a JSON schema describes."""
-    choices = schema.get("anyOf", [schema])
-    number: dict[str, Any] = next((choice for choice in choices if choice.get("type") != "null"), {})
-    return RecordField(
-        name=name,
-        label=name.replace("_", " "),
-        description=schema.get("description", ""),
-        required=required,
-        nullable=any(choice.get("type") == "null" for choice in choices),
-        minimum=number.get("minimum"),
-        maximum=number.get("maximum"),
-        step=number.get("multipleOf"),
-    )
-
-
-FIELDS = record_fields(Record.model_json_schema())
-"""The fields of the contract's record, in its order."""
+from {{cookiecutter.__package}}_model.features import FIELDS
+from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind
 
 FIELDS_BY_NAME = {field.name: field for field in FIELDS}
+
+MOST_LISTED = 10
+"""Words that a sentence lists before it counts the others."""
+MAX_NAME = 80
+"""Characters of a name that an answer repeats."""
+
+
+def label(field: FieldSpec) -> str:
+    """Return the name of the field as a person writes it."""
+    return field.name.replace("_", " ")
+
+
+def bounds(field: FieldSpec) -> str:
+    """Return the least and the greatest number that the field takes, in words."""
+    least, most = (None if bound is None else exact(float(bound)) for bound in (field.minimum, field.maximum))
+    if least and most:
+        return f"from {least} to {most}"
+    if least:
+        return f"of at least {least}"
+    return f"of at most {most}" if most else ""
+
+
+def usual(field: FieldSpec) -> str:
+    """Return the numbers that are usual in the field, as far as it takes them, in words."""
+    if field.usual is None:
+        return ""
+    low, high = field.usual
+    low = low if field.minimum is None else max(low, field.minimum)
+    high = high if field.maximum is None else min(high, field.maximum)
+    return f"usually {readable(low)} to {readable(high)}"
+
+
+def takes(field: FieldSpec) -> str:
+    """Return the values that the field takes, in words."""
+    match field.kind:
+        case Kind.NUMBER:
+            return f"a number {bounds(field)}".rstrip()
+        case Kind.WHOLE:
+            return f"a whole number {bounds(field)}".rstrip()
+        case Kind.FLAG:
+            return "true or false"
+        case Kind.CHOICE:
+            return f"one of {listed(field.choices)}"
+        case Kind.CATEGORY | Kind.TEXT:
+            return f"text of 1 to {field.longest} characters" if field.longest else "text"
+        case Kind.DATE:
+            return "a date such as 2024-12-31"
+        case Kind.DATETIME:
+            return "a date and time such as 2024-12-31T13:45:00"
+        case Kind.TIME:
+            return "a time such as 13:45:00"
+
+
+def allowed(field: FieldSpec) -> str:
+    """Return all that the field takes in JSON, in words."""
+    return ", ".join(part for part in (takes(field), usual(field), "or null" if field.optional else "") if part)
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return the words in a row: the first few, and how many more there are."""
+    shown = ", ".join(shortened(word) for word in words[:MOST_LISTED])
+    return shown if len(words) <= MOST_LISTED else f"{shown} and {len(words) - MOST_LISTED} more"
+
+
+def nearest(word: str, known: Collection[str]) -> str | None:
+    """Return the known word that a misspelt one most likely stands for, if there is one."""
+    # To compare takes the product of the lengths, and the caller chooses one of them.
+    if len(word) > MAX_NAME:
+        return None
+    by_case = {one.casefold(): one for one in known}
+    found = get_close_matches(word.casefold(), by_case, n=1)
+    return by_case[found[0]] if found else None
+
+
+def shortened(name: str) -> str:
+    """Return a name, cut when it is longer than an answer should repeat."""
+    return name if len(name) <= MAX_NAME else name[:MAX_NAME] + "…"

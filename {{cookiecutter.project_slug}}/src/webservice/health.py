@@ -13,7 +13,8 @@ from {{cookiecutter.__package}}_model.classifier import Classifier
 def blueprint(classifier: Classifier, marker: Marker, version: str) -> Blueprint:
     """Return the blueprint that tells of this process."""
     routes = Blueprint("health", __name__)
-    release = json.dumps({"version": version, "model": classifier.metadata.model_dump(mode="json")})
+    # JSON has no NaN, as of a metric that could not be measured: pydantic makes it null.
+    release = json.dumps({"version": version, "model": json.loads(classifier.metadata.model_dump_json())})
 
     @routes.get("/healthz")
     def alive() -> dict[str, str]:

@@ -1,94 +1,130 @@
 """The page for people: a form made from the contract, and the prediction for what it holds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from flask import Blueprint, render_template, request
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from webservice import TITLE
-from webservice.fields import FIELDS, FIELDS_BY_NAME, RecordField
+from webservice.digits import rounded
+from webservice.form import Input, form_inputs, sent_texts, text_of, values_of
 from webservice.logs import RECORDS_KEY
+from webservice.panel import Panel, panel_of
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.datamodel import Label, Prediction, Record
-from {{cookiecutter.__package}}_model.metadata import GoldenRecord
+from {{cookiecutter.__package}}_model.datamodel import Record
+from {{cookiecutter.__package}}_model.features import FIELDS, LABELS
+from {{cookiecutter.__package}}_model.fields import LabelPrediction, RecordModel, ValuePrediction
+from {{cookiecutter.__package}}_model.metadata import GoldenRecord, Metadata
+
+SHOWN = 40
+"""Inputs that are seen at once; the others wait behind a line that opens."""
+MOST_LINKS = 12
+"""Examples that are links; more of them are a list to choose from."""
 
 
-class Form(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A record to start from.
+
+    Attributes:
+        key: by which it is asked for.
+        title: for people.
+        record: what the form then holds.
+    """
+
+    key: str
+    title: str
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
     """What the form shows: a text and perhaps an error for each field, by its name."""
 
-    model_config = ConfigDict(frozen=True)
-
-    texts: dict[str, str]
-    errors: dict[str, str] = {}
-    prediction: Prediction | None = None
+    texts: Mapping[str, str]
+    errors: Mapping[str, str] = field(default_factory=dict)
+    panel: Panel | None = None
 
 
 def blueprint(classifier: Classifier) -> Blueprint:
     """Return the blueprint with the form."""
     routes = Blueprint("page", __name__)
-    examples = first_of_each_label(classifier.golden_records)
+    inputs = form_inputs(FIELDS, classifier.baseline)
+    examples = {example.key: example for example in examples_of(classifier.golden_records)}
+    first = classifier.golden_records[0].record
 
     @routes.get("/")
     def show() -> str:
-        record = examples.get(request.args.get("example", ""), classifier.golden_records[0].record)
-        return page(Form(texts=texts_of(record)))
+        example = examples.get(request.args.get("example", ""))
+        return page(Form(texts_of(example.record if example else first)))
 
     @routes.post("/")
     def predict() -> tuple[str, HTTPStatus]:
-        texts = {field.name: request.form.get(field.name, "").strip() for field in FIELDS}
+        texts = sent_texts(inputs, request.form)
         try:
-            record = record_of(texts)
+            record = Record.model_validate_strings(values_of(inputs, texts))
         except ValidationError as error:
-            return page(Form(texts=texts, errors=errors_of(error))), HTTPStatus.UNPROCESSABLE_ENTITY
+            return page(Form(texts, errors_of(inputs, error))), HTTPStatus.UNPROCESSABLE_ENTITY
         request.environ[RECORDS_KEY] = 1
-        return page(Form(texts=texts, prediction=classifier.predict_one(record))), HTTPStatus.OK
+        panel = panel_of(classifier.predict_one(record), classifier.baseline, classifier.metadata.interval)
+        return page(Form(texts, panel=panel)), HTTPStatus.OK
 
     def page(form: Form) -> str:
-        return render_template(
-            "page.html",
-            title=TITLE,
-            lead=Record.__doc__,
-            fields=FIELDS,
-            form=form,
-            examples=examples,
-            metadata=classifier.metadata,
-        )
+        return rendered(inputs, form, tuple(examples.values()), classifier.metadata)
 
     return routes
 
 
-def first_of_each_label(golden_records: tuple[GoldenRecord, ...]) -> dict[str, Record]:
-    """Return an example for each label that the golden records have."""
-    labels = {golden.prediction.label for golden in golden_records}
-    return {
-        label.value: next(golden.record for golden in golden_records if golden.prediction.label is label)
-        for label in Label
-        if label in labels
-    }
+def rendered(inputs: Sequence[Input], form: Form, examples: Sequence[Example], metadata: Metadata) -> str:
+    """Return the page as HTML."""
+    return render_template(
+        "page.html",
+        title=TITLE,
+        lead=Record.__doc__ or "",
+        shown=inputs[:SHOWN],
+        others=inputs[SHOWN:],
+        errors_within=any(one.spec.name in form.errors for one in inputs[SHOWN:]),
+        inputs=inputs,
+        form=form,
+        examples=examples,
+        many_examples=len(examples) > MOST_LINKS,
+        metadata=metadata,
+    )
 
 
-def texts_of(record: Record) -> dict[str, str]:
-    """Return the values of a record as a person would type them."""
-    return {name: "" if value is None else f"{value:g}" for name, value in record.model_dump().items()}
+def examples_of(golden_records: Sequence[GoldenRecord]) -> list[Example]:
+    """Return an example for each label that the golden records have; of values, a low, a middle and a high one."""
+    of_labels: dict[str, Example] = {}
+    of_values: list[tuple[ValuePrediction, Record]] = []
+    for golden in golden_records:
+        match golden.prediction:
+            case LabelPrediction(label=label):
+                of_labels.setdefault(str(label), Example(str(label), str(label), golden.record))
+            case ValuePrediction() as prediction:
+                of_values.append((prediction, golden.record))
+    return [of_labels[label] for label in LABELS if label in of_labels] + examples_of_values(of_values)
 
 
-def record_of(texts: Mapping[str, str]) -> Record:
-    """Return the record that a person typed; an empty text is a missing value.
+def examples_of_values(found: Sequence[tuple[ValuePrediction, Record]]) -> list[Example]:
+    """Return the records with the lowest, the middle and the highest value; fewer if there are fewer."""
+    ranked = sorted(found, key=lambda one: one[0].value)
+    # Where there are fewer than three, one record has two places, and the later name.
+    places = {0: "low", len(ranked) // 2: "middle", len(ranked) - 1: "high"} if ranked else {}
+    return [
+        Example(name, f"{name} ({rounded(prediction.value, prediction.high - prediction.low)})", record)
+        for name, (prediction, record) in ((name, ranked[place]) for place, name in sorted(places.items()))
+    ]
 
-    Raises:
-        ValidationError: if it breaks the contract.
-    """
-    return Record.model_validate_strings({name: text for name, text in texts.items() if text})
+
+def texts_of(record: RecordModel) -> dict[str, str]:
+    """Return the values of a record as a person would type them, by the fields' names."""
+    return {name: text_of(value) for name, value in record.model_dump().items()}
 
 
-def errors_of(error: ValidationError) -> dict[str, str]:
-    """Return what to type instead, for each field that breaks the contract."""
+def errors_of(inputs: Sequence[Input], error: ValidationError) -> dict[str, str]:
+    """Return what to do about each field that breaks the contract, by its name."""
     names = {str(fault["loc"][0]) for fault in error.errors(include_url=False, include_input=False)}
-    return {name: f"Enter {hint(FIELDS_BY_NAME[name])}." for name in FIELDS_BY_NAME if name in names}
-
-
-def hint(field: RecordField) -> str:
-    """Return what a person may type into the field, in words."""
-    return field.range if field.required else f"{field.range}, or leave it empty"
+    return {one.spec.name: one.advice for one in inputs if one.spec.name in names}

@@ -1,11 +1,11 @@
-"""Predictions: records in, labels and probabilities out."""
+"""Predictions: records in, labels with probabilities or values with intervals out."""
 
 import json
 from collections.abc import Sequence
 from typing import Annotated
 
 from flask import Blueprint, Response, request
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import FailFast, Field, TypeAdapter, ValidationError
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from webservice.logs import RECORDS_KEY
@@ -20,7 +20,11 @@ CHUNK = 64 * 1024
 DISCARDED_CHUNKS = 256
 """How much of a body that is too long is read, so that its sender gets to read the answer: 16 MiB."""
 
+MANY_FAULTS = 10_000
+"""More faults than this are not looked at one by one: a body of a few kilobytes may have hundreds of thousands."""
+
 predictions_adapter = TypeAdapter(list[Prediction])
+first_wrong_record_adapter = TypeAdapter(Annotated[list[Record], FailFast()])
 
 
 def blueprint(classifier: Classifier, max_records: int) -> Blueprint:
@@ -37,7 +41,7 @@ def blueprint(classifier: Classifier, max_records: int) -> Blueprint:
         try:
             records = records_adapter.validate_json(body) if many else [record_adapter.validate_json(body)]
         except ValidationError as error:
-            raise invalid_body(error, max_records) from error
+            raise invalid_body(bounded(error, body), body, max_records) from error
         refuse_repeated_names(body, records, many=many)
         request.environ[RECORDS_KEY] = len(records)
         predictions = classifier.predict(records)
@@ -45,6 +49,16 @@ def blueprint(classifier: Classifier, max_records: int) -> Blueprint:
         return Response(content, mimetype=MEDIA_TYPE)
 
     return routes
+
+
+def bounded(error: ValidationError, body: bytes) -> ValidationError:
+    """Return the error for a list, or that of its first wrong record alone if it has too many faults to look at."""
+    if error.error_count() > MANY_FAULTS:
+        try:
+            first_wrong_record_adapter.validate_json(body)
+        except ValidationError as first:
+            return first
+    return error
 
 
 def check_media_type() -> None:

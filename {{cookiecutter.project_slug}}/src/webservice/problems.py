@@ -1,20 +1,23 @@
 """Errors as problem details (RFC 9457): what is wrong, where, and what would be right."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
+from typing import Any
 
 from flask import Flask, Response, current_app
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, from_json
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from webservice.fields import FIELDS, FIELDS_BY_NAME
+from webservice.digits import LONGEST_WHOLE, exact
+from webservice.fields import FIELDS_BY_NAME, allowed, listed, nearest, shortened
+
+from {{cookiecutter.__package}}_model.fields import FieldSpec
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
 """Faults that one answer lists: enough to mend a record, and no small request gets a large answer."""
-MAX_NAME = 80
-"""Characters of a name from the request that an answer repeats."""
 
 
 class FieldError(BaseModel):
@@ -77,9 +80,8 @@ def explanation(error: HTTPException) -> str:
     return error.description or ""
 
 
-def invalid_body(error: ValidationError, max_records: int) -> InvalidRequestError:
+def invalid_body(error: ValidationError, body: bytes, max_records: int) -> InvalidRequestError:
     """Return the error for a body that is not JSON, or breaks the contract."""
-    # Values stay out: they are the caller's data, and the caller has them.
     faults = error.errors(include_url=False, include_context=False, include_input=False)
     match faults[0]["type"]:
         case "json_invalid":
@@ -90,7 +92,9 @@ def invalid_body(error: ValidationError, max_records: int) -> InvalidRequestErro
             return InvalidRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
         case "too_short":
             return InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "The list is empty: send at least one record.")
-    return broken_contract([field_error(fault) for fault in faults[:MAX_ERRORS]], len(faults))
+    document = from_json(body)
+    errors = [field_error(fault, value_at(document, fault["loc"]), FIELDS_BY_NAME) for fault in faults[:MAX_ERRORS]]
+    return broken_contract(errors, len(faults))
 
 
 def broken_contract(errors: Sequence[FieldError], count: int) -> InvalidRequestError:
@@ -100,30 +104,70 @@ def broken_contract(errors: Sequence[FieldError], count: int) -> InvalidRequestE
     return InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
 
 
-def field_error(fault: ErrorDetails) -> FieldError:
-    """Return a fault that pydantic found, in the words of the contract."""
+def value_at(document: Any, location: Sequence[str | int]) -> Any:
+    """Return the value at a location that pydantic found a fault at; None if there is none, as for a missing field."""
+    value = document
+    for part in location:
+        match value:
+            case dict():
+                value = value.get(part)
+            case list() if isinstance(part, int):
+                value = value[part]
+            case _:
+                return None
+    return value
+
+
+def field_error(fault: ErrorDetails, value: Any, fields: Mapping[str, FieldSpec]) -> FieldError:
+    """Return a fault that pydantic found, in the words of the contract.
+
+    Args:
+        fault: as pydantic tells of it.
+        value: that the caller sent. It stays out of the answer: it is the caller's data.
+        fields: of the contract, by name.
+    """
     location = fault["loc"]
     names = [part for part in location if isinstance(part, str)]
     if not names:
         return FieldError(
             pointer=pointer(location), detail="must be a record: a JSON object with the contract's fields"
         )
-    field = FIELDS_BY_NAME.get(names[0])
+    name = names[0]
+    field = fields.get(name)
     if field is None:
-        known = ", ".join(field.name for field in FIELDS)
-        detail = f"is not a field of a record; the fields are {known}"
-    elif fault["type"] == "missing":
-        detail = f"is missing; it must be {field.allowed}"
+        # The pointer leads to what the caller sent, as far as it is repeated.
+        place = [shortened(part) if isinstance(part, str) else part for part in location]
+        question = suggestion(name, fields)
+        known = f"{question} The fields are" if question else "; the fields are"
+        detail = f"is not a field of a record{known} {listed(tuple(fields))}"
+        return FieldError(pointer=pointer(place), field=shortened(name), detail=detail)
+    if fault["type"] == "missing":
+        detail = f"is missing; it must be {allowed(field)}"
     else:
-        detail = f"must be {field.allowed}"
-    return FieldError(pointer=pointer(location), field=shortened(names[0]), detail=detail)
+        detail = f"must be {allowed(field)}{meant_choice(value, field)}"
+    return FieldError(pointer=pointer(location), field=name, detail=detail)
+
+
+def meant_choice(value: Any, field: FieldSpec) -> str:
+    """Return a question for the choice that a wrong value most likely stands for; nothing if there is none."""
+    match value:
+        case bool():
+            return ""
+        case str():
+            return suggestion(value, field.choices)
+        case int() | float() if abs(value) < LONGEST_WHOLE:
+            # Choices of digits are texts in JSON, and a number is no text.
+            digits = exact(float(value))
+            return suggestion(digits, [digits]) if digits in field.choices else ""
+    return ""
+
+
+def suggestion(word: str, known: Collection[str]) -> str:
+    """Return a question for the word that is most likely meant; nothing if none is near."""
+    meant = nearest(word, known)
+    return "" if meant is None else f"; did you mean {json.dumps(str(meant), ensure_ascii=False)}?"
 
 
 def pointer(location: Sequence[str | int]) -> str:
     """Return the JSON Pointer (RFC 6901) to a location."""
-    return "".join("/" + shortened(str(part)).replace("~", "~0").replace("/", "~1") for part in location)
-
-
-def shortened(name: str) -> str:
-    """Return a name from a request, cut when it is longer than an answer should repeat."""
-    return name if len(name) <= MAX_NAME else name[:MAX_NAME] + "…"
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
