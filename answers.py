@@ -164,7 +164,7 @@ def data_file(answers: Mapping[str, str]) -> str:
     """Return the name that the table has in the folder data/."""
     if not answers["dataset"]:
         return SHIPPED_DATA
-    name: str = _from_sources("profiling.source").copy_name(Path(dataset_path(answers)))
+    name: str = _from_sources("profiling.transfer").copy_name(Path(dataset_path(answers)))
     return name
 
 

@@ -21,7 +21,7 @@ def take_table() -> None:
     sys.path.insert(0, "src")
     from profiling import datamodel, readme
     from profiling.profile import profile, summary
-    from profiling.source import write_copy
+    from profiling.transfer import write_copy
 
     data, package = Path("data"), f"{ANSWERS['__package']}_model"
     for shipped in data.iterdir():
