@@ -26,7 +26,7 @@ REGION = re.compile(
 TEAM = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 # No quotes but the apostrophe, and nothing that a makefile, a shell, YAML, TOML or HTML takes for its own.
 PUNCTUATION = frozenset(" .,:!?()/+_'-")
-LONGEST = {"project_name": 60, "description": 200}
+LONGEST = {"project_name": 60, "description": 200, "__author": 80}
 """Questions that are answered in words, and how many characters an answer may have."""
 
 TASKS = ("auto", "binary", "multiclass", "regression")

@@ -52,7 +52,7 @@ def first_commit() -> str | None:
     if git("rev-parse", "--verify", "HEAD").returncode == 0:
         return None
     # A machine without a git identity still gets its commit; one with an identity keeps it.
-    identity = {"user.name": ANSWERS["author"], "user.email": f"{ANSWERS['team']}@localhost"}
+    identity = {"user.name": ANSWERS["__author"], "user.email": f"{ANSWERS['team']}@localhost"}
     missing = [f"{key}={value}" for key, value in identity.items() if git("config", key).returncode != 0]
     options = [part for setting in missing for part in ("-c", setting)]
     git("-c", "init.defaultBranch=main", "init", "--quiet")

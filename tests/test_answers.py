@@ -24,9 +24,12 @@ DEFAULTS = {
     "project_name": "Oncology",
     "project_slug": "oncology",
     "description": "Benign or malignant?",
-    "author": "Data Science Team",
+    "__author": "Data Science Team",
     "aws_region": "eu-central-1",
     "team": "data-science",
+    "dataset": "",
+    "target": "",
+    "task": "auto",
 }
 
 
@@ -163,7 +166,7 @@ def test_one_character_that_a_file_format_takes_for_its_own_spoils_a_text(text: 
 @settings(max_examples=30, deadline=None)
 def test_an_accepted_text_comes_out_of_every_format_as_it_went_in(answers: dict[str, str]) -> None:
     # Given the two files that hold the texts
-    context = DEFAULTS | answers | {"__package": "oncology"}
+    context = DEFAULTS | answers | {"__package": "oncology", "__data": "table.csv", "__floors": "skill=0.02"}
     rendered = {
         name: Environment(undefined=StrictUndefined)
         .from_string((TEMPLATE / "{{cookiecutter.project_slug}}" / name).read_text(encoding="utf-8"))
@@ -179,9 +182,9 @@ def test_an_accepted_text_comes_out_of_every_format_as_it_went_in(answers: dict[
     project = tomllib.loads(rendered["pyproject.toml"])["project"]
 
     # Then each is what was typed, in YAML and HTML as well
-    assert printed.decode().split("\n")[:-1] == [answers[name] for name in ("project_name", "description", "author")]
+    assert printed.decode().split("\n")[:-1] == [answers[name] for name in ("project_name", "description", "__author")]
     assert project["description"] == answers["description"]
-    assert project["authors"] == [{"name": answers["author"]}]
+    assert project["authors"] == [{"name": answers["__author"]}]
     for text in answers.values():
         assert yaml.safe_load(f'"{text}"') == text
         assert html.unescape(str(escape(text))) == text
@@ -214,9 +217,10 @@ def cookiecutter_command(*arguments: str, folder: Path, typed: str = "") -> subp
         "project_name=???",
         'description=""" + __import__("os").system("touch pwned") + """',
         "description={% raw %}",
-        "author=a\nb",
+        "__author=a\nb",
         "aws_region=moon",
         "team=Data Science",
+        "task=guess",
     ],
 )
 def test_a_refusal_is_one_sentence_and_leaves_nothing(tmp_path: Path, answer: str) -> None:
@@ -242,7 +246,7 @@ def test_a_refusal_is_one_sentence_and_leaves_nothing(tmp_path: Path, answer: st
 )
 def test_a_typed_answer_is_never_run(tmp_path: Path, name: str) -> None:
     # Given a person who types something hostile, and a slug that is fine
-    typed = f"{name}\noncology\n" + "\n" * (len(DEFAULTS) - 2)
+    typed = f"\n\n\n{name}\noncology\n" + "\n" * 3
 
     # When they are asked
     result = cookiecutter_command(folder=tmp_path, typed=typed)

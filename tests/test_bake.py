@@ -20,10 +20,10 @@ EXTREMES = [
     pytest.param({"project_slug": "ab"}, id="shortest slug"),
     pytest.param({"project_slug": "a-very-long-slug-of-exactly-40-character"}, id="longest slug"),
     pytest.param({"project_slug": "zebra"}, id="slug that sorts last"),
-    pytest.param({"project_name": "Früherkennung im Alltag", "author": "Zoë O'Brien"}, id="umlaut and apostrophe"),
+    pytest.param({"project_name": "Früherkennung im Alltag", "__author": "Zoë O'Brien"}, id="umlaut and apostrophe"),
     pytest.param({"project_name": "腫瘍学", "project_slug": "tumour", "description": "良性か"}, id="another script"),
     pytest.param({"team": "no", "project_slug": "yes"}, id="words that YAML takes for truth values"),
-    pytest.param({"description": "x" * 200, "author": "y" * 80, "project_name": "z" * 38}, id="longest texts"),
+    pytest.param({"description": "x" * 200, "__author": "y" * 80, "project_name": "z" * 38}, id="longest texts"),
 ]
 
 
@@ -78,7 +78,7 @@ def test_style_and_types_hold(tmp_path: Path, project: Path, answers: dict[str, 
 @pytest.mark.parametrize("answers", EXTREMES)
 def test_answers_come_out_right_in_make(tmp_path: Path, answers: dict[str, str]) -> None:
     project = bake(tmp_path, **answers)
-    given = {"TITLE": "project_name", "PROJECT": "project_slug", "DESCRIPTION": "description", "AUTHOR": "author"}
+    given = {"TITLE": "project_name", "PROJECT": "project_slug", "DESCRIPTION": "description", "AUTHOR": "__author"}
     print_all = "\n".join(f"\t@printf '%s\\n' \"$({name})\"" for name in given)
 
     result = subprocess.run(
@@ -173,7 +173,7 @@ def test_the_commit_is_made_on_a_machine_without_an_identity(tmp_path: Path, mon
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
 
-    project = bake(tmp_path / "my projects", author="Zoë O'Brien")
+    project = bake(tmp_path / "my projects", __author="Zoë O'Brien")
 
     assert git(project, "log", "--format=%an").strip() == "Zoë O'Brien"
 

@@ -25,7 +25,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_identity_of_the_person_is_kept(settings: Path, tmp_path: Path) -> None:
     settings.write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
 
-    project = bake(tmp_path / "out", author="Somebody Else")
+    project = bake(tmp_path / "out", __author="Somebody Else")
 
     assert git(project, "log", "--format=%an <%ae>").strip() == "Ada <ada@example.org>"
 

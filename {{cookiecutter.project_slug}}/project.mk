@@ -6,6 +6,7 @@ PROJECT ?= {{cookiecutter.project_slug}}
 PACKAGE ?= {{cookiecutter.__package}}_model
 TITLE ?= {{cookiecutter.project_name}}
 DESCRIPTION ?= {{cookiecutter.description}}
+AUTHOR ?= {{cookiecutter.__author}}
 TEAM ?= {{cookiecutter.team}}
 
 # Data and training

@@ -8,7 +8,7 @@ build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(1).Dockerfil
 	  --build-arg PYTHON_IMAGE="$(PYTHON_IMAGE)" --build-arg PACKAGE=$(PACKAGE) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) \
 	  --label org.opencontainers.image.title="$(TITLE) $(1)" \
 	  --label org.opencontainers.image.description="$(DESCRIPTION)" \
-	  --label org.opencontainers.image.authors="$(TEAM)" \
+	  --label org.opencontainers.image.authors="$(AUTHOR)" \
 	  --label org.opencontainers.image.version="$(VERSION)" \
 	  --label org.opencontainers.image.revision="$(COMMIT)" \
 	  --label org.opencontainers.image.source="$(SOURCE_URL)" \
