@@ -29,8 +29,7 @@ def main() -> None:
     labels = [str(label) for label in features.LABELS]
     # A row has no number of its own. Its number as the only feature goes where the row goes.
     rows = np.arange(len(table))
-    nothing = np.empty((len(table), 0), dtype=object)
-    numbered = replace(table, features=type(table.features)(rows.reshape(-1, 1), nothing, nothing))
+    numbered = replace(table, features=replace(table.features, numbers=rows.reshape(-1, 1)))
     training, held_out = split_table(numbered, arguments.seed, arguments.test_share)
     print(
         json.dumps(
