@@ -1,12 +1,14 @@
 """The figures of the report, as SVG to stand inside a page.
 
 Colours are the page's own variables and text is in the page's own font, so that a figure
-follows the page from light to dark. The same numbers give the same bytes.
+follows the page from light to dark. The same numbers give the same bytes. No word of a table
+is drawn, be it the name of a column or a label: Matplotlib would take some for formulas, and
+has no glyphs for others. The page says what a figure is about.
 """
 
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from html import escape
 from typing import Any
 
@@ -17,7 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from trainer.evaluation import Importance, Outcomes
+from trainer.evaluation import ValueOutcomes
 
 # Matplotlib needs real colours: each of these is replaced by a variable of the page.
 INK, MUTED, RULE, ACCENT, SECOND, PAPER = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
@@ -46,54 +48,87 @@ STYLE: dict[Any, Any] = {
 }
 
 CALIBRATION_BINS = 5
+MOST_POINTS = 2000
+"""More points than these are a blot, and a large file."""
+
+MOST_INTERVALS = 40
+HISTOGRAM_BARS = 30
+HISTOGRAM_SHARE = 0.99
+"""Share of the errors that the histogram shows: a few very large ones would press all others into one bar."""
+
 WILSON_QUANTILE = 1.959964
 """Of the standard normal distribution, for 95 % intervals."""
 
 
-def roc_figure(outcomes: Outcomes, auc: float) -> str:
-    """Return the ROC curve: rightly found positives against false alarms, over all thresholds."""
+def roc_figure(
+    truth: NDArray[np.bool_], predicted: NDArray[np.bool_], probability: NDArray[np.float64], auc: float
+) -> str:
+    """Return the ROC curve: rightly found positives against false alarms, over all thresholds.
+
+    Args:
+        truth: shape (rows,), whether the row is positive.
+        predicted: shape (rows,), whether the model says so.
+        probability: shape (rows,), the model's probability of it.
+        auc: area under the curve.
+    """
 
     def draw(axes: Axes) -> None:
-        predicted, truth = outcomes.predicted, outcomes.truth
-        false, found, _ = roc_curve(outcomes.truth, outcomes.probability, drop_intermediate=False)
-        axes.fill_between(false, found, color=ACCENT, alpha=0.12, linewidth=0, step=None)
+        false, found = np.zeros(2), np.zeros(2)
+        # Rows of one kind alone have no curve.
+        if truth.any() and not truth.all():
+            false, found, _ = roc_curve(truth, probability, drop_intermediate=False)
+            axes.fill_between(false, found, color=ACCENT, alpha=0.12, linewidth=0, step=None)
+            axes.plot(false, found, color=ACCENT, linewidth=2)
+            _mark_served(axes, predicted[~truth].mean(), predicted[truth].mean())
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
         axes.text(0.62, 0.54, "guessing", color=MUTED, rotation=45, rotation_mode="anchor", ha="center")
-        axes.plot(false, found, color=ACCENT, linewidth=2)
-        _mark_served(axes, predicted[~truth].mean(), predicted[truth].mean())
         _unit_square(axes, "False positive rate", "True positive rate (recall)")
 
     return _svg("roc", draw, f"ROC curve; the area under it is {auc:.3f}")
 
 
-def precision_recall_figure(outcomes: Outcomes, average_precision: float) -> str:
-    """Return precision against recall, over all thresholds."""
+def precision_recall_figure(
+    truth: NDArray[np.bool_], predicted: NDArray[np.bool_], probability: NDArray[np.float64], average_precision: float
+) -> str:
+    """Return precision against recall, over all thresholds.
+
+    Args:
+        truth: shape (rows,), whether the row is positive.
+        predicted: shape (rows,), whether the model says so.
+        probability: shape (rows,), the model's probability of it.
+        average_precision: area under the curve.
+    """
 
     def draw(axes: Axes) -> None:
-        precision, recall, _ = precision_recall_curve(outcomes.truth, outcomes.probability)
-        share = outcomes.truth.mean()
-        axes.fill_between(recall, precision, color=ACCENT, alpha=0.12, linewidth=0, step="post")
+        share = truth.mean()
         axes.axhline(share, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
         axes.text(0.02, share + 0.02, "guessing", color=MUTED)
-        axes.step(recall, precision, color=ACCENT, linewidth=2, where="post")
-        if outcomes.predicted.any():
-            _mark_served(axes, outcomes.predicted[outcomes.truth].mean(), outcomes.truth[outcomes.predicted].mean(), -1)
+        if truth.any():
+            precision, recall, _ = precision_recall_curve(truth, probability)
+            axes.fill_between(recall, precision, color=ACCENT, alpha=0.12, linewidth=0, step="post")
+            axes.step(recall, precision, color=ACCENT, linewidth=2, where="post")
+            if predicted.any():
+                _mark_served(axes, predicted[truth].mean(), truth[predicted].mean(), -1)
         _unit_square(axes, "Recall", "Precision")
 
     return _svg("precision-recall", draw, f"Precision-recall curve; the average precision is {average_precision:.3f}")
 
 
-def calibration_figure(outcomes: Outcomes) -> str:
-    """Return the share of positives among rows of similar probability, with 95 % Wilson intervals.
+def calibration_figure(observed: NDArray[np.bool_], probability: NDArray[np.float64]) -> str:
+    """Return how often something happens among rows of similar probability, with 95 % Wilson intervals.
 
     The interval is Wilson's (1927, Probable inference, the law of succession, and statistical
     inference, JASA 22): unlike the normal one it stays within 0 and 1 for few rows.
+
+    Args:
+        observed: shape (rows,), whether it happened.
+        probability: shape (rows,), the model's probability that it would.
     """
-    bins = np.clip((outcomes.probability * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+    bins = np.clip((probability * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
     filled = [bins == number for number in range(CALIBRATION_BINS) if np.any(bins == number)]
     counts = np.array([np.count_nonzero(rows) for rows in filled])
-    found = np.array([np.count_nonzero(outcomes.truth & rows) for rows in filled])
-    mean = np.array([outcomes.probability[rows].mean() for rows in filled])
+    found = np.array([np.count_nonzero(observed & rows) for rows in filled])
+    mean = np.array([probability[rows].mean() for rows in filled])
     low, high = wilson_interval(found, counts)
 
     def draw(axes: Axes) -> None:
@@ -112,29 +147,77 @@ def calibration_figure(outcomes: Outcomes) -> str:
             )
         _unit_square(axes, "Predicted probability", "Share observed")
 
-    return _svg("calibration", draw, "Calibration: observed share of positives against predicted probability")
+    return _svg("calibration", draw, "Calibration: observed share against predicted probability")
 
 
-def importance_figure(importances: Sequence[Importance]) -> str:
-    """Return the permutation importances as bars, the highest on top, with their spread."""
+def actual_figure(outcomes: ValueOutcomes) -> str:
+    """Return the estimates against the true values, a point a row."""
+    rows = _sampled(len(outcomes.truth))
+    truth, predicted = outcomes.truth[rows], outcomes.predicted[rows]
 
     def draw(axes: Axes) -> None:
-        rows = np.arange(len(importances))[::-1]
-        means = [importance.mean for importance in importances]
-        spreads = [importance.standard_deviation for importance in importances]
-        axes.barh(rows, means, height=0.62, color=ACCENT, alpha=0.75, linewidth=0)
-        axes.errorbar(means, rows, xerr=spreads, fmt="none", color=INK, elinewidth=1.2, capsize=2.5)
-        axes.set_yticks(rows, [importance.feature.replace("_", " ") for importance in importances])
-        axes.tick_params(axis="y", length=0, labelcolor=INK)
-        axes.spines["left"].set_visible(False)
-        axes.axvline(0, color=MUTED, linewidth=1)
-        axes.set_xlabel("Rise of log loss when shuffled")
-        axes.grid(axis="x", color=RULE, linewidth=0.7)
-        axes.set_axisbelow(True)
+        ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
+        axes.plot(ends, ends, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
+        _points(axes, truth, predicted)
+        _plane(axes, "True value", "Estimate")
 
-    first = importances[0].feature.replace("_", " ") if importances else "none"
-    size = (4.6, 0.75 + 0.3 * len(importances))
-    return _svg("importance", draw, f"Permutation importance; the most important feature is {first}", size)
+    return _svg("actual", draw, "Estimates against true values")
+
+
+def residual_figure(outcomes: ValueOutcomes) -> str:
+    """Return the errors, true value less estimate, against the estimates, with the ends of the intervals."""
+    rows = _sampled(len(outcomes.truth))
+    rows = rows[np.argsort(outcomes.predicted[rows], kind="stable")]
+    predicted = outcomes.predicted[rows]
+
+    def draw(axes: Axes) -> None:
+        low, high = outcomes.low[rows] - predicted, outcomes.high[rows] - predicted
+        axes.fill_between(predicted, low, high, color=ACCENT, alpha=0.12, linewidth=0)
+        axes.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
+        _points(axes, predicted, outcomes.truth[rows] - predicted)
+        _plane(axes, "Estimate", "True value less estimate")
+
+    return _svg("residuals", draw, "Errors against estimates")
+
+
+def error_histogram(outcomes: ValueOutcomes) -> str:
+    """Return how the errors, true value less estimate, are distributed; the largest 1 % are left out."""
+    errors = outcomes.truth - outcomes.predicted
+    tail = (1 - HISTOGRAM_SHARE) / 2
+    # Errors that were seen, none between two of them: so few rows lose none.
+    low, high = np.quantile(errors, tail, method="lower"), np.quantile(errors, 1 - tail, method="higher")
+    shown = errors[(low <= errors) & (errors <= high)]
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        middle, reach = (low + high) / 2, abs(low) / 2 or 0.5
+        low, high = middle - reach, middle + reach
+    edges = np.linspace(low, high, int(np.clip(np.sqrt(len(errors)) * 2, 5, HISTOGRAM_BARS)) + 1)
+
+    def draw(axes: Axes) -> None:
+        counts, _ = np.histogram(shown, edges)
+        axes.bar(edges[:-1], counts, np.diff(edges) * 0.92, align="edge", color=ACCENT, alpha=0.75, linewidth=0)
+        axes.axvline(0, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
+        _plane(axes, "True value less estimate", "Rows")
+
+    return _svg("errors", draw, "Distribution of the errors")
+
+
+def interval_figure(outcomes: ValueOutcomes) -> str:
+    """Return the prediction intervals of some rows, from the least to the greatest estimate, with the true values."""
+    order = np.argsort(outcomes.predicted, kind="stable")
+    rows = order[np.unique(np.linspace(0, len(order) - 1, min(MOST_INTERVALS, len(order))).astype(int))]
+    truth, low, high = outcomes.truth[rows], outcomes.low[rows], outcomes.high[rows]
+
+    def draw(axes: Axes) -> None:
+        places = np.arange(len(rows))
+        held = (low <= truth) & (truth <= high)
+        axes.vlines(places, low, high, color=ACCENT, alpha=0.35, linewidth=4)
+        axes.plot(places, outcomes.predicted[rows], "_", color=ACCENT, markersize=6)
+        axes.plot(places[held], truth[held], "o", color=INK, markersize=3.5)
+        axes.plot(places[~held], truth[~held], "X", color=SECOND, markersize=6.5, markeredgewidth=0)
+        _plane(axes, "Rows, from the least to the greatest estimate", "Value")
+        axes.set_xticks([])
+
+    return _svg("intervals", draw, f"Prediction intervals of {len(rows)} rows with their true values")
 
 
 def wilson_interval(found: NDArray[np.int_], counts: NDArray[np.int_]) -> tuple[NDArray[np.float64], ...]:
@@ -144,6 +227,26 @@ def wilson_interval(found: NDArray[np.int_], counts: NDArray[np.int_]) -> tuple[
     centre = (share + z2 / (2 * counts)) / (1 + z2 / counts)
     half = WILSON_QUANTILE * np.sqrt(share * (1 - share) / counts + z2 / (4 * counts**2)) / (1 + z2 / counts)
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+
+
+def _sampled(rows: int) -> NDArray[np.intp]:
+    """Return the places of the rows that are drawn: all, or as many of them as a figure can take."""
+    if rows <= MOST_POINTS:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(0).choice(rows, MOST_POINTS, replace=False))
+
+
+def _points(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
+    """Draw points that let see where many of them are."""
+    alpha = float(np.clip(12 / np.sqrt(len(x)), 0.25, 0.8))
+    axes.plot(x, y, "o", color=ACCENT, alpha=alpha, markersize=4, markeredgewidth=0)
+
+
+def _plane(axes: Axes, horizontal: str, vertical: str) -> None:
+    axes.set(xlabel=horizontal, ylabel=vertical)
+    axes.locator_params(nbins=6)
+    axes.grid(color=RULE, linewidth=0.7)
+    axes.set_axisbelow(True)
 
 
 def _mark_served(axes: Axes, x: float, y: float, side: int = 1) -> None:

@@ -1,13 +1,13 @@
 """What a model looks at: by how much it gets worse when the values of one field are shuffled."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from {{cookiecutter.__package}}_model.features import CATEGORIES, FEATURES, NUMBERS, TEXTS, Features
+from {{cookiecutter.__package}}_model.features import Features, Layout
 
 MOST_ROWS = 2000
 FEWEST_ROWS = 100
@@ -49,17 +49,15 @@ def _places(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
     return places
 
 
-def _field_columns() -> tuple[FieldColumns, ...]:
-    numbers = _places(number.field.name for number in NUMBERS)
-    categories = _places(field.name for field in CATEGORIES)
-    texts = _places(field.name for field in TEXTS)
+def field_columns(layout: Layout) -> tuple[FieldColumns, ...]:
+    """Return the columns of each field, in the order of the contract."""
+    numbers = _places(number.field.name for number in layout.numbers)
+    categories = _places(field.name for field in layout.categories)
+    texts = _places(field.name for field in layout.texts)
+    names = [field.name for field in layout.fields]
     return tuple(
-        FieldColumns(name, numbers.get(name, ()), categories.get(name, ()), texts.get(name, ())) for name in FEATURES
+        FieldColumns(name, numbers.get(name, ()), categories.get(name, ()), texts.get(name, ())) for name in names
     )
-
-
-COLUMNS = _field_columns()
-"""The columns of each field of the contract."""
 
 
 def importances(
@@ -67,7 +65,6 @@ def importances(
     features: Features,
     loss: Callable[[NDArray[np.intp], NDArray[np.float64]], float],
     seed: int,
-    columns: Sequence[FieldColumns] = COLUMNS,
 ) -> tuple[Importance, ...]:
     """Return the permutation importance of each field, the highest first.
 
@@ -80,8 +77,8 @@ def importances(
         features: of rows that the model has not been fitted on.
         loss: takes places of rows and the outputs for them, and returns the loss.
         seed: of the choice of rows and of the shuffles.
-        columns: where the values of each field are.
     """
+    columns = field_columns(features.layout)
     generator = np.random.default_rng(seed)
     count, repeats = affordable(features, len(columns))
     rows = np.sort(generator.choice(len(features), count, replace=False))
@@ -109,6 +106,7 @@ def affordable(features: Features, fields: int) -> tuple[int, int]:
 def _shuffled(features: Features, field: FieldColumns, order: NDArray[np.intp]) -> Features:
     """Return the features with the columns of one field in another order of rows."""
     return Features(
+        features.layout,
         _reordered(features.numbers, field.numbers, order),
         _reordered(features.categories, field.categories, order),
         _reordered(features.texts, field.texts, order),
