@@ -20,7 +20,7 @@ def _letter(letter: str, mark: str) -> str:
 
 def number(value: float) -> str:
     """Return the literal of a finite number, without a point where it is whole."""
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(float(value)).replace("e+", "e")
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value)).replace("e+", "e")
 
 
 def assignment(name: str, text: str, indent: int = 0) -> str:

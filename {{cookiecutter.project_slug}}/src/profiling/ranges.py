@@ -104,11 +104,11 @@ def _limits(column: Column, tally: Tally) -> Limits:
     if tally.low < 0 or tally.present < LIMIT_VALUES:
         return Limits()
     if column.kind == "number":
-        for whole in (1, 100):
+        for whole in (1.0, 100.0):
             near = NEAR_END * whole
             if tally.low <= near and whole - near <= tally.high <= whole and (whole == 1 or _is_percentage(tally)):
-                return Limits(0, whole)
-    return Limits(0) if tally.zeros >= ZERO_SHARE * tally.present else Limits()
+                return Limits(0.0, whole)
+    return Limits(0.0) if tally.zeros >= ZERO_SHARE * tally.present else Limits()
 
 
 def _is_percentage(tally: Tally) -> bool:
