@@ -62,7 +62,7 @@ class Input:
     @property
     def hint(self) -> str:
         """The numbers to type, in words."""
-        words = "" if self.options else fields.bounds(self.spec)
+        words = "" if self.options else fields.bounds(self.spec).removeprefix("of ")
         return ", ".join(part for part in (words, fields.usual(self.spec)) if part)
 
     @property

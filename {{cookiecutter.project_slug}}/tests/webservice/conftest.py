@@ -1,22 +1,60 @@
-from typing import Any
+from datetime import date, datetime, time
+from enum import StrEnum
+from typing import Annotated, Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from pydantic import Field
 from werkzeug.test import TestResponse
 
 from webservice.app import create_app
 from webservice.settings import Settings
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
+from {{cookiecutter.__package}}_model.features import FIELDS
+from {{cookiecutter.__package}}_model.fields import Category, RecordModel, Text, Usual, Whole, field_specs
+
+MAX_RECORDS = 50
+
+ONE_OF_EACH_KIND = [
+    pytest.param(field, id=field.kind.value) for field in {field.kind: field for field in reversed(FIELDS)}.values()
+]
+"""The first field of each kind that the project's contract has, as parameters of a test."""
+
+
+class Size(StrEnum):
+    LARGE = "large"
+    SMALL = "small"
+
+
+class Order(RecordModel):
+    """A contract with fields of every kind, whatever the project's own contract has."""
+
+    weight: Annotated[float, Usual(0.5, 40)] = Field(alias="Weight (kg)", ge=0, description="With the box")
+    items: Whole | None = Field(default=None, ge=1, le=99, description="Pieces")
+    gift: Whole = Field(ge=0, le=1, description="1 for a gift")
+    express: bool = Field(description="By the next morning")
+    insured: bool | None = Field(default=None, description="For the whole value")
+    size: Size = Field(description="Of the box")
+    wrapping: Size | None = Field(default=None, description="Of the paper")
+    city: Category = Field(description="Where it goes")
+    remark: Text | None = Field(default=None, description="For the driver")
+    ordered: date = Field(description="Day of the order")
+    paid: datetime | None = Field(default=None, description="When the money came")
+    slot: time = Field(alias='a/b~c <"&ü>', description="When to ring")
+
+
+ORDER_FIELDS = {field.name: field for field in field_specs(Order)}
 
 
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(classifier: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    longest = max(len(golden.record.model_dump_json()) for golden in classifier.golden_records)
     return Settings(
         version="1.2.3",
-        max_records=50,
-        max_content_length=50_000,
+        max_records=MAX_RECORDS,
+        max_content_length=max(50_000, 2 * MAX_RECORDS * longest),
         drain_marker=tmp_path_factory.mktemp("drain") / "draining",
     )
 
@@ -44,9 +82,12 @@ def client(app: Flask) -> FlaskClient:
 
 @pytest.fixture
 def record(classifier: Classifier) -> dict[str, Any]:
-    """Return a valid record, as JSON has it, with every field given."""
-    records = [golden.record.model_dump(mode="json") for golden in classifier.golden_records]
-    return next(record for record in records if None not in record.values())
+    """Return a valid record, as JSON has it, with a value in each field that has one in any golden record."""
+    record: dict[str, Any] = {}
+    for golden in classifier.golden_records:
+        given = {name: value for name, value in golden.record.model_dump(mode="json").items() if value is not None}
+        record = given | record
+    return record
 
 
 @pytest.fixture(scope="session")

@@ -1,42 +1,104 @@
-from typing import Any
-
 import pytest
 
-from webservice.fields import FIELDS, record_fields
+from tests.webservice.conftest import ORDER_FIELDS
+from webservice.fields import FIELDS_BY_NAME, MAX_NAME, allowed, bounds, label, listed, nearest, shortened, takes, usual
 
-from {{cookiecutter.__package}}_model.datamodel import FEATURES, Record
+from {{cookiecutter.__package}}_model.features import FEATURES, FIELDS
+from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind
+
+
+def field(kind: Kind = Kind.NUMBER, **details: object) -> FieldSpec:
+    """Return a field of which only these details matter."""
+    return FieldSpec(name="a_b", attribute="a_b", kind=kind, description="", **{"optional": False} | details)  # type: ignore[arg-type]
 
 
 def test_the_fields_are_those_of_the_contract() -> None:
-    assert tuple(field.name for field in FIELDS) == FEATURES
-    assert [field.required for field in FIELDS] == [field.is_required() for field in Record.model_fields.values()]
-    assert [field.description for field in FIELDS] == [field.description for field in Record.model_fields.values()]
+    assert tuple(FIELDS_BY_NAME) == FEATURES
+
+
+@pytest.mark.parametrize("field", FIELDS, ids=[field.name for field in FIELDS])
+def test_each_field_of_the_contract_has_its_words(field: FieldSpec) -> None:
+    assert takes(field) in allowed(field)
+    assert allowed(field).endswith("or null") == field.optional
 
 
 @pytest.mark.parametrize(
-    ("schema", "bounds", "allowed"),
+    ("name", "words"),
     [
-        pytest.param(
-            {"minimum": 1, "maximum": 10, "multipleOf": 1}, "from 1 to 10", "a whole number from 1 to 10", id="whole"
-        ),
-        pytest.param({"minimum": 0.5, "maximum": 2}, "from 0.5 to 2", "a number from 0.5 to 2", id="any-number"),
-        pytest.param({"minimum": 0}, "of at least 0", "a number of at least 0", id="least"),
-        pytest.param({"maximum": 9}, "of at most 9", "a number of at most 9", id="most"),
-        pytest.param({"multipleOf": 0.5}, "", "a number in steps of 0.5", id="steps"),
-        pytest.param({}, "", "a number", id="no-bounds"),
+        ("Weight (kg)", "a number of at least 0, usually 0.5 to 40"),
+        ("items", "a whole number from 1 to 99, or null"),
+        ("express", "true or false"),
+        ("insured", "true or false, or null"),
+        ("size", "one of large, small"),
+        ("wrapping", "one of large, small, or null"),
+        ("city", "text of 1 to 200 characters"),
+        ("remark", "text of 1 to 20000 characters, or null"),
+        ("ordered", "a date such as 2024-12-31"),
+        ("paid", "a date and time such as 2024-12-31T13:45:00, or null"),
+        ('a/b~c <"&ü>', "a time such as 13:45:00"),
     ],
 )
-def test_what_a_field_takes_is_said_in_words(schema: dict[str, Any], bounds: str, allowed: str) -> None:
-    # Given a field that must be given, and one that may be null
-    number = {"type": "number"} | schema
-    properties = {"a_b": number, "c": {"anyOf": [number, {"type": "null"}]}}
+def test_what_a_field_takes_is_said_in_words(name: str, words: str) -> None:
+    assert allowed(ORDER_FIELDS[name]) == words
 
-    # When the fields are read from the schema
-    given, optional = record_fields({"properties": properties, "required": ["a_b"]})
 
-    # Then their words tell what they take
-    assert (given.label, given.required, given.nullable) == ("a b", True, False)
-    assert (optional.required, optional.nullable) == (False, True)
-    assert given.bounds == optional.bounds == bounds
-    assert given.allowed == given.range == allowed
-    assert optional.allowed == f"{allowed}, or null"
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        pytest.param({"minimum": 0.5, "maximum": 2}, "from 0.5 to 2", id="both"),
+        pytest.param({"minimum": 0}, "of at least 0", id="least"),
+        pytest.param({"maximum": 12_345_678}, "of at most 12345678", id="most"),
+        pytest.param({}, "", id="none"),
+    ],
+)
+def test_bounds_are_said_with_all_their_digits(limits: dict[str, float], words: str) -> None:
+    assert bounds(field(**limits)) == words
+
+
+@pytest.mark.parametrize(
+    ("details", "words"),
+    [
+        pytest.param({}, "", id="none"),
+        pytest.param({"usual": (18, 64)}, "usually 18 to 64", id="without bounds"),
+        pytest.param({"usual": (-3, 41.5), "minimum": 0}, "usually 0 to 41.5", id="below the least"),
+        pytest.param({"usual": (-3, 41.5), "maximum": 40}, "usually -3 to 40", id="above the most"),
+    ],
+)
+def test_what_is_usual_is_no_more_than_is_allowed(details: dict[str, object], words: str) -> None:
+    assert usual(field(**details)) == words
+
+
+def test_text_without_a_limit_has_none_in_words() -> None:
+    assert takes(field(Kind.TEXT)) == "text"
+
+
+def test_a_label_is_the_name_as_a_person_writes_it() -> None:
+    assert label(field()) == "a b"
+
+
+def test_of_many_words_the_first_are_listed_and_the_others_counted() -> None:
+    assert listed(("a", "b")) == "a, b"
+    assert listed([str(number) for number in range(1, 11)]) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
+    assert listed([str(number) for number in range(1, 14)]) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 3 more"
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        pytest.param("larg", "Large", id="a letter too few"),
+        pytest.param("LARGE", "Large", id="other case"),
+        pytest.param("smal", "small", id="the other"),
+        pytest.param("xyz", None, id="none is near"),
+        pytest.param("", None, id="empty"),
+        pytest.param("large" * 10_000, None, id="too long to compare"),
+    ],
+)
+def test_the_nearest_word_is_found(word: str, found: str | None) -> None:
+    assert nearest(word, ["Large", "small"]) == found
+
+
+@pytest.mark.parametrize(
+    ("length", "expected"), [(MAX_NAME, MAX_NAME), (MAX_NAME + 1, MAX_NAME + 1), (9999, MAX_NAME + 1)]
+)
+def test_a_name_is_cut_when_it_is_long(length: int, expected: int) -> None:
+    assert len(shortened("x" * length)) == expected

@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 from unittest.mock import patch
 
@@ -10,7 +11,7 @@ from webservice.drain import Marker
 from webservice.settings import Settings
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.metadata import Metadata
+from {{cookiecutter.__package}}_model.metadata import Estimate, Metadata
 
 
 def test_a_process_that_runs_is_alive(client: FlaskClient) -> None:
@@ -54,6 +55,20 @@ def test_the_version_is_that_of_the_release_and_its_model(client: FlaskClient, c
 
     assert response.get_json()["version"] == "1.2.3"
     assert Metadata.model_validate_json(json.dumps(response.get_json()["model"])) == classifier.metadata
+
+
+def test_a_metric_that_could_not_be_measured_is_null(classifier: Classifier, settings: Settings) -> None:
+    # Given a model of whose metrics one is not a number
+    unmeasured = Estimate(value=math.nan, low=math.nan, high=math.nan)
+    metadata = classifier.metadata.model_copy(update={"metrics": {"unmeasured": unmeasured}})
+
+    # When it is asked for
+    with patch.object(classifier, "metadata", metadata):
+        response = create_app(classifier, settings).test_client().get("/version")
+
+    # Then the answer is JSON, which has no NaN
+    assert b"NaN" not in response.data
+    assert response.get_json()["model"]["metrics"]["unmeasured"]["value"] is None
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/version"])

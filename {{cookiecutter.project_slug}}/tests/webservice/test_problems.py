@@ -1,12 +1,18 @@
+import json
 import logging
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from pydantic import ValidationError
+from pydantic_core import from_json
 
+from tests.webservice.conftest import ORDER_FIELDS, Order
 from webservice.app import create_app
 from webservice.logs import JsonFormatter
-from webservice.problems import MAX_NAME, Problem, pointer, shortened
+from webservice.problems import FieldError, Problem, field_error, pointer, value_at
 from webservice.settings import Settings
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
@@ -74,8 +80,93 @@ def test_a_pointer_leads_to_the_value(location: tuple[str | int, ...], expected:
     assert pointer(location) == expected
 
 
+ORDER = {
+    "Weight (kg)": 2.5,
+    "gift": 0,
+    "express": True,
+    "size": "small",
+    "city": "Bonn",
+    "ordered": "2024-12-31",
+    'a/b~c <"&ü>': "13:45",
+}
+
+
+def faults_of(order: dict[str, Any]) -> list[FieldError]:
+    """Return what is wrong with an order, in the words of its contract."""
+    body = json.dumps(order)
+    with pytest.raises(ValidationError) as caught:
+        Order.model_validate_json(body)
+    faults = caught.value.errors(include_url=False, include_context=False, include_input=False)
+    return [field_error(fault, value_at(from_json(body), fault["loc"]), ORDER_FIELDS) for fault in faults]
+
+
 @pytest.mark.parametrize(
-    ("length", "expected"), [(MAX_NAME, MAX_NAME), (MAX_NAME + 1, MAX_NAME + 1), (9999, MAX_NAME + 1)]
+    ("name", "value", "detail"),
+    [
+        ("Weight (kg)", -1, "must be a number of at least 0, usually 0.5 to 40"),
+        ("items", 2.5, "must be a whole number from 1 to 99, or null"),
+        ("express", "yes", "must be true or false"),
+        ("size", "smal", 'must be one of large, small; did you mean "small"?'),
+        ("size", "Large", 'must be one of large, small; did you mean "large"?'),
+        ("size", "red", "must be one of large, small"),
+        ("size", "large" * 1000, "must be one of large, small"),
+        ("size", True, "must be one of large, small"),
+        ("size", None, "must be one of large, small"),
+        ("size", 10**400, "must be one of large, small"),
+        ("city", "", "must be text of 1 to 200 characters"),
+        ("remark", ["a"], "must be text of 1 to 20000 characters, or null"),
+        ("ordered", "31/12/2024", "must be a date such as 2024-12-31"),
+        ("paid", "2024-02-30T12:00", "must be a date and time such as 2024-12-31T13:45:00, or null"),
+        ('a/b~c <"&ü>', 13, "must be a time such as 13:45:00"),
+    ],
 )
-def test_a_name_is_cut_when_it_is_long(length: int, expected: int) -> None:
-    assert len(shortened("x" * length)) == expected
+def test_a_wrong_value_of_any_kind_is_answered_in_words(name: str, value: object, detail: str) -> None:
+    (fault,) = faults_of(ORDER | {name: value})
+
+    assert (fault.field, fault.detail) == (name, detail)
+    assert fault.pointer == "/" + name.replace("~", "~0").replace("/", "~1")
+
+
+def test_a_missing_field_is_told_of_as_missing() -> None:
+    order = {name: value for name, value in ORDER.items() if name != "size"}
+
+    (fault,) = faults_of(order)
+
+    assert (fault.pointer, fault.detail) == ("/size", "is missing; it must be one of large, small")
+
+
+@pytest.mark.parametrize(
+    ("name", "question"), [("weight (kg)", '; did you mean "Weight (kg)"? The fields are'), ("x", "; the fields are")]
+)
+def test_of_an_unknown_field_the_nearest_one_is_named(name: str, question: str) -> None:
+    (fault,) = faults_of(ORDER | {name: 1})
+
+    assert fault.field == name
+    assert fault.detail.startswith(f"is not a field of a record{question} Weight (kg), items, ")
+    assert fault.detail.endswith(" and 2 more")
+
+
+@pytest.mark.parametrize(
+    ("value", "question"),
+    [
+        pytest.param(1, '; did you mean "1"?', id="whole"),
+        pytest.param(2.0, '; did you mean "2"?', id="with a point"),
+        pytest.param(3, "", id="another number"),
+        pytest.param(float("nan"), "", id="no number"),
+        pytest.param(True, "", id="flag"),
+        pytest.param({}, "", id="object"),
+    ],
+)
+def test_a_number_may_stand_for_a_choice_of_digits(value: object, question: str) -> None:
+    spec = replace(ORDER_FIELDS["size"], choices=("1", "2"))
+    fault: Any = {"type": "enum", "loc": (0, "size")}
+
+    assert field_error(fault, value, {"size": spec}).detail == f"must be one of 1, 2{question}"
+
+
+@pytest.mark.parametrize(
+    ("location", "value"),
+    [((), [{"a": 1}]), ((0,), {"a": 1}), ((0, "a"), 1), ((0, "b"), None), ((0, "a", "c"), None)],
+)
+def test_the_value_at_a_location_is_found(location: tuple[str | int, ...], value: object) -> None:
+    assert value_at([{"a": 1}], location) == value
