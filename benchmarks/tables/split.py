@@ -30,7 +30,7 @@ def main() -> None:
     # A row has no number of its own. Its number as the only feature goes where the row goes.
     rows = np.arange(len(table))
     numbered = replace(table, features=replace(table.features, numbers=rows.reshape(-1, 1)))
-    training, held_out = split_table(numbered, arguments.seed, arguments.test_share)
+    training, held_out = split_table(numbered, arguments.seed, arguments.test_share, len(labels))
     print(
         json.dumps(
             {
