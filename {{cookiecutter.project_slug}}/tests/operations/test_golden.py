@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from operations.golden import ServiceError, check_predictions, check_version, golden_records
+from operations.golden import ServiceError, check_predictions, check_version, golden_records, words_for
 from tests.operations.conftest import ServiceThatAnswers
 
-from {{cookiecutter.__package}}_model.datamodel import Label
+from {{cookiecutter.__package}}_model.features import LABELS
+from {{cookiecutter.__package}}_model.fields import LabelPrediction, ValuePrediction
 from {{cookiecutter.__package}}_model.metadata import GOLDEN_FILE, ArtefactError, GoldenRecord
 
 PREDICTIONS = "/v1/predictions"
@@ -22,17 +23,25 @@ def body(golden: tuple[GoldenRecord, ...]) -> bytes:
     return json.dumps([one.prediction.model_dump() for one in golden]).encode()
 
 
-def another_label(golden: tuple[GoldenRecord, ...]) -> bytes:
+def another_answer(golden: tuple[GoldenRecord, ...]) -> bytes:
+    """Return the answer of a service that gives the first record another label, or another value."""
     first = golden[0].prediction
-    other = next(label for label in Label if label is not first.label)
-    wrong = golden[0].model_copy(update={"prediction": first.model_copy(update={"label": other})})
-    return body((wrong, *golden[1:]))
+    if isinstance(first, LabelPrediction):
+        wrong: object = first.model_copy(update={"label": next(label for label in LABELS if label != first.label)})
+    else:
+        wrong = first.model_copy(update={"value": first.high + 1})
+    return body((golden[0].model_copy(update={"prediction": wrong}), *golden[1:]))
 
 
-def another_probability(golden: tuple[GoldenRecord, ...]) -> bytes:
+def another_certainty(golden: tuple[GoldenRecord, ...]) -> bytes:
+    """Return the answer of a service that is less sure of the first record."""
     first = golden[0].prediction
-    wrong = golden[0].model_copy(update={"prediction": first.model_copy(update={"probability": first.probability / 2})})
-    return body((wrong, *golden[1:]))
+    if isinstance(first, LabelPrediction):
+        halves = {label: probability / 2 for label, probability in first.probabilities.items()}
+        wrong: object = first.model_copy(update={"probabilities": halves})
+    else:
+        wrong = first.model_copy(update={"high": first.high + 1})
+    return body((golden[0].model_copy(update={"prediction": wrong}), *golden[1:]))
 
 
 def test_golden_records_are_those_of_the_artefact(artefact: Path) -> None:
@@ -85,8 +94,8 @@ def test_golden_predictions_pass(service_that_answers: ServiceThatAnswers, golde
 @pytest.mark.parametrize(
     ("wrong_answer", "message"),
     [
-        pytest.param(another_label, "golden record 0", id="another label"),
-        pytest.param(another_probability, "golden record 0", id="another probability"),
+        pytest.param(another_answer, "golden record 0", id="another answer"),
+        pytest.param(another_certainty, "golden record 0", id="another certainty"),
         pytest.param(lambda golden: body(golden[1:]), "predictions for", id="one too few"),
         pytest.param(lambda _: b'{"detail": "no"}', "no predictions", id="another form"),
     ],
@@ -101,3 +110,18 @@ def test_wrong_predictions_are_refused(
 
     with pytest.raises(ServiceError, match=message):
         check_predictions(url, golden)
+
+
+@pytest.mark.parametrize(
+    ("prediction", "words"),
+    [
+        pytest.param(
+            LabelPrediction(label="yes", probability=0.75, probabilities={"yes": 0.75, "no": 0.25}),
+            "yes (0.750000)",
+            id="label",
+        ),
+        pytest.param(ValuePrediction(value=1234.5, low=-1, high=2e20), "1234.5 (-1 to 2e+20)", id="value"),
+    ],
+)
+def test_a_prediction_is_said_in_a_few_words(prediction: LabelPrediction | ValuePrediction, words: str) -> None:
+    assert words_for(prediction) == words

@@ -5,10 +5,21 @@ import pytest
 
 from operations import predict
 from operations.golden import ServiceError
-from operations.predict import free_port, local_service, main, without_point
+from operations.predict import (
+    MOST_SHOWN,
+    few,
+    free_port,
+    local_service,
+    main,
+    most_probable,
+    shown_record,
+    text,
+    without_point,
+)
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.metadata import ArtefactError
+from {{cookiecutter.__package}}_model.fields import LabelPrediction, ValuePrediction
+from {{cookiecutter.__package}}_model.metadata import ArtefactError, GoldenRecord
 
 
 @pytest.mark.parametrize(
@@ -24,6 +35,60 @@ def test_numbers_are_shown_as_a_person_writes_them(value: object, shown: str) ->
     assert json.dumps(without_point(value)) == shown
 
 
+def golden(prediction: LabelPrediction | ValuePrediction) -> GoldenRecord:
+    """Return a golden record of which only the prediction matters."""
+    return GoldenRecord.model_construct(record=None, prediction=prediction)
+
+
+def labelled(probability: float) -> GoldenRecord:
+    return golden(LabelPrediction(label="a", probability=probability, probabilities={"a": probability}))
+
+
+def test_of_labels_the_surest_is_shown() -> None:
+    records = [labelled(0.6), labelled(0.9), labelled(0.7)]
+
+    assert shown_record(records) is records[1]
+
+
+def test_of_values_the_first_is_shown() -> None:
+    records = [golden(ValuePrediction(value=value, low=0, high=9)) for value in (3, 5, 1)]
+
+    assert shown_record(records) is records[0]
+
+
+def test_few_values_are_shown_as_they_are() -> None:
+    values = {str(number): None for number in range(MOST_SHOWN)}
+
+    assert few(values) == values
+
+
+def test_of_many_values_the_first_known_ones_are_shown_and_the_others_counted() -> None:
+    # Given many values, of which every other one is missing
+    values = {str(number): number if number % 2 else None for number in range(100)}
+
+    # When a few are shown
+    shown = few(values)
+
+    # Then they are known ones
+    assert list(shown)[:-1] == [str(number) for number in range(1, 2 * MOST_SHOWN, 2)]
+    assert shown["…"] == "80 more"
+
+
+def test_of_many_probabilities_the_highest_are_shown() -> None:
+    prediction = {"label": "99", "probabilities": {str(number): number / 4950 for number in range(100)}}
+
+    probabilities = most_probable(prediction)["probabilities"]
+
+    assert list(probabilities) == [*(str(number) for number in range(99, 99 - MOST_SHOWN, -1)), "…"]
+
+
+@pytest.mark.parametrize(
+    "prediction", [{"value": 1.5, "low": 1, "high": 2}, {"label": "b", "probabilities": {"a": 0.1, "b": 0.9}}]
+)
+def test_a_prediction_of_few_parts_is_shown_as_it_is(prediction: dict[str, object]) -> None:
+    assert most_probable(prediction) == prediction
+
+
 def test_one_prediction_is_asked_for_and_shown(
     artefact: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -35,10 +100,13 @@ def test_one_prediction_is_asked_for_and_shown(
     # When it is asked for a prediction
     status = main()
 
-    # Then question and answer are shown, for the record whose prediction is the surest
+    # Then question and answer are shown
     assert status == 0
-    surest = max(golden, key=lambda one: one.prediction.probability)
-    assert surest.prediction.label.value in capsys.readouterr().out
+    question, answer = capsys.readouterr().out.split("200 OK\n")
+    record = shown_record(golden).record.model_dump(mode="json")
+    shown = few({name: without_point(value) for name, value in record.items()})
+    assert question == f"POST /v1/predictions\n{text(shown)}\n"
+    assert set(json.loads(answer)) == set(type(golden[0].prediction).model_fields)
 
 
 def test_a_service_that_ends_at_once_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

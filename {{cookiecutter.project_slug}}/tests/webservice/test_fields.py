@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from tests.webservice.conftest import ORDER_FIELDS
@@ -7,19 +9,19 @@ from {{cookiecutter.__package}}_model.features import FEATURES, FIELDS
 from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind
 
 
-def field(kind: Kind = Kind.NUMBER, **details: object) -> FieldSpec:
+def field(kind: Kind = Kind.NUMBER, **details: Any) -> FieldSpec:
     """Return a field of which only these details matter."""
-    return FieldSpec(name="a_b", attribute="a_b", kind=kind, description="", **{"optional": False} | details)  # type: ignore[arg-type]
+    return FieldSpec(name="a_b", attribute="a_b", kind=kind, description="", optional=False, **details)
 
 
 def test_the_fields_are_those_of_the_contract() -> None:
     assert tuple(FIELDS_BY_NAME) == FEATURES
 
 
-@pytest.mark.parametrize("field", FIELDS, ids=[field.name for field in FIELDS])
-def test_each_field_of_the_contract_has_its_words(field: FieldSpec) -> None:
-    assert takes(field) in allowed(field)
-    assert allowed(field).endswith("or null") == field.optional
+def test_each_field_of_the_contract_has_its_words() -> None:
+    for field in FIELDS:
+        assert allowed(field).startswith(takes(field))
+        assert allowed(field).endswith("or null") == field.optional
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_what_a_field_takes_is_said_in_words(name: str, words: str) -> None:
         pytest.param({}, "", id="none"),
     ],
 )
-def test_bounds_are_said_with_all_their_digits(limits: dict[str, float], words: str) -> None:
+def test_bounds_are_said_with_all_their_digits(limits: dict[str, Any], words: str) -> None:
     assert bounds(field(**limits)) == words
 
 
@@ -64,7 +66,7 @@ def test_bounds_are_said_with_all_their_digits(limits: dict[str, float], words: 
         pytest.param({"usual": (-3, 41.5), "maximum": 40}, "usually -3 to 40", id="above the most"),
     ],
 )
-def test_what_is_usual_is_no_more_than_is_allowed(details: dict[str, object], words: str) -> None:
+def test_what_is_usual_is_no_more_than_is_allowed(details: dict[str, Any], words: str) -> None:
     assert usual(field(**details)) == words
 
 

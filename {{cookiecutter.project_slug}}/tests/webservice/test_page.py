@@ -1,174 +1,386 @@
 import html
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from flask import Flask
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from webservice.fields import FIELDS
-from webservice.page import texts_of
+from tests.webservice.conftest import ONE_OF_EACH_KIND, ORDER_FIELDS, Order
+from webservice.form import Input, form_inputs, sent_texts, values_of
+from webservice.page import (
+    MOST_LINKS,
+    SHOWN,
+    Example,
+    Form,
+    errors_of,
+    examples_of,
+    examples_of_values,
+    rendered,
+    texts_of,
+)
+from webservice.panel import Bar, Panel, Scale, panel_of
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.datamodel import Record
+from {{cookiecutter.__package}}_model.features import FIELDS
+from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind, ValuePrediction
 
-FIELD = next(field for field in FIELDS if field.required and field.maximum is not None)
-"""A field that must be given, with bounds: what holds for it holds for the others."""
+WRONG = {
+    Kind.NUMBER: ["word", "1e400", "nan", "1;2", "9" * 5000, "<script>alert(1)</script>"],
+    Kind.WHOLE: ["word", "1e400", "nan", "1.5", "9" * 5000],
+    Kind.FLAG: ["perhaps", "2"],
+    Kind.CHOICE: ["no choice of this contract", "<b>"],
+    Kind.CATEGORY: ["x" * 201],
+    Kind.TEXT: ["x" * 20_001],
+    Kind.DATE: ["tomorrow", "2024-02-30", "31/12/2024"],
+    Kind.DATETIME: ["tomorrow", "2024-02-30T13:45", "13:45"],
+    Kind.TIME: ["noon", "24:00", "2024-12-31"],
+}
+"""Texts that no field of the kind takes."""
 
 
 class Page(HTMLParser):
-    """The elements of a page, by tag, each as its attributes."""
+    """The elements of a page, and what a browser would send of its form.
+
+    Attributes:
+        elements: the attributes of each element, by tag.
+        controls: the inputs of the form for a record, by the name under which they are sent.
+        sent: their texts.
+        links: where each link leads, by its text.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.elements: dict[str, list[dict[str, str | None]]] = {}
+        self.controls: dict[str, dict[str, str | None]] = {}
+        self.sent: dict[str, str] = {}
+        self.links: dict[str, str] = {}
+        self._posts = False
+        self._inside: list[tuple[str, dict[str, str | None]]] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.setdefault(tag, []).append(dict(attrs))
+        attributes = dict(attrs)
+        self.elements.setdefault(tag, []).append(attributes)
+        self._inside.append((tag, attributes))
+        if tag == "form":
+            self._posts = attributes["method"] == "post"
+        if self._posts and tag in {"input", "select", "textarea"}:
+            self.controls[attributes["name"] or ""] = attributes
+            self.sent[attributes["name"] or ""] = attributes.get("value") or ""
+        if self._posts and tag == "option" and "selected" in attributes:
+            self.sent[list(self.sent)[-1]] = attributes["value"] or ""
 
-    @property
-    def inputs(self) -> dict[str | None, dict[str, str | None]]:
-        """The inputs of the form, by name."""
-        return {element["name"]: element for element in self.elements["input"]}
+    def handle_data(self, data: str) -> None:
+        tag, attributes = self._inside[-1] if self._inside else ("", {})
+        if tag == "textarea":
+            # A browser drops the line end right after the tag.
+            self.sent[attributes["name"] or ""] = data.removeprefix("\n")
+        if tag == "a":
+            self.links[data] = attributes["href"] or ""
 
-    @property
-    def texts(self) -> dict[str | None, str | None]:
-        """What the inputs hold, by name."""
-        return {name: element["value"] for name, element in self.inputs.items()}
+    def handle_endtag(self, tag: str) -> None:
+        while self._inside and self._inside.pop()[0] != tag:
+            pass
 
     @property
     def ids(self) -> list[str | None]:
         """The ids of all elements."""
         return [element["id"] for elements in self.elements.values() for element in elements if "id" in element]
 
-
-def typed(record: Record) -> dict[str, str]:
-    """Return what a person types for a record."""
-    return dict(texts_of(record))
-
-
-@pytest.fixture
-def texts(classifier: Classifier) -> dict[str, str]:
-    return typed(classifier.golden_records[0].record)
+    @property
+    def invalid(self) -> list[str]:
+        """The names of those controls that are marked as wrong."""
+        return [name for name, element in self.controls.items() if element.get("aria-invalid") == "true"]
 
 
-def test_the_form_has_an_input_for_each_field(client: FlaskClient) -> None:
-    # When a person opens the page
-    response = client.get("/")
-    page = Page(response.text)
-
-    # Then each field of the contract has an input with its range, and a label
-    assert response.content_type.startswith("text/html")
-    assert list(page.inputs) == [field.name for field in FIELDS]
-    for field in FIELDS:
-        element = page.inputs[field.name]
-        assert float(element["min"] or "nan") == pytest.approx(field.minimum)
-        assert float(element["max"] or "nan") == pytest.approx(field.maximum)
-        assert ("required" in element) == field.required
-        assert {"for": field.name} in page.elements["label"]
-        assert html.escape(field.description) in response.text
+@pytest.fixture(scope="module")
+def inputs(classifier: Classifier) -> dict[str, Input]:
+    """Return the inputs for the project's contract, by the field's name."""
+    return {one.spec.name: one for one in form_inputs(FIELDS, classifier.baseline)}
 
 
-def test_the_form_starts_with_a_golden_record(client: FlaskClient, classifier: Classifier) -> None:
-    assert Page(client.get("/").text).texts == typed(classifier.golden_records[0].record)
+@pytest.fixture(scope="module")
+def sent(client: FlaskClient) -> dict[str, str]:
+    """Return what a browser sends when a person changes nothing."""
+    return Page(client.get("/").text).sent
 
 
-def test_each_label_has_an_example_to_start_from(client: FlaskClient, classifier: Classifier) -> None:
-    for label in {golden.prediction.label for golden in classifier.golden_records}:
-        # When a person asks for the example of a label
-        page = Page(client.get("/", query_string={"example": label.value}).text)
-
-        # Then sending it as it is gives that label
-        answer = client.post("/", data=page.texts)
-        assert answer.status_code == 200
-        assert f'<p class="label">{label.value}</p>' in answer.text
-
-
-def test_an_unknown_example_is_the_first_one(client: FlaskClient) -> None:
-    assert Page(client.get("/?example=unknown").text).texts == Page(client.get("/").text).texts
-
-
-def test_the_prediction_is_shown_above_what_was_typed(
-    client: FlaskClient, classifier: Classifier, texts: dict[str, str]
-) -> None:
-    response = client.post("/", data=texts)
-
-    prediction = classifier.golden_records[0].prediction
-    page = Page(response.text)
-    assert response.status_code == 200
-    assert f'<p class="label">{prediction.label.value}</p>' in response.text
-    assert float(page.elements["progress"][0]["value"] or "nan") == pytest.approx(prediction.probability)
-    assert page.texts == texts
-
-
-def test_an_optional_field_may_stay_empty(client: FlaskClient, texts: dict[str, str]) -> None:
-    for field in FIELDS:
-        response = client.post("/", data=texts | {field.name: ""})
-
-        assert response.status_code == (422 if field.required else 200)
-
-
-@pytest.mark.parametrize("text", ["", "word", "1e400", "nan", "-1e9", "1;2", "9" * 5000, "<script>alert(1)</script>"])
-def test_an_error_stands_beside_its_field(client: FlaskClient, texts: dict[str, str], text: str) -> None:
-    # When a person types something that the contract does not allow
-    response = client.post("/", data=texts | {FIELD.name: text})
-    page = Page(response.text)
-
-    # Then that field says what to type instead, to a screen reader as well
-    assert response.status_code == 422
-    assert f'id="{FIELD.name}-error">Enter {FIELD.range}.</p>' in response.text
-    assert page.inputs[FIELD.name]["aria-invalid"] == "true"
-    assert {"href": f"#{FIELD.name}"} in page.elements["a"]
-
-    # And the others are left in peace, with all that was typed
-    assert [name for name, element in page.inputs.items() if "aria-invalid" in element] == [FIELD.name]
-    assert page.texts == texts | {FIELD.name: text}
-    assert "progress" not in page.elements
-
-
-def test_an_optional_field_says_that_it_may_stay_empty(client: FlaskClient, texts: dict[str, str]) -> None:
-    for field in FIELDS:
-        if not field.required:
-            response = client.post("/", data=texts | {field.name: "word"})
-
-            assert f"Enter {field.range}, or leave it empty." in response.text
-
-
-def test_a_field_that_was_not_sent_is_an_empty_one(client: FlaskClient) -> None:
-    response = client.post("/")
-
-    errors = [name for name, element in Page(response.text).inputs.items() if "aria-invalid" in element]
-    assert errors == [field.name for field in FIELDS if field.required]
-
-
-@pytest.mark.parametrize("change", [{}, {FIELD.name: "word"}, None], ids=["prediction", "error", "start"])
-def test_the_page_is_whole_and_needs_nothing_else(
-    client: FlaskClient, texts: dict[str, str], change: Mapping[str, str] | None
-) -> None:
-    response = client.get("/") if change is None else client.post("/", data=texts | change)
-    page = Page(response.text)
-
-    # No script, no style within, nothing from another host
+def assert_whole(text: str) -> Page:
+    """Check that a page needs nothing but what it brings, and that its parts know each other; return it."""
+    page = Page(text)
     assert "script" not in page.elements
     assert "style" not in page.elements
     assert not [element for elements in page.elements.values() for element in elements if "style" in element]
-    assert "//" not in re.sub(r"<!doctype html>", "", response.text)
-
-    # What the page refers to is there
-    for element in page.elements["link"]:
-        assert client.get(element["href"] or "").status_code == 200
     assert len(page.ids) == len(set(page.ids))
-    for element in page.inputs.values():
+    labelled = {element["for"] for element in page.elements["label"]}
+    for element in page.controls.values():
+        assert element["id"] in labelled
         assert set((element["aria-describedby"] or "").split()) <= set(page.ids)
-    for element in page.elements["a"]:
-        target = element["href"] or ""
-        assert target[1:] in page.ids if target.startswith("#") else client.get(target).status_code == 200
+        assert element.get("list") in {None, *page.ids}
+    assert all(target[1:] in page.ids for target in page.links.values() if target.startswith("#"))
+    return page
 
 
-@given(texts=st.fixed_dictionaries({}, optional={field.name: st.text() | st.floats().map(str) for field in FIELDS}))
-def test_any_text_gets_a_page(client: FlaskClient, texts: dict[str, Any]) -> None:
+def test_the_form_has_an_input_for_each_field(client: FlaskClient, inputs: dict[str, Input]) -> None:
+    # When a person opens the page
+    response = client.get("/")
+    page = assert_whole(response.text)
+
+    # Then each field of the contract has its input, with what it is about
+    assert response.content_type.startswith("text/html")
+    assert list(page.controls) == [one.name for one in inputs.values()]
+    for field in FIELDS:
+        element = page.controls[inputs[field.name].name]
+        assert ("required" in element) != field.optional
+        assert field.description in html.unescape(response.text)
+
+
+def test_the_form_starts_with_a_golden_record(
+    client: FlaskClient, classifier: Classifier, inputs: dict[str, Input]
+) -> None:
+    texts = texts_of(classifier.golden_records[0].record)
+
+    assert Page(client.get("/").text).sent == {inputs[name].name: text for name, text in texts.items()}
+
+
+def test_each_example_gives_its_prediction(client: FlaskClient, classifier: Classifier) -> None:
+    examples = examples_of(classifier.golden_records)
+    assert examples
+
+    for example in examples:
+        # When a person asks for an example, and sends it as it is
+        page = Page(client.get("/", query_string={"example": example.key}).text)
+        answer = client.post("/", data=page.sent)
+
+        # Then the prediction is that of its record
+        assert answer.status_code == 200
+        prediction = classifier.predict_one(example.record)
+        headline = panel_of(prediction, classifier.baseline, classifier.metadata.interval).headline
+        assert f'<p class="headline">{headline}</p>' in html.unescape(answer.text)
+
+
+def test_an_unknown_example_is_the_first_record(client: FlaskClient) -> None:
+    assert Page(client.get("/?example=unknown?").text).sent == Page(client.get("/").text).sent
+
+
+def test_the_prediction_is_shown_above_what_was_typed(client: FlaskClient, sent: dict[str, str]) -> None:
+    response = client.post("/", data=sent)
+    page = assert_whole(response.text)
+
+    assert response.status_code == 200
+    assert response.text.index('role="status"') < response.text.index('method="post"')
+    assert page.sent == sent
+    assert "progress" in page.elements or "svg" in page.elements
+
+
+@pytest.mark.parametrize("field", ONE_OF_EACH_KIND)
+def test_an_optional_field_may_stay_empty(
+    client: FlaskClient, sent: dict[str, str], inputs: dict[str, Input], field: FieldSpec
+) -> None:
+    response = client.post("/", data=sent | {inputs[field.name].name: ""})
+
+    assert response.status_code == (200 if field.optional else 422)
+
+
+@pytest.mark.parametrize("field", ONE_OF_EACH_KIND)
+def test_an_error_stands_beside_its_field(
+    client: FlaskClient, sent: dict[str, str], inputs: dict[str, Input], field: FieldSpec
+) -> None:
+    one = inputs[field.name]
+    for text in WRONG[field.kind]:
+        # When a person types something that the contract does not allow
+        response = client.post("/", data=sent | {one.name: text})
+        page = assert_whole(response.text)
+
+        # Then that field says what to type instead, to a screen reader as well
+        assert response.status_code == 422
+        assert page.invalid == [one.name]
+        assert f"{one.id}-error" in (page.controls[one.name]["aria-describedby"] or "")
+        assert f"#{one.id}" in page.links.values()
+
+        # And the others are left in peace
+        assert {name: typed for name, typed in page.sent.items() if name != one.name} == {
+            name: typed for name, typed in sent.items() if name != one.name
+        }
+        assert "progress" not in page.elements
+        assert "svg" not in page.elements
+
+
+def test_a_field_that_was_not_sent_is_an_empty_one(client: FlaskClient, inputs: dict[str, Input]) -> None:
+    response = client.post("/")
+
+    assert Page(response.text).invalid == [one.name for one in inputs.values() if not one.spec.optional]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_what_the_page_refers_to_is_there(client: FlaskClient, sent: dict[str, str], method: str) -> None:
+    response = client.open("/", method=method, data=sent if method == "POST" else None)
+    page = Page(response.text)
+
+    for target in [*page.links.values(), *(element["href"] or "" for element in page.elements["link"])]:
+        assert not urlsplit(target).netloc
+        assert client.get(target).status_code == 200
+
+
+@given(data=st.data())
+def test_any_text_gets_a_page(client: FlaskClient, inputs: dict[str, Input], data: st.DataObject) -> None:
+    names = st.sampled_from([one.name for one in inputs.values()]) | st.text(max_size=5)
+    texts = data.draw(st.dictionaries(names, st.text() | st.floats().map(str), max_size=20))
+
     assert client.post("/", data=texts).status_code in {200, 422}
+
+
+@given(place=st.integers(0), text=st.text())
+def test_any_text_in_a_valid_form_gets_a_page(client: FlaskClient, sent: dict[str, str], place: int, text: str) -> None:
+    name = list(sent)[place % len(sent)]
+
+    assert client.post("/", data=sent | {name: text}).status_code in {200, 422}
+
+
+# What the project's own contract may lack is shown with another one.
+
+ORDER = Order.model_validate_json("""{
+    "Weight (kg)": 2.5, "gift": 1, "express": true, "size": "small", "city": "Bonn \\"&<",
+    "remark": "first line\\nsecond line",
+    "ordered": "2024-12-31", "paid": "2024-12-31T13:45:07", "a/b~c <\\"&ü>": "08:30"
+}""")
+
+
+@pytest.fixture(scope="module")
+def order_inputs(classifier: Classifier) -> tuple[Input, ...]:
+    return form_inputs(tuple(ORDER_FIELDS.values()), classifier.baseline)
+
+
+def page_of(
+    app: Flask, classifier: Classifier, inputs: Sequence[Input], form: Form, examples: Sequence[Example] = ()
+) -> str:
+    """Return the page that shows a form."""
+    with app.test_request_context():
+        return rendered(inputs, form, examples, classifier.metadata)
+
+
+def test_fields_of_every_kind_come_back_as_they_were_shown(
+    app: Flask, classifier: Classifier, order_inputs: tuple[Input, ...]
+) -> None:
+    # When a record with fields of every kind is shown
+    page = assert_whole(page_of(app, classifier, order_inputs, Form(texts_of(ORDER))))
+
+    # Then what a browser sends of it is that record
+    assert page.sent["paid"] == "2024-12-31T13:45:07"
+    assert Order.model_validate_strings(values_of(order_inputs, sent_texts(order_inputs, page.sent))) == ORDER
+
+
+def test_an_empty_form_of_every_kind_says_what_each_takes(
+    app: Flask, classifier: Classifier, order_inputs: tuple[Input, ...]
+) -> None:
+    # Given a form in which nothing is typed
+    texts = sent_texts(order_inputs, {})
+    with pytest.raises(ValidationError) as caught:
+        Order.model_validate_strings(values_of(order_inputs, texts))
+
+    # When it is shown again
+    errors = errors_of(order_inputs, caught.value)
+    page = assert_whole(page_of(app, classifier, order_inputs, Form(texts, errors)))
+
+    # Then each field that must be given says so
+    required = [one for one in order_inputs if not one.spec.optional]
+    assert page.invalid == [one.name for one in required]
+    assert errors == {one.spec.name: one.advice for one in required}
+
+
+PANELS: Mapping[str, Panel] = {
+    "label": Panel("yes <&", (Bar("yes <&", 0.75, "75.0 %"),)),
+    "labels": Panel("a", (Bar("a", 0.5, "50.0 %"), Bar("b", 0.3, "30.0 %"), Bar("c", 0.2, "20.0 %"))),
+    "value": Panel("17", promise="16 to 19: such", scale=Scale("0", "40", 40, 7.5, 42.5)),
+    "value-without-scale": Panel("17", promise="17 to 17: such"),
+    "warnings": Panel("a", (Bar("a", 1, "100.0 %"),), warnings=("x is <unusual>", "y is new")),
+}
+
+
+@pytest.mark.parametrize("panel", PANELS.values(), ids=list(PANELS))
+def test_a_prediction_is_shown_in_words_and_as_bars(
+    app: Flask, classifier: Classifier, order_inputs: tuple[Input, ...], panel: Panel
+) -> None:
+    text = page_of(app, classifier, order_inputs, Form(texts_of(ORDER), panel=panel))
+    page = assert_whole(text)
+
+    assert f"<title>{panel.headline.replace('<', '&lt;')[:4]}" in text
+    assert [element["value"] for element in page.elements.get("progress", [])] == [
+        str(bar.probability) for bar in panel.bars
+    ]
+    assert ("svg" in page.elements) == (panel.scale is not None)
+    shown = html.unescape(text)
+    words = [panel.headline, panel.promise, *(bar.words for bar in panel.bars), *panel.warnings]
+    assert all(word in shown for word in words)
+
+
+def wide_inputs(classifier: Classifier, count: int) -> tuple[Input, ...]:
+    specs = [
+        FieldSpec(name=f"n {number}", attribute=f"n{number}", kind=Kind.NUMBER, description="A number", optional=False)
+        for number in range(count)
+    ]
+    return form_inputs(specs, classifier.baseline)
+
+
+@pytest.mark.parametrize(
+    ("count", "wrong", "details"),
+    [
+        pytest.param(SHOWN, None, [], id="few"),
+        pytest.param(SHOWN + 500, None, [{}], id="many"),
+        pytest.param(SHOWN + 500, SHOWN - 1, [{}], id="an error that is seen"),
+        pytest.param(SHOWN + 500, SHOWN, [{"open": None}], id="an error that would not be seen"),
+    ],
+)
+def test_of_many_fields_most_wait_behind_a_line_that_opens(
+    app: Flask, classifier: Classifier, count: int, wrong: int | None, details: list[dict[str, Any]]
+) -> None:
+    inputs = wide_inputs(classifier, count)
+    texts = {one.spec.name: "1" for one in inputs}
+    errors = {} if wrong is None else {inputs[wrong].spec.name: "Enter a number."}
+
+    page = assert_whole(page_of(app, classifier, inputs, Form(texts, errors)))
+
+    assert page.elements.get("details", []) == details
+    assert list(page.sent.values()) == ["1"] * count
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, MOST_LINKS, MOST_LINKS + 1])
+def test_many_examples_are_a_list_to_choose_from(
+    app: Flask, classifier: Classifier, order_inputs: tuple[Input, ...], count: int
+) -> None:
+    # Given examples with awkward names
+    record = classifier.golden_records[0].record
+    examples = [Example(f"a&b=<{number}>", f"A <{number}>", record) for number in range(count)]
+
+    # When the page shows them
+    page = assert_whole(page_of(app, classifier, order_inputs, Form(texts_of(ORDER)), examples))
+
+    # Then one of them is asked for by a link, or by a choice
+    linked = [parse_qs(urlsplit(target).query)["example"][0] for target in page.links.values() if "example=" in target]
+    chosen = [element["value"] for element in page.elements["option"] if "a&b" in (element["value"] or "")]
+    keys = [example.key for example in examples]
+    assert (linked, chosen) == ((keys, []) if 1 < count <= MOST_LINKS else ([], keys if count > 1 else []))
+
+
+@pytest.mark.parametrize(
+    ("values", "titles"),
+    [
+        pytest.param([], [], id="none"),
+        pytest.param([5], ["high (5.00)"], id="one"),
+        pytest.param([5, 3], ["low (3.00)", "high (5.00)"], id="two"),
+        pytest.param([5, 3, 9, 1, 4], ["low (1.00)", "middle (4.00)", "high (9.00)"], id="more"),
+    ],
+)
+def test_of_values_a_low_a_middle_and_a_high_one_are_examples(
+    classifier: Classifier, values: list[float], titles: list[str]
+) -> None:
+    record = classifier.golden_records[0].record
+    found = [(ValuePrediction(value=value, low=value - 0.1, high=value + 0.1), record) for value in values]
+
+    assert [example.title for example in examples_of_values(found)] == titles
