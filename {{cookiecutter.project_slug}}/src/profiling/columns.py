@@ -28,6 +28,9 @@ LARGEST_NUMBER = 1e100
 SKETCH = 1024
 """Hashes kept to estimate how many values are distinct: the error is about 3 % (one over the square root)."""
 
+MOST_HASHES = 8 * SKETCH
+"""Hashes held before all but the least are dropped."""
+
 MOST_CHOICES = 50
 """Values of a closed choice: more is no list that a person reads or a form shows."""
 
@@ -69,6 +72,11 @@ class Format:
 
     kind: str
     written: str | None
+
+    @property
+    def year_first(self) -> bool:
+        """Whether this is ISO 8601 but for zeros that may be lacking."""
+        return (self.written or "").startswith("%Y-%m-%d")
 
 
 FORMATS = (
@@ -153,6 +161,7 @@ class Tally:
         self._decimal = decimal
         self._most_values = most_values
         self._sketch: array[int] = array("q")
+        self._greatest = 2**63
         self._distinct_seen = 0
         self._characters = 0
         self._spaces = 0
@@ -169,13 +178,13 @@ class Tally:
         counts = self._counted(cells)
         self.present += counts.total()
         unseen = list(counts if self.values is None else counts.keys() - self.values.keys())
+        if self.values is not None and len(self.values) + len(unseen) > self._most_values:
+            self._add_to_sketch(self.values)
+            self.values = None
         if self.values is None:
             self._add_to_sketch(unseen)
         else:
             self.values.update(counts)
-            if len(self.values) > self._most_values:
-                self._add_to_sketch(self.values)
-                self.values = None
         if unseen:
             self._add_unseen(unseen)
         if self.is_number:
@@ -229,27 +238,31 @@ class Tally:
         self.integral = self.integral and (self.written_whole or all(map(float.is_integer, values)))
 
     def _add_dates(self, cells: Sequence[str]) -> None:
-        left = {}
+        left: dict[Format, tuple[str, str]] = {}
         for form, (first, last) in (self.formats or {}).items():
-            read = iso_reader(form.kind, form.written)
-            if read(cells[0]) is None:
+            iso = Format(form.kind, None)
+            if form.year_first and iso in left:
+                # Dates of ISO 8601 are also dates that may lack a zero: no need to read them again.
+                if form.kind == "date":
+                    left[form] = left[iso]
                 continue
-            dates = list(map(read, cells))
-            if None not in dates:
-                known = [day for day in dates if day is not None]
-                left[form] = (min(first or known[0], *known), max(last, *known))
+            dates = _dates(form, cells)
+            if dates:
+                left[form] = (min(first or dates[0], *dates), max(last, *dates))
         self.formats = left
 
     def _add_to_sketch(self, cells: Sequence[str] | Counter[str]) -> None:
         # The hash of a tuple of a number is well spread and, unlike that of a string, the same in each run.
         hashes = map(hash, zip(map(zlib.crc32, map(str.encode, cells)), strict=False))
+        greatest = self._greatest
+        self._sketch.extend([value for value in hashes if value < greatest])
+        if len(self._sketch) > MOST_HASHES:
+            self._shorten_sketch()
+
+    def _shorten_sketch(self) -> None:
+        self._sketch = array("q", sorted(set(self._sketch))[:SKETCH])
         if len(self._sketch) == SKETCH:
-            greatest = self._sketch[-1]
-            least = {value for value in hashes if value < greatest}
-        else:
-            least = set(hashes)
-        if least:
-            self._sketch = array("q", sorted(least.union(self._sketch))[:SKETCH])
+            self._greatest = self._sketch[-1]
 
     @property
     def distinct(self) -> int:
@@ -259,6 +272,7 @@ class Tally:
         """
         if self.values is not None:
             return len(self.values)
+        self._shorten_sketch()
         if len(self._sketch) < SKETCH:
             return len(self._sketch)
         return min(self.present, round((SKETCH - 1) * 2**64 / (self._sketch[-1] + 2**63)))
@@ -287,6 +301,18 @@ class Tally:
         """
         written = self.written_whole or (self.integral and self.present < self.rows)
         return self.is_number and written and max(-self.low, self.high) <= LARGEST_WHOLE
+
+
+def _dates(form: Format, cells: Sequence[str]) -> list[str] | None:
+    """Return the dates in ISO 8601, or None unless all cells are dates in this format."""
+    read = iso_reader(form.kind, form.written)
+    dates = []
+    for cell in cells:
+        found = read(cell)
+        if found is None:
+            return None
+        dates.append(found)
+    return dates
 
 
 def _numbers(cells: Sequence[str], decimal: str) -> tuple[str, list[float]] | None:
@@ -353,10 +379,16 @@ def _number_column(tally: Tally, sampled: bool) -> Column | LeftOut:
 def _date_column(tally: Tally, day_first: bool, sampled: bool) -> Column:
     formats = tally.formats or {}
     form = next(iter(formats))
-    if len(formats) > 1 and not day_first:
-        form = next((other for other in formats if (other.written or "").startswith("%m")), form)
+    if is_ambiguous(tally) and not day_first:
+        form = next(other for other in formats if (other.written or "").startswith("%m"))
     low, high = formats[form]
     return _column(tally, form.kind, sampled, low=low, high=high, written=form.written)
+
+
+def is_ambiguous(tally: Tally) -> bool:
+    """Return whether no date of a column tells the day from the month."""
+    starts = {(form.written or "")[:2] for form in tally.formats or ()}
+    return {"%d", "%m"} <= starts
 
 
 def _string_column(tally: Tally, decimal: str, sampled: bool) -> Column | LeftOut:

@@ -1,5 +1,6 @@
 """The profile of a table: its task, its columns, and what is to be known of them."""
 
+import contextlib
 import itertools
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,7 +10,7 @@ from pathlib import Path
 from statistics import quantiles
 
 from profiling.cells import number
-from profiling.columns import Column, LeftOut, Tally, column_of, told
+from profiling.columns import Column, LeftOut, Tally, column_of, is_ambiguous, told
 from profiling.leaks import Values, leak
 from profiling.ranges import with_ranges
 from profiling.source import Source, cleaned, open_source
@@ -234,7 +235,7 @@ def _target_warnings(target: Target, tally: Tally) -> Iterator[str]:
 
 def _date_warnings(columns: Sequence[Column], tallies: dict[str, Tally]) -> Iterator[str]:
     for column in columns:
-        if len(tallies[column.name].formats or {}) > 1 and column.kind in ("date", "datetime"):
+        if column.written is not None and is_ambiguous(tallies[column.name]):
             yield f"the dates of {told(column.name)} are read as {column.written}: no value tells day from month"
 
 
@@ -274,11 +275,19 @@ def _values(source: Source, columns: Sequence[Column], target: str, labelled: bo
         for name, store in stores.items():
             cells = cells_of[places[name]]
             if isinstance(store, array):
-                store.extend([float(number(cell, source.decimal) or "nan") for cell in cells])
+                store.extend(_floats(cells, source.decimal))
             else:
                 # The same string is kept once.
                 store.extend([known.setdefault(cell, cell) for cell in cells])
     return dict(stores)
+
+
+def _floats(cells: Sequence[str], decimal: str) -> list[float]:
+    if decimal == ".":
+        # Thousands that are set apart are rare, and looking for them slow.
+        with contextlib.suppress(ValueError):
+            return [float(cell or "nan") for cell in cells]
+    return [float(number(cell, decimal) or "nan") for cell in cells]
 
 
 def _quartiles(values: Sequence[float]) -> tuple[float, float] | None:
