@@ -18,6 +18,7 @@ from typing import Any
 from cookiecutter.exceptions import FailedHookException
 from jinja2 import Environment
 from jinja2.ext import Extension
+from slugify import slugify
 
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 REGION = re.compile(
@@ -36,6 +37,9 @@ SHIPPED_NAME = "Oncology"
 SHIPPED_DESCRIPTION = "Is a breast tumour benign or malignant? A prediction from nine cell measurements."
 SHIPPED_DATA = "breast_cancer_wisconsin.csv"
 SHIPPED_FLOORS = "accuracy=0.93 recall=0.90 roc_auc=0.98"
+
+LONGEST_FROM_FILE = 30
+"""Characters of a file's name that go into the project's name: the slug has 40 at most."""
 
 MANY_ROWS = 400
 """With fewer rows the held-out quarter is too small to judge by, and the gate looks at cross-validation."""
@@ -96,7 +100,11 @@ def task_fault(task: str) -> str | None:
 def table_fault(answers: Mapping[str, str]) -> str | None:
     """Return the sentence that refuses the table or its target, or None."""
     if not answers["dataset"]:
-        return f"target {answers['target']!r} is a column of no table: give dataset as well." if answers["target"] else None
+        return (
+            f"target {answers['target']!r} is a column of no table: give dataset as well."
+            if answers["target"]
+            else None
+        )
     try:
         table_profile(answers)
     except ValueError as error:
@@ -130,7 +138,10 @@ def package_name(answers: Mapping[str, str]) -> str:
 
 def dataset_path(answers: Mapping[str, str]) -> str:
     """Return the table's absolute path: hooks run in another folder; empty for the shipped table."""
-    return str(Path(answers["dataset"]).expanduser().absolute()) if answers["dataset"] else ""
+    # The pre_gen hook asks again from another folder: what was found the first time holds.
+    return answers.get("__dataset") or (
+        str(Path(answers["dataset"]).expanduser().absolute()) if answers["dataset"] else ""
+    )
 
 
 def table_profile(answers: Mapping[str, str]) -> Any:
@@ -181,10 +192,11 @@ def project_name(answers: Mapping[str, str]) -> str:
     if not answers["dataset"]:
         return SHIPPED_NAME
     stem = Path(answers["dataset"]).name.split(".")[0]
-    words = " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", stem)))[: LONGEST["project_name"]].strip()
-    if not re.match(r"[A-Za-z]", words):
-        return f"Model {words}".strip()
-    return words[0].upper() + words[1:]
+    words = " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", stem)))[:LONGEST_FROM_FILE].strip()
+    name = words[:1].upper() + words[1:]
+    # A file called test.csv or 2024.csv makes no name of a package by itself.
+    names = (name, f"{name} model", f"Model {name}", "Model of a table")
+    return next(each for each in names if not slug_fault(slugify(each)) and not text_fault("project_name", each))
 
 
 def description(answers: Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from answers import project_name
 from tests import tables
 from tests.conftest import TEMPLATE, bake
 from tests.test_answers import cookiecutter_command
@@ -30,8 +31,13 @@ GOOD_ROWS = "".join(f"{number % 7},{number % 5},{'yes' if number % 3 else 'no'}\
         pytest.param("a,b,churned\n" + GOOD_ROWS, {}, "churned", id="no target"),
         pytest.param("a,b,y\n" + "1,2,yes\n" * 60, {"target": "y"}, "yes", id="one value in the target"),
         pytest.param("a,b,y\n1,2,yes\n2,3,no\n", {"target": "y"}, "rows", id="too few rows"),
-        pytest.param("a,b,y\n" + "1,2,\n2,1,yes\n3,3,no\n" * 30, {"target": "y"}, "%", id="target often missing"),
-        pytest.param("a,y\n" + "1,yes\n1,no\n" * 30, {"target": "y"}, "constant", id="no usable column"),
+        pytest.param(
+            "a,b,y\n" + "1,2,\n2,1,yes\n3,3,no\n" * 30,
+            {"target": "y"},
+            "missing in 30 of 90",
+            id="target often missing",
+        ),
+        pytest.param("a,y\n" + "1,yes\n1,no\n" * 30, {"target": "y"}, "no column", id="no usable column"),
         pytest.param("a,b,y\n" + GOOD_ROWS, {"target": "y", "task": "regression"}, "regression", id="task impossible"),
         pytest.param(b"PK\x03\x04 and so on", {"target": "y"}, "CSV", id="a workbook"),
         pytest.param(b"\x00\x01\x02\x00" * 500, {"target": "y"}, "text", id="no text"),
@@ -92,6 +98,22 @@ def test_a_project_is_named_after_its_table_and_says_what_was_found(tmp_path: Pa
     assert "Survived" in (project / "data/README.md").read_text()
     assert (project / "data/passengers_1912.csv").read_bytes() == table.read_bytes()
     assert 'TARGET = "Survived"' in (project / "src/passengers_1912_model/datamodel.py").read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        pytest.param("churn_2024-final.csv", "Churn 2024 final", id="words"),
+        pytest.param("c.csv", "C model", id="one letter"),
+        pytest.param("json.csv.gz", "Json model", id="a word of Python"),
+        pytest.param("2024.csv", "Model 2024", id="digits"),
+        pytest.param("表.csv", "表", id="another script"),
+        pytest.param("-.csv", "Model of a table", id="nothing"),
+        pytest.param("x" * 90 + ".csv", "X" + "x" * 29, id="long"),
+    ],
+)
+def test_a_name_is_made_of_the_files(file: str, name: str) -> None:
+    assert project_name({"dataset": f"folder/{file}"}) == name
 
 
 @pytest.mark.parametrize("home", [True, False], ids=["below the home folder", "absolute"])

@@ -19,12 +19,9 @@ build/trained: $(DATA) $(MODEL_SOURCES) $(PROFILING_SOURCES) $(TRAINER_SOURCES) 
 	  --version $(VERSION) --commit $(COMMIT) --artefact $(ARTEFACT) --report build/report.html --metrics build/metrics.json
 	@touch $@
 
-# The target goes through the environment: a name may hold what a shell would read.
 .PHONY: datamodel
-datamodel: export TARGET := $(TARGET)
 datamodel: $(ENV)  ## Compare datamodel.py with the table; FORCE=1 writes it anew
-	@$(PYTHON) -m profiling --data $(DATA) --target "$$TARGET" --task $(TASK) --package $(PACKAGE) \
-	  --output src/$(PACKAGE)/datamodel.py $(if $(FORCE),--force)
+	@$(PYTHON) -m profiling --data $(DATA) --package $(PACKAGE) --output src/$(PACKAGE)/datamodel.py $(if $(FORCE),--force)
 
 .PHONY: serve
 serve: build/trained  ## Serve the model at http://HOST:PORT (stop with Ctrl-C)

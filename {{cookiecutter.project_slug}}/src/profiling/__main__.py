@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from profiling.datamodel import render
-from profiling.existing import ExistingError
+from profiling.existing import ExistingError, read_existing
 from profiling.profile import ProfileError, profile, summary
 from profiling.source import SourceError
 from profiling.target import TASKS
@@ -34,8 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m profiling", description="Compare the contract with the table.")
     parser.add_argument("--data", type=Path, required=True, help="training table")
-    parser.add_argument("--target", required=True, help="column to predict")
-    parser.add_argument("--task", choices=TASKS, default="auto", help="what to predict")
+    parser.add_argument("--target", help="column to predict, by default that of the contract")
+    parser.add_argument("--task", choices=TASKS, help="what to predict, by default what the contract says")
     parser.add_argument("--package", required=True, help="name of the model package")
     parser.add_argument("--output", type=Path, required=True, help="the contract, datamodel.py")
     parser.add_argument("--force", action="store_true", help="write the contract anew")
@@ -45,7 +45,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def _compare(arguments: argparse.Namespace) -> int:
     output: Path = arguments.output
     existing = output.read_text(encoding="utf-8") if output.exists() else None
-    found = profile(arguments.data, arguments.target, arguments.task)
+    kept = read_existing(existing)
+    target, task = arguments.target or kept.target_name, arguments.task or kept.task
+    found = profile(arguments.data, target or "", task or TASKS[0])
     written = render(found, arguments.package, existing)
     if written == existing:
         print(f"{output} agrees with {arguments.data}")

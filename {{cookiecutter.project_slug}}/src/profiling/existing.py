@@ -51,12 +51,16 @@ class Existing:
         target: docstring of TARGET, or None.
         fields: of the record, by the column's name.
         label: class of the labels, or None.
+        target_name: the target's column, or None.
+        task: what is predicted, such as "binary", or None.
     """
 
     docstrings: Mapping[str, str] = field(default_factory=dict)
     target: str | None = None
     fields: Mapping[str, ExistingField] = field(default_factory=dict)
     label: ExistingEnum | None = None
+    target_name: str | None = None
+    task: str | None = None
 
 
 def read_existing(code: str | None) -> Existing:
@@ -80,7 +84,20 @@ def read_existing(code: str | None) -> Existing:
         target=_target_docstring(code, tree),
         fields=dict(_fields(code, record, enums)) if record is not None else {},
         label=enums.get("Label"),
+        target_name=_assigned(tree, "TARGET"),
+        task=_assigned(tree, "TASK"),
     )
+
+
+def _assigned(tree: ast.Module, name: str) -> str | None:
+    """Return the string that a name stands for, or the member of an enum, in lower case."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            if isinstance(node.value, ast.Constant):
+                return str(node.value.value)
+            if isinstance(node.value, ast.Attribute):
+                return node.value.attr.lower()
+    return None
 
 
 def _docstring(code: str, node: ast.Module | ast.ClassDef) -> str | None:
