@@ -16,6 +16,8 @@ import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.scale import SymmetricalLogScale
+from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
@@ -48,13 +50,16 @@ STYLE: dict[Any, Any] = {
 }
 
 CALIBRATION_BINS = 5
-MOST_POINTS = 2000
+MOST_POINTS = 1000
 """More points than these are a blot, and a large file."""
 
 MOST_INTERVALS = 40
 HISTOGRAM_BARS = 30
-HISTOGRAM_SHARE = 0.99
-"""Share of the errors that the histogram shows: a few very large ones would press all others into one bar."""
+SHOWN_SHARE = 0.99
+"""Share of the errors that are drawn: a few very large ones would press all others into one place."""
+
+WIDE = 30
+"""Values that reach so many times their median are on a logarithmic axis: on another most are in one place."""
 
 WILSON_QUANTILE = 1.959964
 """Of the standard normal distribution, for 95 % intervals."""
@@ -159,14 +164,15 @@ def actual_figure(outcomes: ValueOutcomes) -> str:
         ends = [min(truth.min(), predicted.min()), max(truth.max(), predicted.max())]
         axes.plot(ends, ends, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
         _points(axes, truth, predicted)
-        _plane(axes, "True value", "Estimate")
+        _plane(axes, "True value", "Estimate", logarithmic="xy", of=outcomes)
 
     return _svg("actual", draw, "Estimates against true values")
 
 
 def residual_figure(outcomes: ValueOutcomes) -> str:
     """Return the errors, true value less estimate, against the estimates, with the ends of the intervals."""
-    rows = _sampled(len(outcomes.truth))
+    errors, (lowest, highest) = _errors(outcomes)
+    rows = _sampled(len(errors))
     rows = rows[np.argsort(outcomes.predicted[rows], kind="stable")]
     predicted = outcomes.predicted[rows]
 
@@ -174,26 +180,22 @@ def residual_figure(outcomes: ValueOutcomes) -> str:
         low, high = outcomes.low[rows] - predicted, outcomes.high[rows] - predicted
         axes.fill_between(predicted, low, high, color=ACCENT, alpha=0.12, linewidth=0)
         axes.axhline(0, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
-        _points(axes, predicted, outcomes.truth[rows] - predicted)
-        _plane(axes, "Estimate", "True value less estimate")
+        _points(axes, predicted, errors[rows])
+        margin = (highest - lowest) / 20
+        axes.set_ylim(lowest - margin, highest + margin)
+        _plane(axes, "Estimate", "True value less estimate", logarithmic="x", of=outcomes)
 
     return _svg("residuals", draw, "Errors against estimates")
 
 
 def error_histogram(outcomes: ValueOutcomes) -> str:
-    """Return how the errors, true value less estimate, are distributed; the largest 1 % are left out."""
-    errors = outcomes.truth - outcomes.predicted
-    tail = (1 - HISTOGRAM_SHARE) / 2
-    # Errors that were seen, none between two of them: so few rows lose none.
-    low, high = np.quantile(errors, tail, method="lower"), np.quantile(errors, 1 - tail, method="higher")
-    shown = errors[(low <= errors) & (errors <= high)]
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        middle, reach = (low + high) / 2, abs(low) / 2 or 0.5
-        low, high = middle - reach, middle + reach
-    edges = np.linspace(low, high, int(np.clip(np.sqrt(len(errors)) * 2, 5, HISTOGRAM_BARS)) + 1)
+    """Return how the errors, true value less estimate, are distributed."""
+    errors, (lowest, highest) = _errors(outcomes)
+    bars = int(np.clip(2 * np.sqrt(len(errors)), 5, HISTOGRAM_BARS))
+    edges = np.linspace(lowest, highest, bars + 1)
 
     def draw(axes: Axes) -> None:
-        counts, _ = np.histogram(shown, edges)
+        counts, _ = np.histogram(errors, edges)
         axes.bar(edges[:-1], counts, np.diff(edges) * 0.92, align="edge", color=ACCENT, alpha=0.75, linewidth=0)
         axes.axvline(0, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
         _plane(axes, "True value less estimate", "Rows")
@@ -214,7 +216,7 @@ def interval_figure(outcomes: ValueOutcomes) -> str:
         axes.plot(places, outcomes.predicted[rows], "_", color=ACCENT, markersize=6)
         axes.plot(places[held], truth[held], "o", color=INK, markersize=3.5)
         axes.plot(places[~held], truth[~held], "X", color=SECOND, markersize=6.5, markeredgewidth=0)
-        _plane(axes, "Rows, from the least to the greatest estimate", "Value")
+        _plane(axes, "Rows, from the least to the greatest estimate", "Value", logarithmic="y", of=outcomes)
         axes.set_xticks([])
 
     return _svg("intervals", draw, f"Prediction intervals of {len(rows)} rows with their true values")
@@ -227,6 +229,27 @@ def wilson_interval(found: NDArray[np.int_], counts: NDArray[np.int_]) -> tuple[
     centre = (share + z2 / (2 * counts)) / (1 + z2 / counts)
     half = WILSON_QUANTILE * np.sqrt(share * (1 - share) / counts + z2 / (4 * counts**2)) / (1 + z2 / counts)
     return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+
+
+def linear_reach(outcomes: ValueOutcomes) -> float | None:
+    """Return up to which magnitude an axis of these values is linear, and logarithmic beyond; None: all over."""
+    magnitudes = np.abs(np.concatenate([outcomes.truth, outcomes.predicted]))
+    if magnitudes.max() <= WIDE * np.median(magnitudes):
+        return None
+    return float(np.quantile(magnitudes[magnitudes > 0], 0.25))
+
+
+def _errors(outcomes: ValueOutcomes) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Return the true values less the estimates, shape (rows,), and the bounds between which they are drawn."""
+    errors = outcomes.truth - outcomes.predicted
+    tail = (1 - SHOWN_SHARE) / 2
+    # Bounds are errors that were made: of few rows the least and the greatest, so that none is left out.
+    low = float(np.quantile(errors, tail, method="lower"))
+    high = float(np.quantile(errors, 1 - tail, method="higher"))
+    if high - low <= 1e-9 * max(abs(low), abs(high)):
+        reach = abs(low) / 2 or 0.5
+        low, high = low - reach, high + reach
+    return errors, (low, high)
 
 
 def _sampled(rows: int) -> NDArray[np.intp]:
@@ -242,9 +265,19 @@ def _points(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
     axes.plot(x, y, "o", color=ACCENT, alpha=alpha, markersize=4, markeredgewidth=0)
 
 
-def _plane(axes: Axes, horizontal: str, vertical: str) -> None:
+def _plane(axes: Axes, horizontal: str, vertical: str, logarithmic: str = "", of: ValueOutcomes | None = None) -> None:
+    """Give axes their names and a grid; `logarithmic` names those, as in "xy", that are if the values need it."""
     axes.set(xlabel=horizontal, ylabel=vertical)
-    axes.locator_params(nbins=6)
+    reach = linear_reach(of) if of else None
+    for name, axis in (("x", axes.xaxis), ("y", axes.yaxis)):
+        if reach and name in logarithmic:
+            axes.set(**{f"{name}scale": SymmetricalLogScale(axis, linthresh=reach)})
+            locator = SymmetricalLogLocator(base=10, linthresh=reach)
+            locator.set_params(numticks=6)
+            axis.set_major_locator(locator)
+            axis.set_major_formatter(lambda value, _: f"{value:g}".replace("-", "\N{MINUS SIGN}"))
+        else:
+            axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     axes.grid(color=RULE, linewidth=0.7)
     axes.set_axisbelow(True)
 
@@ -301,5 +334,22 @@ def _inlined(document: str, name: str, title: str) -> str:
     body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", body)
     for colour, variable in VARIABLES.items():
         body = body.replace(colour, f"var(--{variable})")
+    # Hundredths of a point are finer than any screen, and most of the size of a page would be digits.
+    body = re.sub(r'\b([dxy])="([^"]*)"', lambda match: f'{match[1]}="{DECIMALS.sub(_rounded, match[2])}"', body)
     body = re.sub(r"\s*\n\s*", "\n", body)
+    body = MARKERS.sub(_grouped, body)
     return f'<svg role="img" aria-label="{escape(title)}" {view_box[0]}>{body}'.strip()
+
+
+DECIMALS = re.compile(r"-?\d+\.\d+")
+MARKERS = re.compile(r'(?:<use [^>]*? style="(?P<style>[^"]*)"/>\n)(?:<use [^>]*? style="(?P=style)"/>\n)+')
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def _grouped(markers: re.Match[str]) -> str:
+    """Return markers that look the same as a group, which says so once."""
+    style = f' style="{markers["style"]}"'
+    return f"<g{style}>\n{markers[0].replace(style, '')}</g>\n"

@@ -1,7 +1,7 @@
 """The report: one HTML file that says how good the model is, on what data, and what it is made of."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ METRIC_NOTES: Mapping[str, str] = {
     "macro_precision": "of those named a label, share that has it; mean over the labels",
     "macro_f1": "harmonic mean of precision and recall; mean over the labels",
     "macro_roc_auc": "chance that a row of a label ranks above one of another; mean over the labels",
-    "brier": "mean squared error of the probability",
+    "brier": "mean squared error of the probabilities",
     "log_loss": "surprise at the truth; punishes false certainty",
     "r2": "share of the variance that is explained",
     "mae": "mean distance between estimate and true value",
@@ -47,7 +47,7 @@ METRIC_NOTES: Mapping[str, str] = {
     "median_absolute_error": "half of the estimates are nearer than this",
     "coverage": "share of the true values within their interval",
     "interval_width": "mean width of the intervals",
-    "skill": "share of the loss of one that ignores the features that is saved",
+    "skill": "share of the loss that is saved, compared to ignoring the features",
     CROSS_VALIDATED_SKILL: "skill on the training rows, each by a fit that had not seen it",
 }
 METRIC_NAMES: Mapping[str, str] = {
@@ -164,13 +164,13 @@ class Confusion:
     Attributes:
         labels: those with the most rows first, in the order of the model; then one for all others, if there are any.
         counts: of labels, true ones by row and those that the model says by column.
-        worst: the true label, the one it was taken for and how often, or None if there was no error.
+        worst: the label and the one it was most often taken for, in how many of how many rows; None without an error.
         others: how many labels the last one stands for.
     """
 
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
-    worst: tuple[str, str, int] | None
+    worst: tuple[str, str, int, int] | None
     others: int
 
 
@@ -205,7 +205,8 @@ def render_report(findings: Findings) -> str:
         "number": number,
         "amount": amount,
         "metric": metric_text,
-        "loss": _loss_text(findings),
+        "loss": _loss_text,
+        "rise": rise_text(findings.importances),
     }
     shown = findings.importances[:MOST_NAMES]
     zero, bars = importance_bars(shown)
@@ -277,6 +278,7 @@ def _value_context(outcomes: ValueOutcomes, interval: Interval | None) -> dict[s
     return {
         "interval": interval,
         "most_points": figures.MOST_POINTS,
+        "logarithmic": figures.linear_reach(outcomes) is not None,
         "inside": int(np.count_nonzero((outcomes.low <= outcomes.truth) & (outcomes.truth <= outcomes.high))),
         "figures": {
             "actual": figures.actual_figure(outcomes),
@@ -300,8 +302,8 @@ def confusion(outcomes: LabelOutcomes) -> Confusion:
     errors = counts * (1 - np.eye(len(counts), dtype=np.intp))
     worst = None
     if errors.any():
-        said_of, said = np.unravel_index(errors.argmax(), errors.shape)
-        worst = (outcomes.labels[said_of], outcomes.labels[said], int(errors[said_of, said]))
+        true, said = np.unravel_index(errors.argmax(), errors.shape)
+        worst = (outcomes.labels[true], outcomes.labels[said], int(errors[true, said]), int(counts[true].sum()))
     others = 0
     names: tuple[str, ...] = outcomes.labels
     if len(names) > MOST_NAMES:
@@ -365,7 +367,8 @@ def percent(share: float) -> str:
 
 def number(value: float, places: int = 3) -> str:
     """Return a pure number with so many places after the point, or in powers of ten if it is large."""
-    return f"{value:.{places}f}" if abs(value) < 1000 else f"{value:.3g}"
+    # Adding 0 takes the sign from a zero.
+    return f"{round(value, places) + 0:.{places}f}" if abs(value) < 1000 else f"{value:.3g}"
 
 
 def amount(value: float) -> str:
@@ -375,14 +378,23 @@ def amount(value: float) -> str:
     return f"{value:,.{max(3 - math.floor(math.log10(abs(value))), 0)}f}"
 
 
+def rise_text(importances: Sequence[Importance]) -> Callable[[float], str]:
+    """Return the function that writes importances with as many places as the greatest of them needs."""
+    greatest = max((abs(found.mean) for found in importances), default=0)
+    if not 1e-6 < greatest < 1e9:
+        return lambda value: f"{value:.3g}"
+    places = max(2 - math.floor(math.log10(greatest)), 0)
+    return lambda value: f"{round(value, places) + 0:,.{places}f}"
+
+
 def metric_text(value: float, name: str) -> str:
     """Return the value of a metric as people read it."""
     return amount(value) if name in AMOUNTS else number(value)
 
 
-def _loss_text(findings: Findings) -> Any:
-    """Return the function that writes the loss of these findings: of values it has the unit of the target."""
-    return amount if findings.task is Task.REGRESSION else number
+def _loss_text(value: float, task: Task) -> str:
+    """Return a loss as people read it: of values it has the unit of the target."""
+    return amount(value) if task is Task.REGRESSION else number(value)
 
 
 def _name(metric: str) -> str:

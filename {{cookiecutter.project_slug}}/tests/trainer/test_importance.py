@@ -1,34 +1,38 @@
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from trainer import importance
-from trainer.importance import COLUMNS, FieldColumns, importances
+from trainer.importance import field_columns, importances
 
-from {{cookiecutter.__package}}_model.features import CATEGORIES, FEATURES, NUMBERS, TEXTS, Features
+from {{cookiecutter.__package}}_model.features import Features, Layout
+from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind
 
 ROWS = 300
-COLUMNS_OF_ALL_KINDS = (
-    FieldColumns("unused", numbers=(0,)),
-    FieldColumns("date", numbers=(1, 2)),
-    FieldColumns("category", categories=(0,)),
-    FieldColumns("text", texts=(0,)),
-)
+
+
+def layout_of(**kinds: Kind) -> Layout:
+    return Layout(
+        [
+            FieldSpec(name=name, attribute=name, kind=kind, description="", optional=False)
+            for name, kind in kinds.items()
+        ]
+    )
 
 
 @pytest.fixture
 def features() -> Features:
-    """Rows in which the parts of a date always say the same."""
+    """Rows of four fields; the parts of the date always say the same."""
     generator = np.random.default_rng(5)
+    layout = layout_of(unused=Kind.NUMBER, category=Kind.CATEGORY, date=Kind.DATE, text=Kind.TEXT)
     day = generator.normal(size=ROWS)
+    parts = [day * factor for factor in range(1, len(layout.numbers))]
     words = generator.choice(["a", "b"], size=(ROWS, 2)).astype(object)
-    return Features(np.column_stack([generator.normal(size=ROWS), day, 2 * day]), words[:, :1], words[:, 1:])
+    return Features(layout, np.column_stack([generator.normal(size=ROWS), *parts]), words[:, :1], words[:, 1:])
 
 
 def outputs(features: Features) -> NDArray[np.float64]:
-    """A model that takes half a date's part each, and adds 1 and 3 for a category and a text."""
+    """A model that takes half of its value from each of two parts of a date, and adds 1 and 3 for category and text."""
     numbers = features.numbers
     value = (numbers[:, 1] + numbers[:, 2] / 2) / 2
     return (value + (features.categories[:, 0] == "a") + 3 * (features.texts[:, 0] == "a"))[:, None]
@@ -39,12 +43,12 @@ def squared_loss(features: Features):
     return lambda rows, found: float(np.mean((found - truth[rows]) ** 2))
 
 
-def by_name(features: Features, columns: Sequence[FieldColumns] = COLUMNS_OF_ALL_KINDS, seed: int = 0):
-    return {found.feature: found for found in importances(outputs, features, squared_loss(features), seed, columns)}
+def by_name(features: Features, seed: int = 0):
+    return {found.feature: found for found in importances(outputs, features, squared_loss(features), seed)}
 
 
 def test_importance_is_the_rise_of_the_loss(features: Features) -> None:
-    # given: a model that is always right, so that shuffling x costs twice the variance of what x adds
+    # given: a model that is always right, so that shuffling a field costs twice the variance of what it adds
     found = by_name(features)
     # then
     assert found["date"].mean == pytest.approx(2 * np.var(features.numbers[:, 1]), rel=0.1)
@@ -64,7 +68,7 @@ def test_the_columns_of_a_field_are_shuffled_together(features: Features) -> Non
         assert np.array_equal(shuffled.numbers[:, 2], 2 * shuffled.numbers[:, 1])
         return outputs(shuffled)
 
-    importances(consistent, features, squared_loss(features), 0, COLUMNS_OF_ALL_KINDS)
+    importances(consistent, features, squared_loss(features), 0)
 
 
 def test_one_field_at_a_time_is_shuffled_and_nothing_stays_so(features: Features) -> None:
@@ -75,7 +79,7 @@ def test_one_field_at_a_time_is_shuffled_and_nothing_stays_so(features: Features
     def watched(shuffled: Features) -> NDArray[np.float64]:
         names = [
             field.name
-            for field in COLUMNS_OF_ALL_KINDS
+            for field in field_columns(features.layout)
             if not np.array_equal(shuffled.numbers[:, field.numbers], before.numbers[:, field.numbers])
             or not np.array_equal(shuffled.categories[:, field.categories], before.categories[:, field.categories])
             or not np.array_equal(shuffled.texts[:, field.texts], before.texts[:, field.texts])
@@ -84,10 +88,10 @@ def test_one_field_at_a_time_is_shuffled_and_nothing_stays_so(features: Features
         return outputs(shuffled)
 
     # when
-    importances(watched, features, squared_loss(features), 0, COLUMNS_OF_ALL_KINDS)
+    importances(watched, features, squared_loss(features), 0)
     # then
     assert changed[0] == ()
-    assert set(changed[1:]) == {(field.name,) for field in COLUMNS_OF_ALL_KINDS}
+    assert set(changed[1:]) == {("unused",), ("category",), ("date",), ("text",)}
     assert np.array_equal(features.numbers, before.numbers)
 
 
@@ -107,7 +111,7 @@ def test_of_many_rows_some_are_taken_each_once(features: Features, monkeypatch: 
         return squared_loss(features)(rows, found)
 
     # when
-    importances(outputs, features, loss, 0, COLUMNS_OF_ALL_KINDS)
+    importances(outputs, features, loss, 0)
     # then
     assert len(set(seen[0].tolist())) == 50
     assert all(np.array_equal(rows, seen[0]) for rows in seen)
@@ -129,12 +133,19 @@ def test_more_work_means_fewer_repeats_and_then_fewer_rows(
     rows: int, numbers: int, characters: int, expected: tuple[int, int]
 ) -> None:
     texts = np.full((rows, 1 if characters else 0), "x" * characters, dtype=object)
-    features = Features(np.broadcast_to(0.0, (rows, numbers)), np.empty((rows, 0), dtype=object), texts)
+    features = Features(Layout([]), np.broadcast_to(0.0, (rows, numbers)), np.empty((rows, 0), dtype=object), texts)
     assert importance.affordable(features, numbers + texts.shape[1]) == expected
 
 
-def test_every_column_of_the_contract_belongs_to_one_field() -> None:
-    assert [field.name for field in COLUMNS] == list(FEATURES)
-    for kind, known in (("numbers", NUMBERS), ("categories", CATEGORIES), ("texts", TEXTS)):
-        places = [place for field in COLUMNS for place in getattr(field, kind)]
-        assert sorted(places) == list(range(len(known)))
+def test_every_column_belongs_to_one_field() -> None:
+    layout = layout_of(a=Kind.TEXT, b=Kind.DATE, c=Kind.CHOICE, d=Kind.CATEGORY, e=Kind.TEXT, f=Kind.FLAG)
+    found = field_columns(layout)
+    assert [field.name for field in found] == list("abcdef")
+    assert [(field.numbers, field.categories, field.texts) for field in found] == [
+        ((), (), (0,)),
+        ((0, 1, 2, 3, 4), (), ()),
+        ((5,), (), ()),
+        ((), (0,), ()),
+        ((), (), (1,)),
+        ((6,), (), ()),
+    ]
