@@ -66,9 +66,9 @@ def _settings(argv: Sequence[str] | None) -> Settings:
     paths.add_argument("--report", type=Path, default="build/report.html", help="report to write")
     paths.add_argument("--metrics", type=Path, default="build/metrics.json", help="metrics to write")
     paths.add_argument("--lock", type=Path, default="Pipfile.lock", help="lock file of this environment")
-    floors = [f"{name}={floor}" for name, floor in DEFAULT_FLOORS.items()]
+    floors = [parse_floor(f"{name}={floor}", TASK) for name, floor in DEFAULT_FLOORS.items()]
     parser.add_argument(
-        "--floors", nargs="+", type=_floor, default=[parse_floor(floor, TASK) for floor in floors], metavar="METRIC=VALUE",
+        "--floors", nargs="+", type=_floor, default=floors, metavar="METRIC=VALUE",
         help="least value of each metric on held-out rows",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of split, folds, estimator and resampling")

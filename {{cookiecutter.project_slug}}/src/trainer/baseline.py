@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from {{cookiecutter.__package}}_model.features import DATE_PARTS, Features, tokens
+from {{cookiecutter.__package}}_model.features import DATE_PARTS, Features, Number, tokens
 from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind
 from {{cookiecutter.__package}}_model.metadata import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
 
@@ -15,7 +15,7 @@ BINS = 10
 MOST_VALUES = 1000
 """Values of a category whose share is kept, the commonest."""
 
-TOLD_BY = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0], Kind.TIME: None}
+TOLD_BY = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0]}
 """The part of a date that its distribution is told by."""
 
 
@@ -54,7 +54,7 @@ def _field(field: FieldSpec, features: Features) -> FieldBaseline:
 
 def _column(field: FieldSpec, features: Features) -> NDArray[np.float64]:
     part = TOLD_BY.get(field.kind)
-    (place,) = [place for place, number in enumerate(features.layout.numbers) if number.field == field and number.part == part]
+    place = features.layout.numbers.index(Number(field, part))
     return features.numbers[:, place]
 
 

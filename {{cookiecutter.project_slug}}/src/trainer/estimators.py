@@ -161,9 +161,7 @@ def _columns(problem: Problem, seed: int, *, scaled: bool) -> ColumnTransformer:
     """
     numbers = [place for place, column in enumerate(problem.columns) if column.kind is ColumnKind.NUMBER]
     terms = [place for place, column in enumerate(problem.columns) if column.kind is ColumnKind.TERM]
-    places = {
-        place: column.places for place, column in enumerate(problem.columns) if column.kind is ColumnKind.PLACE
-    }
+    places = {place: column.places for place, column in enumerate(problem.columns) if column.kind is ColumnKind.PLACE}
     few = [place for place, count in places.items() if count <= MOST_ONE_HOT]
     many = [place for place, count in places.items() if count > MOST_ONE_HOT]
     prepared: Any = "passthrough"
@@ -268,7 +266,7 @@ def select_estimator(
         tried.append((score, predicted, estimator))
         on_scored(score)
     tried.sort(key=lambda result: result[0].mean)  # stable: of equal scores the first tried stays first
-    best, predicted, estimator = tried[0]
+    _, predicted, estimator = tried[0]
     return Selection(
         _fit(estimator, matrix, target),
         tuple(score for score, _, _ in tried),
@@ -281,7 +279,8 @@ def select_estimator(
 
 def _search(tried: int, skipped: int, sample: int, rows: int, folds: NDArray[np.intp], budget: float) -> str:
     compared = "all" if sample == rows else f"{sample:,} of the {rows:,}"
-    text = f"{tried} settings were compared on {compared} training rows in {folds.max() + 1} folds."
+    settings = "1 setting was" if tried == 1 else f"{tried} settings were"
+    text = f"{settings} compared on {compared} training rows in {folds.max() + 1} folds."
     if skipped:
         text += f" {skipped} more were not tried: they did not fit into the budget of {budget:g} seconds."
     return text
@@ -345,14 +344,12 @@ def _fit(estimator: Any, matrix: NDArray[np.float64], target: NDArray[Any]) -> A
         return estimator.fit(matrix, target)
 
 
-def _duration(
-    estimator: Pipeline, matrix: NDArray[np.float64], target: NDArray[Any], folds: NDArray[np.intp]
-) -> float:
+def _duration(estimator: Pipeline, matrix: NDArray[np.float64], target: NDArray[Any], folds: NDArray[np.intp]) -> float:
     """Return about how many seconds a booster takes for all folds, from what its first trees take."""
     if matrix.size * max(len(np.unique(target)) if target.dtype.kind == "i" else 1, 1) < PROBED_CELLS:
         return 0.0
     probe = clone(estimator).set_params(estimator__max_iter=PROBE_ITERATIONS)
     began = time.monotonic()
     probe.fit(matrix, target)
-    iterations = estimator.get_params()["estimator__max_iter"]
+    iterations: int = estimator.get_params()["estimator__max_iter"]
     return (time.monotonic() - began) * iterations / PROBE_ITERATIONS * float(folds.max())

@@ -86,7 +86,8 @@ def check_parity(
 
 def _winners(outputs: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return the place of the label with the greatest probability; of those as good as equal, the first."""
-    return np.argmax(outputs >= outputs.max(axis=1, keepdims=True) - GOLDEN_TOLERANCE, axis=1)
+    as_good: NDArray[np.bool_] = outputs >= outputs.max(axis=1, keepdims=True) - GOLDEN_TOLERANCE
+    return as_good.argmax(axis=1)
 
 
 def _chunks(features: Features) -> Iterator[Features]:

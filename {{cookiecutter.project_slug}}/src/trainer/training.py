@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
@@ -166,7 +167,10 @@ def _train(
         baseline_score=model.selection.baseline.mean,
         evaluation=evaluation,
         importances=importances(
-            model.outputs, held_out.features, lambda rows, outputs: loss_of(outputs, held_out.target[rows]), settings.seed
+            model.outputs,
+            held_out.features,
+            lambda rows, outputs: loss_of(outputs, held_out.target[rows]),
+            settings.seed,
         ),
         interval=interval,
         checks=check_floors(values, settings.floors),
@@ -185,9 +189,7 @@ def _train(
     return metadata
 
 
-def _fitted(
-    training: Table, settings: Settings, candidates: Sequence[Setting] | None, listener: Listener
-) -> Model:
+def _fitted(training: Table, settings: Settings, candidates: Sequence[Setting] | None, listener: Listener) -> Model:
     encoding = Encoding.fitted(training.features)
     selection = select_estimator(
         encoding.matrix(training.features),

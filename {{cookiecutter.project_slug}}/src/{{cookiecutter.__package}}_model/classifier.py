@@ -122,7 +122,8 @@ class Classifier:
         for column, known in enumerate(self._known):
             for row, value in enumerate(features.categories[:, column].tolist()):
                 if value and value not in known:
-                    text = f"{LAYOUT.categories[column].name}: this value is new to the model, which takes it as missing"
+                    name = LAYOUT.categories[column].name
+                    text = f"{name}: this value is new to the model, which takes it as missing"
                     found.setdefault(row, []).append(text)
         return {row: tuple(texts) for row, texts in found.items()}
 

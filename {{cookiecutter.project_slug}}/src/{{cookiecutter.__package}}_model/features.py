@@ -87,9 +87,7 @@ class Layout:
         values = rows if self._plain else [self._row(row) for row in rows]
         numbers = np.array(values, dtype=np.float64).reshape(len(rows), len(self.numbers))
         np.clip(numbers, -LIMIT, LIMIT, out=numbers)
-        return Features(
-            self, numbers, _strings(rows, self._category_places), _strings(rows, self._text_places)
-        )
+        return Features(self, numbers, _strings(rows, self._category_places), _strings(rows, self._text_places))
 
     def _row(self, values: Sequence[Any]) -> list[Any]:
         return [part for encode, place in self._encoders for part in encode(values[place])]
@@ -118,7 +116,8 @@ class Features:
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Self:
         """Return the features of these rows alone, in the order given."""
-        return type(self)(self.layout, self.numbers[rows], self.categories[rows], self.texts[rows])
+        places = np.asarray(rows, dtype=np.intp)
+        return type(self)(self.layout, self.numbers[places], self.categories[places], self.texts[places])
 
     def inputs(self) -> dict[str, NDArray[Any]]:
         """Return the inputs of the ONNX model, by name; a model has those alone that its contract needs."""

@@ -27,7 +27,9 @@ def test_a_copy_gets_a_name_that_every_tool_takes(name: str, expected: str) -> N
     assert copy_name(Path(name)) == expected
 
 
-@pytest.mark.parametrize("content", [b"a;b\n1,5;x\n", b"\xff\xfe\x00", b""], ids=["another dialect", "no text", "empty"])
+@pytest.mark.parametrize(
+    "content", [b"a;b\n1,5;x\n", b"\xff\xfe\x00", b""], ids=["another dialect", "no text", "empty"]
+)
 def test_a_copy_has_the_same_bytes(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "table.csv").write_bytes(content)
 
