@@ -87,7 +87,7 @@ def check_parity(
 def _winners(outputs: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return the place of the label with the greatest probability; of those as good as equal, the first."""
     as_good: NDArray[np.bool_] = outputs >= outputs.max(axis=1, keepdims=True) - GOLDEN_TOLERANCE
-    return as_good.argmax(axis=1)
+    return np.asarray(as_good.argmax(axis=1), dtype=np.intp)
 
 
 def _chunks(features: Features) -> Iterator[Features]:
