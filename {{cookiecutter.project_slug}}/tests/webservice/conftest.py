@@ -28,8 +28,8 @@ class Size(StrEnum):
     SMALL = "small"
 
 
-class Order(RecordModel):
-    """A contract with fields of every kind, whatever the project's own contract has."""
+class Parcel(RecordModel):
+    """A contract with fields of every kind, names that are awkward, and each element that a form may have."""
 
     weight: Annotated[float, Usual(0.5, 40)] = Field(alias="Weight (kg)", ge=0, description="With the box")
     items: Whole | None = Field(default=None, ge=1, le=99, description="Pieces")
@@ -45,7 +45,7 @@ class Order(RecordModel):
     slot: time = Field(alias='a/b~c <"&ü>', description="When to ring")
 
 
-ORDER_FIELDS = {field.name: field for field in field_specs(Order)}
+PARCEL_FIELDS = {field.name: field for field in field_specs(Parcel)}
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from tests.webservice.conftest import ORDER_FIELDS
+from tests.webservice.conftest import PARCEL_FIELDS
 from webservice.fields import FIELDS_BY_NAME, MAX_NAME, allowed, bounds, label, listed, nearest, shortened, takes, usual
 
 from {{cookiecutter.__package}}_model.features import FEATURES, FIELDS
@@ -41,7 +41,7 @@ def test_each_field_of_the_contract_has_its_words() -> None:
     ],
 )
 def test_what_a_field_takes_is_said_in_words(name: str, words: str) -> None:
-    assert allowed(ORDER_FIELDS[name]) == words
+    assert allowed(PARCEL_FIELDS[name]) == words
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.webservice.conftest import ORDER_FIELDS, Order, Size
+from tests.webservice.conftest import PARCEL_FIELDS, Parcel, Size
 from webservice.form import (
     MOST_SUGGESTIONS,
     SUGGESTIONS_OF_PAGE,
@@ -26,7 +26,7 @@ NUMBERS = NumberBaseline(
     missing_share=0, mean=1, standard_deviation=1, minimum=0, maximum=2, bin_edges=(0, 2), bin_shares=(1,)
 )
 BASELINE = Baseline(rows=10, fields={"city": ValueBaseline(missing_share=0, shares=CITIES)}, target=NUMBERS)
-INPUTS = form_inputs(tuple(ORDER_FIELDS.values()), BASELINE)
+INPUTS = form_inputs(tuple(PARCEL_FIELDS.values()), BASELINE)
 
 
 def input_of(name: str) -> Input:
@@ -34,7 +34,7 @@ def input_of(name: str) -> Input:
 
 
 def test_each_field_has_an_input_of_its_own() -> None:
-    assert [one.spec for one in INPUTS] == list(ORDER_FIELDS.values())
+    assert [one.spec for one in INPUTS] == list(PARCEL_FIELDS.values())
     assert len({one.id for one in INPUTS}) == len({one.name for one in INPUTS}) == len(INPUTS)
     assert all(one.name.isascii() and one.id.replace("-", "").isalnum() for one in INPUTS)
 
@@ -90,7 +90,7 @@ def test_a_person_is_told_what_to_do(name: str, hint: str, advice: str) -> None:
 
 def test_a_category_suggests_its_values_the_commonest_first() -> None:
     assert input_of("city").suggestions == ("Bonn", "Köln", "Ulm")
-    assert suggestions(ORDER_FIELDS["city"], BASELINE, 1) == ("Bonn",)
+    assert suggestions(PARCEL_FIELDS["city"], BASELINE, 1) == ("Bonn",)
 
 
 def test_a_page_of_many_categories_stays_light() -> None:
@@ -137,7 +137,7 @@ def test_a_value_is_shown_as_its_input_takes_it(value: object, text: str) -> Non
 
 lines = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs"]), min_size=1, max_size=30).map(str.strip)
 moments = st.datetimes().map(lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000))
-orders = st.fixed_dictionaries(
+parcels = st.fixed_dictionaries(
     {
         "Weight (kg)": st.floats(0, allow_infinity=False),
         "items": st.none() | st.integers(1, 99).map(float),
@@ -152,19 +152,19 @@ orders = st.fixed_dictionaries(
         "paid": st.none() | moments,
         'a/b~c <"&ü>': moments.map(datetime.time),
     }
-).map(Order.model_validate)
+).map(Parcel.model_validate)
 
 
-@given(order=orders)
-def test_a_record_that_is_shown_and_sent_is_the_same_record(order: Order) -> None:
+@given(parcel=parcels)
+def test_a_record_that_is_shown_and_sent_is_the_same_record(parcel: Parcel) -> None:
     # Given the form with a record, as a browser sends it
-    sent = {one.name: texts_of(order)[one.spec.name] for one in INPUTS}
+    sent = {one.name: texts_of(parcel)[one.spec.name] for one in INPUTS}
 
     # When it is read
     texts = sent_texts(INPUTS, sent)
 
     # Then it is that record
-    assert Order.model_validate_strings(values_of(INPUTS, texts)) == order
+    assert Parcel.model_validate_strings(values_of(INPUTS, texts)) == parcel
 
 
 def test_space_around_what_is_typed_means_nothing() -> None:

@@ -1,6 +1,5 @@
 import html
 from collections.abc import Mapping, Sequence
-from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tests.webservice.conftest import ONE_OF_EACH_KIND, ORDER_FIELDS, Order
+from tests.webservice.conftest import ONE_OF_EACH_KIND, PARCEL_FIELDS, Parcel
+from tests.webservice.page_parser import Page
 from webservice.form import Input, form_inputs, sent_texts, values_of
 from webservice.page import (
     MOST_LINKS,
@@ -42,61 +42,6 @@ WRONG = {
     Kind.TIME: ["noon", "24:00", "2024-12-31"],
 }
 """Texts that no field of the kind takes."""
-
-
-class Page(HTMLParser):
-    """The elements of a page, and what a browser would send of its form.
-
-    Attributes:
-        elements: the attributes of each element, by tag.
-        controls: the inputs of the form for a record, by the name under which they are sent.
-        sent: their texts.
-        links: where each link leads, by its text.
-    """
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.elements: dict[str, list[dict[str, str | None]]] = {}
-        self.controls: dict[str, dict[str, str | None]] = {}
-        self.sent: dict[str, str] = {}
-        self.links: dict[str, str] = {}
-        self._posts = False
-        self._inside: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
-        self.elements.setdefault(tag, []).append(attributes)
-        self._inside.append((tag, attributes))
-        if tag == "form":
-            self._posts = attributes["method"] == "post"
-        if self._posts and tag in {"input", "select", "textarea"}:
-            self.controls[attributes["name"] or ""] = attributes
-            self.sent[attributes["name"] or ""] = attributes.get("value") or ""
-        if self._posts and tag == "option" and "selected" in attributes:
-            self.sent[list(self.sent)[-1]] = attributes["value"] or ""
-
-    def handle_data(self, data: str) -> None:
-        tag, attributes = self._inside[-1] if self._inside else ("", {})
-        if tag == "textarea":
-            # A browser drops the line end right after the tag.
-            self.sent[attributes["name"] or ""] = data.removeprefix("\n")
-        if tag == "a":
-            self.links[data] = attributes["href"] or ""
-
-    def handle_endtag(self, tag: str) -> None:
-        while self._inside and self._inside.pop()[0] != tag:
-            pass
-
-    @property
-    def ids(self) -> list[str | None]:
-        """The ids of all elements."""
-        return [element["id"] for elements in self.elements.values() for element in elements if "id" in element]
-
-    @property
-    def invalid(self) -> list[str]:
-        """The names of those controls that are marked as wrong."""
-        return [name for name, element in self.controls.items() if element.get("aria-invalid") == "true"]
 
 
 @pytest.fixture(scope="module")
@@ -245,7 +190,7 @@ def test_any_text_in_a_valid_form_gets_a_page(client: FlaskClient, sent: dict[st
 
 # What the project's own contract may lack is shown with another one.
 
-ORDER = Order.model_validate_json("""{
+PARCEL = Parcel.model_validate_json("""{
     "Weight (kg)": 2.5, "gift": 1, "express": true, "size": "small", "city": "Bonn \\"&<",
     "remark": "first line\\nsecond line",
     "ordered": "2024-12-31", "paid": "2024-12-31T13:45:07", "a/b~c <\\"&ü>": "08:30"
@@ -253,8 +198,8 @@ ORDER = Order.model_validate_json("""{
 
 
 @pytest.fixture(scope="module")
-def order_inputs(classifier: Classifier) -> tuple[Input, ...]:
-    return form_inputs(tuple(ORDER_FIELDS.values()), classifier.baseline)
+def parcel_inputs(classifier: Classifier) -> tuple[Input, ...]:
+    return form_inputs(tuple(PARCEL_FIELDS.values()), classifier.baseline)
 
 
 def page_of(
@@ -266,30 +211,30 @@ def page_of(
 
 
 def test_fields_of_every_kind_come_back_as_they_were_shown(
-    app: Flask, classifier: Classifier, order_inputs: tuple[Input, ...]
+    app: Flask, classifier: Classifier, parcel_inputs: tuple[Input, ...]
 ) -> None:
     # When a record with fields of every kind is shown
-    page = assert_whole(page_of(app, classifier, order_inputs, Form(texts_of(ORDER))))
+    page = assert_whole(page_of(app, classifier, parcel_inputs, Form(texts_of(PARCEL))))
 
     # Then what a browser sends of it is that record
     assert page.sent["paid"] == "2024-12-31T13:45:07"
-    assert Order.model_validate_strings(values_of(order_inputs, sent_texts(order_inputs, page.sent))) == ORDER
+    assert Parcel.model_validate_strings(values_of(parcel_inputs, sent_texts(parcel_inputs, page.sent))) == PARCEL
 
 
 def test_an_empty_form_of_every_kind_says_what_each_takes(
-    app: Flask, classifier: Classifier, order_inputs: tuple[Input, ...]
+    app: Flask, classifier: Classifier, parcel_inputs: tuple[Input, ...]
 ) -> None:
     # Given a form in which nothing is typed
-    texts = sent_texts(order_inputs, {})
+    texts = sent_texts(parcel_inputs, {})
     with pytest.raises(ValidationError) as caught:
-        Order.model_validate_strings(values_of(order_inputs, texts))
+        Parcel.model_validate_strings(values_of(parcel_inputs, texts))
 
     # When it is shown again
-    errors = errors_of(order_inputs, caught.value)
-    page = assert_whole(page_of(app, classifier, order_inputs, Form(texts, errors)))
+    errors = errors_of(parcel_inputs, caught.value)
+    page = assert_whole(page_of(app, classifier, parcel_inputs, Form(texts, errors)))
 
     # Then each field that must be given says so
-    required = [one for one in order_inputs if not one.spec.optional]
+    required = [one for one in parcel_inputs if not one.spec.optional]
     assert page.invalid == [one.name for one in required]
     assert errors == {one.spec.name: one.advice for one in required}
 
@@ -305,9 +250,9 @@ PANELS: Mapping[str, Panel] = {
 
 @pytest.mark.parametrize("panel", PANELS.values(), ids=list(PANELS))
 def test_a_prediction_is_shown_in_words_and_as_bars(
-    app: Flask, classifier: Classifier, order_inputs: tuple[Input, ...], panel: Panel
+    app: Flask, classifier: Classifier, parcel_inputs: tuple[Input, ...], panel: Panel
 ) -> None:
-    text = page_of(app, classifier, order_inputs, Form(texts_of(ORDER), panel=panel))
+    text = page_of(app, classifier, parcel_inputs, Form(texts_of(PARCEL), panel=panel))
     page = assert_whole(text)
 
     assert f"<title>{panel.headline.replace('<', '&lt;')[:4]}" in text
@@ -352,14 +297,14 @@ def test_of_many_fields_most_wait_behind_a_line_that_opens(
 
 @pytest.mark.parametrize("count", [0, 1, 2, MOST_LINKS, MOST_LINKS + 1])
 def test_many_examples_are_a_list_to_choose_from(
-    app: Flask, classifier: Classifier, order_inputs: tuple[Input, ...], count: int
+    app: Flask, classifier: Classifier, parcel_inputs: tuple[Input, ...], count: int
 ) -> None:
     # Given examples with awkward names
     record = classifier.golden_records[0].record
     examples = [Example(f"a&b=<{number}>", f"A <{number}>", record) for number in range(count)]
 
     # When the page shows them
-    page = assert_whole(page_of(app, classifier, order_inputs, Form(texts_of(ORDER)), examples))
+    page = assert_whole(page_of(app, classifier, parcel_inputs, Form(texts_of(PARCEL)), examples))
 
     # Then one of them is asked for by a link, or by a choice
     linked = [parse_qs(urlsplit(target).query)["example"][0] for target in page.links.values() if "example=" in target]

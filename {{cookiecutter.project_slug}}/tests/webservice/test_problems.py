@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from pydantic import ValidationError
 from pydantic_core import from_json
 
-from tests.webservice.conftest import ORDER_FIELDS, Order
+from tests.webservice.conftest import PARCEL_FIELDS, Parcel
 from webservice.app import create_app
 from webservice.logs import JsonFormatter
 from webservice.problems import FieldError, Problem, field_error, pointer, value_at
@@ -80,7 +80,7 @@ def test_a_pointer_leads_to_the_value(location: tuple[str | int, ...], expected:
     assert pointer(location) == expected
 
 
-ORDER = {
+PARCEL = {
     "Weight (kg)": 2.5,
     "gift": 0,
     "express": True,
@@ -91,13 +91,13 @@ ORDER = {
 }
 
 
-def faults_of(order: dict[str, Any]) -> list[FieldError]:
-    """Return what is wrong with an order, in the words of its contract."""
-    body = json.dumps(order)
+def faults_of(parcel: dict[str, Any]) -> list[FieldError]:
+    """Return what is wrong with a parcel, in the words of its contract."""
+    body = json.dumps(parcel)
     with pytest.raises(ValidationError) as caught:
-        Order.model_validate_json(body)
+        Parcel.model_validate_json(body)
     faults = caught.value.errors(include_url=False, include_context=False, include_input=False)
-    return [field_error(fault, value_at(from_json(body), fault["loc"]), ORDER_FIELDS) for fault in faults]
+    return [field_error(fault, value_at(from_json(body), fault["loc"]), PARCEL_FIELDS) for fault in faults]
 
 
 @pytest.mark.parametrize(
@@ -121,16 +121,16 @@ def faults_of(order: dict[str, Any]) -> list[FieldError]:
     ],
 )
 def test_a_wrong_value_of_any_kind_is_answered_in_words(name: str, value: object, detail: str) -> None:
-    (fault,) = faults_of(ORDER | {name: value})
+    (fault,) = faults_of(PARCEL | {name: value})
 
     assert (fault.field, fault.detail) == (name, detail)
     assert fault.pointer == "/" + name.replace("~", "~0").replace("/", "~1")
 
 
 def test_a_missing_field_is_told_of_as_missing() -> None:
-    order = {name: value for name, value in ORDER.items() if name != "size"}
+    parcel = {name: value for name, value in PARCEL.items() if name != "size"}
 
-    (fault,) = faults_of(order)
+    (fault,) = faults_of(parcel)
 
     assert (fault.pointer, fault.detail) == ("/size", "is missing; it must be one of large, small")
 
@@ -139,7 +139,7 @@ def test_a_missing_field_is_told_of_as_missing() -> None:
     ("name", "question"), [("weight (kg)", '; did you mean "Weight (kg)"? The fields are'), ("x", "; the fields are")]
 )
 def test_of_an_unknown_field_the_nearest_one_is_named(name: str, question: str) -> None:
-    (fault,) = faults_of(ORDER | {name: 1})
+    (fault,) = faults_of(PARCEL | {name: 1})
 
     assert fault.field == name
     assert fault.detail.startswith(f"is not a field of a record{question} Weight (kg), items, ")
@@ -158,7 +158,7 @@ def test_of_an_unknown_field_the_nearest_one_is_named(name: str, question: str) 
     ],
 )
 def test_a_number_may_stand_for_a_choice_of_digits(value: object, question: str) -> None:
-    spec = replace(ORDER_FIELDS["size"], choices=("1", "2"))
+    spec = replace(PARCEL_FIELDS["size"], choices=("1", "2"))
     fault: Any = {"type": "enum", "loc": (0, "size")}
 
     assert field_error(fault, value, {"size": spec}).detail == f"must be one of 1, 2{question}"

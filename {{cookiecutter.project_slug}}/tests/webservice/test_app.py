@@ -1,0 +1,161 @@
+"""The whole service with a contract that has fields of every kind, for each task, whatever the project's own has."""
+
+import html
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests import orders
+from tests.conftest import OnOrders, Run
+from tests.webservice.literals import STRANGE, WRONG, with_literal
+from tests.webservice.page_parser import Page
+from webservice.settings import Settings
+
+from {{cookiecutter.__package}}_model import datamodel
+from {{cookiecutter.__package}}_model.fields import FieldSpec, Task
+
+URL = "/v1/predictions"
+ONE_OF_EACH_KIND = {field.kind.value: field for field in reversed(orders.FIELDS)}
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service for orders."""
+
+    task: Task
+    client: FlaskClient
+    classifier: Any
+    words: ModuleType
+
+    def ask(self, body: str) -> Any:
+        """Return the answer to a body of JSON."""
+        return self.client.post(URL, data=body.encode(), content_type="application/json")
+
+
+@pytest.fixture(scope="module")
+def service(on_orders: OnOrders, orders_run: Run, settings: Settings) -> Iterator[Service]:
+    """Return the service for orders: its modules are imported anew, with orders as the contract."""
+    package = datamodel.__package__
+    bound = [name for name in sys.modules if name.split(".")[0] == "webservice" and name != Settings.__module__]
+    kept = {name: sys.modules.pop(name) for name in bound}
+    model = {f"{package}.{name}": on_orders.modules[name] for name in ("features", "metadata", "classifier")}
+    model[datamodel.__name__] = orders.contract(on_orders.task, datamodel.__name__)
+    kept |= {name: sys.modules[name] for name in model}
+    sys.modules.update(model)
+    try:
+        classifier = on_orders.classifier.Classifier.load(orders_run.artefact)
+        app = import_module("webservice.app").create_app(classifier, settings)
+        words = import_module("webservice.fields")
+        app.testing = True
+        yield Service(on_orders.task, app.test_client(), classifier, words)
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "webservice"]:
+            del sys.modules[name]
+        sys.modules.update(kept)
+
+
+@pytest.fixture(scope="module")
+def record(service: Service) -> dict[str, Any]:
+    """Return an order as JSON has it."""
+    record: dict[str, Any] = service.classifier.golden_records[0].record.model_dump(mode="json")
+    return record
+
+
+def test_golden_records_get_their_predictions(service: Service) -> None:
+    golden = service.classifier.golden_records
+
+    answer = service.ask(json.dumps([one.record.model_dump(mode="json") for one in golden]))
+
+    assert answer.status_code == 200
+    expected = service.classifier.predict([one.record for one in golden])
+    assert answer.get_json() == [one.model_dump(mode="json") for one in expected]
+    assert service.client.get("/readyz").status_code == 200
+
+
+@given(order=st.from_type(orders.Order))
+def test_any_order_is_predicted(service: Service, order: orders.Order) -> None:
+    answer = service.ask(order.model_dump_json())
+
+    assert answer.status_code == 200
+    told = answer.get_json()
+    if service.task is Task.REGRESSION:
+        assert told["low"] <= told["value"] <= told["high"]
+    else:
+        assert told["probability"] == max(told["probabilities"].values())
+
+
+@pytest.mark.parametrize("field", ONE_OF_EACH_KIND.values(), ids=ONE_OF_EACH_KIND)
+def test_a_wrong_value_of_any_kind_is_refused(service: Service, record: dict[str, Any], field: FieldSpec) -> None:
+    for literal in WRONG[field.kind]:
+        answer = service.ask(with_literal(record, field, literal))
+
+        assert answer.status_code == 422, literal
+        (error,) = answer.get_json(force=True)["errors"]
+        assert error["field"] == field.name
+        assert error["detail"].startswith(f"must be {service.words.allowed(field)}")
+
+
+@pytest.mark.parametrize("field", ONE_OF_EACH_KIND.values(), ids=ONE_OF_EACH_KIND)
+def test_a_strange_value_of_any_kind_is_predicted_or_refused(
+    service: Service, record: dict[str, Any], field: FieldSpec
+) -> None:
+    for literal in STRANGE[field.kind]:
+        assert service.ask(with_literal(record, field, literal)).status_code in {200, 400, 422}, literal
+
+
+def test_each_example_can_be_sent_as_it_is(service: Service) -> None:
+    # Given the examples that the page offers
+    page = Page(service.client.get("/").text)
+    examples = [target for target in page.links.values() if target.startswith("/?example=")]
+    assert len(examples) > 1
+
+    headlines = []
+    for example in examples:
+        # When one is sent as it is
+        sent = Page(service.client.get(example).text).sent
+        answer = service.client.post("/", data=sent)
+
+        # Then its prediction is shown, with bars or an interval
+        assert answer.status_code == 200
+        shown = Page(answer.text)
+        assert shown.sent == sent
+        assert ("svg" in shown.elements) == (service.task is Task.REGRESSION)
+        assert ("progress" in shown.elements) == (service.task is not Task.REGRESSION)
+        headlines.append(answer.text.partition('class="headline">')[2].partition("<")[0])
+
+    # And the examples of labels give those labels
+    if service.task is not Task.REGRESSION:
+        assert [html.unescape(headline) for headline in headlines] == list(page.links)[: len(headlines)]
+
+
+@given(changes=st.dictionaries(st.sampled_from([field.name for field in orders.FIELDS]), st.text(), max_size=3))
+def test_any_text_in_the_form_gets_a_page(service: Service, changes: dict[str, str]) -> None:
+    sent = Page(service.client.get("/").text).sent
+    names = dict(zip([field.name for field in orders.FIELDS], sent, strict=True))
+
+    answer = service.client.post("/", data=sent | {names[name]: text for name, text in changes.items()})
+
+    assert answer.status_code in {200, 422}
+
+
+def test_what_is_new_to_the_model_is_answered_with_a_warning(service: Service, record: dict[str, Any]) -> None:
+    answer = service.ask(json.dumps(record | {"City": "Atlantis", "Weight (kg)": 999}))
+
+    assert [warning.partition(":")[0] for warning in answer.get_json()["warnings"]] == ["Weight (kg)", "City"]
+
+
+def test_the_interface_is_described(service: Service) -> None:
+    document = service.client.get("/openapi.json").get_json()
+
+    properties = document["components"]["schemas"]["Order"]["properties"]
+    assert list(properties) == [field.name for field in orders.FIELDS]
+    assert properties["Weight (kg)"]["x-usual-range"] == [-3, 41.5]
