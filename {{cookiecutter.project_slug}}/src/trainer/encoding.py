@@ -19,8 +19,8 @@ SEEN_TWICE = 2
 """Values and words that one row alone has say nothing of other rows."""
 
 MOST_VALUES = 1000
-MOST_TERMS = 300
-MOST_CELLS = 100_000_000
+MOST_TERMS = 5_000
+MOST_CELLS = 30_000_000
 """Cells of a matrix of words: with many rows fewer words count, so that it fits into memory."""
 
 
@@ -34,15 +34,16 @@ class ColumnKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the matrix: of a place, how many places there are."""
+    """A column of the matrix: of a place, how many places there are; of a word, its rank, the commonest being 0."""
 
     kind: ColumnKind
     places: int = 0
+    rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What was learned: values by category, the commonest first, and words by text, in their order."""
+    """What was learned: the values of each category and the words of each text, the commonest first."""
 
     layout: Layout
     values: tuple[tuple[str, ...], ...]
@@ -51,7 +52,7 @@ class Encoding:
     @classmethod
     def fitted(cls, features: Features) -> Self:
         """Return the encoding that these training rows teach."""
-        values = tuple(_common(Counter(column.tolist())) for column in features.categories.T)
+        values = tuple(_common(Counter(column.tolist()), MOST_VALUES) for column in features.categories.T)
         most = min(MOST_TERMS, MOST_CELLS // max(len(features), 1))
         terms = tuple(_terms(column.tolist(), most) for column in features.texts.T)
         return cls(features.layout, values, terms)
@@ -66,7 +67,7 @@ class Encoding:
             for number in self.layout.numbers
         ]
         categories = [Column(ColumnKind.PLACE, len(values)) for values in self.values]
-        words = [Column(ColumnKind.TERM) for terms in self.terms for _ in terms]
+        words = [Column(ColumnKind.TERM, rank=rank) for terms in self.terms for rank in range(len(terms))]
         return (*numbers, *categories, *words)
 
     def matrix(self, features: Features) -> NDArray[np.float64]:
@@ -84,14 +85,14 @@ class Encoding:
         return np.concatenate(parts, axis=1)
 
 
-def _common(counts: Counter[str]) -> tuple[str, ...]:
+def _common(counts: Counter[str], most: int) -> tuple[str, ...]:
     counted = [(-count, value) for value, count in counts.items() if value and count >= SEEN_TWICE]
-    return tuple(value for _, value in sorted(counted)[:MOST_VALUES])
+    return tuple(value for _, value in sorted(counted)[:most])
 
 
 def _terms(texts: list[str], most: int) -> tuple[str, ...]:
     """Return the words that most texts have."""
-    return tuple(sorted(_common(Counter(word for text in texts for word in set(tokens(text))))[:most]))
+    return _common(Counter(word for text in texts for word in set(tokens(text))), most)
 
 
 def _counts(terms: tuple[str, ...], texts: list[str]) -> NDArray[np.float64]:

@@ -190,7 +190,10 @@ def _target_encoded(graph: Graph, columns: str, encoder: Any) -> str:
 
 
 def _weighted(graph: Graph, counts: str, transformer: Any) -> str:
-    weighted = graph.add("Mul", counts, graph.constant(transformer.idf_.reshape(1, -1)))
+    there = graph.add("Greater", counts, graph.constant([[0.0]]))
+    damped = graph.add("Add", graph.add("Log", counts), graph.constant([[1.0]]))  # of 0 it is not used
+    frequencies = graph.add("Where", there, damped, graph.constant([[0.0]]))
+    weighted = graph.add("Mul", frequencies, graph.constant(transformer.idf_.reshape(1, -1)))
     length = graph.add("ReduceL2", weighted, graph.constant([1], np.int64), keepdims=1)
     empty = graph.add("Equal", length, graph.constant([[0.0]]))
     return graph.add("Div", weighted, graph.add("Where", empty, graph.constant([[1.0]]), length))
