@@ -87,11 +87,12 @@ def test_an_interval_lies_within_its_scale(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize(
-    "prediction",
+    ("prediction", "baseline"),
     [
-        pytest.param(ValuePrediction(value=5, low=5, high=5), id="all values are one"),
-        pytest.param(ValuePrediction(value=5, low=-1e308, high=1.7e308), id="longer than a double"),
+        pytest.param(ValuePrediction(value=5, low=5, high=5), prices(5, 5), id="all values are one"),
+        pytest.param(ValuePrediction(value=5, low=-1e308, high=1.7e308), prices(5, 5), id="longer than a double"),
+        pytest.param(ValuePrediction(value=5, low=4, high=6), LABELS, id="a target without numbers"),
     ],
 )
-def test_without_a_length_there_is_no_scale(prediction: ValuePrediction) -> None:
-    assert scale_of(prediction, prices(5, 5)) is None
+def test_without_a_length_there_is_no_scale(prediction: ValuePrediction, baseline: Baseline) -> None:
+    assert scale_of(prediction, baseline) is None
