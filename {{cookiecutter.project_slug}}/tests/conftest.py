@@ -1,48 +1,93 @@
 """What all tests share: the table, one artefact trained for real, and records that are valid by the contract."""
 
-import math
+import csv
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta, timezone
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from profiling.cells import canonicalizer
+from profiling.source import Source, open_source
+from tests import orders
 from trainer.__main__ import main
 
+from {{cookiecutter.__package}}_model import datamodel, fields
 from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.datamodel import Record
+from {{cookiecutter.__package}}_model.features import FIELDS, LABELS
+from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind, Task
 
 PROJECT = Path(__file__).parents[1]
+
+MOST_CELLS = 20_000
+"""Cells of the table that the tests train on: of a larger one they take some rows."""
+FEWEST_ROWS = 200
+LABEL_ROWS = 2
+"""Rows that each label has at least."""
+
+NO_FLOOR = "skill=-1e9"
+"""A floor that every model reaches: what the user's table can teach is not tested here."""
 
 # A busy machine is no reason for a test to fail.
 settings.register_profile("project", deadline=None)
 settings.load_profile("project")
 
 
-def valid_values(schema: dict[str, Any]) -> st.SearchStrategy[float | None]:
-    """Return a strategy for the values that the JSON schema of a field allows."""
-    if "anyOf" in schema:
-        return st.one_of(*(valid_values(alternative) for alternative in schema["anyOf"]))
-    if schema["type"] == "null":
-        return st.none()
-    if "multipleOf" in schema:
-        step = schema["multipleOf"]
-        steps = st.integers(math.ceil(schema["minimum"] / step), math.floor(schema["maximum"] / step))
-        return steps.map(lambda count: float(count * step))
-    return st.floats(schema["minimum"], schema["maximum"])
+def valid_numbers(field: FieldSpec) -> st.SearchStrategy[float]:
+    """Return a strategy for the numbers that a field allows, those that are usual and the extreme ones."""
+    low, high = field.minimum, field.maximum
+    if field.kind is Kind.WHOLE:
+        bounds = (int(-1e15 if low is None else low), int(1e15 if high is None else high))
+        return st.integers(*bounds).map(float)
+    anywhere = st.floats(low, high, allow_nan=False, allow_infinity=False)
+    if not field.usual:
+        return anywhere
+    least, most = field.usual
+    least, most = max(least, least if low is None else low), min(most, most if high is None else high)
+    return st.floats(least, most) | anywhere
 
 
-def valid_records() -> st.SearchStrategy[Record]:
-    """Return a strategy for the records that the contract allows, missing values among them."""
-    properties = Record.model_json_schema(by_alias=True)["properties"]
-    fields = {name: valid_values(schema) for name, schema in properties.items()}
-    return st.fixed_dictionaries(fields).map(Record.model_validate)
+def valid_values(field: FieldSpec) -> st.SearchStrategy[Any]:
+    """Return a strategy for the values that a field allows."""
+    values: st.SearchStrategy[Any]
+    match field.kind:
+        case Kind.NUMBER | Kind.WHOLE:
+            values = valid_numbers(field)
+        case Kind.FLAG:
+            values = st.booleans()
+        case Kind.CHOICE:
+            values = st.sampled_from(field.choices)
+        case Kind.CATEGORY | Kind.TEXT:
+            values = st.text(st.characters(codec="utf-8"), min_size=1, max_size=field.longest and min(field.longest, 40))
+        case Kind.DATE:
+            values = st.dates()
+        case Kind.DATETIME:
+            offsets = st.integers(-23, 23).map(lambda hours: timezone(timedelta(hours=hours)))
+            values = st.datetimes(timezones=st.none() | offsets)
+        case Kind.TIME:
+            values = st.times()
+    return values | st.none() if field.optional else values
+
+
+def valid_records(record: type[fields.RecordModel]) -> st.SearchStrategy[Any]:
+    """Return a strategy for the records that a contract allows, missing values among them."""
+    values = {field.name: valid_values(field) for field in fields.field_specs(record)}
+    return st.fixed_dictionaries(values).map(record.model_validate)
 
 
 # So that tests write `from_type(Record)` and import nothing from here.
-st.register_type_strategy(Record, valid_records())
+for contract in (datamodel.Record, orders.Order):
+    st.register_type_strategy(contract, valid_records(contract))
 
 
 @dataclass(frozen=True)
@@ -55,9 +100,43 @@ class Run:
 
 
 @pytest.fixture(scope="session")
-def data() -> Path:
-    (path,) = (PROJECT / "data").glob("*.csv")
+def whole_data() -> Path:
+    """The project's table."""
+    told = re.search(r"^DATA \?= (.+)$", (PROJECT / "project.mk").read_text(encoding="utf-8"), re.MULTILINE)
+    assert told
+    return PROJECT / os.environ.get("DATA", told[1])
+
+
+@pytest.fixture(scope="session")
+def data(whole_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's table; of a large one a copy of some rows, as the contract takes them."""
+    source = open_source(whole_data)
+    rows = max(FEWEST_ROWS, MOST_CELLS // len(source.header))
+    if source.lines <= rows:
+        return whole_data
+    path = tmp_path_factory.mktemp("data") / "table.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(source.header)
+        writer.writerows(some_rows(source, source.step(rows)))
     return path
+
+
+def some_rows(source: Source, step: int) -> Iterator[list[str]]:
+    """Yield one row out of `step`, and the first rows of each label, as the contract takes them."""
+    kinds = {field.name: (field.kind.value, field.written) for field in FIELDS}
+    kinds[datamodel.TARGET] = ("choice" if LABELS else "number", None)
+    kept_as_it_is = ("choice", None)
+    columns = [
+        canonicalizer(kind, source.decimal, written)
+        for kind, written in (kinds.get(name, kept_as_it_is) for name in source.header)
+    ]
+    target = source.header.index(datamodel.TARGET)
+    labels: Counter[str] = Counter()
+    for place, (_, cells) in enumerate(source.rows()):
+        if place % step == 0 or (LABELS and labels[cells[target]] < LABEL_ROWS):
+            labels[cells[target]] += 1
+            yield [canonical(cell) if cell else "" for canonical, cell in zip(columns, cells, strict=True)]
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +146,7 @@ def lock() -> Path:
 
 @pytest.fixture(scope="session")
 def run(data: Path, lock: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Train once, with the settings that `python -m trainer` has by default."""
+    """Train once, for a few seconds."""
     folder = tmp_path_factory.mktemp("trained")
     made = Run(folder / "artefact", folder / "report.html", folder / "metrics.json")
     arguments = {
@@ -76,6 +155,8 @@ def run(data: Path, lock: Path, tmp_path_factory: pytest.TempPathFactory) -> Run
         "--artefact": made.artefact,
         "--report": made.report,
         "--metrics": made.metrics,
+        "--floors": NO_FLOOR,
+        "--budget": 5,
         "--version": "1.2.3",
         "--commit": "0" * 40,
     }
@@ -92,3 +173,64 @@ def artefact(run: Run) -> Path:
 @pytest.fixture(scope="session")
 def classifier(artefact: Path) -> Classifier:
     return Classifier.load(artefact)
+
+
+@dataclass(frozen=True)
+class OnOrders:
+    """The trainer and the model package as they are in a project about orders."""
+
+    task: Task
+    modules: dict[str, ModuleType]
+
+    def __getattr__(self, name: str) -> ModuleType:
+        return self.modules[name]
+
+
+TRAINER = ("table", "golden", "training", "report", "__main__")
+MODEL = ("features", "metadata", "classifier")
+
+
+@pytest.fixture(scope="session", params=Task)
+def on_orders(request: pytest.FixtureRequest) -> OnOrders:
+    """The modules that depend on the contract, imported anew for each task with orders as the contract.
+
+    So all of their code is tested in every project, whatever its own contract lacks.
+    """
+    package = str(datamodel.__package__)
+    bound = [name for name in sys.modules if name.split(".")[0] in ("trainer", package) and name != fields.__name__]
+    kept = {name: sys.modules.pop(name) for name in bound}
+    sys.modules[datamodel.__name__] = orders.contract(request.param, datamodel.__name__)
+    try:
+        modules = {name: import_module(f"trainer.{name}") for name in TRAINER}
+        modules |= {name: import_module(f"{package}.{name}") for name in MODEL}
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] in ("trainer", package)]:
+            if name != fields.__name__:
+                del sys.modules[name]
+        sys.modules.update(kept)
+    return OnOrders(request.param, modules)
+
+
+@pytest.fixture(scope="session")
+def orders_run(on_orders: OnOrders, lock: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Train once on orders."""
+    folder = tmp_path_factory.mktemp("orders")
+    table = orders.write_table(folder / "orders.csv", orders.rows_of_table(400, on_orders.task))
+    made = Run(folder / "artefact", folder / "report.html", folder / "metrics.json")
+    training = on_orders.training
+    training.train(
+        training.Settings(
+            data=table,
+            artefact=made.artefact,
+            report=made.report,
+            metrics=made.metrics,
+            lock=lock,
+            floors={"skill": 0.1},
+            seed=0,
+            test_share=0.25,
+            budget=0,
+            version="1.2.3",
+            commit="0" * 40,
+        )
+    )
+    return made

@@ -74,7 +74,7 @@ def check_parity(
     for part in _chunks(features):
         found, expected = classifier.outputs(part), estimator(part)
         # Not a number is no agreement either.
-        largest = max(largest, float(np.nan_to_num(np.abs(found - expected) / scale, nan=np.inf).max()))
+        largest = max(largest, float(np.nan_to_num(np.abs(found - expected) / scale, nan=np.inf, posinf=np.inf).max()))
         unlike += int(np.count_nonzero(_winners(found) != _winners(expected)))
     if unlike or largest > GOLDEN_TOLERANCE:
         raise ParityError(

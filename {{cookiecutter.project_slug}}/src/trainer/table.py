@@ -88,9 +88,10 @@ class Table:
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Self:
         """Return a table of these rows alone, in the order given."""
-        records = {place: self.records[row] for place, row in enumerate(map(int, rows)) if row in self.records}
+        places = np.asarray(rows, dtype=np.intp)
+        records = {place: self.records[row] for place, row in enumerate(places.tolist()) if row in self.records}
         return type(self)(
-            self.features.take(rows), self.target[rows], records, self.ignored, self.notes, self.sha256
+            self.features.take(places), self.target[places], records, self.ignored, self.notes, self.sha256
         )
 
 

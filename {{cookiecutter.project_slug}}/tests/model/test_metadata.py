@@ -1,19 +1,27 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests import orders
+
 from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.datamodel import FEATURES, Label
+from {{cookiecutter.__package}}_model.features import FEATURES, LABELS
+from {{cookiecutter.__package}}_model.fields import Kind
 from {{cookiecutter.__package}}_model.metadata import (
     BASELINE_FILE,
+    CONTRACT,
     GOLDEN_FILE,
     METADATA_FILE,
     MODEL_FILE,
     ArtefactError,
     Baseline,
+    NumberBaseline,
+    ValueBaseline,
+    contract_sha256,
     read_metadata,
     read_verified,
     sha256,
@@ -33,12 +41,19 @@ def change_metadata(folder: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def replace_file(folder: Path, name: str, content: bytes) -> None:
+    """Put other content into a file, and let the metadata vouch for it."""
+    (folder / name).write_bytes(content)
+    files = json.loads((folder / METADATA_FILE).read_text())["files"]
+    change_metadata(folder, files=files | {name: sha256(content)})
+
+
 def test_a_whole_artefact_is_read(artefact: Path) -> None:
     contents = read_verified(artefact, read_metadata(artefact))
     assert set(contents) == set(FILES)
     baseline = Baseline.model_validate_json(contents[BASELINE_FILE])
     assert tuple(baseline.fields) == FEATURES
-    assert baseline.label_shares.keys() == set(Label)
+    assert isinstance(baseline.target, ValueBaseline if LABELS else NumberBaseline)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -73,31 +88,53 @@ def test_a_folder_that_is_missing_is_refused(tmp_path: Path) -> None:
 def test_half_written_metadata_are_refused(share: float, copy: Path) -> None:
     content = (copy / METADATA_FILE).read_bytes()
     (copy / METADATA_FILE).write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ArtefactError, match=f"{METADATA_FILE} is not valid"):
+    with pytest.raises(ArtefactError, match=rf"{METADATA_FILE} is not valid(.|\n)*run `make train`"):
         read_metadata(copy)
 
 
+def test_an_artefact_for_another_contract_is_refused(copy: Path) -> None:
+    change_metadata(copy, contract=contract_sha256(orders.FIELDS))
+    with pytest.raises(ArtefactError, match="made for another contract; run `make train`"):
+        Classifier.load(copy)
+
+
 @pytest.mark.parametrize(
-    ("changes", "what"),
+    ("name", "content"),
     [
-        pytest.param({"features": [*FEATURES[1:], FEATURES[0]]}, "features", id="features-in-another-order"),
-        pytest.param({"features": FEATURES[1:]}, "features", id="a-feature-fewer"),
-        pytest.param({"labels": [*Label, "other"]}, "labels", id="a-label-more"),
+        pytest.param(GOLDEN_FILE, b'[{"record": {"\\u2400": 1}}]', id="records-of-another-contract"),
+        pytest.param(GOLDEN_FILE, b"", id="no-records"),
+        pytest.param(BASELINE_FILE, b'{"rows": 1}', id="no-statistics"),
     ],
 )
-def test_an_artefact_for_another_contract_is_refused(changes: dict[str, Any], what: str, copy: Path) -> None:
-    change_metadata(copy, **changes)
-    with pytest.raises(ArtefactError, match=f"has the {what} .*, the contract has"):
+def test_a_file_that_is_not_valid_is_refused_though_the_metadata_vouch_for_it(
+    name: str, content: bytes, copy: Path
+) -> None:
+    replace_file(copy, name, content)
+    with pytest.raises(ArtefactError, match="holds a file that is not valid"):
         Classifier.load(copy)
 
 
-def test_golden_records_for_another_contract_are_refused(copy: Path) -> None:
-    # given: golden records without their fields, and metadata that vouch for them
-    golden = json.loads((copy / GOLDEN_FILE).read_text())
-    content = json.dumps([one | {"record": {}} for one in golden]).encode()
-    (copy / GOLDEN_FILE).write_bytes(content)
-    files = json.loads((copy / METADATA_FILE).read_text())["files"]
-    change_metadata(copy, files=files | {GOLDEN_FILE: sha256(content)})
-    # then
-    with pytest.raises(ArtefactError, match=f"{GOLDEN_FILE} is not valid"):
-        Classifier.load(copy)
+def test_the_artefact_names_the_contract_of_the_project(artefact: Path) -> None:
+    assert read_metadata(artefact).contract == CONTRACT
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        pytest.param({}, True, id="nothing"),
+        pytest.param({"description": "Other words"}, True, id="description"),
+        pytest.param({"usual": (0, 1)}, True, id="usual-range"),
+        pytest.param({"minimum": -5.0}, True, id="bound"),
+        pytest.param({"name": "Mass"}, False, id="name"),
+        pytest.param({"kind": Kind.WHOLE}, False, id="kind"),
+        pytest.param({"optional": True}, False, id="optional"),
+        pytest.param({"choices": ("a", "b")}, False, id="choices"),
+    ],
+)
+def test_a_contract_is_another_one_if_the_model_would_be(changes: dict[str, Any], same: bool) -> None:
+    changed = (replace(orders.FIELDS[0], **changes), *orders.FIELDS[1:])
+    assert (contract_sha256(changed) == contract_sha256(orders.FIELDS)) is same
+
+
+def test_the_order_of_the_fields_is_part_of_the_contract() -> None:
+    assert contract_sha256(orders.FIELDS[::-1]) != contract_sha256(orders.FIELDS)

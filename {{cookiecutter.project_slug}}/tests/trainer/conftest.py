@@ -1,38 +1,41 @@
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
-from trainer.ranges import draw_records
-from trainer.table import MINIMUM_ROWS, Table, read_table
+from trainer.table import Table, read_table
 
-from {{cookiecutter.__package}}_model.datamodel import FEATURES, TARGET, Label
+from {{cookiecutter.__package}}_model.classifier import OUTPUT
+from {{cookiecutter.__package}}_model.features import Features
 
-Rows = list[list[str]]
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """On small tables several threads wait for one another longer than they work."""
+    with threadpool_limits(limits=1):
+        yield
+
+
+class Exported:
+    """An exported model with no project around it; its outputs are what the classifier would say."""
+
+    def __init__(self, content: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def outputs(self, features: Features) -> NDArray[np.float64]:
+        """Return what the model says of each row."""
+        inputs = features.inputs()
+        (outputs,) = self._session.run([OUTPUT], {node.name: inputs[node.name] for node in self._session.get_inputs()})
+        return np.asarray(outputs)
 
 
 @pytest.fixture(scope="session")
 def table(data: Path) -> Table:
+    """The table of the project."""
     return read_table(data)
-
-
-@pytest.fixture
-def rows() -> Rows:
-    """A small valid table: a header, then the fewest rows of each label that training takes."""
-    body = []
-    records = iter(draw_records(len(Label) * MINIMUM_ROWS * 2, seed=1))
-    for _ in range(MINIMUM_ROWS * 2):
-        for label in Label:
-            values = next(records).model_dump(exclude_none=True)
-            body.append([*(f"{values[name]:g}" if name in values else "" for name in FEATURES), label.value])
-    return [[*FEATURES, TARGET], *body]
-
-
-@pytest.fixture
-def write_table(tmp_path: Path) -> Callable[[Rows], Path]:
-    def write(rows: Rows) -> Path:
-        path = tmp_path / "table.csv"
-        path.write_text("".join(",".join(cells) + "\n" for cells in rows), encoding="utf-8")
-        return path
-
-    return write

@@ -1,35 +1,126 @@
+from datetime import date
+
 import numpy as np
 import pytest
 
+from tests import orders
+from tests.orders import LABELS, LAYOUT, targets
+from trainer import baseline as module
 from trainer.baseline import BINS, baseline
-from trainer.ranges import field_ranges
-from trainer.table import Table
 
-from {{cookiecutter.__package}}_model.datamodel import FEATURES, Label
+from {{cookiecutter.__package}}_model.features import Features
+from {{cookiecutter.__package}}_model.fields import Kind, Task
+from {{cookiecutter.__package}}_model.metadata import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
 
-
-def test_each_field_is_described_as_numpy_describes_it(table: Table) -> None:
-    found = baseline(table.features, table.labels)
-    assert found.rows == len(table.records)
-    assert tuple(found.fields) == FEATURES
-    for name, column in zip(FEATURES, table.features.T, strict=True):
-        field = found.fields[name]
-        assert field.missing_share == pytest.approx(np.isnan(column).mean())
-        assert field.mean == pytest.approx(np.nanmean(column))
-        assert field.standard_deviation == pytest.approx(np.nanstd(column))
-        assert (field.minimum, field.maximum) == (np.nanmin(column), np.nanmax(column))
+ROWS = 200
+ORDERS = orders.some_orders(ROWS)
+FIELDS = {field.attribute: field for field in orders.FIELDS}
 
 
-def test_bins_span_the_range_of_the_contract_and_hold_every_value(table: Table) -> None:
-    found = baseline(table.features[:50], table.labels[:50])
-    for field in field_ranges():
-        bins = found.fields[field.name]
-        assert (bins.bin_edges[0], bins.bin_edges[-1]) == (field.minimum, field.maximum)
-        assert len(bins.bin_shares) == len(bins.bin_edges) - 1 == BINS
-        assert sum(bins.bin_shares) == pytest.approx(1)
+@pytest.fixture(scope="module")
+def found() -> Baseline:
+    return baseline(LAYOUT.encode(ORDERS), targets(ORDERS, Task.REGRESSION), ())
 
 
-def test_label_shares_are_those_of_the_rows(table: Table) -> None:
-    shares = baseline(table.features, table.labels).label_shares
-    assert set(shares) == set(Label)
-    assert all(share == (table.labels == label).mean() for label, share in shares.items())
+def told(found: Baseline, attribute: str) -> FieldBaseline:
+    return found.fields[FIELDS[attribute].name]
+
+
+def test_every_field_is_described(found: Baseline) -> None:
+    assert found.rows == ROWS
+    assert list(found.fields) == [field.name for field in orders.FIELDS]
+    for field in orders.FIELDS:
+        values = field.kind in (Kind.FLAG, Kind.CHOICE, Kind.CATEGORY)
+        assert isinstance(found.fields[field.name], ValueBaseline if values else NumberBaseline)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "number"),
+    [
+        pytest.param("weight", float, id="number"),
+        pytest.param("items", float, id="whole-number"),
+        pytest.param("remark", lambda text: len(text.split()), id="words-of-a-text"),
+        pytest.param("ordered", lambda day: (day - date(1970, 1, 1)).days, id="days-of-a-date"),
+        pytest.param("paid", lambda moment: (moment.date() - date(1970, 1, 1)).days, id="days-of-a-datetime"),
+        pytest.param("slot", lambda slot: slot.hour + slot.minute / 60, id="hour-of-a-time"),
+    ],
+)
+def test_numbers_are_described_as_numpy_describes_them(attribute, number, found: Baseline) -> None:
+    # given
+    values = [getattr(order, attribute) for order in ORDERS]
+    present = np.array([number(value) for value in values if value is not None], dtype=float)
+    # when
+    field = told(found, attribute)
+    # then
+    assert field.missing_share == pytest.approx(1 - len(present) / ROWS)
+    assert field.mean == pytest.approx(present.mean())
+    assert field.standard_deviation == pytest.approx(present.std())
+    assert (field.minimum, field.maximum) == pytest.approx((present.min(), present.max()))
+    assert len(field.bin_shares) == len(field.bin_edges) - 1 == BINS
+    assert sum(field.bin_shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "name"),
+    [
+        pytest.param("express", lambda value: str(value).lower(), id="flag"),
+        pytest.param("insured", lambda value: str(value).lower(), id="optional-flag"),
+        pytest.param("size", str, id="choice"),
+        pytest.param("courier", str, id="category"),
+        pytest.param("city", str, id="optional-category"),
+    ],
+)
+def test_values_are_described_by_their_shares(attribute, name, found: Baseline) -> None:
+    # given
+    present = [name(value) for order in ORDERS if (value := getattr(order, attribute)) is not None]
+    # when
+    field = told(found, attribute)
+    # then: the commonest first
+    assert field.missing_share == pytest.approx(1 - len(present) / ROWS)
+    assert field.shares == {value: pytest.approx(present.count(value) / len(present)) for value in set(present)}
+    assert list(field.shares.values()) == sorted(field.shares.values(), reverse=True)
+
+
+def test_bins_span_the_bounds_of_the_contract_where_it_has_them(found: Baseline) -> None:
+    weight, margin, remark = (told(found, name) for name in ("weight", "margin", "remark"))
+    assert (weight.bin_edges[0], weight.bin_edges[-1]) == (0, 1000)
+    assert (margin.bin_edges[0], margin.bin_edges[-1]) == (margin.minimum, margin.maximum)
+    assert (remark.bin_edges[0], remark.bin_edges[-1]) == (0, remark.maximum)
+
+
+def test_only_the_commonest_values_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_VALUES", 3)
+    found = baseline(LAYOUT.encode(ORDERS), targets(ORDERS, Task.REGRESSION), ())
+    city = told(found, "city")
+    assert len(city.shares) == 3
+    assert sum(city.shares.values()) < 1
+
+
+def test_a_field_that_no_row_has_is_described_without_a_number_that_json_lacks() -> None:
+    # given
+    some = LAYOUT.encode(ORDERS)
+    numbers = np.full_like(some.numbers, np.nan)
+    numbers[:, [place for place, number in enumerate(LAYOUT.numbers) if number.field.kind is Kind.CHOICE]] = -1
+    strings = [np.full_like(array, "") for array in (some.categories, some.texts)]
+    # when
+    found = baseline(Features(LAYOUT, numbers, *strings), np.ones(ROWS), ())
+    # then
+    assert all(field.missing_share == 1 for field in found.fields.values())
+    assert Baseline.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_field_of_one_value_has_bins() -> None:
+    found = baseline(LAYOUT.encode(ORDERS[:1] * 3), np.array([5.0] * 3), ())
+    assert sum(told(found, "margin").bin_shares) == pytest.approx(1)
+    assert (found.target.minimum, found.target.maximum) == (5, 5)
+
+
+@pytest.mark.parametrize("task", Task)
+def test_the_target_is_described_as_a_field_is(task: Task) -> None:
+    target = targets(ORDERS, task)
+    found = baseline(LAYOUT.encode(ORDERS), target, LABELS[task]).target
+    if task is Task.REGRESSION:
+        assert found.mean == pytest.approx(target.mean())
+    else:
+        shares = {str(label): pytest.approx(np.mean(target == place)) for place, label in enumerate(LABELS[task])}
+        assert found.shares == shares

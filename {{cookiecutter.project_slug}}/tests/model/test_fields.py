@@ -1,0 +1,148 @@
+from datetime import date, datetime, time
+from enum import StrEnum
+from typing import Annotated, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import Field, ValidationError
+
+from tests.orders import ORDERED, Order, Size
+
+from {{cookiecutter.__package}}_model.fields import (
+    Category,
+    FieldSpec,
+    Kind,
+    LabelPrediction,
+    RecordModel,
+    Text,
+    Usual,
+    ValuePrediction,
+    Whole,
+    Written,
+    field_specs,
+)
+
+SPECS = {spec.name: spec for spec in field_specs(Order)}
+RECORD = Order.model_json_schema(by_alias=True)
+
+
+class Colour(StrEnum):
+    """Values of a choice."""
+
+    RED = "red"
+    GREEN = "green"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "kind"),
+    [
+        pytest.param(float, Kind.NUMBER, id="number"),
+        pytest.param(Whole, Kind.WHOLE, id="whole"),
+        pytest.param(Annotated[float, Field(multiple_of=0.5)], Kind.NUMBER, id="number-with-steps"),
+        pytest.param(bool, Kind.FLAG, id="flag"),
+        pytest.param(Colour, Kind.CHOICE, id="choice"),
+        pytest.param(Category, Kind.CATEGORY, id="category"),
+        pytest.param(Text, Kind.TEXT, id="text"),
+        pytest.param(date, Kind.DATE, id="date"),
+        pytest.param(datetime, Kind.DATETIME, id="datetime"),
+        pytest.param(time, Kind.TIME, id="time"),
+    ],
+)
+@pytest.mark.parametrize("optional", [False, True], ids=["required", "optional"])
+def test_a_type_says_what_a_field_holds(annotation: Any, kind: Kind, optional: bool) -> None:
+    # given
+    class OneField(RecordModel):
+        held: annotation = Field()
+
+    class OneOptionalField(RecordModel):
+        held: annotation | None = Field(default=None)
+
+    # when
+    (spec,) = field_specs(OneOptionalField if optional else OneField)
+    # then
+    assert (spec.name, spec.kind, spec.optional) == ("held", kind, optional)
+
+
+@pytest.mark.parametrize("annotation", [int, str, list[float], float | str], ids=str)
+def test_another_type_is_refused_by_the_name_of_its_field(annotation: Any) -> None:
+    class Wrong(RecordModel):
+        oddity: annotation
+
+    with pytest.raises(TypeError, match="oddity"):
+        field_specs(Wrong)
+
+
+def test_all_that_the_contract_says_of_a_field_is_known() -> None:
+    assert SPECS["Weight (kg)"] == FieldSpec(
+        name="Weight (kg)",
+        attribute="weight",
+        kind=Kind.NUMBER,
+        description="Of the parcel",
+        optional=False,
+        minimum=0,
+        maximum=1000,
+        usual=(-3, 41.5),
+    )
+    assert SPECS["Items"].usual == (0, 14)
+    assert SPECS["Size"].choices == tuple(Size)
+    assert (SPECS["City"].longest, SPECS["Remark"].longest) == (200, 20_000)
+    assert (SPECS["Ordered"].written, SPECS["Paid at"].written) == (ORDERED, None)
+
+
+def test_marks_are_found_wherever_they_stand() -> None:
+    class Nested(RecordModel):
+        inside: Annotated[Annotated[float, Usual(1, 2)], Field(ge=0, le=3)]
+        outside: Annotated[float | None, Usual(1, 2), Field(ge=0, le=3)] = None
+
+    for spec in field_specs(Nested):
+        assert (spec.minimum, spec.maximum, spec.usual) == (0, 3, (1, 2))
+
+
+def test_a_field_that_says_nothing_else_has_its_own_name() -> None:
+    class Bare(RecordModel):
+        width: float
+        seen: Annotated[date, Written("%Y")]
+
+    assert [(spec.name, spec.description) for spec in field_specs(Bare)] == [("width", ""), ("seen", "")]
+
+
+def test_callers_are_told_the_usual_range() -> None:
+    assert RECORD["properties"]["Weight (kg)"]["x-usual-range"] == [-3, 41.5]
+
+
+@pytest.mark.parametrize(("value", "whole"), [(5.0, True), (5, True), (-3.0, True), (1e15, True), (5.5, False)])
+def test_a_whole_number_may_be_written_with_a_point(value: float, whole: bool) -> None:
+    class Counted(RecordModel):
+        count: Whole
+
+    if whole:
+        assert Counted.model_validate({"count": value}).count == value
+    else:
+        with pytest.raises(ValidationError, match="multiple of 1"):
+            Counted.model_validate({"count": value})
+
+
+@given(order=st.from_type(Order))
+def test_a_record_survives_json(order: Order) -> None:
+    assert Order.model_validate_json(order.model_dump_json()) == order
+
+
+@pytest.mark.parametrize("value", ["", "x" * 201], ids=["empty", "too-long"])
+def test_a_category_has_a_length(value: str) -> None:
+    class Placed(RecordModel):
+        place: Category
+
+    with pytest.raises(ValidationError, match="String should have"):
+        Placed.model_validate({"place": value})
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.1])
+def test_a_probability_is_from_0_to_1(probability: float) -> None:
+    with pytest.raises(ValidationError):
+        LabelPrediction(label="a", probability=probability, probabilities={"a": probability})
+
+
+@pytest.mark.parametrize("prediction", [LabelPrediction, ValuePrediction])
+def test_a_prediction_warns_of_nothing_unless_told(prediction: type[LabelPrediction | ValuePrediction]) -> None:
+    assert prediction.model_fields["warnings"].default == ()
