@@ -1,5 +1,6 @@
 """The fields of a record as callers see them: what the contract says about each, in words."""
 
+import json
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
@@ -69,8 +70,13 @@ def allowed(field: FieldSpec) -> str:
 
 def listed(words: Sequence[str]) -> str:
     """Return the words in a row: the first few, and how many more there are."""
-    shown = ", ".join(shortened(word) for word in words[:MOST_LISTED])
+    shown = ", ".join(in_a_row(shortened(word)) for word in words[:MOST_LISTED])
     return shown if len(words) <= MOST_LISTED else f"{shown} and {len(words) - MOST_LISTED} more"
+
+
+def in_a_row(word: str) -> str:
+    """Return a word as it may stand in a row of words: in quotes if it would not be seen where it ends."""
+    return json.dumps(word, ensure_ascii=False) if "," in word or word != word.strip() else word
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:

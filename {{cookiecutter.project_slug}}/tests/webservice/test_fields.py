@@ -84,6 +84,10 @@ def test_of_many_words_the_first_are_listed_and_the_others_counted() -> None:
     assert listed([str(number) for number in range(1, 14)]) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 3 more"
 
 
+def test_words_whose_ends_would_not_be_seen_are_in_quotes() -> None:
+    assert listed(["large", "medium, or so", " small", "a b"]) == 'large, "medium, or so", " small", a b'
+
+
 @pytest.mark.parametrize(
     ("word", "found"),
     [
