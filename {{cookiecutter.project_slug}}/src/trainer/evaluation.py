@@ -291,13 +291,13 @@ def _multiclass_metrics(outcomes: LabelOutcomes) -> WeightedMetrics:
         right, squared, lost = (weights @ columns).T
         total = weights.sum(axis=1)
         rows, alarms, found = (_sums(weights, groups) for groups in (held, named, hit))
-        # Rows of labels may all weigh nothing; the average is over those that do weigh.
+        # The average is over the labels whose rows weigh anything.
         drawn = np.maximum((rows > 0).sum(axis=1), 1)
         areas = np.column_stack([_roc_auc(*ranking(weights)) for ranking in rankings])
         return {
             "accuracy": right / total,
             "balanced_accuracy": _share(found, rows).sum(axis=1) / drawn,
-            "macro_precision": (_share(found, alarms) * (rows > 0)).sum(axis=1) / drawn,
+            "macro_precision": _share(found, alarms).sum(axis=1) / drawn,
             "macro_f1": _share(2 * found, rows + alarms).sum(axis=1) / drawn,
             "macro_roc_auc": (areas * (rows > 0)).sum(axis=1) / drawn,
             "brier": squared / total,
@@ -343,7 +343,8 @@ def _value_metrics(outcomes: ValueOutcomes) -> WeightedMetrics:
 def _row_losses(outcomes: Outcomes) -> NDArray[np.float64]:
     """Return the loss of each row, shape (rows,): minus the logarithm of the truth's probability, or the squared error.
 
-    A probability of 0 counts as the machine epsilon: its logarithm would be infinite. An error that
+    A probability of 0 counts as the machine epsilon, its logarithm would be infinite; one that rounding
+    has made greater than 1 counts as 1, its loss would be negative. An error that
     is mere rounding counts as none, or a baseline that is right on all rows would still have a loss.
     """
     if isinstance(outcomes, LabelOutcomes):

@@ -16,6 +16,9 @@ FEWEST_REPEATS = 3
 WORK = 400_000_000
 """How many cells the model is given in all: a few seconds of work. The repeats become fewer first, then the rows."""
 
+CALLS = 5000
+"""How often the model is asked, unless there are more fields: a call takes a millisecond however little it is given."""
+
 CELLS_OF_A_CHARACTER = 4
 """How many numbers the model takes in the time in which it takes a character of a text, about."""
 
@@ -99,7 +102,8 @@ def affordable(features: Features, fields: int) -> tuple[int, int]:
     characters = sum(len(text) for text in features.texts[:rows].ravel().tolist()) / max(rows, 1)
     cells = features.numbers.shape[1] + features.categories.shape[1] + CELLS_OF_A_CHARACTER * characters
     shuffled_rows = WORK / max(fields * cells, 1)
-    repeats = int(np.clip(shuffled_rows / max(rows, 1), FEWEST_REPEATS, MOST_REPEATS))
+    most = int(np.clip(CALLS // max(fields, 1), 1, MOST_REPEATS))
+    repeats = int(np.clip(shuffled_rows / max(rows, 1), min(FEWEST_REPEATS, most), most))
     return min(rows, max(int(shuffled_rows / repeats), FEWEST_ROWS)), repeats
 
 

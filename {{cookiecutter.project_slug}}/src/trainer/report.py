@@ -356,8 +356,13 @@ def importance_bars(importances: Sequence[Importance]) -> tuple[float, tuple[Bar
 def brief(name: str, longest: int = LONGEST_NAME) -> Markup:
     """Return a name out of the table as an element: cut if it is long, and apart from text of another direction."""
     if len(name) <= longest:
-        return Markup("<bdi>{}</bdi>").format(name)
-    return Markup('<bdi title="{}">{}…</bdi>').format(name, name[: longest - 1].rstrip())
+        return Markup("<bdi>{}</bdi>").format(_breakable(name))
+    return Markup('<bdi title="{}">{}…</bdi>').format(name, _breakable(name[: longest - 1].rstrip()))
+
+
+def _breakable(name: str) -> Markup:
+    """Return a name that may be broken after an underscore, where people would break it."""
+    return Markup("_<wbr>").join(name.split("_"))
 
 
 def percent(share: float) -> str:

@@ -193,6 +193,19 @@ def test_r2_of_a_constant_truth_is_0() -> None:
     assert metric_values(weighted_metrics(Task.REGRESSION, outcomes, outcomes), 3)["r2"] == 0
 
 
+def test_r2_of_equal_rows_is_0_however_they_are_rounded() -> None:
+    # given: resamples of one row alone, the mean of which may differ from it in the last place
+    outcomes = around(np.array([1 / 3, 1000.1]), np.array([0.3, 1000]), 0)
+    weights = np.column_stack([np.arange(1.0, 100), np.zeros(99)])
+    # then
+    assert set(weighted_metrics(Task.REGRESSION, outcomes, outcomes)(weights)["r2"]) == {0}
+
+
+def test_a_probability_that_rounding_made_greater_than_1_has_no_loss() -> None:
+    outcomes = label_outcomes(np.array([0, 1]), np.array([[1 + 1e-7, 0], [0, 1 + 1e-7]]))
+    assert metric_values(weighted_metrics(Task.BINARY, outcomes, prior_of(outcomes), "b"), 2)["log_loss"] == 0
+
+
 def test_labels_that_no_row_has_do_not_count_in_macro_averages() -> None:
     # given: three labels, of which the rows have two and the model names the third once
     outcomes = certain([0, 0, 1, 1], [0, 0, 1, 2], 3)

@@ -151,8 +151,7 @@ def test_a_few_huge_errors_do_not_hide_the_others() -> None:
     # when
     svg = figures.error_histogram(values(truth, np.zeros(1001)))
     # then
-    assert "1.0" in re.findall(r">([^<>\n]+)</text>", svg)
-    assert not [text for text in re.findall(r">([^<>\n]+)</text>", svg) if "00000" in text]
+    assert not {"1e6", "1000000"} & set(re.findall(r">([^<>\n]+)</text>", svg))
 
 
 @pytest.mark.parametrize(

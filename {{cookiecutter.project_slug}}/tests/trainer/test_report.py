@@ -31,7 +31,7 @@ from trainer.report import (
 from {{cookiecutter.__package}}_model.fields import Task
 from {{cookiecutter.__package}}_model.metadata import Interval
 
-VOID = {"meta", "br", "hr", "img", "link", "input"}
+VOID = {"meta", "br", "hr", "img", "link", "input", "wbr"}
 CELLS = {"th", "td", "dt", "dd", "small"}
 HOSTILE = "<script>$a_b$</script> & 'x' %s 1 }} \\$ 😀 日本 שלום" % ("{" * 2)
 LONG = "a very long name " * 20
@@ -286,6 +286,10 @@ def test_a_long_name_is_cut_and_whole_where_the_pointer_rests() -> None:
     assert page.text.endswith("…")
     assert len(page.text) <= 40
     assert brief("short") == "<bdi>short</bdi>"
+
+
+def test_a_name_may_be_broken_after_an_underscore() -> None:
+    assert brief("size_in_<cm>") == "<bdi>size_<wbr>in_<wbr>&lt;cm&gt;</bdi>"
 
 
 def test_of_many_fields_the_most_important_are_drawn_and_the_rest_is_counted() -> None:
