@@ -13,7 +13,7 @@ MOST_ROWS = 2000
 FEWEST_ROWS = 100
 MOST_REPEATS = 20
 FEWEST_REPEATS = 3
-WORK = 400_000_000
+WORK = 200_000_000
 """How many cells the model is given in all: a few seconds of work. The repeats become fewer first, then the rows."""
 
 CALLS = 5000
