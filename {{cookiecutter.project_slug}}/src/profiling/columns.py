@@ -20,7 +20,7 @@ from profiling.names import words
 from profiling.source import MISSING
 
 LARGEST_WHOLE = 2**53
-"""Beyond, a float does not tell a whole number from the next."""
+"""From here on, a float does not tell a whole number from the next."""
 
 LARGEST_NUMBER = 1e100
 """Beyond, a square is no float any more."""
@@ -57,6 +57,9 @@ LENGTH_OF_TEXT = 40
 
 NUMBERS_SHARE = 0.9
 """Share of numbers from which a column that also holds words is worth mending."""
+
+SURE_VALUES = 10_000
+"""Values after which a column that has few numbers among them is not searched for numbers any more."""
 
 COMMONEST = 5
 """How many of the commonest values are told."""
@@ -189,7 +192,7 @@ class Tally:
             self._add_unseen(unseen)
         if self.is_number:
             self.numbers += counts.total()
-        elif self.numbers * 2 > self.present - counts.total():
+        elif self.present < SURE_VALUES or self.numbers * 2 > self.present:
             self.numbers += sum(counts[cell] for cell in counts if number(cell, self._decimal) is not None)
         if self.is_number and self.low <= 0 <= self.high:
             zeros = [cell for cell in counts if cell[:1] in "+-0.," and not cell.strip("+-0.,eE")]
@@ -300,7 +303,7 @@ class Tally:
         point shows that the values could have been others.
         """
         written = self.written_whole or (self.integral and self.present < self.rows)
-        return self.is_number and written and max(-self.low, self.high) <= LARGEST_WHOLE
+        return self.is_number and written and max(-self.low, self.high) < LARGEST_WHOLE
 
 
 def _dates(form: Format, cells: Sequence[str]) -> list[str] | None:

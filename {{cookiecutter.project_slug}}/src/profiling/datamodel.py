@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from profiling.columns import Column
 from profiling.descriptions import seen
-from profiling.existing import GENERATED, Existing, ExistingEnum, read_existing
+from profiling.existing import GENERATED, LABEL_DESCRIPTIONS, Existing, ExistingEnum, read_existing
 from profiling.literals import LINE_LENGTH, assignment, number, prose, string
 from profiling.names import attribute_name, class_name, member_name
 from profiling.profile import Profile
@@ -176,7 +176,6 @@ def _annotation(field: _Field) -> str:
 def _prediction(profile: Profile, kept: Existing) -> str:
     if not profile.labels:
         return f"class Prediction(ValuePrediction):\n    {kept.docstrings.get('Prediction', PREDICTIONS['value'])}"
-    which = "more" if len(profile.labels) == 2 else "most"
     docstring = kept.docstrings.get("Prediction", PREDICTIONS["label"])
-    label = f'    label: Label = Field(description="The {which} probable label")'
-    return f"class Prediction(LabelPrediction):\n    {docstring}\n\n{label}"
+    description = kept.label_description or f"description={string(LABEL_DESCRIPTIONS[profile.task])}"
+    return f"class Prediction(LabelPrediction):\n    {docstring}\n\n    label: Label = Field({description})"

@@ -5,7 +5,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 GENERATED = "In the table: "
-"""How a description starts that nobody has written."""
+"""How a column's description starts that nobody has written."""
+
+LABEL_DESCRIPTIONS = {"binary": "The more probable label", "multiclass": "The most probable label"}
+"""Descriptions of a prediction's label that nobody has written, by task."""
 
 
 class ExistingError(ValueError):
@@ -51,6 +54,8 @@ class Existing:
         target: docstring of TARGET, or None.
         fields: of the record, by the column's name.
         label: class of the labels, or None.
+        label_description: of the field `label` of a prediction, the argument as it stands in the
+            code, or None where it is generated.
         target_name: the target's column, or None.
         task: what is predicted, such as "binary", or None.
     """
@@ -59,6 +64,7 @@ class Existing:
     target: str | None = None
     fields: Mapping[str, ExistingField] = field(default_factory=dict)
     label: ExistingEnum | None = None
+    label_description: str | None = None
     target_name: str | None = None
     task: str | None = None
 
@@ -84,6 +90,7 @@ def read_existing(code: str | None) -> Existing:
         target=_target_docstring(code, tree),
         fields=dict(_fields(code, record, enums)) if record is not None else {},
         label=enums.get("Label"),
+        label_description=_label_description(code, classes.get("Prediction")),
         target_name=_assigned(tree, "TARGET"),
         task=_assigned(tree, "TASK"),
     )
@@ -150,5 +157,13 @@ def _fields(code: str, record: ast.ClassDef, enums: Mapping[str, ExistingEnum]) 
         yield str(column), ExistingField(node.target.id, kept, enum)
 
 
+def _label_description(code: str, prediction: ast.ClassDef | None) -> str | None:
+    fields = dict(_fields(code, prediction, {})) if prediction is not None else {}
+    return fields["label"].description if "label" in fields else None
+
+
 def _is_generated(value: ast.expr) -> bool:
-    return isinstance(value, ast.Constant) and str(value.value).startswith(GENERATED)
+    if not isinstance(value, ast.Constant):
+        return False
+    text = str(value.value)
+    return text.startswith(GENERATED) or text in LABEL_DESCRIPTIONS.values()

@@ -28,6 +28,8 @@ CLASS_WORDS = frozenset(
         "Annotated", "Category", "Field", "Label", "LabelPrediction", "Prediction", "Record", "RecordModel", "StrEnum",
         "TARGET", "TASK", "Task", "Text", "Usual", "ValuePrediction", "Whole", "Written",
         *dir(builtins),
+        # letters that look like digits
+        "I", "O",
     )
 )  # fmt: skip
 """What no class of a contract may be called but those that it has."""
@@ -37,7 +39,7 @@ MEMBER_WORDS = frozenset(("I", "O", "L"))
 
 def words(text: str) -> list[str]:
     """Return the words of a name in lower case, Latin letters without their marks: `PassengerId` has two."""
-    split = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", _transliterated(text))
+    split = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", _transliterated(text))
     return [word.lower() for word in re.split(r"[\W_]+", split) if word]
 
 

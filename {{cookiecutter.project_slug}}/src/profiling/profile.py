@@ -43,6 +43,19 @@ LISTED = 10
 SUMMED_UP = 3
 """Columns left out, and warnings, that a summary shows."""
 
+KIND_WORDS = {
+    "number": ("number", "numbers"),
+    "whole": ("whole number", "whole numbers"),
+    "flag": ("flag", "flags"),
+    "choice": ("choice", "choices"),
+    "category": ("category", "categories"),
+    "text": ("text", "texts"),
+    "date": ("date", "dates"),
+    "datetime": ("datetime", "datetimes"),
+    "time": ("time", "times"),
+}
+"""What kinds are called, one and several."""
+
 
 class ProfileError(ValueError):
     """The table can't be learned from; the message is a sentence that says what to do next."""
@@ -117,7 +130,7 @@ def profile(path: Path, target: str, task: str = "auto") -> Profile:
     return Profile(
         path=path,
         source=source,
-        rows=tally.rows * step,
+        rows=_rounded(tally.rows * step) if sampled else tally.rows,
         sampled=sampled,
         target=target,
         task=found.task,
@@ -132,7 +145,7 @@ def profile(path: Path, target: str, task: str = "auto") -> Profile:
 def summary(profile: Profile) -> str:
     """Return what a person reads once the contract is written: a few lines, however wide the table."""
     kinds = {kind: [column for column in profile.columns if column.kind == kind] for kind in KIND_WORDS}
-    counted = ", ".join(f"{len(of)} {KIND_WORDS[kind]}" for kind, of in kinds.items() if of)
+    counted = ", ".join(f"{len(of)} {KIND_WORDS[kind][len(of) > 1]}" for kind, of in kinds.items() if of)
     about = "about " if profile.sampled else ""
     lines = [
         f"{profile.path.name}: {about}{profile.rows} rows, {len(profile.source.header)} columns",
@@ -144,24 +157,16 @@ def summary(profile: Profile) -> str:
     return "\n".join(lines)
 
 
-KIND_WORDS = {
-    "number": "numbers",
-    "whole": "whole numbers",
-    "flag": "flags",
-    "choice": "choices",
-    "category": "categories",
-    "text": "texts",
-    "date": "dates",
-    "datetime": "datetimes",
-    "time": "times",
-}
-
-
 def _listed(heading: str, sentences: Sequence[str]) -> Iterator[str]:
     for sentence in sentences[:SUMMED_UP]:
         yield f"  {heading:<9} {sentence}"
     if len(sentences) > SUMMED_UP:
         yield f"  {heading:<9} and {len(sentences) - SUMMED_UP} more: see data/README.md"
+
+
+def _rounded(rows: int) -> int:
+    """Return an estimated number of rows to three digits."""
+    return int(float(f"{rows:.3g}"))
 
 
 def _require_target(source: Source, target: str) -> None:
@@ -172,12 +177,12 @@ def _require_target(source: Source, target: str) -> None:
     """
     if target in source.header:
         return
-    if _lacks_header(source):
+    near = get_close_matches(target, source.header, n=3)
+    if not near and _lacks_header(source):
         raise ProfileError(f"{source.path.name} has no header, its first row is data: add a row that names the columns")
     names = ", ".join(map(told, source.header[:LISTED])) + (", …" if len(source.header) > LISTED else "")
     if not target:
         raise ProfileError(f"a dataset needs a target: set target= to one of the columns {names}")
-    near = get_close_matches(target, source.header, n=3)
     hint = f"did you mean {' or '.join(map(told, near))}?" if near else f"its columns are {names}"
     raise ProfileError(f"{source.path.name} has no column {told(target)}: {hint}")
 
@@ -204,7 +209,9 @@ def _tallies(source: Source, step: int, target: str) -> dict[str, Tally]:
     seen = 0
     for chunk in _chunks(source.raw_rows(step), chunk_rows):
         numbered = [
-            tuple(map(str, range(first + seen * step, first + (seen + len(chunk)) * step, step))) for first in (0, 1)
+            # A sample starts with the last of the first rows, not with the first.
+            tuple(map(str, range(first + (seen + 1) * step, first + (seen + len(chunk) + 1) * step, step)))
+            for first in (-1, 0)
         ]
         for tally, cells in zip(tallies.values(), zip(*chunk, strict=True), strict=True):
             tally.add(cells, numbered)
@@ -227,10 +234,12 @@ def _reasons(left_out: Sequence[tuple[str, str]]) -> str:
 def _target_warnings(target: Target, tally: Tally) -> Iterator[str]:
     missing = tally.rows - tally.present
     if missing:
-        yield f"{missing} rows without a value of the target {told(tally.name)} are left out"
+        rows = "1 row is" if missing == 1 else f"{missing} rows are"
+        yield f"{rows} without a value of the target {told(tally.name)}: left out"
     if target.left_out:
-        names = ", ".join(told(label) for label, _ in target.left_out[:LISTED])
-        yield f"labels that a single row has are left out: {names}"
+        names = ", ".join(told(label) for label, _ in target.left_out[:SUMMED_UP])
+        more = f" and {len(target.left_out) - SUMMED_UP} more" if len(target.left_out) > SUMMED_UP else ""
+        yield f"labels that a single row has are left out: {names}{more}"
 
 
 def _date_warnings(columns: Sequence[Column], tallies: dict[str, Tally]) -> Iterator[str]:

@@ -31,7 +31,7 @@ def render(profile: Profile, file_name: str) -> str:
     lines = [
         "# Where the data come from",
         "",
-        f"{_code(file_name)} is a copy of {_code(profile.path.name)}.",
+        f"{_code(file_name)} is the table that the contract was made for.",
         "Say here who collected its rows, when and how, and who may use them.",
         "",
         "| | |",

@@ -283,7 +283,7 @@ def _survey(path: Path, file: IO[bytes]) -> _Survey:
     else:
         encoding = "cp1252" if fits_cp1252 else "latin-1"
     texts = tuple(probe.decode(encoding, errors="ignore") for probe in probes.kept)
-    return _Survey(encoding, (feeds or returns) + 1, quoted, texts)
+    return _Survey(encoding, max(1, feeds or returns), quoted, texts)
 
 
 def _survey_utf_16(path: Path, blocks: Iterable[bytes]) -> _Survey:
@@ -301,7 +301,7 @@ def _survey_utf_16(path: Path, blocks: Iterable[bytes]) -> _Survey:
         feeds += text.count("\n")
         returns += text.count("\r")
         probes.add(text[:PROBE])
-    return _Survey("utf-16", (feeds or returns) + 1, quoted, tuple(probes.kept))
+    return _Survey("utf-16", max(1, feeds or returns), quoted, tuple(probes.kept))
 
 
 class _Probes(Generic[Piece]):

@@ -10,11 +10,11 @@ from {{cookiecutter.__package}}_model import datamodel
 CONTRACT = Path(datamodel.__file__)
 
 
-def test_the_contract_is_the_one_that_the_table_gives(data: Path) -> None:
+def test_the_contract_is_the_one_that_the_table_gives(whole_data: Path) -> None:
     # given
     existing = CONTRACT.read_text(encoding="utf-8")
     package, _, _ = datamodel.__name__.rpartition(".")
     # when
-    found = profile(data, datamodel.TARGET, datamodel.TASK)
+    found = profile(whole_data, datamodel.TARGET, datamodel.TASK)
     # then
     assert render(found, package, existing) == existing
