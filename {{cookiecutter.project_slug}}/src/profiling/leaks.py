@@ -48,7 +48,9 @@ def leak(column: Column, values: Values, target: Values, labelled: bool) -> str 
     pairs = [pair for pair, there in zip(both, present, strict=True) if there]
     if len(pairs) < 2:
         return None
-    if _says_the_same(pairs) or (numeric and not labelled and _is_alike(pairs)):
+    if _determines(pairs):
+        return f"each value of {told(column.name)} goes with a single value of the target: {ADVICE}"
+    if numeric and not labelled and _is_alike(pairs):
         return f"{told(column.name)} holds the same information as the target: {ADVICE}"
     if numeric and labelled and _separates(pairs):
         return f"{told(column.name)} separates the labels without an error: {ADVICE}"
@@ -57,7 +59,7 @@ def leak(column: Column, values: Values, target: Values, labelled: bool) -> str 
     return None
 
 
-def _says_the_same(pairs: Pairs) -> bool:
+def _determines(pairs: Pairs) -> bool:
     """Return whether each value goes with one target value, and values repeat."""
     goes_with: dict[float | str, float | str] = {}
     for value, target in pairs:

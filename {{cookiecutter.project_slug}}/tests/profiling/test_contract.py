@@ -122,7 +122,7 @@ class Record(RecordModel):
 
 class Prediction(ValuePrediction):
     """The value that the model expects for a record, and the interval in which the true one is likely to lie."""
-'''  # noqa: E501
+'''
     )
 
 
@@ -142,9 +142,16 @@ def test_the_model_package_understands_each_field(package: str, import_contract:
 def test_a_record_is_made_from_cells(package: str, import_contract: Import) -> None:
     contract = import_contract(render(made_of(EVERY_KIND), package))
     record = contract.Record.model_validate_strings(
-        {"Weight (kg)": "1.5", "Express": "true", "Size": "large", "Remark": "none", "Ordered": "2020-01-05", "At": "10:30",
-         "Rating": "5.0"}
-    )  # fmt: skip
+        {
+            "Weight (kg)": "1.5",
+            "Express": "true",
+            "Size": "large",
+            "Remark": "none",
+            "Ordered": "2020-01-05",
+            "At": "10:30",
+            "Rating": "5.0",
+        }
+    )
     assert (record.weight_kg, record.items, record.express, record.size) == (1.5, None, True, "large")
     assert (record.ordered, record.at, record.rating) == (date(2020, 1, 5), time(10, 30), 5)
 

@@ -92,7 +92,7 @@ def test_dates_that_could_be_others_are_told(write_columns: WriteColumns) -> Non
 def test_a_leak_is_told_and_the_column_kept(write_columns: WriteColumns) -> None:
     found = profile(write_columns(copy=LABELS, noise=NOISE, y=LABELS), "y")
     assert [column.name for column in found.columns] == ["copy", "noise"]
-    assert found.warnings[0].startswith("'copy' holds the same information as the target")
+    assert found.warnings[0].startswith("each value of 'copy' goes with a single value of the target")
 
 
 def test_a_decimal_comma_is_read_everywhere(write: Callable[[str], Path]) -> None:

@@ -35,7 +35,7 @@ def test_the_page_says_what_the_table_holds(write_columns: WriteColumns) -> None
     assert "| `size` | number | 2 % | 1.5 to 9, half of them 1.5 to 9 |" in lines
     assert "| `copy` | choice | 0 % | most often a (50 %), b (50 %) |" in lines
     assert "| `id` | it numbers the rows |" in lines
-    assert any(line.startswith("- 'copy' holds the same information as the target") for line in lines)
+    assert any(line.startswith("- each value of 'copy' goes with a single value of the target") for line in lines)
 
 
 def test_of_many_columns_the_rest_is_counted(page: Callable[..., str]) -> None:
