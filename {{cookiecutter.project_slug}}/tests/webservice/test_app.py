@@ -3,7 +3,6 @@
 import html
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
@@ -24,6 +23,8 @@ from {{cookiecutter.__package}}_model import datamodel
 from {{cookiecutter.__package}}_model.fields import FieldSpec, Task
 
 URL = "/v1/predictions"
+KEPT = FieldSpec.__module__
+"""The module that orders, too, are written in."""
 ONE_OF_EACH_KIND = {field.kind.value: field for field in reversed(orders.FIELDS)}
 
 
@@ -42,25 +43,26 @@ class Service:
 
 
 @pytest.fixture(scope="module")
-def service(on_orders: OnOrders, orders_run: Run, settings: Settings) -> Iterator[Service]:
-    """Return the service for orders: its modules are imported anew, with orders as the contract."""
-    package = datamodel.__package__
-    bound = [name for name in sys.modules if name.split(".")[0] == "webservice" and name != Settings.__module__]
-    kept = {name: sys.modules.pop(name) for name in bound}
-    model = {f"{package}.{name}": on_orders.modules[name] for name in ("features", "metadata", "classifier")}
-    model[datamodel.__name__] = orders.contract(on_orders.task, datamodel.__name__)
-    kept |= {name: sys.modules[name] for name in model}
-    sys.modules.update(model)
+def service(on_orders: OnOrders, orders_run: Run, settings: Settings) -> Service:
+    """Return the service for orders: what depends on the contract is imported anew, with orders as the contract."""
+    package = str(datamodel.__package__)
+
+    def bound() -> list[str]:
+        """Return the names of the modules that depend on the contract."""
+        return [name for name in sys.modules if name.split(".")[0] in ("webservice", package) and name != KEPT]
+
+    kept = {name: sys.modules.pop(name) for name in bound()}
+    sys.modules[datamodel.__name__] = orders.contract(on_orders.task, datamodel.__name__)
     try:
-        classifier = on_orders.classifier.Classifier.load(orders_run.artefact)
+        classifier = import_module(f"{package}.classifier").Classifier.load(orders_run.artefact)
         app = import_module("webservice.app").create_app(classifier, settings)
         words = import_module("webservice.fields")
         app.testing = True
-        yield Service(on_orders.task, app.test_client(), classifier, words)
     finally:
-        for name in [name for name in sys.modules if name.split(".")[0] == "webservice"]:
+        for name in bound():
             del sys.modules[name]
         sys.modules.update(kept)
+    return Service(on_orders.task, app.test_client(), classifier, words)
 
 
 @pytest.fixture(scope="module")
