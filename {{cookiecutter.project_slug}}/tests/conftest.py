@@ -177,17 +177,15 @@ def classifier(artefact: Path) -> Classifier:
 
 @dataclass(frozen=True)
 class OnOrders:
-    """The trainer and the model package as they are in a project about orders."""
+    """Modules of the trainer and the model package, as they are in a project about orders."""
 
     task: Task
-    modules: dict[str, ModuleType]
-
-    def __getattr__(self, name: str) -> ModuleType:
-        return self.modules[name]
-
-
-TRAINER = ("table", "golden", "training", "report", "__main__")
-MODEL = ("features", "metadata", "classifier")
+    table: ModuleType
+    golden: ModuleType
+    training: ModuleType
+    command: ModuleType
+    metadata: ModuleType
+    classifier: ModuleType
 
 
 @pytest.fixture(scope="session", params=Task)
@@ -197,18 +195,27 @@ def on_orders(request: pytest.FixtureRequest) -> OnOrders:
     So all of their code is tested in every project, whatever its own contract lacks.
     """
     package = str(datamodel.__package__)
-    bound = [name for name in sys.modules if name.split(".")[0] in ("trainer", package) and name != fields.__name__]
-    kept = {name: sys.modules.pop(name) for name in bound}
+
+    def bound() -> list[str]:
+        """Return the names of the modules that depend on the contract."""
+        return [name for name in sys.modules if name.split(".")[0] in ("trainer", package) and name != fields.__name__]
+
+    kept = {name: sys.modules.pop(name) for name in bound()}
     sys.modules[datamodel.__name__] = orders.contract(request.param, datamodel.__name__)
     try:
-        modules = {name: import_module(f"trainer.{name}") for name in TRAINER}
-        modules |= {name: import_module(f"{package}.{name}") for name in MODEL}
+        # Most of the time of a small run goes into shuffling each field again and again.
+        importance = import_module("trainer.importance")
+        vars(importance).update(FEWEST_REPEATS=1, MOST_REPEATS=1)
+        found = OnOrders(
+            request.param,
+            *(import_module(f"trainer.{name}") for name in ("table", "golden", "training", "__main__")),
+            *(import_module(f"{package}.{name}") for name in ("metadata", "classifier")),
+        )
     finally:
-        for name in [name for name in sys.modules if name.split(".")[0] in ("trainer", package)]:
-            if name != fields.__name__:
-                del sys.modules[name]
+        for name in bound():
+            del sys.modules[name]
         sys.modules.update(kept)
-    return OnOrders(request.param, modules)
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -217,9 +224,8 @@ def orders_run(on_orders: OnOrders, lock: Path, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("orders")
     table = orders.write_table(folder / "orders.csv", orders.rows_of_table(400, on_orders.task))
     made = Run(folder / "artefact", folder / "report.html", folder / "metrics.json")
-    training = on_orders.training
-    training.train(
-        training.Settings(
+    on_orders.training.train(
+        on_orders.training.Settings(
             data=table,
             artefact=made.artefact,
             report=made.report,

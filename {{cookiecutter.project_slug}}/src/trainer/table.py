@@ -259,11 +259,11 @@ def _cell_message(cell: str | None, message: str) -> str:
 def _count_problems(target: Iterable[Any]) -> Iterator[Problem]:
     counts = Counter(target)
     if counts.total() < MINIMUM_ROWS:
-        yield Problem(f"{counts.total()} rows can be used, training needs {MINIMUM_ROWS} or more")
+        yield Problem(f"rows that can be used: {counts.total()}; training needs {MINIMUM_ROWS} or more")
     for place, label in enumerate(LABELS):
         if counts[place] < MINIMUM_LABEL_ROWS:
             yield Problem(
-                f"{counts[place]} rows have the label {str(label)!r}, training needs {MINIMUM_LABEL_ROWS} or more",
+                f"rows with the label {str(label)!r}: {counts[place]}; training needs {MINIMUM_LABEL_ROWS} or more",
                 column=TARGET,
             )
     if not LABELS and len(counts) == 1:

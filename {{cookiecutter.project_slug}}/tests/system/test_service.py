@@ -1,5 +1,6 @@
 """The service as it runs: a process that is started, asked over HTTP, and stopped."""
 
+import html
 import json
 import os
 import signal
@@ -8,14 +9,18 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from pydantic import TypeAdapter
 
 from tests.system.conftest import OwnService, Service, StartService, ask_on
+from tests.webservice.page_parser import Page
+from webservice.panel import panel_of
 
 from {{cookiecutter.__package}}_model.classifier import Classifier, agrees
-from {{cookiecutter.__package}}_model.datamodel import FEATURES, Prediction
+from {{cookiecutter.__package}}_model.datamodel import Prediction
+from {{cookiecutter.__package}}_model.features import FEATURES
 
 URL = "/v1/predictions"
 
@@ -83,20 +88,20 @@ def test_the_interface_is_described(service: Service) -> None:
 
 
 def test_a_person_gets_a_prediction(service: Service, classifier: Classifier) -> None:
-    # Given the form
+    # Given the form, with a record to start from
     form = service.ask("GET", "/")
+    page = Page(form.body.decode())
     assert form.status == 200
-    assert all(f'name="{name}"'.encode() in form.body for name in FEATURES)
+    assert len(page.sent) == len(FEATURES)
 
-    # When it is sent with the values of a record
-    golden = classifier.golden_records[-1]
-    values = {name: value for name, value in golden.record.model_dump(mode="json").items() if value is not None}
-    typed = "&".join(f"{name}={value:g}" for name, value in values.items()).encode()
-    answer = service.ask("POST", "/", typed, "application/x-www-form-urlencoded")
+    # When it is sent as it is
+    answer = service.ask("POST", "/", urlencode(page.sent).encode(), "application/x-www-form-urlencoded")
 
-    # Then the page shows the label
+    # Then the page shows the label or the value
+    prediction = classifier.predict_one(classifier.golden_records[0].record)
+    headline = panel_of(prediction, classifier.baseline, classifier.metadata.interval).headline
     assert answer.status == 200
-    assert f'<p class="label">{golden.prediction.label.value}</p>'.encode() in answer.body
+    assert f'<p class="headline">{headline}</p>' in html.unescape(answer.body.decode())
 
 
 def test_a_connection_serves_many_requests(service: Service, body: bytes) -> None:
