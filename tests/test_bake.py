@@ -44,8 +44,13 @@ def test_at_most_eight_questions_each_explained() -> None:
 
 @pytest.mark.parametrize("question", PROMPTS)
 def test_every_answer_is_used(question: str) -> None:
-    used = rf"cookiecutter\.{question}\b" if question != "project_slug" else r"cookiecutter\.(project_slug|__package)\b"
-
+    used = {
+        "project_slug": r"cookiecutter\.(project_slug|__package)\b",
+        # The table and what is said of it go into the project by these.
+        "dataset": r"cookiecutter\.__data\b",
+        "target": r"cookiecutter\.__floors\b",
+        "task": r"cookiecutter\.__floors\b",
+    }.get(question, rf"cookiecutter\.{question}\b")
     files = [path for path in TEMPLATE_FOLDER.rglob("*") if path.is_file() and path.suffix != ".pyc"]
 
     assert any(re.search(used, path.read_text(errors="ignore")) for path in files)
