@@ -69,10 +69,10 @@ def attribute_name(text: str, place: int, taken: Container[str]) -> str:
 
 def class_name(text: str, place: int, taken: Container[str]) -> str:
     """Return a name for the class of a column's values; the arguments are those of `attribute_name`."""
-    name = "".join(word[:1].upper() + word[1:] for word in words(text))[:LONGEST_NAME]
+    name = _cut("".join(word[:1].upper() + word[1:] for word in words(text)))
     if not name[:1].isupper():
         # Digits, and letters that have no upper case.
-        name = f"Column{name}"
+        name = _cut(f"Column{name}")
     if not name.isidentifier() or name == "Column":
         name = f"Column{place}"
     if keyword.iskeyword(name) or name in CLASS_WORDS:

@@ -107,6 +107,7 @@ def profile(path: Path, target: str, task: str = "auto") -> Profile:
     if task not in TASKS:
         raise ProfileError(f"task={task} is none: choose {', '.join(TASKS)}")
     source = open_source(path)
+    target = " ".join(target.split())
     _require_target(source, target)
     sampled = source.lines > MOST_ROWS or source.lines * len(source.header) > MOST_CELLS
     step = source.step(min(SAMPLE_ROWS, SAMPLE_CELLS // len(source.header))) if sampled else 1

@@ -154,7 +154,7 @@ class Source:
                         yield line, fitted
         except csv.Error as error:
             place = max(line + 1, reader.line_num)
-            raise SourceError(f"{self.path.name}, row {place} is not valid CSV: {error}; {QUOTE_ADVICE}") from error
+            raise SourceError(f"{self.path.name}, row {place} is not valid CSV: {_shown(error)}") from error
         except READ_ERRORS as error:
             raise SourceError(f"{self.path.name} can't be read after row {line}: {error}; is it complete?") from error
 
@@ -226,7 +226,7 @@ def open_source(path: Path) -> Source:
     except READ_ERRORS as error:
         raise SourceError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from error
     delimiter = _delimiter(head, len(head) < HEAD)
-    header = _header(path, head, delimiter)
+    header = _header(path, survey.encoding, delimiter)
     decimal = _decimal([head, *survey.probes], delimiter)
     return Source(path, survey.encoding, delimiter, decimal, header, survey.lines, survey.quoted)
 
@@ -355,16 +355,24 @@ def _leading_rows(text: str, delimiter: str, whole: bool = True) -> list[list[st
     return rows if whole or len(rows) < 2 else rows[:-1]
 
 
-def _header(path: Path, head: str, delimiter: str) -> tuple[str, ...]:
+def _header(path: Path, encoding: str, delimiter: str) -> tuple[str, ...]:
     """Return the names of the columns.
 
     Raises:
         SourceError: if there are none.
     """
-    rows = _leading_rows(head, delimiter)
-    if not rows:
+    with opened(path) as binary, io.TextIOWrapper(binary, encoding, newline="") as text:
+        try:
+            cells = next(filter(any, csv.reader(text, delimiter=delimiter, strict=True)), None)
+        except csv.Error as error:
+            raise SourceError(f"{path.name}, row 1 is not valid CSV: {_shown(error)}") from error
+    if cells is None:
         raise SourceError(f"{path.name} holds no table: the first row must name the columns")
-    return distinct_names(rows[0])
+    return distinct_names(cells)
+
+
+def _shown(error: csv.Error) -> str:
+    return f"{error}; {QUOTE_ADVICE}".replace("\t", "tab")
 
 
 def distinct_names(cells: Sequence[str]) -> tuple[str, ...]:
@@ -385,13 +393,11 @@ def distinct_names(cells: Sequence[str]) -> tuple[str, ...]:
 
 def _decimal(texts: Iterable[str], delimiter: str) -> str:
     """Return the decimal mark, by the numbers in which it can be told from a thousands separator."""
-    cells = [
-        cell.strip()
-        for text in texts
-        for row in _leading_rows(text, delimiter)[1:-1]
-        for cell in row
-        if len(cell) < LONGEST_NUMBER
-    ]
+    cells = []
+    for text in texts:
+        # A text starts and ends within a cell, and in a wide table within one row.
+        whole = [cell.strip() for row in _leading_rows(text, delimiter) for cell in row][1:-1]
+        cells += [cell for cell in whole if len(cell) < LONGEST_NUMBER]
     commas = sum(CLEAR_COMMA.fullmatch(cell) is not None for cell in cells)
     points = sum(CLEAR_POINT.fullmatch(cell) is not None for cell in cells)
     if commas or points:

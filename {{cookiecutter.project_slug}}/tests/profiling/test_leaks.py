@@ -21,7 +21,7 @@ def warning(values: Values, target: Values, kind: str = "number") -> str | None:
 @pytest.mark.parametrize(
     ("values", "target", "kind", "message"),
     [
-        pytest.param([f"code {label}" for label in LABELS], LABELS, "category", "goes with a single value", id="renamed"),
+        pytest.param([f"code {label}" for label in LABELS], LABELS, "category", "with a single value", id="renamed"),
         pytest.param([ord(label) for label in LABELS], LABELS, "whole", "goes with a single value", id="coded"),
         pytest.param([2 * amount + 1 for amount in AMOUNTS], AMOUNTS, "number", "the same information", id="scaled"),
         pytest.param([-amount for amount in AMOUNTS], AMOUNTS, "number", "the same information", id="negated"),

@@ -89,6 +89,10 @@ def test_dates_that_could_be_others_are_told(write_columns: WriteColumns) -> Non
     assert found.warnings == ("the dates of 'when' are read as %m/%d/%Y: no value tells day from month",)
 
 
+def test_spaces_around_the_target_do_not_matter(write_columns: WriteColumns) -> None:
+    assert profile(write_columns(noise=NOISE, y=LABELS), " y ").target == "y"
+
+
 def test_a_leak_is_told_and_the_column_kept(write_columns: WriteColumns) -> None:
     found = profile(write_columns(copy=LABELS, noise=NOISE, y=LABELS), "y")
     assert [column.name for column in found.columns] == ["copy", "noise"]

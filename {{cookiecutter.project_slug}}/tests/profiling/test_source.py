@@ -104,6 +104,22 @@ def test_decimals_that_stand_far_behind_are_seen(tmp_path: Path, monkeypatch: py
     assert open_source(path).decimal == ","
 
 
+def test_a_row_may_be_longer_than_what_the_dialect_is_told_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: a header and rows that are longer than the head, the blocks and the probes
+    for name in ("BLOCK", "HEAD", "PROBE"):
+        monkeypatch.setattr(module, name, 50)
+    names = [f"a long name {place}" for place in range(99)]
+    path = tmp_path / "table.csv"
+    path.write_text(written(";", [names, *[["1,5"] * 99] * 9]))
+    # when
+    source = open_source(path)
+    # then
+    assert source.header == tuple(names)
+    assert (source.delimiter, source.decimal) == (";", ",")
+
+
 @pytest.mark.parametrize(
     ("content", "delimiter", "header"),
     [
@@ -204,6 +220,7 @@ def test_a_row_that_is_not_valid_is_named(content: str, message: str, suffix: st
         pytest.param(b"\xd0\xcf\x11\xe0 and so on", "Excel workbook: save", id="old-excel"),
         pytest.param(b"BZh91AY", "decompress it", id="bzip2"),
         pytest.param(b"a,b\n1,\0\n", "bytes of zero: save", id="zeros"),
+        pytest.param(b'"a,b\n1,2\n', "row 1 is not valid CSV", id="quote-left-open"),
         pytest.param("a,b\n".encode("utf-16-le"), "bytes of zero: save", id="utf-16-without-mark"),
         pytest.param(codecs.BOM_UTF16_LE + b"a\0\0\0", "holds zeros: save", id="zeros-in-utf-16"),
         pytest.param(codecs.BOM_UTF16_LE + b"a\0b", "starts as UTF-16", id="half-a-letter-of-utf-16"),
