@@ -115,9 +115,9 @@ class Classifier:
         low, high = self._usual
         unusual = (features.numbers < low) | (features.numbers > high)
         for row, column in np.argwhere(unusual).tolist():
-            field = LAYOUT.numbers[column].field
-            value = features.numbers[row, column]
-            text = f"{field.name}: {value:g} is unusual, {low[column]:g} to {high[column]:g} is what the model knows"
+            name = LAYOUT.numbers[column].field.name
+            value, least, most = map(_plain, (features.numbers[row, column], low[column], high[column]))
+            text = f"{name}: {value} is unusual, {least} to {most} is what the model knows"
             found.setdefault(row, []).append(text)
         for column, known in enumerate(self._known):
             for row, value in enumerate(features.categories[:, column].tolist()):
@@ -185,6 +185,11 @@ def bounds(
         # What has never been negative gets no interval that says it might be; an estimate stays within its interval.
         low = np.minimum(np.maximum(low, interval.minimum), values)
     return low, values + half_widths
+
+
+def _plain(value: float) -> str:
+    """Return a number as people write it, to six digits."""
+    return np.format_float_positional(value, precision=6, fractional=False, trim="-")
 
 
 def _usual(field: FieldSpec) -> tuple[float, float]:
