@@ -36,8 +36,35 @@ SEPARATORS: Mapping[str, dict[int, int | None]] = {
 }
 
 
+CURRENCIES = "$€£¥"
+UNITS = CURRENCIES + "%"
+"""Signs that may stand beside a number; those of a currency before it as well."""
+
+
+def without_unit(cell: str) -> tuple[str, str]:
+    """Return a cell without the sign of a unit beside its number, and that sign: `-$5` is `-5` in `$`."""
+    sign = "-" if cell.startswith("-") else ""
+    rest = cell.removeprefix("-")
+    if rest and rest[0] in CURRENCIES:
+        return sign + rest[1:].lstrip(), rest[0]
+    if rest and rest[-1] in UNITS:
+        return sign + rest[:-1].rstrip(), rest[-1]
+    return cell, ""
+
+
 def number(cell: str, decimal: str) -> str | None:
-    """Return the number in a cell as a program writes it, or None if there is none."""
+    """Return the number in a cell as a program writes it, or None if there is none.
+
+    The sign of a currency or of percent beside it is left out: `12 %` is 12.
+    """
+    found = _number(cell, decimal)
+    if found is not None:
+        return found
+    bare, unit = without_unit(cell)
+    return _number(bare, decimal) if unit else None
+
+
+def _number(cell: str, decimal: str) -> str | None:
     if PLAIN[decimal].fullmatch(cell):
         return cell if decimal == "." else cell.replace(",", ".")
     if GROUPED[decimal].fullmatch(cell):
@@ -49,6 +76,7 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 
 CODES = {
     "%Y": r"(?P<year>\d{4})",
+    "%y": r"(?P<short>\d{2})",
     "%m": r"(?P<month>\d{1,2})",
     "%b": rf"(?P<name>{'|'.join(MONTHS)})",
     "%d": r"(?P<day>\d{1,2})",
@@ -63,6 +91,7 @@ CODES = {
 DATE_FORMATS = (
     "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m-%d",
     "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
+    "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%b-%y",
 )  # fmt: skip
 TIME_FORMATS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 
@@ -121,7 +150,15 @@ def _written(kind: str, written: str) -> Callable[[str], str | None]:
 
 def _date(parts: Mapping[str, str]) -> str:
     month = MONTHS.index(parts["name"].lower()) + 1 if "name" in parts else int(parts["month"])
-    return date(int(parts["year"]), month, int(parts["day"])).isoformat()
+    return date(_year(parts), month, int(parts["day"])).isoformat()
+
+
+def _year(parts: Mapping[str, str]) -> int:
+    if "year" in parts:
+        return int(parts["year"])
+    # As POSIX has it for strptime: 69 to 99 are of the last century.
+    short = int(parts["short"])
+    return short + (1900 if short >= 69 else 2000)
 
 
 def _time(parts: Mapping[str, str]) -> str:

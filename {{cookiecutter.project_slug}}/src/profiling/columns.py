@@ -15,6 +15,7 @@ from profiling.cells import (
     TIME_FORMATS,
     iso_reader,
     number,
+    without_unit,
 )
 from profiling.names import words
 from profiling.source import MISSING
@@ -324,7 +325,8 @@ def _numbers(cells: Sequence[str], decimal: str) -> tuple[str, list[float]] | No
     if NOT_A_NUMBER[decimal].search(joined):
         # Thousands set apart, or no numbers at all.
         plain = [number(cell, decimal) for cell in cells]
-        if None in plain:
+        # Amounts in two currencies are no numbers that can be compared; neither are 5 % and 0.05.
+        if None in plain or len({without_unit(cell)[1] for cell in cells}) > 1:
             return None
         joined = "\n".join(filter(None, plain))
     elif decimal == ",":

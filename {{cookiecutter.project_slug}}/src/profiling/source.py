@@ -70,11 +70,8 @@ OTHER_FORMATS = {
 READ_ERRORS = (OSError, EOFError, zlib.error, UnicodeError)
 """What reading may raise: EOFError and zlib.error are those of a damaged gzip file."""
 
-CLEAR_FRACTION = (
-    r"[+-]?(?:\d*{mark}(?:\d\d?|\d{{4,}})|0{mark}\d+|\d{{4,}}{mark}\d+|\d{{1,3}}(?:{other}\d{{3}})+{mark}\d+)"
-)
-CLEAR_COMMA = re.compile(CLEAR_FRACTION.format(mark=",", other=r"\."), re.ASCII)
-CLEAR_POINT = re.compile(CLEAR_FRACTION.format(mark=r"\.", other=","), re.ASCII)
+CLEAR_COMMA = re.compile(r"[+-]?(?:\d*,(?:\d\d?|\d{4,})|0,\d+|\d{4,},\d+|\d{1,3}(?:\.\d{3})+,\d+)", re.ASCII)
+CLEAR_POINT = re.compile(r"[+-]?(?:\d*\.(?:\d\d?|\d{4,})|0\.\d+|\d{4,}\.\d+|\d{1,3}(?:,\d{3})+\.\d+)", re.ASCII)
 """Numbers whose decimal mark can't be a thousands separator."""
 
 LONGEST_NUMBER = 64
