@@ -105,6 +105,8 @@ def table_fault(answers: Mapping[str, str]) -> str | None:
             if answers["target"]
             else None
         )
+    if sys.version_info < (3, 11):  # noqa: UP036 - cookiecutter itself runs on older ones
+        return f"Python {sys.version.split()[0]} runs cookiecutter, but a table needs 3.11: install cookiecutter there."
     try:
         table_profile(answers)
     except ValueError as error:
