@@ -38,8 +38,8 @@ BOOSTED_TERMS = 300
 """Words of a text that a booster looks at, the commonest: it tries every column at every node."""
 
 PROBED_CELLS = 1_000_000
-PROBE_ITERATIONS = 2
-"""A booster for more cells than these is tried for a few trees first, to see how long all would take."""
+FEW_ITERATIONS, MORE_ITERATIONS = 1, 4
+"""With more cells than these, two short fits of a booster tell how long the others would take."""
 
 EPSILON = 1e-15
 """Least probability in a logarithm."""
@@ -262,13 +262,16 @@ def select_estimator(
     folds = fold_of_each_row(wanted, problem, seed)
     baseline, _ = _scored("baseline", lambda: baseline_estimator(problem.labels), sample, wanted, folds, problem)
     tried: list[tuple[Score, NDArray[np.float64], Pipeline]] = []
+    pace: _Pace | None = None
     skipped = 0
     for setting in settings:
-        estimator = build(setting, problem, seed)
-        left = budget - (time.monotonic() - began)
-        if tried and (left <= 0 or (setting.boosting and _duration(estimator, sample, wanted, folds) > left)):
+        if setting.boosting and pace is None:
+            pace = _pace(setting, problem, seed, sample, wanted)
+        needed = pace.seconds(setting) * folds.max() if setting.boosting and pace else 0.0
+        if tried and time.monotonic() - began + needed >= budget:
             skipped += 1
             continue
+        estimator = build(setting, problem, seed)
         score, predicted = _scored(setting.name, lambda: clone(estimator), sample, wanted, folds, problem)  # noqa: B023
         tried.append((score, predicted, estimator))
         on_scored(score)
@@ -359,12 +362,37 @@ def _fit(estimator: Any, matrix: NDArray[np.float64], target: NDArray[Any]) -> A
         return estimator.fit(matrix, target)
 
 
-def _duration(estimator: Pipeline, matrix: NDArray[np.float64], target: NDArray[Any], folds: NDArray[np.intp]) -> float:
-    """Return about how many seconds a booster takes for all folds, from what its first trees take."""
-    if matrix.size * max(len(np.unique(target)) if target.dtype.kind == "i" else 1, 1) < PROBED_CELLS:
-        return 0.0
-    probe = clone(estimator).set_params(estimator__max_iter=PROBE_ITERATIONS)
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How long boosters take.
+
+    Attributes:
+        start: seconds before the first tree.
+        leaf: seconds for a leaf in each tree of one iteration.
+    """
+
+    start: float
+    leaf: float
+
+    def seconds(self, setting: Setting) -> float:
+        """Return about how long one fit takes."""
+        leaves: int = setting.parameters["max_iter"] * setting.parameters["max_leaf_nodes"]
+        return self.start + self.leaf * leaves
+
+
+def _pace(setting: Setting, problem: Problem, seed: int, matrix: NDArray[np.float64], target: NDArray[Any]) -> _Pace:
+    """Return the pace of boosters on these rows, by two short fits; that of a small matrix is not worth a look."""
+    if matrix.size * max(problem.labels, 1) < PROBED_CELLS:
+        return _Pace(0.0, 0.0)
+    few, more = (
+        _seconds(build(setting, problem, seed).set_params(estimator__max_iter=iterations), matrix, target)
+        for iterations in (FEW_ITERATIONS, MORE_ITERATIONS)
+    )
+    each = max(more - few, 0.0) / (MORE_ITERATIONS - FEW_ITERATIONS)
+    return _Pace(max(few - each, 0.0), each / setting.parameters["max_leaf_nodes"])
+
+
+def _seconds(estimator: Pipeline, matrix: NDArray[np.float64], target: NDArray[Any]) -> float:
     began = time.monotonic()
-    _fit(probe, matrix, target)
-    iterations: int = estimator.get_params()["estimator__max_iter"]
-    return (time.monotonic() - began) * iterations / PROBE_ITERATIONS * float(folds.max())
+    _fit(estimator, matrix, target)
+    return time.monotonic() - began

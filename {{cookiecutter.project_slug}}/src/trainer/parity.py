@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from {{cookiecutter.__package}}_model.classifier import GOLDEN_TOLERANCE, Classifier
+from {{cookiecutter.__package}}_model.classifier import GOLDEN_TOLERANCE, OnnxModel
 from {{cookiecutter.__package}}_model.features import Features
 from {{cookiecutter.__package}}_model.fields import Kind
 
@@ -57,12 +57,12 @@ def _shuffled(strings: NDArray[np.object_], count: int, generator: np.random.Gen
 
 
 def check_parity(
-    classifier: Classifier, estimator: Callable[[Features], NDArray[np.float64]], features: Features, scale: float
+    model: OnnxModel, estimator: Callable[[Features], NDArray[np.float64]], features: Features, scale: float
 ) -> float:
     """Return the largest difference between the outputs of the exported model and of the estimator.
 
     Args:
-        classifier: of the exported model.
+        model: as exported.
         estimator: gives the outputs of the estimator, of the same shape.
         features: to compare on.
         scale: what a difference is measured in: 1 for probabilities, the spread of the target for values.
@@ -72,7 +72,7 @@ def check_parity(
     """
     largest, unlike = 0.0, 0
     for part in _chunks(features):
-        found, expected = classifier.outputs(part), estimator(part)
+        found, expected = model.outputs(part), estimator(part)
         # Not a number is no agreement either.
         largest = max(largest, float(np.nan_to_num(np.abs(found - expected) / scale, nan=np.inf, posinf=np.inf).max()))
         unlike += int(np.count_nonzero(_winners(found) != _winners(expected)))

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -37,7 +37,7 @@ from trainer.split import split_table
 from trainer.table import Table, read_table
 
 from {{cookiecutter.__package}}_model import metadata as artefact
-from {{cookiecutter.__package}}_model.classifier import Classifier, bounds
+from {{cookiecutter.__package}}_model.classifier import OnnxModel, bounds
 from {{cookiecutter.__package}}_model.datamodel import TARGET, TASK, Record
 from {{cookiecutter.__package}}_model.features import FEATURES, LABELS, Features
 from {{cookiecutter.__package}}_model.fields import Kind, Task
@@ -148,6 +148,9 @@ def _train(
 ) -> artefact.Metadata:
     training, held_out = split_table(table, settings.seed, settings.test_share, len(LABELS))
     model = _fitted(training, settings, candidates, listener)
+    content = onnx_model(model.encoding, model.selection.estimator, len(LABELS))
+    exported = OnnxModel(content)
+    _check_parity(exported, model, table, settings.seed)
     interval, evaluation = _evaluated(model, training, held_out, settings.seed)
     values = {name: estimate.value for name, estimate in evaluation.metrics.items()}
     values["cross_validated_skill"] = model.selection.skill
@@ -166,8 +169,9 @@ def _train(
         loss="log loss" if LABELS else "root mean squared error",
         baseline_score=model.selection.baseline.mean,
         evaluation=evaluation,
+        # The exported model is asked: it gives the same answers, and many times as fast.
         importances=importances(
-            model.outputs,
+            exported.outputs,
             held_out.features,
             lambda rows, outputs: loss_of(outputs, held_out.target[rows]),
             settings.seed,
@@ -179,8 +183,7 @@ def _train(
     listener.on_evaluated(findings)
     metadata = None
     if findings.passed:
-        metadata, contents = _artefact(findings, model, training, held_out)
-        _check_parity(metadata, contents, model, table, settings.seed)
+        metadata, contents = _artefact(findings, model, content, training, held_out)
         replace_folder(settings.artefact, contents)
     _write_text(settings.metrics, metrics_json(findings))
     _write_text(settings.report, render_report(findings))
@@ -228,14 +231,10 @@ def _evaluated(
     return interval.model_copy(update={"coverage": evaluation.metrics["coverage"]}), evaluation
 
 
-def _check_parity(
-    metadata: artefact.Metadata, contents: Mapping[str, bytes], model: Model, table: Table, seed: int
-) -> None:
-    statistics = artefact.Baseline.model_validate_json(contents[artefact.BASELINE_FILE])
-    classifier = Classifier(contents[artefact.MODEL_FILE], metadata, statistics)
+def _check_parity(exported: OnnxModel, model: Model, table: Table, seed: int) -> None:
     scale = 1.0 if LABELS else max(float(table.target.std()), np.finfo(np.float64).tiny)
     for features in (table.features, drawn_features(table.features, seed)):
-        check_parity(classifier, model.outputs, features, scale)
+        check_parity(exported, model.outputs, features, scale)
 
 
 def metrics_json(findings: Findings) -> str:
@@ -272,7 +271,7 @@ def _provenance(settings: Settings, table: Table, lock_sha256: str) -> Provenanc
 
 
 def _artefact(
-    findings: Findings, model: Model, training: Table, held_out: Table
+    findings: Findings, model: Model, content: bytes, training: Table, held_out: Table
 ) -> tuple[artefact.Metadata, dict[str, bytes]]:
     """Return the metadata, and the content of every file of the artefact."""
     provenance, selection = findings.provenance, model.selection
@@ -280,7 +279,7 @@ def _artefact(
     rows = held_out if held_out.records else training
     golden = golden_records(rows.records, model.outputs(rows.features), findings.interval)
     contents = {
-        artefact.MODEL_FILE: onnx_model(model.encoding, selection.estimator, len(LABELS)),
+        artefact.MODEL_FILE: content,
         artefact.BASELINE_FILE: baseline(training.features, training.target, LABELS).model_dump_json(indent=2).encode(),
         artefact.GOLDEN_FILE: artefact.golden_records_adapter.dump_json(golden, indent=2),
     }

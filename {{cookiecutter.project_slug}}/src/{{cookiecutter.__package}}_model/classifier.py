@@ -32,6 +32,41 @@ baseline_adapter = TypeAdapter(artefact.Baseline)
 predictions_adapter = TypeAdapter(list[Prediction])
 
 
+class OnnxModel:
+    """The ONNX model alone: arrays in, probabilities or values out."""
+
+    def __init__(self, content: bytes) -> None:
+        """Build the inference session from the bytes of an ONNX model.
+
+        Raises:
+            ArtefactError: if the bytes are no model, or a model with another output.
+        """
+        options = onnxruntime.SessionOptions()
+        # A tabular model takes microseconds: threads of its own would cost more than they give.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions share no base class but this one
+            raise artefact.ArtefactError(f"ONNX Runtime cannot load the model: {error}") from error
+        outputs = [(node.name, node.shape[-1]) for node in self._session.get_outputs()]
+        if outputs != [(OUTPUT, len(LABELS) or 1)]:
+            raise artefact.ArtefactError(f"the model has the outputs {outputs}: not made by this trainer")
+        # A model that needs none of the texts, say, has no such input.
+        self._inputs = tuple(node.name for node in self._session.get_inputs())
+
+    def outputs(self, features: Features) -> NDArray[np.float64]:
+        """Return what the model says of each row.
+
+        Returns:
+            Shape (rows, labels): the probability of each label in the contract's order, adding up
+            to 1 in a row. Or shape (rows, 1): the value.
+        """
+        inputs = features.inputs()
+        (outputs,) = self._session.run([OUTPUT], {name: inputs[name] for name in self._inputs})
+        return np.asarray(outputs, dtype=np.float64)
+
+
 class Classifier:
     """A trained model, ready to predict.
 
@@ -46,27 +81,15 @@ class Classifier:
         baseline: artefact.Baseline,
         golden_records: tuple[artefact.GoldenRecord, ...] = (),
     ) -> None:
-        """Build the inference session from the bytes of an ONNX model.
+        """Take the parts of an artefact.
 
         Raises:
             ArtefactError: if the bytes are no model, or a model with another output.
         """
-        options = onnxruntime.SessionOptions()
-        # A tabular model takes microseconds: threads of its own would cost more than they give.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        try:
-            self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions share no base class but this one
-            raise artefact.ArtefactError(f"ONNX Runtime cannot load the model: {error}") from error
-        outputs = [(node.name, node.shape[-1]) for node in self._session.get_outputs()]
-        if outputs != [(OUTPUT, len(LABELS) or 1)]:
-            raise artefact.ArtefactError(f"the model has the outputs {outputs}: not made by this trainer")
         self.metadata = metadata
         self.baseline = baseline
         self.golden_records = golden_records
-        # A model that needs none of the texts, say, has no such input.
-        self._inputs = tuple(node.name for node in self._session.get_inputs())
+        self._model = OnnxModel(model)
         self._usual = np.array([_usual(number.field) for number in LAYOUT.numbers], dtype=np.float64).reshape(-1, 2).T
         self._known = tuple(_known(field, baseline) for field in LAYOUT.categories)
 
@@ -88,15 +111,8 @@ class Classifier:
         return cls(contents[artefact.MODEL_FILE], metadata, baseline, golden_records)
 
     def outputs(self, features: Features) -> NDArray[np.float64]:
-        """Return what the model says of each row.
-
-        Returns:
-            Shape (rows, labels): the probability of each label in the contract's order, adding up
-            to 1 in a row. Or shape (rows, 1): the value.
-        """
-        inputs = features.inputs()
-        (outputs,) = self._session.run([OUTPUT], {name: inputs[name] for name in self._inputs})
-        return np.asarray(outputs, dtype=np.float64)
+        """Return what the model says of each row, as `OnnxModel.outputs` does."""
+        return self._model.outputs(features)
 
     def predict(self, records: Sequence[Record]) -> list[Prediction]:
         """Return a prediction for each record, in their order."""
