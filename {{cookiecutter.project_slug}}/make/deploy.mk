@@ -32,6 +32,7 @@ configMapGenerator:
       - DATA=$(DATA)
       - SEED=$(SEED)
       - TEST_SHARE=$(TEST_SHARE)
+      - MAX_ROWS=$(MAX_ROWS)
       - BUDGET=$(BUDGET)
       - FLOORS=$(FLOORS)
       - VERSION=$(VERSION)

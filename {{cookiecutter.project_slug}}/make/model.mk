@@ -15,7 +15,7 @@ export VERSION
 train: build/trained  ## Train, evaluate and gate a model; report in build/report.html
 
 build/trained: $(DATA) $(MODEL_SOURCES) $(PROFILING_SOURCES) $(TRAINER_SOURCES) Pipfile.lock project.mk $(ENV)
-	@$(PYTHON) -m trainer --data $(DATA) --seed $(SEED) --test-share $(TEST_SHARE) --budget $(BUDGET) --floors $(FLOORS) \
+	@$(PYTHON) -m trainer --data $(DATA) --seed $(SEED) --test-share $(TEST_SHARE) --max-rows $(MAX_ROWS) --budget $(BUDGET) --floors $(FLOORS) \
 	  --version $(VERSION) --commit $(COMMIT) --artefact $(ARTEFACT) --report build/report.html --metrics build/metrics.json
 	@touch $@
 

@@ -13,7 +13,7 @@ from trainer.gate import DEFAULT_FLOORS, parse_floor
 from trainer.parity import ParityError
 from trainer.report import Findings
 from trainer.split import TEST_SHARE_BOUNDS
-from trainer.table import Table, TableError
+from trainer.table import MOST_ROWS, Table, TableError
 from trainer.training import GateError, Listener, Settings, train
 
 from {{cookiecutter.__package}}_model.classifier import ARTEFACT
@@ -73,6 +73,7 @@ def _settings(argv: Sequence[str] | None) -> Settings:
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of split, folds, estimator and resampling")
     parser.add_argument("--test-share", type=_test_share, default=0.25, help="share of the rows to hold out")
+    parser.add_argument("--max-rows", type=int, default=MOST_ROWS, help="rows to take of a table that has more")
     parser.add_argument("--budget", type=float, default=120, help="seconds to try settings of estimators for")
     parser.add_argument("--version", default="development", help="version to write into the artefact")
     parser.add_argument("--commit", default="unknown", help="git commit to write into the artefact")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from profiling.cells import canonicalizer
-from profiling.source import Source, SourceError, open_source
+from profiling.source import Source, SourceError, cleaned, open_source
 
 from {{cookiecutter.__package}}_model.datamodel import TARGET, Record
 from {{cookiecutter.__package}}_model.features import FEATURES, FIELDS, LABELS, LAYOUT, Features, features_of
@@ -28,6 +28,12 @@ MINIMUM_LABEL_ROWS = 2
 
 LISTED_PROBLEMS = 10
 """How many problems an error lists; the rest are counted."""
+
+MOST_PROBLEMS = 1000
+"""Problems after which reading stops: a column of another kind has one in each row."""
+
+MOST_ROWS = 1_000_000
+"""Rows that are read by default: of a longer file one row out of several, evenly spread."""
 
 CHUNK = 10_000
 """Rows that are records at the same time: the rest are arrays, which take a tenth of the memory."""
@@ -59,6 +65,8 @@ class TableError(ValueError):
         if len(problems) > LISTED_PROBLEMS:
             listed.append(f"and {len(problems) - LISTED_PROBLEMS} more")
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        if len(problems) >= MOST_PROBLEMS:
+            count += " or more"
         super().__init__("\n  ".join([f"{path} breaks the contract, {count}:", *listed]))
 
 
@@ -95,11 +103,15 @@ class Table:
         )
 
 
-def read_table(path: Path) -> Table:
-    """Return the table in a file, every cell of it checked.
+def read_table(path: Path, most_rows: int = MOST_ROWS) -> Table:
+    """Return the table in a file, every cell that is read checked.
 
     Rows without a target are left out, as are those whose label stands on one row alone and is no
-    label of the contract; the notes count them.
+    label of the contract; the notes count them, and tell of a file that was not read whole.
+
+    Args:
+        path: of the file.
+        most_rows: to read, so that memory and time are bounded.
 
     Raises:
         TableError: if the file cannot be read, or any part of it breaks the contract.
@@ -108,7 +120,7 @@ def read_table(path: Path) -> Table:
         source = open_source(path)
         if problems := list(_header_problems(source.header)):
             raise TableError(path, problems)
-        reading = _Reading(source)
+        reading = _Reading(source, most_rows)
         reading.read()
         sha256 = _sha256(path)
     except SourceError as error:
@@ -124,11 +136,12 @@ def read_table(path: Path) -> Table:
 class _Reading:
     """A file on its way to arrays."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, most_rows: int) -> None:
         self.problems: list[Problem] = []
         self.target: list[Any] = []
         self.kept: dict[int, Record] = {}
         self._source = source
+        self._step = source.step(most_rows)
         self._every = 1
         self._without_target = 0
         self._unknown: Counter[str] = Counter()
@@ -144,7 +157,10 @@ class _Reading:
         self._value = _label if LABELS else _value(canonicalizer("number", source.decimal, None))
 
     def read(self) -> None:
-        for number, cells in self._source.rows():
+        for number, raw_cells in self._source.raw_rows(self._step):
+            if len(self.problems) >= MOST_PROBLEMS:
+                return
+            cells = cleaned(raw_cells)
             cell = cells[self._target_place]
             if not cell:
                 self._without_target += 1
@@ -198,6 +214,8 @@ class _Reading:
         )
 
     def notes(self) -> Iterator[str]:
+        if self._step > 1:
+            yield f"One row in {self._step} was read, of about {self._source.lines:,}: MAX_ROWS says how many to take."
         if self._without_target:
             yield f"{_rows(self._without_target)} without a value in {TARGET}: left out."
         single = [label for label, count in self._unknown.items() if count < MINIMUM_LABEL_ROWS]

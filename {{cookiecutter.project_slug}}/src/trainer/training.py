@@ -62,6 +62,7 @@ class Settings:
         floors: least value of metrics on the held-out rows.
         seed: of split, folds, estimator and resampling.
         test_share: share of the rows that is held out.
+        max_rows: most rows of the table to take, evenly spread over it.
         budget: seconds after which no further setting of an estimator is tried.
         version: of the project.
         commit: git commit of the project.
@@ -75,6 +76,7 @@ class Settings:
     floors: dict[str, float]
     seed: int
     test_share: float
+    max_rows: int
     budget: float
     version: str
     commit: str
@@ -132,7 +134,7 @@ def train(
     listener = listener or Listener()
     lock_sha256 = artefact.sha256(settings.lock.read_bytes())
     prepare_folder(settings.artefact)
-    table = read_table(settings.data)
+    table = read_table(settings.data, settings.max_rows)
     listener.on_read(table)
     cells = len(table) * len(FEATURES)
     with threadpool_limits(limits=1 if cells <= ONE_THREAD_CELLS else None):
