@@ -354,7 +354,7 @@ def _fit(estimator: Any, matrix: NDArray[np.float64], target: NDArray[Any]) -> A
         return baseline_estimator(1).fit(matrix, target)
     empty = np.isnan(matrix).all(axis=0)
     if empty.any():
-        # A booster fails on a column without any value; one of equal values teaches as little, and is no reason to fail.
+        # A booster fails on a column without any value. One of equal values teaches as little, without failing.
         matrix = np.where(empty, 0.0, matrix)
     with warnings.catch_warnings():
         # A fit that stops early has a higher loss, and the loss decides.

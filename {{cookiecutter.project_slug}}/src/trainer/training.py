@@ -34,7 +34,7 @@ from trainer.interval import conformal_interval
 from trainer.parity import check_parity, drawn_features
 from trainer.report import Findings, Provenance, render_report
 from trainer.split import split_table
-from trainer.table import Table, read_table
+from trainer.table import MOST_ROWS, Table, read_table
 
 from {{cookiecutter.__package}}_model import metadata as artefact
 from {{cookiecutter.__package}}_model.classifier import OnnxModel, bounds
@@ -76,7 +76,7 @@ class Settings:
     floors: dict[str, float]
     seed: int
     test_share: float
-    max_rows: int
+    max_rows: int = MOST_ROWS
     budget: float
     version: str
     commit: str
