@@ -136,7 +136,7 @@ def some_orders(count: int, seed: int = 0) -> list[Order]:
 
 
 def targets(orders: Sequence[Order], task: Task, seed: int = 0) -> NDArray[Any]:
-    """Return what is to be predicted, shape (orders,): prices that scatter more where they are high, or places of labels."""
+    """Return what is to be predicted, shape (orders,): places of labels, or prices, which scatter more the higher."""
     generator = np.random.default_rng(seed)
     price = np.array(
         [

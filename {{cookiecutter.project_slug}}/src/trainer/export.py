@@ -134,8 +134,6 @@ def _counts(graph: Graph, words: str, terms: tuple[str, ...]) -> str:
 def _transformed(graph: Graph, matrix: str, transformer: ColumnTransformer) -> str:
     parts = []
     for name, fitted, places in transformer.transformers_:
-        if name == "remainder":
-            continue
         columns = graph.columns(matrix, places)
         match name, fitted:
             case "numbers", Pipeline():

@@ -130,11 +130,15 @@ def test_what_training_saw_is_no_reason_to_warn(of_orders: Any) -> None:
 @pytest.mark.parametrize(
     ("changes", "warnings"),
     [
-        pytest.param({"weight": 500.0}, ["Weight (kg): 500 is unusual, -3 to 41.5 is what the model knows"], id="number"),
+        pytest.param(
+            {"weight": 500.0}, ["Weight (kg): 500 is unusual, -3 to 41.5 is what the model knows"], id="number"
+        ),
         pytest.param({"items": 15.0}, ["Items: 15 is unusual, 0 to 14 is what the model knows"], id="whole-number"),
         pytest.param({"items": 14.0}, [], id="last-usual-one"),
         pytest.param({"margin": 1e300}, [], id="number-without-a-range"),
-        pytest.param({"city": "Atlantis"}, ["City: this value is new to the model, which takes it as missing"], id="city"),
+        pytest.param(
+            {"city": "Atlantis"}, ["City: this value is new to the model, which takes it as missing"], id="city"
+        ),
         pytest.param({"items": None, "city": None, "size": None, "paid": None}, [], id="missing"),
         pytest.param({"remark": "words that nobody has written"}, [], id="text"),
         pytest.param({"weight": 500.0, "city": "Atlantis"}, ["Weight (kg)", "City"], id="two"),
@@ -229,7 +233,7 @@ def test_no_interval_says_that_what_was_never_negative_might_be() -> None:
 
 
 def test_values_without_an_interval_are_refused() -> None:
-    with pytest.raises(ArtefactError, match="no interval.*run `make train`"):
+    with pytest.raises(ArtefactError, match=r"no interval.*run `make train`"):
         bounds(np.array([1.0]), None)
 
 

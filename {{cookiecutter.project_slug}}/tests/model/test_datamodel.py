@@ -10,7 +10,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from {{cookiecutter.__package}}_model.datamodel import TARGET, TASK, Prediction, Record
 from {{cookiecutter.__package}}_model.features import FEATURES, FIELDS, LABELS
-from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind, LabelPrediction, Task, ValuePrediction
+from {{cookiecutter.__package}}_model.fields import (
+    FieldSpec,
+    Kind,
+    LabelPrediction,
+    Task,
+    ValuePrediction,
+)
 
 SCHEMA = Record.model_json_schema(by_alias=True)
 EXAMPLE: dict[str, Any] = json.loads(find(st.from_type(Record), lambda _: True).model_dump_json())

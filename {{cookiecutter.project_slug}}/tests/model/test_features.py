@@ -88,9 +88,11 @@ def test_a_date_is_told_by_its_parts(day: date, parts: tuple[int, ...]) -> None:
     assert number(features, "paid", "hour") == 6.75
 
 
-def test_a_missing_date_has_no_parts() -> None:
-    features = encoded(paid=None)
+def test_a_missing_date_or_time_has_no_parts() -> None:
+    features = encoded(ordered=None, paid=None, slot=None)
+    assert all(math.isnan(number(features, "ordered", part)) for part in DATE_PARTS)
     assert all(math.isnan(number(features, "paid", part)) for part in (*DATE_PARTS, "hour"))
+    assert math.isnan(number(features, "slot"))
 
 
 def test_a_time_with_an_offset_is_told_in_utc() -> None:

@@ -1,3 +1,4 @@
+import json
 import shutil
 from pathlib import Path
 
@@ -6,6 +7,7 @@ import pytest
 from trainer.artefact import FILES, prepare_folder, replace_folder
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
+from {{cookiecutter.__package}}_model.features import LABELS
 from {{cookiecutter.__package}}_model.metadata import (
     GOLDEN_FILE,
     METADATA_FILE,
@@ -61,12 +63,17 @@ def test_an_artefact_that_does_not_load_leaves_the_old_one(folder: Path, content
 def test_an_artefact_that_answers_otherwise_leaves_the_old_one(
     folder: Path, artefact: Path, contents: dict[str, bytes]
 ) -> None:
-    # given: golden records whose labels are turned round, and metadata that vouch for them
-    first, second = read_metadata(artefact).labels[:2]
-    turned = contents[GOLDEN_FILE].decode().replace(first, "?").replace(second, first).replace("?", second).encode()
+    # given: a golden record with another prediction, and metadata that vouch for it
+    golden = json.loads(contents[GOLDEN_FILE])
+    prediction = golden[0]["prediction"]
+    if LABELS:
+        prediction["label"] = next(str(label) for label in LABELS if str(label) != prediction["label"])
+    else:
+        prediction["value"] += 1 + abs(prediction["value"])
+    other = json.dumps(golden).encode()
     metadata = read_metadata(artefact)
-    vouching = metadata.model_copy(update={"files": metadata.files | {GOLDEN_FILE: sha256(turned)}})
-    wrong = contents | {GOLDEN_FILE: turned, METADATA_FILE: vouching.model_dump_json().encode()}
+    vouching = metadata.model_copy(update={"files": metadata.files | {GOLDEN_FILE: sha256(other)}})
+    wrong = contents | {GOLDEN_FILE: other, METADATA_FILE: vouching.model_dump_json().encode()}
     replace_folder(folder, contents)
     # when
     with pytest.raises(ArtefactError, match="golden answers"):

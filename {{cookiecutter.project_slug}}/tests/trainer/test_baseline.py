@@ -10,7 +10,12 @@ from trainer.baseline import BINS, baseline
 
 from {{cookiecutter.__package}}_model.features import Features
 from {{cookiecutter.__package}}_model.fields import Kind, Task
-from {{cookiecutter.__package}}_model.metadata import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
+from {{cookiecutter.__package}}_model.metadata import (
+    Baseline,
+    FieldBaseline,
+    NumberBaseline,
+    ValueBaseline,
+)
 
 ROWS = 200
 ORDERS = orders.some_orders(ROWS)

@@ -43,7 +43,7 @@ def test_a_run_says_what_it_did(
     rows[3][-1] = ""
     orders.write_table(tmp_path / "orders.csv", [[*cells, "Unknown"] for cells in rows])
     # when
-    code = call(on_orders, arguments, "--floors", NO_FLOOR, "--version", "3.1.4")
+    code = call(on_orders, arguments, "--floors", NO_FLOOR, "--version", "3.1.4", "--test-share", "0.5")
     # then
     printed = capsys.readouterr()
     assert (code, printed.err) == (0, "")
@@ -51,7 +51,7 @@ def test_a_run_says_what_it_did(
     assert read == f"Read 119 rows of {arguments['--data']} (not in the contract, ignored: Unknown)."
     assert note == f"1 row is without a value in {TARGET[on_orders.task]}: left out."
     assert "1 setting was compared" in chose
-    assert measured.startswith("On 30 held-out rows: ")
+    assert measured.startswith("On 60 held-out rows: ")
     assert all(words in chose + measured for words in TOLD[on_orders.task])
     assert "version 3.1.4" in made
 
@@ -62,7 +62,9 @@ def test_the_gate_is_on_by_default(
     # given: a table whose target has nothing to do with the rest
     rows = orders.rows_of_table(120, on_orders.task)
     targets = [cells[-1] for cells in orders.rows_of_table(120, on_orders.task, seed=8)]
-    orders.write_table(tmp_path / "orders.csv", [[*cells[:-1], cell] for cells, cell in zip(rows, targets, strict=True)])
+    orders.write_table(
+        tmp_path / "orders.csv", [[*cells[:-1], cell] for cells, cell in zip(rows, targets, strict=True)]
+    )
     # when
     code = call(on_orders, arguments)
     # then

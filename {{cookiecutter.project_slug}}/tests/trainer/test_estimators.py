@@ -1,11 +1,10 @@
-from collections.abc import Iterator
-from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss, root_mean_squared_error
 
 from tests import orders
@@ -53,6 +52,11 @@ def linear(task: Task, strength: float) -> Setting:
     return Setting("logistic regression", {"C": 1 / strength})
 
 
+def boosting(iterations: int = 5) -> Setting:
+    """Return a setting of a booster with so many trees."""
+    return Setting("gradient boosting", {"max_iter": iterations, "max_leaf_nodes": 8}, boosting=True)
+
+
 def selected(task: Task, settings: list[Setting], **more: Any) -> Selection:
     arguments: dict[str, Any] = {"seed": 0, "budget": 1000, "settings": settings} | more
     return select_estimator(MATRIX, targets(ORDERS, task), problem_of(task), **arguments)
@@ -62,13 +66,6 @@ def flat(rows: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.floa
     """Return a matrix of one number, and a value that follows from it."""
     matrix = np.random.default_rng(seed).normal(size=(rows, 1))
     return matrix, 2 * matrix[:, 0] + 1
-
-
-@pytest.fixture
-def _slow_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a second pass each time somebody looks at the clock."""
-    seconds: Iterator[int] = count()
-    monkeypatch.setattr(estimators, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
 
 
 @pytest.mark.parametrize("task", Task)
@@ -109,15 +106,20 @@ def test_the_score_is_the_mean_loss_of_rows_that_the_fit_had_not_seen(task: Task
     assert loss_of(seen, target) < selection.scores[0].mean
 
 
-@pytest.mark.usefixtures("_slow_clock")
-def test_when_the_budget_is_spent_no_further_setting_is_tried() -> None:
-    # given: four settings, and time for the clock to be looked at twice
+def test_when_the_budget_is_spent_no_further_setting_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given: four settings, each of which takes ten seconds
+    now = [0.0]
+    monkeypatch.setattr(estimators, "time", SimpleNamespace(monotonic=lambda: now[0]))
     settings = [linear(Task.REGRESSION, strength) for strength in (1, 2, 3, 4)]
+
+    def pass_time(_: Score) -> None:
+        now[0] += 10
+
     # when
-    selection = selected(Task.REGRESSION, settings, budget=2.5)
+    selection = selected(Task.REGRESSION, settings, budget=15, on_scored=pass_time)
     # then
-    assert len(selection.scores) == 2
-    assert selection.search.endswith("2 more were not tried: they did not fit into the budget of 2.5 seconds.")
+    assert {score.name for score in selection.scores} == {setting.name for setting in settings[:2]}
+    assert selection.search.endswith("2 more were not tried: they did not fit into the budget of 15 seconds.")
 
 
 def test_without_a_budget_one_setting_is_tried() -> None:
@@ -127,22 +129,29 @@ def test_without_a_budget_one_setting_is_tried() -> None:
 
 
 def test_a_booster_that_would_take_too_long_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    # given: few enough cells are many, and a booster whose first trees say that all take longer than there is
+    # given: boosters whose trees take a second each, of which one has as many as the budget has seconds
+    now = [0.0]
+    fit = HistGradientBoostingClassifier.fit
+
+    def slow_fit(booster: HistGradientBoostingClassifier, *rows: NDArray[Any]) -> HistGradientBoostingClassifier:
+        now[0] += booster.max_iter
+        return fit(booster, *rows)
+
+    monkeypatch.setattr(HistGradientBoostingClassifier, "fit", slow_fit)
+    monkeypatch.setattr(estimators, "time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr(estimators, "PROBED_CELLS", 1)
-    long = Setting("gradient boosting", {"max_iter": 10_000_000}, boosting=True)
-    settings = [linear(Task.BINARY, 1), long, linear(Task.BINARY, 2)]
+    settings = [linear(Task.BINARY, 1), boosting(100), boosting(2), linear(Task.BINARY, 2)]
     # when
-    selection = selected(Task.BINARY, settings, budget=300)
+    selection = selected(Task.BINARY, settings, budget=100)
     # then
-    assert {score.name for score in selection.scores} == {settings[0].name, settings[2].name}
-    assert "1 more was not tried: it did not fit" in selection.search
+    assert {score.name for score in selection.scores} == {settings[place].name for place in (0, 2, 3)}
+    assert selection.search.endswith("1 more was not tried: it did not fit into the budget of 100 seconds.")
 
 
 @pytest.mark.parametrize("task", Task)
 def test_a_booster_that_fits_into_the_budget_is_tried(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimators, "PROBED_CELLS", 1)
-    short = Setting("gradient boosting", {"max_iter": 2}, boosting=True)
-    assert len(selected(task, [linear(task, 1), short]).scores) == 2
+    assert len(selected(task, [linear(task, 1), boosting(2)]).scores) == 2
 
 
 def test_of_many_rows_some_are_compared_and_all_are_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,13 +221,14 @@ def test_a_dozen_rows_are_enough(task: Task) -> None:
     assert all(np.isfinite(score.mean) for score in selection.scores)
 
 
-@pytest.mark.parametrize("boosting", [False, True], ids=["linear", "boosting"])
+@pytest.mark.parametrize("setting", [linear(Task.BINARY, 1), boosting()], ids=["linear", "boosting"])
 @pytest.mark.parametrize(
-    "counts", [[248, 2], [249, 1], [100, 100, 48, 2], [200, 49, 1], [248, 1, 1]], ids=lambda counts: "-".join(map(str, counts))
+    "counts",
+    [[248, 2], [249, 1], [100, 100, 48, 2], [200, 49, 1], [248, 1, 1]],
+    ids=lambda counts: "-".join(map(str, counts)),
 )
-def test_a_label_on_one_row_or_two_is_learned(counts: list[int], boosting: bool) -> None:
+def test_a_label_on_one_row_or_two_is_learned(counts: list[int], setting: Setting) -> None:
     # given: a fold in which the fit lacks this label, so that of two one is left
-    setting = Setting("gradient boosting", {"max_iter": 5}, boosting=True) if boosting else linear(Task.BINARY, 1)
     target = np.repeat(np.arange(len(counts)), counts)
     # when
     selection = select_estimator(MATRIX, target, Problem(ENCODING.columns, len(counts)), 0, 1000, [setting])

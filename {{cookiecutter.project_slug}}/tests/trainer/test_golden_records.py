@@ -88,9 +88,7 @@ def test_values_go_from_the_greatest_to_the_least(on_orders: OnOrders, module: M
 
 
 @of_labels
-def test_with_many_labels_each_has_one(
-    module: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_with_many_labels_each_has_one(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     # given: as many labels as there are golden records, each of them on two rows
     outputs = np.tile(np.eye(MOST), (2, 1)) * 0.9 + 0.1 / MOST
     monkeypatch.setattr(module, "answers", lambda chosen, _: chosen.argmax(axis=1).tolist())
@@ -120,9 +118,7 @@ def test_orders_without_missing_values_are_enough(on_orders: OnOrders, module: M
 
 
 @given(rows=st.sets(st.integers(0, ROWS - 1), min_size=1))
-def test_rows_that_are_no_records_any_more_are_never_chosen(
-    rows: set[int], on_orders: OnOrders
-) -> None:
+def test_rows_that_are_no_records_any_more_are_never_chosen(rows: set[int], on_orders: OnOrders) -> None:
     golden = on_orders.golden.golden_records({row: ORDERS[row] for row in rows}, made_up(on_orders.task), INTERVAL)
     assert golden
     assert set(rows_of(golden)) <= rows

@@ -140,7 +140,9 @@ def test_drawn_choices_and_flags_are_those_of_the_rows(drawn: Features) -> None:
 
 def test_drawn_values_are_missing_where_the_contract_allows_it(drawn: Features) -> None:
     for place, number in enumerate(LAYOUT.numbers):
-        missing = drawn.numbers[:, place] == -1 if number.field.kind is Kind.CHOICE else np.isnan(drawn.numbers[:, place])
+        missing = (
+            drawn.numbers[:, place] == -1 if number.field.kind is Kind.CHOICE else np.isnan(drawn.numbers[:, place])
+        )
         assert missing.any() == number.field.optional
 
 

@@ -29,7 +29,7 @@ def test_labels_have_the_same_shares_on_both_sides(share: float) -> None:
     training, held_out = split_table(made(LABELLED), 0, share, 3)
     for label in range(3):
         for side in (training, held_out):
-            assert np.mean(side.target == label) == pytest.approx(np.mean(LABELLED == label), abs=0.02)
+            assert np.mean(side.target == label) == pytest.approx(np.mean(label == LABELLED), abs=0.02)
 
 
 @pytest.mark.parametrize("labels", [3, 0], ids=["labels", "values"])
@@ -52,9 +52,7 @@ def test_each_row_is_on_one_side_with_its_target_and_its_record(labels: int) -> 
     assert sum(len(side.records) for side in sides) == len(table.records)
     for side in sides:
         rows, records = zip(*side.records.items(), strict=True)
-        np.testing.assert_array_equal(
-            side.features.take(rows).numbers, orders.LAYOUT.encode(records).numbers
-        )
+        np.testing.assert_array_equal(side.features.take(rows).numbers, orders.LAYOUT.encode(records).numbers)
         assert (side.ignored, side.notes, side.sha256) == (table.ignored, table.notes, table.sha256)
 
 
