@@ -189,7 +189,16 @@ TABLES = (
         UNICODE_TEXT,
         dates={"arrival_date": ISO_DATE},
     ),
-    Table("companies", "value of large companies", "HSAUR", "Forbes2000", "marketvalue", LATIN, texts=("name",)),
+    Table(
+        "companies",
+        "value of large companies",
+        "HSAUR",
+        "Forbes2000",
+        "marketvalue",
+        LATIN,
+        left_out=("rank",),
+        texts=("name",),
+    ),
     Table(
         "art",
         "works in the Tate",

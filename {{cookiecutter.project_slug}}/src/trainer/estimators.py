@@ -165,9 +165,7 @@ def _columns(problem: Problem, seed: int, *, scaled: bool) -> ColumnTransformer:
     numbers = [place for place, column in enumerate(problem.columns) if column.kind is ColumnKind.NUMBER]
     most = len(problem.columns) if scaled else BOOSTED_TERMS
     terms = [
-        place
-        for place, column in enumerate(problem.columns)
-        if column.kind is ColumnKind.TERM and column.rank < most
+        place for place, column in enumerate(problem.columns) if column.kind is ColumnKind.TERM and column.rank < most
     ]
     places = {place: column.places for place, column in enumerate(problem.columns) if column.kind is ColumnKind.PLACE}
     few = [place for place, count in places.items() if count <= MOST_ONE_HOT]
