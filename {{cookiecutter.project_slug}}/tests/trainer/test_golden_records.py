@@ -110,6 +110,19 @@ def test_equal_records_are_chosen_once(on_orders: OnOrders, module: ModuleType) 
     assert sorted(rows_of(golden)) == [0, 1, 2]
 
 
+def test_the_few_orders_that_lack_values_are_among_them(on_orders: OnOrders, module: ModuleType) -> None:
+    # given: two orders that lack values, and outputs that are neither extreme nor near a border
+    lacking = [row for row, order in ORDERS.items() if lacks_a_value(order)][:2]
+    whole = [row for row, order in ORDERS.items() if not lacks_a_value(order)]
+    outputs = made_up(on_orders.task)
+    order = np.argsort(outputs[whole].max(axis=1))
+    outputs[lacking] = outputs[whole[order[len(order) // 2]]]
+    # when
+    golden = module.golden_records({row: ORDERS[row] for row in (*whole, *lacking)}, outputs, INTERVAL)
+    # then
+    assert set(lacking) <= set(rows_of(golden))
+
+
 def test_orders_without_missing_values_are_enough(on_orders: OnOrders, module: ModuleType) -> None:
     whole = {row: order for row, order in ORDERS.items() if not lacks_a_value(order)}
     golden = module.golden_records(whole, made_up(on_orders.task), INTERVAL)

@@ -51,6 +51,7 @@ def test_a_bin_has_rows_enough(rows: int, bins: int) -> None:
         pytest.param(1, 1, id="one"),
         pytest.param(8, 8, id="too-few-for-the-level"),
         pytest.param(9, 9, id="just-enough"),
+        pytest.param(10, 10, id="one-more-is-not-enough"),
         pytest.param(19, 18, id="one-outside"),
         pytest.param(99, 90, id="nine-outside"),
     ],

@@ -90,6 +90,9 @@ def test_rounding_is_no_difference(found: list[float], expected: list[float], sc
     [
         pytest.param([0.7, 0.3], [0.7 + 2 * GOLDEN_TOLERANCE, 0.3], f"0 of {ROWS} labels", id="probability"),
         pytest.param([0.7, 0.3], [0.3, 0.7], f"{ROWS} of {ROWS} labels", id="label"),
+        pytest.param(
+            [0.5 - 6e-7, 0.5 + 6e-7], [0.5 - 4e-7, 0.5 + 4e-7], f"{ROWS} of {ROWS} labels", id="label-by-a-hair"
+        ),
         pytest.param([np.nan, 0.3], [0.7, 0.3], "up to inf", id="no-number"),
         pytest.param([np.nan], [np.nan], "up to inf", id="no-number-on-either-side"),
         pytest.param([np.inf], [1.0], "up to inf", id="infinite"),

@@ -141,6 +141,19 @@ def test_the_same_data_and_seed_give_the_same_model(settings: Any, on_orders: On
 
 
 @of_values
+def test_the_interval_is_of_the_rows_that_settings_were_compared_on(
+    settings: Any, on_orders: OnOrders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: a table of which half the training rows are compared
+    monkeypatch.setitem(on_orders.training.select_estimator.__globals__, "SELECTION_ROWS", ROWS * 3 // 8)
+    # when
+    metadata = on_orders.training.train(settings, candidates=quick(on_orders.task))
+    # then: it is much narrower than that of an estimator which ignores the features
+    told = json.loads(settings.metrics.read_text())
+    assert metadata.metrics["interval_width"].value < 0.8 * told["baseline"]["interval_width"]
+
+
+@of_values
 def test_the_gate_keeps_the_old_artefact_and_reports_the_refused_model(settings: Any, on_orders: OnOrders) -> None:
     # given
     training = on_orders.training
