@@ -26,11 +26,13 @@ def summary(results: Sequence[Mapping[str, Any]]) -> str:
     whole = [result for result in trained if not result["failures"]]
     compared = [result for result in trained if difference(result) is not None]
     as_good = [result for result in compared if (difference(result) or 0) >= ALLOWED]
-    within = [result for result in compared if result not in as_good and result["low"] <= best(result)[1]]
+    within = [
+        result for result in compared if result not in as_good and result["low"] <= best(result)[1] <= result["high"]
+    ]
     sent = sum(result.get("sent", 0) for result in results)
     answered = sum(result.get("answered", 0) for result in results)
     return (
-        f"{len(results)} tables, {len(trained)} trained, {len(whole)} without any failure; {answered:,} of {sent:,} "
+        f"{len(results)} tables: {len(trained)} trained, {len(whole)} without any failure, {answered:,} of {sent:,} "
         f"records answered. Of {len(compared)} models that can be compared, {len(as_good)} are as good as those made "
         f"by hand or at most 2 % below; of the other {len(compared) - len(as_good)}, {len(within)} "
         f"{'has' if len(within) == 1 else 'have'} the figure made by hand within their interval."
@@ -73,7 +75,7 @@ def row(result: Mapping[str, Any]) -> list[str]:
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(result["kinds"].items(), key=lambda item: -item[1]))
     labels = f", {result['labels']} labels" if result["task"] == "multiclass" else ""
     ours = f"{METRIC_NAMES[result['metric']]} {result['value']:.3f} ({result['low']:.3f} to {result['high']:.3f})"
-    cells += [kinds, f"{result['task']}{labels}", _text(result["estimator"]), ours]
+    cells += [kinds, f"{result['task']}{labels}", _text(result["estimator"].partition(" (")[0]), ours]
     if "by_hand" in result:
         name, value = best(result)
         relative = difference(result)
