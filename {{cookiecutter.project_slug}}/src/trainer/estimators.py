@@ -32,10 +32,19 @@ SELECTION_ROWS = 20_000
 """Most rows that settings are compared on; the chosen one is fitted on all."""
 
 MOST_ONE_HOT = 20
-"""Places that get a column each; more are encoded by what the target is like where they stand."""
+"""Places that get a column each for a booster; more are encoded by what the target is like where they stand."""
+
+MOST_ONE_HOT_LINEAR = 1000
+MOST_ONE_HOT_CELLS = 30_000_000
+"""A linear estimator learns a weight for each place, as long as the rows are few enough to hold the columns."""
 
 BOOSTED_TERMS = 300
 """Words of a text that a booster looks at, the commonest: it tries every column at every node."""
+
+BLEND_WEIGHTS = (0.25, 0.5)
+"""Of the second best kind; with a greater one it would be the best."""
+BLEND_MARGIN = 0.01
+"""Share of the loss that a blend must take away from the best single estimator: two are harder to explain."""
 
 PROBED_CELLS = 1_000_000
 FEW_ITERATIONS, MORE_ITERATIONS = 1, 4
@@ -47,10 +56,11 @@ EPSILON = 1e-15
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is to be learned: the columns of the matrix, and how many labels there are (0: a value)."""
+    """What is to be learned: the columns of the matrix, how many labels there are (0: a value), from how many rows."""
 
     columns: tuple[Column, ...]
     labels: int
+    rows: int = 0
 
     @property
     def loss(self) -> str:
@@ -82,6 +92,40 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
+class Blend:
+    """Two fitted estimators whose outputs are averaged by weight: where they err differently, they err less.
+
+    Blending by the predictions of cross-validation is the stacking of Wolpert (1992, Stacked
+    generalization, Neural Networks 5), with weights that cannot overfit.
+    """
+
+    parts: tuple[tuple[float, Pipeline], ...]
+
+    @property
+    def classes_(self) -> NDArray[np.intp]:
+        """Labels that they know: both have seen the same rows."""
+        classes: NDArray[np.intp] = self.parts[0][1].classes_
+        return classes
+
+    def predict_proba(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the probabilities, shape (rows, classes)."""
+        return np.sum([weight * part.predict_proba(matrix) for weight, part in self.parts], axis=0)
+
+    def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the values, shape (rows,)."""
+        return np.sum([weight * part.predict(matrix) for weight, part in self.parts], axis=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A setting that was tried: its score, and its outputs for each row while that was held out."""
+
+    setting: Setting
+    score: Score
+    predicted: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """The estimator chosen, and how.
 
@@ -94,7 +138,7 @@ class Selection:
         search: a sentence on how the search went.
     """
 
-    estimator: Pipeline
+    estimator: Pipeline | Blend
     scores: tuple[Score, ...]
     baseline: Score
     rows: NDArray[np.intp]
@@ -109,15 +153,10 @@ class Selection:
     @property
     def skill(self) -> float:
         """Share of the baseline's loss that the chosen setting takes away, in cross-validation; of squared errors."""
-        power = 1 if self.estimator_is_classifier else 2
+        power = 1 if self.predicted.shape[1] > 1 else 2
         if self.baseline.mean == 0:
             return 0.0
         return float(1 - (self.scores[0].mean / self.baseline.mean) ** power)
-
-    @property
-    def estimator_is_classifier(self) -> bool:
-        """Whether the outputs are probabilities."""
-        return hasattr(self.estimator, "predict_proba")
 
 
 # Of equal scores the first wins: simpler kinds come first.
@@ -163,13 +202,18 @@ def _columns(problem: Problem, seed: int, *, scaled: bool) -> ColumnTransformer:
     retrieval, Journal of Documentation 28).
     """
     numbers = [place for place, column in enumerate(problem.columns) if column.kind is ColumnKind.NUMBER]
-    most = len(problem.columns) if scaled else BOOSTED_TERMS
+    most_terms = len(problem.columns) if scaled else BOOSTED_TERMS
     terms = [
-        place for place, column in enumerate(problem.columns) if column.kind is ColumnKind.TERM and column.rank < most
+        place
+        for place, column in enumerate(problem.columns)
+        if column.kind is ColumnKind.TERM and column.rank < most_terms
     ]
     places = {place: column.places for place, column in enumerate(problem.columns) if column.kind is ColumnKind.PLACE}
-    few = [place for place, count in places.items() if count <= MOST_ONE_HOT]
-    many = [place for place, count in places.items() if count > MOST_ONE_HOT]
+    most_places = MOST_ONE_HOT
+    if scaled:
+        most_places = max(MOST_ONE_HOT, min(MOST_ONE_HOT_LINEAR, MOST_ONE_HOT_CELLS // max(problem.rows, 1)))
+    few = [place for place, count in places.items() if count <= most_places]
+    many = [place for place, count in places.items() if count > most_places]
     prepared: Any = "passthrough"
     weighted: Any = "passthrough"
     if scaled:
@@ -234,7 +278,7 @@ def select_estimator(
     settings: Sequence[Setting] | None = None,
     on_scored: Callable[[Score], None] = lambda _: None,
 ) -> Selection:
-    """Return the setting with the lowest loss in cross-validation, fitted on all rows given.
+    """Return the setting with the lowest loss in cross-validation, or a blend of two, fitted on all rows given.
 
     For labels the loss is log loss and not ROC AUC, because the service answers with a
     probability: AUC looks at the order of the records alone, and a model whose probabilities are
@@ -259,30 +303,62 @@ def select_estimator(
     sample, wanted = matrix[rows], target[rows]
     folds = fold_of_each_row(wanted, problem, seed)
     baseline, _ = _scored("baseline", lambda: baseline_estimator(problem.labels), sample, wanted, folds, problem)
-    tried: list[tuple[Score, NDArray[np.float64], Pipeline]] = []
+    trials: list[Trial] = []
     pace: _Pace | None = None
     skipped = 0
     for setting in settings:
         if setting.boosting and pace is None:
             pace = _pace(setting, problem, seed, sample, wanted)
         needed = pace.seconds(setting) * folds.max() if setting.boosting and pace else 0.0
-        if tried and time.monotonic() - began + needed >= budget:
+        if trials and time.monotonic() - began + needed >= budget:
             skipped += 1
             continue
         estimator = build(setting, problem, seed)
         score, predicted = _scored(setting.name, lambda: clone(estimator), sample, wanted, folds, problem)  # noqa: B023
-        tried.append((score, predicted, estimator))
+        trials.append(Trial(setting, score, predicted))
         on_scored(score)
-    tried.sort(key=lambda result: result[0].mean)  # stable: of equal scores the first tried stays first
-    _, predicted, estimator = tried[0]
+    trials.sort(key=lambda trial: trial.score.mean)  # stable: of equal scores the first tried stays first
+    weights, best = _blended(trials, wanted, folds)
+    parts = tuple((weight, _fit(build(setting, problem, seed), matrix, target)) for weight, setting in weights)
+    scores = [trial.score for trial in trials]
     return Selection(
-        _fit(estimator, matrix, target),
-        tuple(score for score, _, _ in tried),
-        baseline,
-        rows,
-        predicted,
-        _search(len(tried), skipped, len(rows), len(target), folds, budget),
+        estimator=parts[0][1] if len(parts) == 1 else Blend(parts),
+        scores=tuple(scores if len(parts) == 1 else [best.score, *scores]),
+        baseline=baseline,
+        rows=rows,
+        predicted=best.predicted,
+        search=_search(len(trials), skipped, len(rows), len(target), folds, budget),
     )
+
+
+def _blended(
+    trials: Sequence[Trial], target: NDArray[Any], folds: NDArray[np.intp]
+) -> tuple[list[tuple[float, Setting]], Trial]:
+    """Return settings with their weights, and the trial they amount to.
+
+    That is the best setting alone, unless a blend of the best linear one and the best booster is
+    better by a margin.
+
+    Args:
+        trials: best first.
+        target: shape (rows,), of the rows that were held out in turn.
+        folds: shape (rows,), in which fold each row was held out.
+    """
+    best = trials[0]
+    other = next((trial for trial in trials if trial.setting.boosting != best.setting.boosting), None)
+    chosen, chosen_trial = [(1.0, best.setting)], best
+    if other is None:
+        return chosen, chosen_trial
+    least = best.score.mean * (1 - BLEND_MARGIN)
+    for weight in BLEND_WEIGHTS:
+        predicted = (1 - weight) * best.predicted + weight * other.predicted
+        losses = [loss_of(predicted[outside], target[outside]) for _, outside in _each_fold(folds)]
+        if np.mean(losses) < least:
+            least = float(np.mean(losses))
+            name = f"{1 - weight:g} × {best.setting.name} + {weight:g} × {other.setting.name}"
+            chosen = [(1 - weight, best.setting), (weight, other.setting)]
+            chosen_trial = Trial(best.setting, Score(name, least, float(np.std(losses))), predicted)
+    return chosen, chosen_trial
 
 
 def _search(tried: int, skipped: int, sample: int, rows: int, folds: NDArray[np.intp], budget: float) -> str:

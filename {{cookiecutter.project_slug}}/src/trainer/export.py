@@ -17,6 +17,7 @@ from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.pipeline import Pipeline
 
 from trainer.encoding import Encoding
+from trainer.estimators import Blend
 
 from {{cookiecutter.__package}}_model.classifier import OUTPUT
 
@@ -77,15 +78,26 @@ class Graph:
         return bytes(model.SerializeToString(deterministic=True))
 
 
-def onnx_model(encoding: Encoding, estimator: Pipeline, labels: int) -> bytes:
-    """Return the encoding and the fitted pipeline as an ONNX model.
+def onnx_model(encoding: Encoding, estimator: Pipeline | Blend, labels: int) -> bytes:
+    """Return the encoding and the fitted estimator as an ONNX model.
 
     Its inputs are those of `Features.inputs`; its output has shape (rows, labels) or (rows, 1).
     """
     graph = Graph()
-    columns = _transformed(graph, _encoded(graph, encoding), estimator["columns"])
-    output = _estimated(graph, columns, estimator["estimator"])
+    matrix = _encoded(graph, encoding)
+    if isinstance(estimator, Blend):
+        weighted = [
+            graph.add("Mul", _output(graph, matrix, part), graph.constant([[weight]]))
+            for weight, part in estimator.parts
+        ]
+        output = graph.add("Add", *weighted)
+    else:
+        output = _output(graph, matrix, estimator)
     return graph.model(_each_label(graph, output, estimator, labels), labels or 1)
+
+
+def _output(graph: Graph, matrix: str, pipeline: Pipeline) -> str:
+    return _estimated(graph, _transformed(graph, matrix, pipeline["columns"]), pipeline["estimator"])
 
 
 def _encoded(graph: Graph, encoding: Encoding) -> str:

@@ -199,7 +199,7 @@ def _fitted(training: Table, settings: Settings, candidates: Sequence[Setting] |
     selection = select_estimator(
         encoding.matrix(training.features),
         training.target,
-        Problem(encoding.columns, len(LABELS)),
+        Problem(encoding.columns, len(LABELS), len(training)),
         settings.seed,
         settings.budget,
         candidates,
