@@ -109,11 +109,11 @@ class Blend:
 
     def predict_proba(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the probabilities, shape (rows, classes)."""
-        return np.sum([weight * part.predict_proba(matrix) for weight, part in self.parts], axis=0)
+        return np.asarray(sum(weight * part.predict_proba(matrix) for weight, part in self.parts), dtype=np.float64)
 
     def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the values, shape (rows,)."""
-        return np.sum([weight * part.predict(matrix) for weight, part in self.parts], axis=0)
+        return np.asarray(sum(weight * part.predict(matrix) for weight, part in self.parts), dtype=np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,7 +355,7 @@ def _blended(
         losses = [loss_of(predicted[outside], target[outside]) for _, outside in _each_fold(folds)]
         if np.mean(losses) < least:
             least = float(np.mean(losses))
-            name = f"{1 - weight:g} × {best.setting.name} + {weight:g} × {other.setting.name}"
+            name = f"{1 - weight:.0%} {best.setting.name} + {weight:.0%} {other.setting.name}"
             chosen = [(1 - weight, best.setting), (weight, other.setting)]
             chosen_trial = Trial(best.setting, Score(name, least, float(np.std(losses))), predicted)
     return chosen, chosen_trial

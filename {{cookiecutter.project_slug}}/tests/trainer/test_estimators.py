@@ -217,7 +217,7 @@ def test_a_dozen_rows_are_enough(task: Task) -> None:
     settings = [setting for setting in settings_for(problem) if "300" not in setting.name]
     selection = select_estimator(matrix, target, problem, 0, 1000, settings)
     # then
-    assert len(selection.scores) == len(settings)
+    assert {setting.name for setting in settings} <= {score.name for score in selection.scores}
     assert all(np.isfinite(score.mean) for score in selection.scores)
 
 
