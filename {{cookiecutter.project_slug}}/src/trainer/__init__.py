@@ -1,1 +1,7 @@
 """The trainer: read, check, fit, evaluate, gate, export, report. Run it with `python -m trainer`."""
+
+import os
+
+# Threads of a booster that wait for one another by spinning make it many times as slow on a busy
+# machine. OpenMP reads this when scikit-learn loads it, so it stands before any import of that.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")

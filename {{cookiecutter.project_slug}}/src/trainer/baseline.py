@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.encoding import MOST_VALUES, SEEN_TWICE
+
 from {{cookiecutter.__package}}_model.features import DATE_PARTS, Features, Number, tokens
 from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind
 from {{cookiecutter.__package}}_model.metadata import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
 
 BINS = 10
-MOST_VALUES = 1000
-"""Values of a category whose share is kept, the commonest."""
 
 TOLD_BY = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0]}
 """The part of a date that its distribution is told by."""
@@ -38,7 +38,8 @@ def baseline(features: Features, target: NDArray[Any], labels: Sequence[str]) ->
 def _field(field: FieldSpec, features: Features) -> FieldBaseline:
     match field.kind:
         case Kind.CATEGORY:
-            return _values(features.categories[:, features.layout.categories.index(field)].tolist())
+            # What a single row has, the model does not learn: it is no value that it knows.
+            return _values(features.categories[:, features.layout.categories.index(field)].tolist(), SEEN_TWICE)
         case Kind.TEXT:
             texts = features.texts[:, features.layout.texts.index(field)].tolist()
             return _numbers(np.array([len(tokens(text)) if text else np.nan for text in texts]), 0, None)
@@ -58,10 +59,11 @@ def _column(field: FieldSpec, features: Features) -> NDArray[np.float64]:
     return features.numbers[:, place]
 
 
-def _values(values: list[str]) -> ValueBaseline:
-    """Return the shares of the values; an empty one is missing."""
+def _values(values: list[str], least: int = 1) -> ValueBaseline:
+    """Return the shares of the values that stand in at least so many rows; an empty one is missing."""
     counts = Counter(value for value in values if value)
-    common = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_VALUES]
+    known = [(value, count) for value, count in counts.items() if count >= least]
+    common = sorted(known, key=lambda pair: (-pair[1], pair[0]))[:MOST_VALUES]
     present = counts.total()
     return ValueBaseline(
         missing_share=1 - present / len(values), shares={value: count / present for value, count in common}

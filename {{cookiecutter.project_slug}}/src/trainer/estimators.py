@@ -41,6 +41,9 @@ MOST_ONE_HOT_CELLS = 30_000_000
 BOOSTED_TERMS = 300
 """Words of a text that a booster looks at, the commonest: it tries every column at every node."""
 
+SPARSE_DENSITY = 0.3
+"""Share of cells that are not zero up to which a linear estimator takes a sparse matrix."""
+
 BLEND_WEIGHTS = (0.25, 0.5)
 """Of the second best kind; with a greater one it would be the best."""
 BLEND_MARGIN = 0.01
@@ -223,7 +226,7 @@ def _columns(problem: Problem, seed: int, *, scaled: bool) -> ColumnTransformer:
     one_hot = OneHotEncoder(
         categories=[np.arange(max(places[place], 1), dtype=np.float64) for place in few],
         handle_unknown="ignore",
-        sparse_output=False,
+        sparse_output=scaled,
     )
     # The rows of a fold may lack a rare label: how many there are is told by the rows.
     kind = "auto" if problem.labels else "continuous"
@@ -239,7 +242,8 @@ def _columns(problem: Problem, seed: int, *, scaled: bool) -> ColumnTransformer:
             )
             if chosen
         ],
-        sparse_threshold=0,
+        # Words and one-hot columns are nearly all zeros, which linear estimators pass over; a booster can't.
+        sparse_threshold=SPARSE_DENSITY if scaled else 0,
     )
 
 
@@ -293,7 +297,7 @@ def select_estimator(
         target: shape (rows,), places of labels or values.
         problem: what the columns and the target are.
         seed: of the folds and of the estimators.
-        budget: seconds after which no further setting is begun.
+        budget: seconds after which no further setting is begun, but the first of each kind.
         settings: to choose from; by default those for the problem.
         on_scored: called with the score of each setting, as soon as it is known.
     """
@@ -310,7 +314,9 @@ def select_estimator(
         if setting.boosting and pace is None:
             pace = _pace(setting, problem, seed, sample, wanted)
         needed = pace.seconds(setting) * folds.max() if setting.boosting and pace else 0.0
-        if trials and time.monotonic() - began + needed >= budget:
+        # The first of each kind gets a budget of its own: else a slow linear one would keep out all boosters.
+        first = all(trial.setting.boosting != setting.boosting for trial in trials)
+        if trials and (0.0 if first else time.monotonic() - began) + needed >= budget:
             skipped += 1
             continue
         estimator = build(setting, problem, seed)

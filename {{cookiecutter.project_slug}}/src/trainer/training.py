@@ -44,7 +44,7 @@ from {{cookiecutter.__package}}_model.fields import Kind, Task
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "pydantic", "scikit-learn")
 
-ONE_THREAD_CELLS = 200_000
+ONE_THREAD_CELLS = 5_000_000
 """Matrices of up to so many cells are fitted by one thread: several would wait for one another
 longer than they work, the more so on a busy machine."""
 

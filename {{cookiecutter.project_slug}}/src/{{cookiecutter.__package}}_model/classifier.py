@@ -139,7 +139,7 @@ class Classifier:
             for row, value in enumerate(features.categories[:, column].tolist()):
                 if value and value not in known:
                     name = LAYOUT.categories[column].name
-                    text = f"{name}: this value is new to the model, which takes it as missing"
+                    text = f"{name}: the model does not know this value and takes it as missing"
                     found.setdefault(row, []).append(text)
         return {row: tuple(texts) for row, texts in found.items()}
 

@@ -59,7 +59,7 @@ Whole = Annotated[float, Field(multiple_of=1)]
 """A whole number. 5.0 is one, as in JSON Schema: a program that knows missing values often sends 5 that way."""
 
 Category = Annotated[str, Kind.CATEGORY, Field(min_length=1, max_length=200)]
-"""One of many values, of which training saw some. A value that it has not seen is answered as a missing one."""
+"""One of many values, of which training saw some. One that it has not seen twice is answered as a missing one."""
 
 Text = Annotated[str, Kind.TEXT, Field(min_length=1, max_length=20_000)]
 """Words: the model counts those that it knows."""
