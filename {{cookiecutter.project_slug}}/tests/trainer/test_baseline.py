@@ -82,7 +82,8 @@ def test_values_are_described_by_their_shares(attribute, name, found: Baseline) 
     field = told(found, attribute)
     # then: the commonest first
     assert field.missing_share == pytest.approx(1 - len(present) / ROWS)
-    assert field.shares == {value: pytest.approx(present.count(value) / len(present)) for value in set(present)}
+    known = {value for value in present if present.count(value) > 1}
+    assert field.shares == {value: pytest.approx(present.count(value) / len(present)) for value in known}
     assert list(field.shares.values()) == sorted(field.shares.values(), reverse=True)
 
 
@@ -91,6 +92,17 @@ def test_bins_span_the_bounds_of_the_contract_where_it_has_them(found: Baseline)
     assert (weight.bin_edges[0], weight.bin_edges[-1]) == (0, 1000)
     assert (margin.bin_edges[0], margin.bin_edges[-1]) == (margin.minimum, margin.maximum)
     assert (remark.bin_edges[0], remark.bin_edges[-1]) == (0, remark.maximum)
+
+
+def test_a_value_of_one_row_is_kept_unless_the_model_does_not_learn_it() -> None:
+    # given: a choice and a category that one row has, and another one three
+    four = [ORDERS[0].model_copy(update={"size": orders.Size.LARGE, "city": "common"})] * 3
+    four.append(four[0].model_copy(update={"size": orders.Size.SMALL, "city": "rare"}))
+    # when
+    found = baseline(LAYOUT.encode(four), np.arange(4.0), ())
+    # then
+    assert told(found, "size").shares == {"large": 0.75, "small": 0.25}
+    assert told(found, "city").shares == {"common": 0.75}
 
 
 def test_only_the_commonest_values_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -438,6 +438,41 @@ def test_all_problems_are_counted_and_the_first_listed(rows: Rows, reader: Modul
     assert lines[-1] == f"  and {25 - LISTED_PROBLEMS} more"
 
 
+def test_after_many_problems_reading_stops(
+    rows: Rows, reader: ModuleType, problems: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "MOST_PROBLEMS", 12)
+    for cells in rows[1:]:
+        cells[PLACES["weight"]] = "x"
+    assert [problem.row for problem in problems(rows)] == list(range(2, 14))
+
+
+@pytest.mark.parametrize(
+    ("most_rows", "step"),
+    [
+        pytest.param(400, 1, id="as-many-as-there-are"),
+        pytest.param(380, 1, id="a-few-too-many"),
+        pytest.param(200, 2, id="twice-as-many"),
+        pytest.param(100, 4, id="four-times-as-many"),
+    ],
+)
+def test_of_a_long_file_one_row_out_of_several_is_read_with_a_note(
+    most_rows: int, step: int, on_orders: OnOrders, reader: ModuleType, tmp_path: Path
+) -> None:
+    # given: four hundred rows, each target on ten of them in turn
+    rows = orders.rows_of_table(400, on_orders.task)
+    cycle = [str(label) for label in LABELS[on_orders.task]] or ["1", "2"]
+    for place, cells in enumerate(rows[1:]):
+        cells[-1] = cycle[place // 10 % len(cycle)]
+    path = orders.write_table(tmp_path / "table.csv", rows)
+    # when
+    table = reader.read_table(path, most_rows)
+    # then
+    whole = column(reader.read_table(path), "weight")
+    assert column(table, "weight") == whole[step - 1 :: step]
+    assert [note.startswith(f"One row in {step} was read") for note in table.notes] == [True] * (step > 1)
+
+
 @pytest.mark.parametrize(
     ("problem", "text"),
     [
