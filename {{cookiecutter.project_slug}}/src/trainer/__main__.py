@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from trainer.estimators import Problem, settings_for
+from trainer.estimators import LearningProblem, settings_for
 from trainer.gate import DEFAULT_FLOORS, parse_floor
 from trainer.parity import ParityError
 from trainer.report import Findings
@@ -120,7 +120,7 @@ def _listener(settings: Settings, progress: Progress) -> Listener:
         print(f"Read {len(table):,} rows of {settings.data}{ignored}.")
         for note in table.notes:
             print(note)
-        total = len(settings_for(Problem((), len(LABELS))))
+        total = len(settings_for(LearningProblem((), len(LABELS))))
         progress.update(task, description="Cross-validating", total=total)
 
     def on_evaluated(findings: Findings) -> None:

@@ -16,7 +16,7 @@ from trainer.artefact import prepare_folder, replace_folder
 from trainer.baseline import baseline
 from trainer.encoding import Encoding
 from trainer.estimators import (
-    Problem,
+    LearningProblem,
     Score,
     Selection,
     Setting,
@@ -34,7 +34,7 @@ from trainer.interval import conformal_interval
 from trainer.parity import check_parity, drawn_features
 from trainer.report import Findings, Provenance, render_report
 from trainer.split import split_table
-from trainer.table import MOST_ROWS, Table, read_table
+from trainer.table import MOST_ROWS, Problem, Table, TableError, read_table
 
 from {{cookiecutter.__package}}_model import metadata as artefact
 from {{cookiecutter.__package}}_model.classifier import OnnxModel, bounds
@@ -196,10 +196,12 @@ def _train(
 
 def _fitted(training: Table, settings: Settings, candidates: Sequence[Setting] | None, listener: Listener) -> Model:
     encoding = Encoding.fitted(training.features)
+    if not encoding.columns:
+        raise TableError(settings.data, [Problem("no word stands in two rows: there is nothing to learn from")])
     selection = select_estimator(
         encoding.matrix(training.features),
         training.target,
-        Problem(encoding.columns, len(LABELS), len(training)),
+        LearningProblem(encoding.columns, len(LABELS), len(training)),
         settings.seed,
         settings.budget,
         candidates,

@@ -14,7 +14,7 @@ from trainer.encoding import Column, ColumnKind, Encoding
 from trainer.estimators import (
     FEWER_FOLDS,
     FOLDS,
-    Problem,
+    LearningProblem,
     Score,
     Selection,
     Setting,
@@ -37,12 +37,12 @@ ENCODING = Encoding.fitted(orders.LAYOUT.encode(ORDERS))
 MATRIX = ENCODING.matrix(orders.LAYOUT.encode(ORDERS))
 
 NUMBER = Column(ColumnKind.NUMBER)
-FLAT = Problem((NUMBER,), 0)
+FLAT = LearningProblem((NUMBER,), 0)
 """A value from one number."""
 
 
-def problem_of(task: Task) -> Problem:
-    return Problem(ENCODING.columns, len(LABELS[task]))
+def problem_of(task: Task) -> LearningProblem:
+    return LearningProblem(ENCODING.columns, len(LABELS[task]))
 
 
 def linear(task: Task, strength: float) -> Setting:
@@ -174,7 +174,7 @@ def test_the_rows_that_are_compared_have_the_labels_of_all(monkeypatch: pytest.M
     matrix, _ = flat(1000)
     target = np.repeat([0, 1, 2], [700, 290, 10])
     # when
-    selection = select_estimator(matrix, target, Problem((NUMBER,), 3), 0, 1000, [linear(Task.MULTICLASS, 1)])
+    selection = select_estimator(matrix, target, LearningProblem((NUMBER,), 3), 0, 1000, [linear(Task.MULTICLASS, 1)])
     # then
     assert np.bincount(target[selection.rows]) == pytest.approx([70, 29, 1], abs=1)
 
@@ -182,7 +182,7 @@ def test_the_rows_that_are_compared_have_the_labels_of_all(monkeypatch: pytest.M
 @pytest.mark.parametrize("seed", range(3))
 def test_folds_differ_by_one_row_of_a_label_at_most(seed: int) -> None:
     target = np.random.default_rng(seed).permutation(np.repeat([0, 1, 2], [101, 50, 3]))
-    folds = fold_of_each_row(target, Problem((), 3), seed)
+    folds = fold_of_each_row(target, LearningProblem((), 3), seed)
     for label in range(3):
         counts = np.bincount(folds[target == label], minlength=FOLDS)
         assert counts.max() - counts.min() <= 1
@@ -231,7 +231,7 @@ def test_a_label_on_one_row_or_two_is_learned(counts: list[int], setting: Settin
     # given: a fold in which the fit lacks this label, so that of two one is left
     target = np.repeat(np.arange(len(counts)), counts)
     # when
-    selection = select_estimator(MATRIX, target, Problem(ENCODING.columns, len(counts)), 0, 1000, [setting])
+    selection = select_estimator(MATRIX, target, LearningProblem(ENCODING.columns, len(counts)), 0, 1000, [setting])
     # then
     assert selection.estimator.classes_.tolist() == list(range(len(counts)))
     assert selection.predicted.sum(axis=1) == pytest.approx(np.ones(ROWS))
@@ -284,7 +284,7 @@ def test_a_label_that_the_estimator_has_not_seen_has_no_probability() -> None:
     # given: four labels, of which the rows have two
     matrix, value = flat(50)
     setting = linear(Task.MULTICLASS, 1)
-    fitted = build(setting, Problem((NUMBER,), 4), 0).fit(matrix, np.where(value > 1, 3, 1))
+    fitted = build(setting, LearningProblem((NUMBER,), 4), 0).fit(matrix, np.where(value > 1, 3, 1))
     # when
     outputs = outputs_of(fitted, matrix, 4)
     # then
@@ -330,4 +330,4 @@ def test_where_the_baseline_has_no_loss_there_is_none_to_take_away() -> None:
 
 @pytest.mark.parametrize(("labels", "loss"), [(2, "log loss"), (0, "root mean squared error")])
 def test_the_loss_has_a_name(labels: int, loss: str) -> None:
-    assert Problem((), labels).loss == loss
+    assert LearningProblem((), labels).loss == loss

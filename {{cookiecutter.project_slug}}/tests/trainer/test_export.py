@@ -12,7 +12,7 @@ from tests import orders
 from tests.orders import LABELS, LAYOUT, Text, targets
 from tests.trainer.conftest import Exported
 from trainer.encoding import Encoding
-from trainer.estimators import Problem, Setting, build, outputs_of, select_estimator, settings_for
+from trainer.estimators import LearningProblem, Setting, build, outputs_of, select_estimator, settings_for
 from trainer.export import onnx_model
 
 from {{cookiecutter.__package}}_model.features import LIMIT, Features, Layout
@@ -26,18 +26,18 @@ MATRIX = ENCODING.matrix(FEATURES)
 SETTINGS = [
     pytest.param(task, setting, id=f"{task}-{setting.name}")
     for task in Task
-    for setting in settings_for(Problem(ENCODING.columns, len(LABELS[task])))
+    for setting in settings_for(LearningProblem(ENCODING.columns, len(LABELS[task])))
 ]
 KINDS = [
     pytest.param(task, setting, id=f"{task}-{setting.kind}")
     for task in Task
-    for setting in settings_for(Problem(ENCODING.columns, len(LABELS[task])))[:2]
+    for setting in settings_for(LearningProblem(ENCODING.columns, len(LABELS[task])))[:2]
 ]
 """One setting of each kind."""
 
 
 def fitted(task: Task, setting: Setting) -> Pipeline:
-    problem = Problem(ENCODING.columns, len(LABELS[task]))
+    problem = LearningProblem(ENCODING.columns, len(LABELS[task]))
     return build(setting, problem, 0).fit(MATRIX, targets(ORDERS, task))
 
 
@@ -129,7 +129,7 @@ def test_the_oddest_rows_get_the_same_finite_answers(
 @pytest.mark.parametrize(("task", "setting"), KINDS)
 def test_values_that_the_fit_had_no_row_of_are_answered_alike(task: Task, setting: Setting) -> None:
     # given: an encoding that knows more cities than the rows of the fit have, and a column without any value
-    problem = Problem(ENCODING.columns, len(LABELS[task]))
+    problem = LearningProblem(ENCODING.columns, len(LABELS[task]))
     few, target = MATRIX[:60].copy(), targets(ORDERS, task)[:60]
     few[:, 1] = np.nan
     estimator = select_estimator(few, target, problem, 0, 1000, [setting]).estimator
@@ -141,7 +141,7 @@ def test_values_that_the_fit_had_no_row_of_are_answered_alike(task: Task, settin
 @pytest.mark.parametrize("labels", [[1, 3], [0, 1, 2]], ids=["two-of-four", "three-of-four"])
 def test_a_label_that_the_rows_lack_has_probability_0(place: int, labels: list[int]) -> None:
     # given
-    problem = Problem(ENCODING.columns, 4)
+    problem = LearningProblem(ENCODING.columns, 4)
     target = np.array(labels)[np.arange(ROWS) % len(labels)]
     estimator = build(settings_for(problem)[place], problem, 0).fit(MATRIX, target)
     # when
@@ -156,7 +156,7 @@ def test_a_label_that_the_rows_lack_has_probability_0(place: int, labels: list[i
 @pytest.mark.parametrize("target", [np.full(12, 5.0), np.arange(12.0)], ids=["constant", "too-few-rows-to-part"])
 def test_trees_without_a_decision_are_exported(target: NDArray[np.float64]) -> None:
     # given
-    problem = Problem(ENCODING.columns, 0)
+    problem = LearningProblem(ENCODING.columns, 0)
     estimator = build(settings_for(problem)[1], problem, 0).fit(MATRIX[:12], target)
     assert all(len(trees[0].nodes) == 1 for trees in estimator["estimator"]._predictors)
     # then
@@ -196,7 +196,7 @@ def test_a_contract_of_one_kind_is_exported(place: int, records: list[RecordMode
     # given
     features = Layout(field_specs(type(records[0]))).encode(records)
     encoding = Encoding.fitted(features)
-    problem = Problem(encoding.columns, 2)
+    problem = LearningProblem(encoding.columns, 2)
     estimator = build(settings_for(problem)[place], problem, 0).fit(encoding.matrix(features), np.arange(54) % 2)
     # then
     assert_same_outputs(encoding, estimator, 2, features)

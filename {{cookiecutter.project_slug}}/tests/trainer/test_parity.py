@@ -9,7 +9,7 @@ from tests.orders import LAYOUT, targets
 from tests.trainer.conftest import Exported
 from trainer import parity
 from trainer.encoding import Encoding
-from trainer.estimators import Problem, build, outputs_of, settings_for
+from trainer.estimators import LearningProblem, build, outputs_of, settings_for
 from trainer.export import onnx_model
 from trainer.parity import BEYOND, DRAWN_ROWS, UNSEEN, ParityError, check_parity, drawn_features
 
@@ -45,7 +45,7 @@ def drawn() -> Features:
 def test_an_exported_model_is_the_estimator_on_rows_that_are_drawn(task: Task, place: int, drawn: Features) -> None:
     # given
     encoding, target = Encoding.fitted(FEATURES), targets(orders.some_orders(ROWS), task)
-    problem = Problem(encoding.columns, len(orders.LABELS[task]))
+    problem = LearningProblem(encoding.columns, len(orders.LABELS[task]))
     estimator = build(settings_for(problem)[place], problem, 0).fit(encoding.matrix(FEATURES), target)
     exported = Exported(onnx_model(encoding, estimator, problem.labels))
     # when
@@ -60,7 +60,7 @@ def test_an_exported_model_is_the_estimator_on_rows_that_are_drawn(task: Task, p
 def test_another_estimator_is_refused() -> None:
     # given: an export, and an estimator that learned the opposite
     encoding, target = Encoding.fitted(FEATURES), targets(orders.some_orders(ROWS), Task.BINARY)
-    problem = Problem(encoding.columns, 2)
+    problem = LearningProblem(encoding.columns, 2)
     matrix = encoding.matrix(FEATURES)
     model, opposite = (build(settings_for(problem)[0], problem, 0).fit(matrix, each) for each in (target, 1 - target))
     # then

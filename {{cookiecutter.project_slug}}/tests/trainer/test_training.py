@@ -223,6 +223,18 @@ def test_a_foreign_folder_stops_the_run_before_it_has_begun(settings: Any, on_or
 
 
 @of_values
+def test_a_table_of_which_nothing_stands_twice_is_refused(
+    settings: Any, on_orders: OnOrders, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: texts alone, no word of which is in two rows
+    monkeypatch.setattr(on_orders.training.Encoding, "columns", ())
+    # then
+    with pytest.raises(on_orders.table.TableError, match="no word stands in two rows"):
+        on_orders.training.train(settings)
+    assert not settings.artefact.exists()
+
+
+@of_values
 def test_the_listener_hears_of_each_step(settings: Any, on_orders: OnOrders) -> None:
     heard: list[str] = []
     listener = on_orders.training.Listener(
