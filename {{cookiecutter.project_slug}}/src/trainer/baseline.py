@@ -11,7 +11,12 @@ from trainer.encoding import MOST_VALUES, SEEN_TWICE
 
 from {{cookiecutter.__package}}_model.features import DATE_PARTS, Features, Number, tokens
 from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind
-from {{cookiecutter.__package}}_model.metadata import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
+from {{cookiecutter.__package}}_model.metadata import (
+    Baseline,
+    FieldBaseline,
+    NumberBaseline,
+    ValueBaseline,
+)
 
 BINS = 10
 

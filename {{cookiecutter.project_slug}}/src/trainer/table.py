@@ -18,7 +18,14 @@ from profiling.cells import canonicalizer
 from profiling.source import Source, SourceError, cleaned, open_source
 
 from {{cookiecutter.__package}}_model.datamodel import TARGET, Record
-from {{cookiecutter.__package}}_model.features import FEATURES, FIELDS, LABELS, LAYOUT, Features, features_of
+from {{cookiecutter.__package}}_model.features import (
+    FEATURES,
+    FIELDS,
+    LABELS,
+    LAYOUT,
+    Features,
+    features_of,
+)
 
 MINIMUM_ROWS = 12
 """Fewest rows to train on: fewer leave no fold or no held-out part worth the name."""

@@ -5,7 +5,13 @@ from hypothesis import strategies as st
 from webservice.panel import LEAST_WIDTH, MOST_BARS, panel_of, scale_of
 
 from {{cookiecutter.__package}}_model.fields import LabelPrediction, ValuePrediction
-from {{cookiecutter.__package}}_model.metadata import Baseline, Estimate, Interval, NumberBaseline, ValueBaseline
+from {{cookiecutter.__package}}_model.metadata import (
+    Baseline,
+    Estimate,
+    Interval,
+    NumberBaseline,
+    ValueBaseline,
+)
 
 LABELS = Baseline(rows=10, fields={}, target=ValueBaseline(missing_share=0, shares={"a": 0.5, "b": 0.5}))
 INTERVAL = Interval(
