@@ -204,6 +204,8 @@ def train_as_the_job_does(
         "DATA": "data/breast_cancer_wisconsin.csv",
         "SEED": "0",
         "TEST_SHARE": "0.25",
+        "MAX_ROWS": "1000000",
+        "BUDGET": "120",
         "FLOORS": "accuracy=0.9",
         "VERSION": "1.0.0",
         "COMMIT": "none",

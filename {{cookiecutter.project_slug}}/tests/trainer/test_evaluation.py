@@ -131,7 +131,7 @@ def _times(weights: NDArray[np.float64] | None, size: int) -> NDArray[np.intp]:
 def test_metrics_are_those_of_scikit_learn(case: Case) -> None:
     found = metric_values(weighted_metrics(*case), len(case[1].truth))
     assert set(found) == set(METRICS[case[0]])
-    assert found == pytest.approx(by_scikit_learn(case), abs=1e-9)
+    assert found == pytest.approx(by_scikit_learn(case), rel=1e-9, abs=1e-9)
 
 
 @given(case=CASES, data=st.data())
@@ -144,7 +144,7 @@ def test_weighted_metrics_are_those_of_scikit_learn(case: Case, data: st.DataObj
     # when
     found = {name: values[0] for name, values in weighted_metrics(*case)(weights[None, :]).items()}
     # then
-    assert found == pytest.approx(by_scikit_learn(case, weights), abs=1e-9)
+    assert found == pytest.approx(by_scikit_learn(case, weights), rel=1e-9, abs=1e-9)
 
 
 @given(case=CASES)
