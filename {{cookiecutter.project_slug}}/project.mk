@@ -15,7 +15,7 @@ SEED ?= 0
 TEST_SHARE ?= 0.25
 # Rows to take of a table that has more, evenly spread: a million need about a gigabyte.
 MAX_ROWS ?= 1000000
-# Seconds to try settings of estimators for; the best of those that were tried is taken.
+# Seconds to try settings of estimators for; the first of each kind and the final fit come on top.
 BUDGET ?= 120
 # The gate: a model below one of these is not exported. Any metric of build/report.html for which more is
 # better can have a floor; skill is the share of the loss of guessing that the model takes away.
