@@ -116,9 +116,10 @@ class Classifier:
 
     def predict(self, records: Sequence[Record]) -> list[Prediction]:
         """Return a prediction for each record, in their order."""
-        if not records:
-            return []
-        features = features_of(records)
+        return self.predictions(features_of(records)) if records else []
+
+    def predictions(self, features: Features) -> list[Prediction]:
+        """Return a prediction for each row, in their order; there must be a row."""
         return answers(self.outputs(features), self.metadata.interval, self.warnings(features))
 
     def predict_one(self, record: Record) -> Prediction:
