@@ -1,0 +1,188 @@
+"""Metrics: what the service counts of requests and predictions, in the form that Prometheus reads."""
+
+import threading
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from http import HTTPStatus
+from pathlib import Path
+
+import numpy as np
+from flask import Blueprint, Response, request
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector
+
+from webservice.counts import Counts
+
+from {{cookiecutter.__package}}_model.classifier import Classifier
+from {{cookiecutter.__package}}_model.features import Features
+from {{cookiecutter.__package}}_model.fields import LabelPrediction, ValuePrediction
+
+OPENMETRICS = "application/openmetrics-text"
+
+OTHER = "other"
+ROUTES = (
+    "/",
+    "/docs/",
+    "/healthz",
+    "/metrics",
+    "/openapi.json",
+    "/readyz",
+    "/report",
+    "/static/",
+    "/v1/predictions",
+    "/version",
+    OTHER,
+)
+"""Paths that are counted by name, one that ends in a slash with all below it: whatever callers ask for, there are
+no more series than these."""
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", OTHER)
+STATUSES = (*(status.value for status in HTTPStatus if status >= HTTPStatus.OK), OTHER)
+BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Seconds up to which durations are counted together."""
+
+ROUTE_PLACES = {route: place for place, route in enumerate(ROUTES)}
+FOLDERS = tuple(route for route in ROUTES if route.endswith("/") and route != "/")
+METHOD_PLACES = {method: place for place, method in enumerate(METHODS)}
+STATUS_PLACES: dict[int | str, int] = {status: place for place, status in enumerate(STATUSES)}
+
+# Where the counts of requests stand among the cells.
+REQUESTS_SHAPE = (len(ROUTES), len(METHODS), len(STATUSES))
+DURATIONS_START = int(np.prod(REQUESTS_SHAPE))
+# The buckets, one for what takes longer, and the sum of the seconds.
+DURATION_CELLS = len(BUCKETS) + 2
+DURATIONS_SHAPE = (len(ROUTES), DURATION_CELLS)
+IN_WORK = DURATIONS_START + int(np.prod(DURATIONS_SHAPE))
+STARTS, LINES_DROPPED = IN_WORK + 1, IN_WORK + 2
+SIZE = LINES_DROPPED + 1
+
+
+class Metrics:
+    """What this process counts, and what all processes of the service have counted.
+
+    Its methods may be called by several threads at once.
+    """
+
+    def __init__(self, classifier: Classifier, folder: Path | None, version: str) -> None:
+        """Start to count.
+
+        Args:
+            classifier: whose records and predictions are counted.
+            folder: that all processes of the service share; without one this process counts alone.
+            version: the release.
+        """
+        self._lock = threading.Lock()
+        self._requests = Counts(folder, "requests", SIZE)
+        self._build = {
+            "version": version,
+            "model_version": classifier.metadata.version,
+            "estimator": classifier.metadata.estimator,
+            "task": str(classifier.metadata.task),
+        }
+        # What a dead process had in work is in work no more.
+        self._requests.cells[IN_WORK] = 0
+        self._requests.cells[STARTS] += 1
+
+    def request(self, path: str, method: str, status: int, seconds: float) -> None:
+        """Count an answer.
+
+        Args:
+            path: that was asked for, as it came.
+            method: of HTTP, as it came.
+            status: of the answer.
+            seconds: from the request to the answer.
+        """
+        route = ROUTE_PLACES.get(path)
+        if route is None:
+            route = ROUTE_PLACES[_unnamed(path)]
+        place = METHOD_PLACES.get(method, len(METHODS) - 1) + route * len(METHODS)
+        place = STATUS_PLACES.get(status, len(STATUSES) - 1) + place * len(STATUSES)
+        first = DURATIONS_START + route * DURATION_CELLS
+        cells = self._requests.cells
+        with self._lock:
+            cells[place] += 1
+            cells[first + bisect_left(BUCKETS, seconds)] += 1
+            cells[first + DURATION_CELLS - 1] += seconds
+
+    def in_work(self, requests: int) -> None:
+        """Note how many requests this process has in work."""
+        self._requests.cells[IN_WORK] = requests
+
+    def lines_dropped(self, lines: int) -> None:
+        """Count lines of the log that could not be written."""
+        with self._lock:
+            self._requests.cells[LINES_DROPPED] += lines
+
+    def predicted(self, features: Features, predictions: Sequence[LabelPrediction | ValuePrediction]) -> None:
+        """Note predictions, to be counted with the next `flush`, or at once if many have gathered."""
+
+    def flush(self) -> None:
+        """Count the predictions that were noted: to be called every second, and before the process ends."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield all metrics, for the exposition."""
+        self.flush()
+        yield InfoMetricFamily("webservice_build", "The release and its model", self._build)
+        cells = self._requests.total()
+        yield from _request_metrics(cells)
+
+
+def _unnamed(path: str) -> str:
+    """Return the name under which a path is counted that has none of its own."""
+    return next((folder for folder in FOLDERS if path.startswith(folder)), OTHER)
+
+
+def _request_metrics(cells: NDArray[np.float64]) -> Iterator[Metric]:
+    requests = CounterMetricFamily("webservice_requests", "Answers given", labels=("route", "method", "status"))
+    counts = cells[:DURATIONS_START].reshape(REQUESTS_SHAPE)
+    for route, method, status in np.argwhere(counts):
+        requests.add_metric((ROUTES[route], METHODS[method], str(STATUSES[status])), counts[route, method, status])
+    yield requests
+    durations = HistogramMetricFamily(
+        "webservice_request_duration_seconds", "From the request to its answer", labels=("route",)
+    )
+    for route, row in zip(ROUTES, cells[DURATIONS_START:IN_WORK].reshape(DURATIONS_SHAPE), strict=True):
+        counted = row[:-1].cumsum().tolist()
+        if counted[-1]:
+            bounds = [*map(str, BUCKETS), "+Inf"]
+            durations.add_metric((route,), list(zip(bounds, counted, strict=True)), float(row[-1]))
+    yield durations
+    yield GaugeMetricFamily("webservice_requests_in_work", "Requests that wait for their answer", cells[IN_WORK])
+    yield CounterMetricFamily("webservice_process_starts", "Processes that have started to serve", cells[STARTS])
+    yield CounterMetricFamily("webservice_log_lines_dropped", "Lines that could not be logged", cells[LINES_DROPPED])
+
+
+class _Collected(Collector):
+    """What prometheus_client asks for metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        return self._metrics.collect()
+
+
+def blueprint(metrics: Metrics) -> Blueprint:
+    """Return the blueprint that shows the metrics of all processes."""
+    routes = Blueprint("metrics", __name__)
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collected(metrics))
+
+    @routes.get("/metrics")
+    def exposed() -> Response:
+        """Answer: all metrics, as OpenMetrics or as plain text, as the caller accepts."""
+        # By hand: `choose_encoder` of prometheus_client fails at a version that is no number.
+        if any(accepted.split(";")[0] == OPENMETRICS for accepted in request.accept_mimetypes.values()):
+            return Response(openmetrics.generate_latest(registry), content_type=openmetrics.CONTENT_TYPE_LATEST)
+        return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+    return routes
