@@ -24,6 +24,7 @@ PROBES = frozenset({"/healthz", "/readyz"})
 # What a request knows of itself, in its WSGI environment.
 REQUEST_ID_KEY = "webservice.request_id"
 RECORDS_KEY = "webservice.records"
+CALLER_KEY = "webservice.caller"
 
 logger = logging.getLogger("webservice.requests")
 
@@ -96,6 +97,8 @@ def request_fields(environ: "WSGIEnvironment", status: int, started: float) -> d
         "status": status,
         "duration_ms": round((time.perf_counter() - started) * 1000, 3),
     }
+    if CALLER_KEY in environ:
+        fields["caller"] = environ[CALLER_KEY]
     if RECORDS_KEY in environ:
         fields["records"] = environ[RECORDS_KEY]
     return fields

@@ -30,7 +30,7 @@ class Settings(BaseModel):
     max_requests: int = Field(default=256, ge=1, description="Requests in work; one more is asked to come again later")
     body_timeout: float = Field(default=15, gt=0, le=600, description="Seconds in which the body of a request must come")
     hang_timeout: float = Field(default=30, gt=0, le=600, description="Seconds after which a stuck process is replaced")
-    api_keys: Path | None = Field(default=None, description="File with the hashes of the keys that callers must show")
+    api_keys: Path | None = Field(default=None, description="Folder with the hashes of the keys that callers must show")
     rate_limit: float = Field(default=0, ge=0, description="Requests a second of one caller, in each process; 0: any")
     metrics_folder: Path | None = Field(default=None, description="Folder in which the processes count together")
     drain_marker: Path | None = Field(default=None, description="File that stands while the service drains")
@@ -55,3 +55,8 @@ class Settings(BaseModel):
     def marker(self) -> Path:
         """The drain marker: one for each port, so that two services on a machine do not drain each other."""
         return self.drain_marker or Path(tempfile.gettempdir()) / f"webservice-{self.port}.draining"
+
+    @property
+    def operator_key(self) -> Path:
+        """The file of the operator's key: one for each port, as each service makes its own."""
+        return Path(tempfile.gettempdir()) / f"webservice-{self.port}.key"
