@@ -4,6 +4,8 @@ KUBECTL ?= kubectl
 KUBE := $(KUBECTL) --namespace $(NAMESPACE)
 DEPLOYMENT := $(PROJECT)-webservice
 SELECTOR ?= app=$(PROJECT),team=$(TEAM),component=webservice
+KEYS_SECRET := $(PROJECT)-webservice-keys
+KEYS := $(PYTHON) -m operations.keys --kubectl "$(KUBE)" --secret $(KEYS_SECRET) --selector $(SELECTOR)
 VERIFY := $(PYTHON) -m operations.verify --kubectl "$(KUBE)" --selector $(SELECTOR)
 REVISION := $(KUBE) get deployments --selector $(SELECTOR) --output 'jsonpath={.items[0].metadata.annotations.deployment\.kubernetes\.io/revision}'
 
@@ -23,6 +25,23 @@ images:
   - name: $(2)
     newName: $(firstword $(subst @, ,$(file <build/$(2).image)))
     digest: $(lastword $(subst @, ,$(file <build/$(2).image)))
+endef
+
+# The Secret is none of the manifests, so that nothing undoes what `make key` does: it gets its prefix here.
+define KEYS_VOLUME
+patches:
+  - patch: |-
+      apiVersion: apps/v1
+      kind: Deployment
+      metadata:
+        name: webservice
+      spec:
+        template:
+          spec:
+            volumes:
+              - name: keys
+                secret:
+                  secretName: $(KEYS_SECRET)
 endef
 
 define SETTINGS
@@ -47,7 +66,7 @@ define NEWLINE
 endef
 
 # Write build/k8s/NAME/kustomization.yaml.
-render.webservice = $(file >build/k8s/webservice/kustomization.yaml,$(call KUSTOMIZATION,overlays/$(ENVIRONMENT),webservice))
+render.webservice = $(file >build/k8s/webservice/kustomization.yaml,$(call KUSTOMIZATION,overlays/$(ENVIRONMENT),webservice)$(NEWLINE)$(KEYS_VOLUME))
 render.trainer = $(file >build/k8s/trainer/kustomization.yaml,$(call KUSTOMIZATION,trainer,trainer)$(NEWLINE)$(SETTINGS))
 
 ##@ Kubernetes
@@ -76,10 +95,24 @@ selection: context
 	  echo "$(SELECTOR) selects '$$selected' in namespace $(NAMESPACE), where '$$there' runs: check TEAM in project.mk" >&2; exit 1; \
 	fi
 
+# Pods start once the Secret is there: the first time it comes last, as its namespace is new as well.
 .PHONY: provision
 provision: context build/webservice.image | build/k8s/webservice  ## Create or update the objects of k8s/ on the cluster
 	$(render.webservice)
 	@$(KUBECTL) apply --kustomize build/k8s/webservice
+	@$(KEYS) --first
+
+.PHONY: key
+key: context $(ENV)  ## Make an API key for the caller NAME, and show it this once
+	@$(KEYS) --add "$(NAME)"
+
+.PHONY: key.remove
+key.remove: context $(ENV)  ## Remove the API key of the caller NAME
+	@$(KEYS) --remove "$(NAME)"
+
+.PHONY: keys
+keys: context $(ENV)  ## List the callers that have an API key
+	@$(KEYS) --list
 
 .PHONY: verify
 verify: context  ## Wait for the rollout; ask each pod for its version and the golden predictions

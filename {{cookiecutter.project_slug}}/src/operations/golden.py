@@ -34,14 +34,15 @@ def golden_records(folder: Path = ARTEFACT) -> tuple[artefact.GoldenRecord, ...]
     return artefact.golden_records_adapter.validate_json(contents[artefact.GOLDEN_FILE])
 
 
-def fetch(url: str, payload: Any = None) -> bytes:
-    """Return what the service answers to a GET, or to a POST of the payload as JSON.
+def fetch(url: str, payload: Any = None, key: str = "") -> bytes:
+    """Return what the service answers to a GET, or to a POST of the payload as JSON, with an API key if there is one.
 
     Raises:
         ServiceError: if there is no answer, or one that is not 200.
     """
     data = None if payload is None else json.dumps(payload).encode()
-    request = Request(url, data, {"Content-Type": "application/json"})  # noqa: S310 - make builds the URL
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    request = Request(url, data, headers)  # noqa: S310 - make builds the URL
     try:
         with urlopen(request, timeout=TIMEOUT) as answer:  # noqa: S310
             content: bytes = answer.read()
@@ -52,37 +53,37 @@ def fetch(url: str, payload: Any = None) -> bytes:
         raise ServiceError(f"{url} does not answer as it should: {error}") from error
 
 
-def running_version(url: str) -> str:
+def running_version(url: str, key: str = "") -> str:
     """Return the version that the service at the URL says it is.
 
     Raises:
         ServiceError: if it does not say.
     """
-    content = fetch(f"{url}/version")
+    content = fetch(f"{url}/version", key=key)
     try:
         return str(json.loads(content)["version"])
     except (ValueError, KeyError, TypeError) as error:
         raise ServiceError(f"{url}/version names no version: {content[:80]!r}") from error
 
 
-def check_version(url: str, version: str) -> None:
+def check_version(url: str, version: str, key: str = "") -> None:
     """Check that the service at the URL is the version expected.
 
     Raises:
         ServiceError: if it is another one.
     """
-    found = running_version(url)
+    found = running_version(url, key)
     if found != version:
         raise ServiceError(f"{url} runs version {found}, not {version}")
 
 
-def check_predictions(url: str, golden: tuple[artefact.GoldenRecord, ...]) -> None:
+def check_predictions(url: str, golden: tuple[artefact.GoldenRecord, ...], key: str = "") -> None:
     """Check that the service at the URL gives each golden record its golden prediction.
 
     Raises:
         ServiceError: if a prediction differs.
     """
-    content = fetch(f"{url}/v1/predictions", [one.record.model_dump(mode="json") for one in golden])
+    content = fetch(f"{url}/v1/predictions", [one.record.model_dump(mode="json") for one in golden], key)
     try:
         predictions = predictions_adapter.validate_json(content)
     except ValidationError as error:
