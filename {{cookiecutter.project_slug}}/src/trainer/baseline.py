@@ -24,20 +24,27 @@ TOLD_BY = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0]}
 """The part of a date that its distribution is told by."""
 
 
-def baseline(features: Features, target: NDArray[Any], labels: Sequence[str]) -> Baseline:
-    """Return the distribution of each field and of the target.
+def baseline(features: Features, target: NDArray[Any], labels: Sequence[str], outputs: NDArray[np.float64]) -> Baseline:
+    """Return the distribution of each field, of the target and of predictions.
 
     Args:
         features: of the training rows.
         target: shape (rows,), places of labels or values.
         labels: none where the target is a value.
+        outputs: of the model for rows that it has not seen, shape (rows, labels) or (rows, 1).
     """
+    return Baseline(
+        rows=len(features),
+        fields={field.name: _field(field, features) for field in features.layout.fields},
+        target=_target(target, labels),
+        predictions=_target(outputs.argmax(axis=1) if labels else outputs[:, 0], labels),
+    )
+
+
+def _target(target: NDArray[Any], labels: Sequence[str]) -> FieldBaseline:
     if labels:
-        of_target: FieldBaseline = _values([str(labels[place]) for place in target.tolist()])
-    else:
-        of_target = _numbers(target, None, None)
-    fields = {field.name: _field(field, features) for field in features.layout.fields}
-    return Baseline(rows=len(features), fields=fields, target=of_target)
+        return _values([str(labels[place]) for place in target.tolist()])
+    return _numbers(target, None, None)
 
 
 def _field(field: FieldSpec, features: Features) -> FieldBaseline:

@@ -279,12 +279,14 @@ def _artefact(
 ) -> tuple[artefact.Metadata, dict[str, bytes]]:
     """Return the metadata, and the content of every file of the artefact."""
     provenance, selection = findings.provenance, model.selection
+    outputs = model.outputs(held_out.features)
     # A small table may have no held-out row that is still a record.
-    rows = held_out if held_out.records else training
-    golden = golden_records(rows.records, model.outputs(rows.features), findings.interval)
+    rows, of_rows = (held_out, outputs) if held_out.records else (training, model.outputs(training.features))
+    golden = golden_records(rows.records, of_rows, findings.interval)
+    statistics = baseline(training.features, training.target, LABELS, outputs)
     contents = {
         artefact.MODEL_FILE: content,
-        artefact.BASELINE_FILE: baseline(training.features, training.target, LABELS).model_dump_json(indent=2).encode(),
+        artefact.BASELINE_FILE: statistics.model_dump_json(indent=2).encode(),
         artefact.GOLDEN_FILE: artefact.golden_records_adapter.dump_json(golden, indent=2),
     }
     metadata = artefact.Metadata(

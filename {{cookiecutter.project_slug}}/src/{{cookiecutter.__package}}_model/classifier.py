@@ -107,7 +107,7 @@ class Classifier:
             baseline = baseline_adapter.validate_json(contents[artefact.BASELINE_FILE])
             golden_records = artefact.golden_records_adapter.validate_json(contents[artefact.GOLDEN_FILE])
         except ValidationError as error:
-            raise artefact.ArtefactError(f"{folder} holds a file that is not valid: {error}") from error
+            raise artefact.ArtefactError(f"a file in {folder} is not valid: {error}; run `make train`") from error
         return cls(contents[artefact.MODEL_FILE], metadata, baseline, golden_records)
 
     def outputs(self, features: Features) -> NDArray[np.float64]:

@@ -116,13 +116,22 @@ FieldBaseline = NumberBaseline | ValueBaseline
 
 
 class Baseline(BaseModel):
-    """The distributions of the training rows, by field, and of their target."""
+    """The distributions of the training rows, by field, and of their target.
+
+    Attributes:
+        rows: number of training rows.
+        fields: by name.
+        target: the true labels or values.
+        predictions: what the model says of the held-out rows: the reference for predictions, since a
+            model that leans to the common labels, or to the mean, does so in service as well.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     rows: int
     fields: dict[str, FieldBaseline]
     target: FieldBaseline
+    predictions: FieldBaseline
 
 
 class GoldenRecord(BaseModel):

@@ -2,9 +2,10 @@ from datetime import date
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests import orders
-from tests.orders import LABELS, LAYOUT, targets
+from tests.orders import LABELS, LAYOUT, Order, targets
 from trainer import baseline as module
 from trainer.baseline import BINS, baseline
 
@@ -24,7 +25,12 @@ FIELDS = {field.attribute: field for field in orders.FIELDS}
 
 @pytest.fixture(scope="module")
 def found() -> Baseline:
-    return baseline(LAYOUT.encode(ORDERS), targets(ORDERS, Task.REGRESSION), ())
+    return of_prices(ORDERS, targets(ORDERS, Task.REGRESSION))
+
+
+def of_prices(some: list[Order], prices: NDArray[np.float64]) -> Baseline:
+    """Return the baseline of orders whose prices a model knows."""
+    return baseline(LAYOUT.encode(some), prices, (), prices.reshape(-1, 1))
 
 
 def told(found: Baseline, attribute: str) -> FieldBaseline:
@@ -99,7 +105,7 @@ def test_a_value_of_one_row_is_kept_unless_the_model_does_not_learn_it() -> None
     four = [ORDERS[0].model_copy(update={"size": orders.Size.LARGE, "city": "common"})] * 3
     four.append(four[0].model_copy(update={"size": orders.Size.SMALL, "city": "rare"}))
     # when
-    found = baseline(LAYOUT.encode(four), np.arange(4.0), ())
+    found = of_prices(four, np.arange(4.0))
     # then
     assert told(found, "size").shares == {"large": 0.75, "small": 0.25}
     assert told(found, "city").shares == {"common": 0.75}
@@ -107,7 +113,7 @@ def test_a_value_of_one_row_is_kept_unless_the_model_does_not_learn_it() -> None
 
 def test_only_the_commonest_values_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_VALUES", 3)
-    found = baseline(LAYOUT.encode(ORDERS), targets(ORDERS, Task.REGRESSION), ())
+    found = of_prices(ORDERS, targets(ORDERS, Task.REGRESSION))
     city = told(found, "city")
     assert len(city.shares) == 3
     assert sum(city.shares.values()) < 1
@@ -120,14 +126,14 @@ def test_a_field_that_no_row_has_is_described_without_a_number_that_json_lacks()
     numbers[:, [place for place, number in enumerate(LAYOUT.numbers) if number.field.kind is Kind.CHOICE]] = -1
     strings = [np.full_like(array, "") for array in (some.categories, some.texts)]
     # when
-    found = baseline(Features(LAYOUT, numbers, *strings), np.ones(ROWS), ())
+    found = baseline(Features(LAYOUT, numbers, *strings), np.ones(ROWS), (), np.ones((ROWS, 1)))
     # then
     assert all(field.missing_share == 1 for field in found.fields.values())
     assert Baseline.model_validate_json(found.model_dump_json()) == found
 
 
 def test_a_field_of_one_value_has_bins() -> None:
-    found = baseline(LAYOUT.encode(ORDERS[:1] * 3), np.array([5.0] * 3), ())
+    found = of_prices(ORDERS[:1] * 3, np.array([5.0] * 3))
     assert sum(told(found, "margin").bin_shares) == pytest.approx(1)
     assert (found.target.minimum, found.target.maximum) == (5, 5)
 
@@ -135,9 +141,21 @@ def test_a_field_of_one_value_has_bins() -> None:
 @pytest.mark.parametrize("task", Task)
 def test_the_target_is_described_as_a_field_is(task: Task) -> None:
     target = targets(ORDERS, task)
-    found = baseline(LAYOUT.encode(ORDERS), target, LABELS[task]).target
+    outputs = np.ones((ROWS, len(LABELS[task]) or 1))
+    found = baseline(LAYOUT.encode(ORDERS), target, LABELS[task], outputs).target
     if task is Task.REGRESSION:
         assert found.mean == pytest.approx(target.mean())
     else:
         shares = {str(label): pytest.approx(np.mean(target == place)) for place, label in enumerate(LABELS[task])}
         assert found.shares == shares
+
+
+def test_predictions_are_described_by_what_the_model_says_of_other_rows() -> None:
+    # given: outputs for three rows, of a model that never says the third label
+    outputs = np.array([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3], [0.2, 0.5, 0.3]])
+    # when
+    labels = baseline(LAYOUT.encode(ORDERS), np.full(ROWS, 2), ("a", "b", "c"), outputs).predictions
+    values = baseline(LAYOUT.encode(ORDERS), np.zeros(ROWS), (), np.array([[1.0], [2.0], [6.0]])).predictions
+    # then
+    assert labels.shares == {"b": pytest.approx(2 / 3), "a": pytest.approx(1 / 3)}
+    assert (values.minimum, values.mean, values.maximum) == (1, 3, 6)

@@ -25,7 +25,8 @@ CITIES = {"Ulm": 0.2, "Bonn": 0.5, "Köln": 0.3}
 NUMBERS = NumberBaseline(
     missing_share=0, mean=1, standard_deviation=1, minimum=0, maximum=2, bin_edges=(0, 2), bin_shares=(1,)
 )
-BASELINE = Baseline(rows=10, fields={"city": ValueBaseline(missing_share=0, shares=CITIES)}, target=NUMBERS)
+OF_CITIES = ValueBaseline(missing_share=0, shares=CITIES)
+BASELINE = Baseline(rows=10, fields={"city": OF_CITIES}, target=NUMBERS, predictions=NUMBERS)
 INPUTS = form_inputs(tuple(PARCEL_FIELDS.values()), BASELINE)
 
 
@@ -100,7 +101,8 @@ def test_a_page_of_many_categories_stays_light() -> None:
         FieldSpec(name=str(number), attribute=f"a{number}", kind=Kind.CATEGORY, description="", optional=False)
         for number in range(500)
     ]
-    baseline = Baseline(rows=1000, fields={spec.name: known for spec in specs}, target=NUMBERS)
+    fields = {spec.name: known for spec in specs}
+    baseline = Baseline(rows=1000, fields=fields, target=NUMBERS, predictions=NUMBERS)
 
     # Then one by itself suggests many of them, and all together not many more
     assert len(form_inputs(specs[:1], baseline)[0].suggestions) == MOST_SUGGESTIONS

@@ -13,7 +13,8 @@ from {{cookiecutter.__package}}_model.metadata import (
     ValueBaseline,
 )
 
-LABELS = Baseline(rows=10, fields={}, target=ValueBaseline(missing_share=0, shares={"a": 0.5, "b": 0.5}))
+SHARES = ValueBaseline(missing_share=0, shares={"a": 0.5, "b": 0.5})
+LABELS = Baseline(rows=10, fields={}, target=SHARES, predictions=SHARES)
 INTERVAL = Interval(
     level=0.9, edges=(), half_widths=(1500,), minimum=None, coverage=Estimate(value=0.9, low=0.88, high=0.92)
 )
@@ -30,7 +31,7 @@ def prices(minimum: float, maximum: float) -> Baseline:
         bin_edges=(minimum, maximum),
         bin_shares=(1,),
     )
-    return Baseline(rows=10, fields={}, target=target)
+    return Baseline(rows=10, fields={}, target=target, predictions=target)
 
 
 def labelled(**probabilities: float) -> LabelPrediction:
