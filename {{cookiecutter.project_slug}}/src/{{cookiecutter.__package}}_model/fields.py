@@ -8,10 +8,10 @@ from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
 
 from annotated_types import Ge, Le, MaxLen
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
+from pydantic_core import CoreSchema, core_schema
 
 
 class Task(StrEnum):
@@ -65,10 +65,51 @@ Text = Annotated[str, Kind.TEXT, Field(min_length=1, max_length=20_000)]
 """Words: the model counts those that it knows."""
 
 
+_YEAR = "(?:[0-9]{3}[1-9]|[0-9]{2}[1-9]0|[0-9][1-9]00|[1-9]000)"
+_LEAP_YEAR = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
+_LONG = "(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])"
+_SHORT = "(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
+_FEBRUARY = "02-(?:0[1-9]|1[0-9]|2[0-8])"
+_DAY = f"(?:{_YEAR}-(?:{_LONG}|{_SHORT}|{_FEBRUARY})|{_LEAP_YEAR}-02-29)"
+_HOUR = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
+_CLOCK = rf"{_HOUR}(?::[0-5][0-9](?:\.[0-9]{{1,9}})?)?"
+
+MOMENTS: Mapping[str, str] = {
+    "date": f"^{_DAY}$",
+    "datetime": f"^{_DAY}[Tt ]{_CLOCK}(?:[Zz]|[+-]{_HOUR})?$",
+    "time": f"^{_CLOCK}$",
+}
+"""How a date or time is written, as patterns, by the name of its type: as in RFC 3339, but seconds and the
+offset may be left out, and a time of day has no offset at all, which the model would not heed.
+
+Left to itself, pydantic takes "20241231" for seconds since 1970 and "2024-12-31,13:45" for a datetime."""
+
+
+def _with_patterns(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema in which texts that stand for dates or times are compared with the pattern first."""
+    if pattern := MOMENTS.get(schema["type"]):
+        read: Any = {**schema, "strict": False}
+        texts = core_schema.chain_schema([core_schema.str_schema(pattern=pattern), read])
+        return {**core_schema.json_or_python_schema(texts, schema)}
+    changed = dict(schema)
+    if "schema" in schema:
+        changed["schema"] = _with_patterns(schema["schema"])
+    if "fields" in schema:
+        changed["fields"] = {name: _with_patterns(field) for name, field in schema["fields"].items()}
+    return changed
+
+
 class RecordModel(BaseModel):
     """What all records have in common: no unknown field, no value of another type, no change once it is made."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, serialize_by_alias=True)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Take dates and times in JSON, and as texts, in those forms alone that the schema for callers tells of."""
+        schema: Any = _with_patterns(handler(source))
+        checked: CoreSchema = schema
+        return checked
 
 
 class LabelPrediction(BaseModel):

@@ -1,3 +1,5 @@
+import json
+import re
 from datetime import date, datetime, time
 from enum import StrEnum
 from typing import Annotated, Any
@@ -10,6 +12,7 @@ from pydantic import Field, ValidationError
 from tests.orders import ORDERED, Order, Size
 
 from {{cookiecutter.__package}}_model.fields import (
+    MOMENTS,
     Category,
     FieldSpec,
     Kind,
@@ -126,6 +129,73 @@ def test_a_whole_number_may_be_written_with_a_point(value: float, whole: bool) -
 @given(order=st.from_type(Order))
 def test_a_record_survives_json(order: Order) -> None:
     assert Order.model_validate_json(order.model_dump_json()) == order
+
+
+class Moments(RecordModel):
+    """A contract with each kind of moment."""
+
+    day: date | None = None
+    at: datetime | None = None
+    clock: time | None = None
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("day", "2024-02-29"),
+        ("at", "2024-12-31T13:45:00.123456789Z"),
+        ("at", "2024-12-31T13:45:00+05:30"),
+        ("at", "2024-12-31t13:45z"),
+        ("at", "2024-12-31 13:45"),
+        ("clock", "13:45"),
+        ("clock", "13:45:00.5"),
+    ],
+)
+def test_a_moment_is_written_as_in_rfc_3339(name: str, text: str) -> None:
+    # A program sends JSON, a form and a table send texts
+    assert Moments.model_validate_json(json.dumps({name: text})) == Moments.model_validate_strings({name: text})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        pytest.param("day", "1735603200", id="date-of-seconds"),
+        pytest.param("day", "2023-02-29", id="date-of-no-leap-year"),
+        pytest.param("day", "1900-02-29", id="date-of-no-leap-century"),
+        pytest.param("day", "0000-01-01", id="date-of-year-0"),
+        pytest.param("day", "2024-12-31T00:00:00", id="date-with-time"),
+        pytest.param("at", "1735603200", id="datetime-of-seconds"),
+        pytest.param("at", "2024-12-31", id="datetime-without-time"),
+        pytest.param("at", "2024-12-31_13:45", id="datetime-with-underscore"),
+        pytest.param("at", "2024-12-31T13:45:00,5", id="datetime-with-comma"),
+        pytest.param("at", "2024-12-31T13:45:00+0100", id="offset-without-colon"),
+        pytest.param("clock", "13:45:00Z", id="time-with-offset"),
+        pytest.param("clock", "24:00", id="time-at-24"),
+        pytest.param("clock", "5", id="time-of-seconds"),
+    ],
+)
+def test_no_other_text_is_a_moment(name: str, text: str) -> None:
+    with pytest.raises(ValidationError):
+        Moments.model_validate_json(json.dumps({name: text}))
+    with pytest.raises(ValidationError):
+        Moments.model_validate_strings({name: text})
+
+
+def test_callers_are_told_how_moments_are_written() -> None:
+    patterns = [schema["anyOf"][0]["pattern"] for schema in Moments.model_json_schema()["properties"].values()]
+
+    assert patterns == list(MOMENTS.values())
+
+
+@given(year=st.integers(0, 9999), month=st.integers(0, 13), day=st.integers(0, 32))
+def test_the_pattern_of_days_knows_the_calendar(year: int, month: int, day: int) -> None:
+    text = f"{year:04}-{month:02}-{day:02}"
+    try:
+        date(year, month, day)
+    except ValueError:
+        assert not re.search(MOMENTS["date"], text)
+    else:
+        assert re.search(MOMENTS["date"], text)
 
 
 @pytest.mark.parametrize("value", ["", "x" * 201], ids=["empty", "too-long"])
