@@ -110,7 +110,7 @@ def test_a_file_that_is_not_valid_is_refused_though_the_metadata_vouch_for_it(
     name: str, content: bytes, copy: Path
 ) -> None:
     replace_file(copy, name, content)
-    with pytest.raises(ArtefactError, match="holds a file that is not valid"):
+    with pytest.raises(ArtefactError, match="is not valid"):
         Classifier.load(copy)
 
 
