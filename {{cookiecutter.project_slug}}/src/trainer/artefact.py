@@ -15,10 +15,11 @@ from {{cookiecutter.__package}}_model.metadata import (
     GOLDEN_FILE,
     METADATA_FILE,
     MODEL_FILE,
+    REPORT_FILE,
     ArtefactError,
 )
 
-FILES = frozenset({MODEL_FILE, BASELINE_FILE, GOLDEN_FILE, METADATA_FILE})
+FILES = frozenset({MODEL_FILE, BASELINE_FILE, GOLDEN_FILE, REPORT_FILE, METADATA_FILE})
 
 
 def prepare_folder(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -183,12 +183,14 @@ def _train(
         provenance=_provenance(settings, table, lock_sha256),
     )
     listener.on_evaluated(findings)
+    report = render_report(findings)
+    made = {artefact.MODEL_FILE: content, artefact.REPORT_FILE: report.encode()}
     metadata = None
     if findings.passed:
-        metadata, contents = _artefact(findings, model, content, training, held_out)
+        metadata, contents = _artefact(findings, model, made, training, held_out)
         replace_folder(settings.artefact, contents)
     _write_text(settings.metrics, metrics_json(findings))
-    _write_text(settings.report, render_report(findings))
+    _write_text(settings.report, report)
     if metadata is None:
         raise GateError([check for check in findings.checks if not check.passed])
     return metadata
@@ -275,9 +277,9 @@ def _provenance(settings: Settings, table: Table, lock_sha256: str) -> Provenanc
 
 
 def _artefact(
-    findings: Findings, model: Model, content: bytes, training: Table, held_out: Table
+    findings: Findings, model: Model, made: Mapping[str, bytes], training: Table, held_out: Table
 ) -> tuple[artefact.Metadata, dict[str, bytes]]:
-    """Return the metadata, and the content of every file of the artefact."""
+    """Return the metadata, and the content of every file of the artefact, those that are made already among them."""
     provenance, selection = findings.provenance, model.selection
     outputs = model.outputs(held_out.features)
     # A small table may have no held-out row that is still a record.
@@ -285,7 +287,7 @@ def _artefact(
     golden = golden_records(rows.records, of_rows, findings.interval)
     statistics = baseline(training.features, training.target, LABELS, outputs)
     contents = {
-        artefact.MODEL_FILE: content,
+        **made,
         artefact.BASELINE_FILE: statistics.model_dump_json(indent=2).encode(),
         artefact.GOLDEN_FILE: artefact.golden_records_adapter.dump_json(golden, indent=2),
     }

@@ -2,7 +2,7 @@
 
 from flask import Flask
 
-from webservice import description, docs, health, page, predictions, problems
+from webservice import description, docs, health, page, predictions, problems, report
 from webservice.drain import Marker, draining
 from webservice.headers import hardened
 from webservice.logs import logged
@@ -39,6 +39,7 @@ def create_app(classifier: Classifier | None = None, settings: Settings | None =
     app.register_blueprint(description.blueprint(classifier, settings))
     app.register_blueprint(docs.blueprint())
     app.register_blueprint(page.blueprint(classifier))
+    app.register_blueprint(report.blueprint(classifier))
 
     # Around it all, so that these hold for every answer, errors included.
     app.wsgi_app = logged(hardened(draining(app.wsgi_app, marker)))  # type: ignore[assignment, method-assign]

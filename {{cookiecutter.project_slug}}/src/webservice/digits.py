@@ -49,6 +49,15 @@ def percent(share: float) -> str:
     return f"{share * 100:.1f} %"
 
 
+def whole_percent(share: float) -> str:
+    """Return a share between 0 and 1 in whole per cent; what is not all or nothing is not called so."""
+    if 0.99 < share < 1:
+        return "over 99 %"
+    if 0 < share < 0.01:
+        return "under 1 %"
+    return f"{share * 100:.0f} %"
+
+
 def out_of(share: float) -> str:
     """Return a share between 0 and 1 as people count: 0.9 is 9 of 10, 0.95 is 19 of 20."""
     fraction = Fraction(share).limit_denominator(100)

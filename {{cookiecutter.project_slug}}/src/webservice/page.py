@@ -8,14 +8,16 @@ from flask import Blueprint, render_template, request
 from pydantic import ValidationError
 
 from webservice import TITLE
+from webservice.contributions import background_of, contributions
 from webservice.digits import rounded
+from webservice.drivers import Answered, Drivers, drivers_of
 from webservice.form import Input, form_inputs, sent_texts, text_of, values_of
 from webservice.logs import RECORDS_KEY
 from webservice.panel import Panel, panel_of
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.datamodel import Record
-from {{cookiecutter.__package}}_model.features import FIELDS, LABELS
+from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
+from {{cookiecutter.__package}}_model.features import FIELDS, LABELS, features_of
 from {{cookiecutter.__package}}_model.fields import LabelPrediction, RecordModel, ValuePrediction
 from {{cookiecutter.__package}}_model.metadata import GoldenRecord, Metadata
 
@@ -47,6 +49,7 @@ class Form:
     texts: Mapping[str, str]
     errors: Mapping[str, str] = field(default_factory=dict)
     panel: Panel | None = None
+    drivers: Drivers | None = None
 
 
 def blueprint(classifier: Classifier) -> Blueprint:
@@ -55,6 +58,7 @@ def blueprint(classifier: Classifier) -> Blueprint:
     inputs = form_inputs(FIELDS, classifier.baseline)
     examples = {example.key: example for example in examples_of(classifier.golden_records)}
     first = classifier.golden_records[0].record
+    background = background_of(classifier.golden_records, classifier.baseline)
 
     @routes.get("/")
     def show() -> str:
@@ -69,16 +73,27 @@ def blueprint(classifier: Classifier) -> Blueprint:
         except ValidationError as error:
             return page(Form(texts, errors_of(inputs, error))), HTTPStatus.UNPROCESSABLE_ENTITY
         request.environ[RECORDS_KEY] = 1
-        panel = panel_of(classifier.predict_one(record), classifier.baseline, classifier.metadata.interval)
-        return page(Form(texts, panel=panel)), HTTPStatus.OK
+        prediction = classifier.predict_one(record)
+        panel = panel_of(prediction, classifier.baseline, classifier.metadata.interval)
+        return page(Form(texts, panel=panel, drivers=drivers(record, prediction, texts))), HTTPStatus.OK
+
+    def drivers(record: Record, prediction: Prediction, texts: Mapping[str, str]) -> Drivers:
+        column = LABELS.index(str(prediction.label)) if isinstance(prediction, LabelPrediction) else 0
+        found = contributions(
+            lambda features: classifier.outputs(features)[:, column], features_of([record]), background
+        )
+        answered = Answered(record, inputs, texts, prediction)
+        return drivers_of(answered, found, classifier.baseline, classifier.metadata.target)
 
     def page(form: Form) -> str:
-        return rendered(inputs, form, tuple(examples.values()), classifier.metadata)
+        return rendered(inputs, form, tuple(examples.values()), classifier.metadata, len(classifier.golden_records))
 
     return routes
 
 
-def rendered(inputs: Sequence[Input], form: Form, examples: Sequence[Example], metadata: Metadata) -> str:
+def rendered(
+    inputs: Sequence[Input], form: Form, examples: Sequence[Example], metadata: Metadata, compared_with: int = 0
+) -> str:
     """Return the page as HTML."""
     return render_template(
         "page.html",
@@ -92,6 +107,7 @@ def rendered(inputs: Sequence[Input], form: Form, examples: Sequence[Example], m
         examples=examples,
         many_examples=len(examples) > MOST_LINKS,
         metadata=metadata,
+        compared_with=compared_with,
     )
 
 

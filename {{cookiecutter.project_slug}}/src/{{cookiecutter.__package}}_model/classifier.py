@@ -80,8 +80,9 @@ class Classifier:
         metadata: artefact.Metadata,
         baseline: artefact.Baseline,
         golden_records: tuple[artefact.GoldenRecord, ...] = (),
+        folder: Path | None = None,
     ) -> None:
-        """Take the parts of an artefact.
+        """Take the parts of an artefact, and the folder they are from, if there is one.
 
         Raises:
             ArtefactError: if the bytes are no model, or a model with another output.
@@ -89,6 +90,7 @@ class Classifier:
         self.metadata = metadata
         self.baseline = baseline
         self.golden_records = golden_records
+        self._folder = folder
         self._model = OnnxModel(model)
         self._usual = np.array([_usual(number.field) for number in LAYOUT.numbers], dtype=np.float64).reshape(-1, 2).T
         self._known = tuple(_known(field, baseline) for field in LAYOUT.categories)
@@ -107,8 +109,23 @@ class Classifier:
             baseline = baseline_adapter.validate_json(contents[artefact.BASELINE_FILE])
             golden_records = artefact.golden_records_adapter.validate_json(contents[artefact.GOLDEN_FILE])
         except ValidationError as error:
+<<<<<<< HEAD
+            raise artefact.ArtefactError(f"{folder} holds a file that is not valid: {error}; run `make train`") from error
+        return cls(contents[artefact.MODEL_FILE], metadata, baseline, golden_records, folder)
+
+    def report(self) -> bytes:
+        """Return the report on the training of this model as HTML, read from the artefact.
+
+        Raises:
+            ArtefactError: if it is not there, or not that of this model.
+        """
+        if self._folder is None or artefact.REPORT_FILE not in self.metadata.files:
+            raise artefact.ArtefactError("the artefact has no report; run `make train`")
+        return artefact.read_file(self._folder, artefact.REPORT_FILE, self.metadata)
+=======
             raise artefact.ArtefactError(f"a file in {folder} is not valid: {error}; run `make train`") from error
         return cls(contents[artefact.MODEL_FILE], metadata, baseline, golden_records)
+>>>>>>> upstream
 
     def outputs(self, features: Features) -> NDArray[np.float64]:
         """Return what the model says of each row, as `OnnxModel.outputs` does."""

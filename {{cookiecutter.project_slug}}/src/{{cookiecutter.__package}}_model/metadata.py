@@ -1,7 +1,7 @@
 """What an artefact says about itself, and how its folder is read and checked.
 
-An artefact is one folder: the ONNX model, baseline statistics, golden records, and the
-metadata that name the hash of each of the other files. A folder whose files do not match
+An artefact is one folder: the ONNX model, baseline statistics, golden records, the report on the
+training, and the metadata that name the hash of each of the other files. A folder whose files do not match
 its metadata is refused as a whole.
 """
 
@@ -19,6 +19,7 @@ from {{cookiecutter.__package}}_model.fields import FieldSpec, Task
 MODEL_FILE = "model.onnx"
 BASELINE_FILE = "baseline.json"
 GOLDEN_FILE = "golden.json"
+REPORT_FILE = "report.html"
 METADATA_FILE = "metadata.json"
 
 
@@ -178,18 +179,28 @@ def read_metadata(folder: Path) -> Metadata:
 
 
 def read_verified(folder: Path, metadata: Metadata) -> Mapping[str, bytes]:
-    """Return the content of each file that the metadata name, after comparing its hash.
+    """Return the content of each file that a prediction needs, after comparing its hash.
 
     Raises:
         ArtefactError: if a file is missing or is not the one that the metadata describe.
     """
-    contents = {}
-    for name in (MODEL_FILE, BASELINE_FILE, GOLDEN_FILE):
-        content = _read(folder / name)
-        if sha256(content) != metadata.files.get(name):
-            raise ArtefactError(f"{folder / name} is not the file that {METADATA_FILE} describes; run `make train`")
-        contents[name] = content
+    contents = {name: read_file(folder, name, metadata) for name in (MODEL_FILE, BASELINE_FILE, GOLDEN_FILE)}
+    if REPORT_FILE in metadata.files:
+        # Looked at, and not kept: it is read again by who wants to see it.
+        read_file(folder, REPORT_FILE, metadata)
     return contents
+
+
+def read_file(folder: Path, name: str, metadata: Metadata) -> bytes:
+    """Return the content of a file of the artefact, after comparing its hash.
+
+    Raises:
+        ArtefactError: if the file is missing or is not the one that the metadata describe.
+    """
+    content = _read(folder / name)
+    if sha256(content) != metadata.files.get(name):
+        raise ArtefactError(f"{folder / name} is not the file that {METADATA_FILE} describes; run `make train`")
+    return content
 
 
 def _read(path: Path) -> bytes:

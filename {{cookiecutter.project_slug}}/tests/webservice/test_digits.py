@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webservice.digits import exact, out_of, percent, readable, rounded
+from webservice.digits import exact, out_of, percent, readable, rounded, whole_percent
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -84,3 +84,11 @@ def test_what_is_not_certain_is_not_called_so(share: float, text: str) -> None:
 )
 def test_a_share_is_counted_as_people_do(share: float, text: str) -> None:
     assert out_of(share) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(1.0, "100 %"), (0.995, "over 99 %"), (0.934, "93 %"), (0.004, "under 1 %"), (0.0, "0 %")],
+)
+def test_what_is_not_all_or_nothing_is_not_called_so(share: float, text: str) -> None:
+    assert whole_percent(share) == text
