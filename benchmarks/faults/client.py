@@ -1,0 +1,407 @@
+"""Clients that keep count of what became of each request."""
+
+import asyncio
+import json
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+HOST = "127.0.0.1"
+URL = "/v1/predictions"
+TOLERANCE = 1e-6
+
+ANSWERED = "answered"
+REFUSED = "refused"
+WRONG = "wrong"
+NO_CONNECTION = "no connection"
+
+
+def request_bytes(body: bytes, method: str = "POST", path: str = URL, headers: Sequence[str] = ()) -> bytes:
+    """Return a request as it goes over the wire."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: service", "Content-Type: application/json"]
+    lines += [f"Content-Length: {len(body)}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def agrees(found: Any, expected: Any) -> bool:
+    """Return whether an answer is the expected one, up to rounding in the last places."""
+    match found, expected:
+        case dict(), dict():
+            return found.keys() == expected.keys() and all(agrees(found[name], expected[name]) for name in found)
+        case list(), list():
+            return len(found) == len(expected) and all(map(agrees, found, expected))
+        case (bool(), _) | (_, bool()):
+            return found is expected
+        case ((int() | float()), (int() | float())):
+            return math.isclose(found, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return bool(found == expected)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, complete."""
+
+    status: int
+    head: bytes
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        """Return a header of the answer."""
+        for line in self.head.split(b"\r\n")[1:]:
+            key, _, value = line.partition(b":")
+            if key.strip().lower() == name.lower().encode():
+                return value.strip().decode("latin-1")
+        return None
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the connection ends with it."""
+        return b"connection: close" in self.head.lower()
+
+    def is_problem(self) -> bool:
+        """Return whether it tells of an error as the service promises to."""
+        if (self.header("content-type") or "").partition(";")[0] != "application/problem+json":
+            return False
+        try:
+            problem = json.loads(self.body)
+        except ValueError:
+            return False
+        return isinstance(problem, dict) and problem.get("status") == self.status
+
+
+class AnswerError(ValueError):
+    """What came is no HTTP answer."""
+
+
+class Reader:
+    """Takes the bytes of a connection apart into answers."""
+
+    def __init__(self) -> None:
+        self.buffer = b""
+
+    def feed(self, data: bytes) -> list[Answer]:
+        """Return the answers that are complete with these bytes.
+
+        Raises:
+            AnswerError: if the bytes are no answers.
+        """
+        self.buffer += data
+        found = []
+        while (answer := self._next()) is not None:
+            found.append(answer)
+        return found
+
+    def _next(self) -> Answer | None:
+        while True:
+            end = self.buffer.find(b"\r\n\r\n")
+            if end < 0:
+                if self.buffer and not b"HTTP/1.".startswith(self.buffer[:7]):
+                    raise AnswerError(f"no answer: {self.buffer[:40]!r}")
+                return None
+            head = self.buffer[:end]
+            if not head.startswith(b"HTTP/1."):
+                raise AnswerError(f"no answer: {head[:40]!r}")
+            status = int(head[9:12])
+            if status >= 200:
+                break
+            self.buffer = self.buffer[end + 4 :]
+        lower = head.lower()
+        start = end + 4
+        if b"\r\ntransfer-encoding: chunked" in lower:
+            return self._chunked(status, head, start)
+        place = lower.find(b"\r\ncontent-length:")
+        stop = lower.find(b"\r\n", place + 2)
+        length = 0 if place < 0 else int(lower[place + 17 : stop if stop > 0 else None])
+        if len(self.buffer) < start + length:
+            return None
+        body = self.buffer[start : start + length]
+        self.buffer = self.buffer[start + length :]
+        return Answer(status, head, body)
+
+    def _chunked(self, status: int, head: bytes, place: int) -> Answer | None:
+        parts = []
+        while True:
+            end = self.buffer.find(b"\r\n", place)
+            if end < 0:
+                return None
+            size = int(self.buffer[place:end].partition(b";")[0], 16)
+            if len(self.buffer) < end + 2 + size + 2:
+                return None
+            parts.append(self.buffer[end + 2 : end + 2 + size])
+            place = end + 2 + size + 2
+            if size == 0:
+                self.buffer = self.buffer[place:]
+                return Answer(status, head, b"".join(parts))
+
+
+class Golden:
+    """The golden records as requests, and the judge of the answers."""
+
+    def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
+        self.bodies = [json.dumps(one["record"]).encode() for one in records]
+        self.requests = [request_bytes(body) for body in self.bodies]
+        self.predictions = [one["prediction"] for one in records]
+        self._right: set[tuple[int, bytes]] = set()
+
+    def verdict(self, number: int, answer: Answer) -> str:
+        """Return what the answer to a golden request is."""
+        if answer.status == 200:
+            # The same record gets the same bytes again: they are looked at once.
+            if (number, answer.body) in self._right:
+                return ANSWERED
+            try:
+                right = agrees(json.loads(answer.body), self.predictions[number])
+            except ValueError:
+                right = False
+            if right:
+                self._right.add((number, answer.body))
+            return ANSWERED if right else WRONG
+        if answer.status in (429, 503):
+            return REFUSED if answer.header("retry-after") and answer.is_problem() else f"bare {answer.status}"
+        return f"status {answer.status}"
+
+    def is_answered(self, answer: Answer, number: int = 0) -> bool:
+        """Return whether the answer is the right one to a golden request."""
+        return self.verdict(number, answer) == ANSWERED
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of requests."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    latencies: list[float] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+    last_answer: float = 0.0
+    longest_gap: float = 0.0
+
+    def note(self, outcome: str, latency: float | None = None) -> None:
+        """Count a request."""
+        self.counts[outcome] += 1
+        if outcome == ANSWERED and latency is not None:
+            now = time.monotonic()
+            self.longest_gap = max(self.longest_gap, now - (self.last_answer or self.started))
+            self.last_answer = now
+            self.latencies.append(latency)
+
+    def quantile(self, share: float) -> float:
+        """Return the latency, in milliseconds, that a share of the answers does not exceed."""
+        if not self.latencies:
+            return math.nan
+        ordered = sorted(self.latencies)
+        return 1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    @property
+    def sent(self) -> int:
+        """Requests that were sent."""
+        return sum(self.counts.values()) - self.counts[NO_CONNECTION]
+
+    @property
+    def lost(self) -> int:
+        """Requests that were sent and neither answered rightly nor refused properly."""
+        return self.sent - self.counts[ANSWERED] - self.counts[REFUSED]
+
+    @property
+    def rate(self) -> float:
+        """Right answers a second."""
+        return self.counts[ANSWERED] / self.seconds if self.seconds else 0.0
+
+    def said(self) -> str:
+        """Return the counts for people."""
+        others = {name: count for name, count in self.counts.items() if name not in (ANSWERED, REFUSED, NO_CONNECTION)}
+        text = f"{self.sent:,} sent, {self.counts[ANSWERED]:,} answered rightly"
+        text += f", {self.counts[REFUSED]:,} refused with Retry-After" if self.counts[REFUSED] else ""
+        return text + "".join(f", {count:,} {name}" for name, count in sorted(others.items()))
+
+    def latency(self) -> str:
+        """Return the latencies for people."""
+        p50, p99, longest = (self.quantile(share) for share in (0.5, 0.99, 1))
+        return f"p50 {p50:.1f} ms, p99 {p99:.0f} ms, longest {longest:.0f} ms"
+
+    def figures(self) -> dict[str, Any]:
+        """Return the numbers."""
+        quantiles = {
+            f"{name}_ms": round(self.quantile(share), 2)
+            for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1))
+            if self.latencies
+        }
+        return dict(self.counts) | quantiles | {"seconds": round(self.seconds, 2), "rate": round(self.rate, 1)}
+
+
+class Caller(asyncio.Protocol):
+    """One connection on which requests are sent, one after the other."""
+
+    def __init__(self, crowd: "Crowd", budget: list[float]) -> None:
+        self.crowd = crowd
+        self.budget = budget
+        self.reader = Reader()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.number: int | None = None
+        self.sent_at = 0.0
+        self.pause = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the first request."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self.send()
+
+    def send(self) -> None:
+        """Send the next request, or close the connection when there is none."""
+        self.number = self.crowd.next_number(self.budget)
+        if self.number is None:
+            self.transport.close()
+            return
+        self.sent_at = time.monotonic()
+        self.transport.write(self.crowd.golden.requests[self.number])
+
+    def data_received(self, data: bytes) -> None:
+        """Judge the answer, and go on."""
+        try:
+            answers = self.reader.feed(data)
+        except (AnswerError, ValueError):
+            self.over("no HTTP")
+            return
+        for answer in answers:
+            if self.number is None:
+                self.crowd.tally.note("answer without a request")
+                self.transport.close()
+                return
+            verdict = self.crowd.golden.verdict(self.number, answer)
+            self.crowd.tally.note(verdict, time.monotonic() - self.sent_at)
+            self.number = None
+            if answer.is_last and self.crowd.leaves:
+                self.budget[0] = 0
+            if answer.is_last or self.crowd.one_each:
+                self.pause = 0.0 if verdict == ANSWERED else self.crowd.patience
+                self.transport.close()
+            elif verdict == ANSWERED:
+                self.send()
+            else:
+                # Whoever is asked to come again later does so.
+                asyncio.get_running_loop().call_later(self.crowd.patience, self.send_if_open)
+
+    def send_if_open(self) -> None:
+        """Send the next request unless the connection has gone meanwhile."""
+        if not self.transport.is_closing():
+            self.send()
+
+    def over(self, outcome: str) -> None:
+        """Count the request that gets no answer any more."""
+        if self.number is not None:
+            self.crowd.tally.note(outcome)
+            self.number = None
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count the request that was under way, if there was one."""
+        if self.number is not None:
+            self.crowd.tally.note("closed without an answer" if exc is None else "reset without an answer")
+            self.number = None
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+
+class Crowd:
+    """Connections that send golden requests.
+
+    Args:
+        port: of the service.
+        golden: requests, and the judge of their answers.
+        connections: at a time.
+        each: requests of a connection; None: until `stop`.
+        one_each: whether each request has a connection of its own.
+        patience: seconds that a refused caller waits.
+        on_no_connection: seconds that a caller waits who cannot connect; None: it goes.
+        leaves: whether a caller who is told that an answer is the last one goes for good, as one that a load
+            balancer sends elsewhere; otherwise it comes again on another connection.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        golden: Golden,
+        connections: int,
+        *,
+        each: int | None = None,
+        one_each: bool = False,
+        patience: float = 1.0,
+        on_no_connection: float | None = None,
+        leaves: bool = False,
+    ) -> None:
+        self.port = port
+        self.golden = golden
+        self.connections = connections
+        self.one_each = one_each
+        self.patience = patience
+        self.on_no_connection = on_no_connection
+        self.leaves = leaves
+        self.tally = Tally()
+        self.each = math.inf if each is None else each
+        self.stopped = False
+        self._turn = 0
+
+    def next_number(self, budget: list[float]) -> int | None:
+        """Return which golden request comes next; None when there is none."""
+        if self.stopped or budget[0] <= 0:
+            return None
+        budget[0] -= 1
+        self._turn += 1
+        return self._turn % len(self.golden.requests)
+
+    def stop(self) -> None:
+        """Send no further request."""
+        self.stopped = True
+
+    async def run(self, deadline: float) -> Tally:
+        """Send the requests; return what became of them, at the latest after so many seconds."""
+        self.tally = Tally()
+        callers: set[Caller] = set()
+        tasks = [asyncio.create_task(self._caller(callers)) for _ in range(self.connections)]
+        _, late = await asyncio.wait(tasks, timeout=deadline)
+        self.tally.seconds = time.monotonic() - self.tally.started
+        self.stopped = True
+        for task in late:
+            task.cancel()
+        for caller in list(callers):
+            caller.over(f"without an answer after {deadline:.0f} s")
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return self.tally
+
+    async def _caller(self, callers: set[Caller]) -> None:
+        loop = asyncio.get_running_loop()
+        budget = [self.each]
+        while not self.stopped and budget[0] > 0:
+            try:
+                _, caller = await loop.create_connection(lambda: Caller(self, budget), HOST, self.port)
+            except OSError:
+                self.tally.note(NO_CONNECTION)
+                if self.on_no_connection is None:
+                    return
+                await asyncio.sleep(self.on_no_connection)
+                continue
+            callers.add(caller)
+            await caller.closed
+            callers.discard(caller)
+            if caller.pause:
+                await asyncio.sleep(caller.pause)
+
+
+async def during(crowd: Crowd, seconds: float, *events: tuple[float, Callable[[], Any]], grace: float = 30) -> Tally:
+    """Let the crowd ask for so many seconds, with things that happen after some of them.
+
+    The functions run in threads: the crowd goes on meanwhile. What has no answer some seconds of grace after the end
+    counts as lost.
+    """
+    running = asyncio.create_task(crowd.run(seconds + grace))
+    started = time.monotonic()
+    for moment, event in events:
+        await asyncio.sleep(max(0.0, moment - (time.monotonic() - started)))
+        await asyncio.to_thread(event)
+    await asyncio.sleep(max(0.0, seconds - (time.monotonic() - started)))
+    crowd.stop()
+    return await running

@@ -1,0 +1,93 @@
+"""Many connections: more than threads, more than requests in work, more than open files."""
+
+import asyncio
+import contextlib
+import time
+
+from client import ANSWERED, Crowd, Golden, Tally
+from report import Report
+from service import Lab, Service, ServiceError
+
+DEADLINE = 60.0
+"""Seconds within which every request must have got its answer."""
+
+
+def many_connections(lab: Lab, golden: Golden) -> Report:
+    """256 and 2,000 connections that each send requests without a pause."""
+    report = Report(
+        "connections",
+        "Many connections",
+        "Clients open their connections at once; each sends its requests one after the other, and comes again after "
+        "a second when it is refused. Each answer is compared with the golden prediction. "
+        f"What has no answer after {DEADLINE:.0f} s counts as lost.",
+    )
+    for connections, each in ((256, 40), (2000, 10)):
+        for name, settings in (("default settings", {}), ("MAX_REQUESTS=4096", {"MAX_REQUESTS": "4096"})):
+            with lab.service(LOG_LEVEL="error", **settings) as service:
+                tally = asyncio.run(Crowd(service.port, golden, connections, each=each).run(DEADLINE))
+                what = f"{connections:,} connections, {each} requests each, {name}"
+                told(report, what, tally)
+                report.add(f"{what}: latency", f"{tally.latency()}; {tally.rate:,.0f} a second")
+                check_afterwards(report, service, golden)
+    with lab.service(LOG_LEVEL="error") as service:
+        tally = asyncio.run(Crowd(service.port, golden, 64, each=100, one_each=True).run(DEADLINE))
+        told(report, "64 clients, a new connection for each of 100 requests", tally)
+        report.add("64 clients, new connections: latency", f"{tally.latency()}; {tally.rate:,.0f} a second")
+    return report
+
+
+def told(report: Report, what: str, tally: Tally) -> None:
+    """Add what became of the requests; none may be lost."""
+    report.add(what, tally.said(), tally.lost == 0 and tally.counts[ANSWERED] > 0, **tally.figures())
+
+
+def check_afterwards(report: Report, service: Service, golden: Golden, when: str = "afterwards") -> None:
+    """Add whether each golden record gets its prediction from the service now."""
+    tally = asyncio.run(Crowd(service.port, golden, 2, each=2 * len(golden.requests)).run(20))
+    right = tally.lost == 0 and tally.counts[ANSWERED] == tally.sent
+    report.add(f"Golden records {when}", tally.said(), right, **tally.figures())
+
+
+def descriptor_limit(lab: Lab, golden: Golden) -> Report:
+    """More connections than a process may have files open."""
+    report = Report(
+        "descriptors",
+        "Limit of open files",
+        "The service runs with a limit of open files; twice as many connections are opened as the limit allows and "
+        "stay open for three seconds; then they close.",
+    )
+    for limit in (128, 256):
+        try:
+            with lab.service(descriptors=limit, LOG_LEVEL="error") as service:
+                before = service.workers()
+                open_at_most = asyncio.run(_held(service, 2 * limit, 3))
+                report.add(f"Limit {limit}: files open while {2 * limit} connections wait", f"{open_at_most}")
+                started = time.monotonic()
+                service.wait_until_ready(30)
+                waited = time.monotonic() - started
+                report.add(f"Limit {limit}: ready again once they closed", f"after {waited:.2f} s", waited < 5)
+                report.add(
+                    f"Limit {limit}: worker",
+                    "the same one" if service.workers() == before else "another one",
+                    service.workers() == before,
+                )
+                check_afterwards(report, service, golden)
+                tally = asyncio.run(Crowd(service.port, golden, 2 * limit, each=10).run(DEADLINE))
+                told(report, f"Limit {limit}: {2 * limit} connections that send 10 requests each", tally)
+        except ServiceError as error:
+            report.add(f"Limit {limit}", str(error), False)
+    return report
+
+
+async def _held(service: Service, connections: int, seconds: float) -> int:
+    """Hold connections open that send nothing; return how many files the workers had open."""
+    opened = [asyncio.create_task(asyncio.open_connection("127.0.0.1", service.port)) for _ in range(connections)]
+    await asyncio.sleep(seconds)
+    most = service.descriptors()
+    for task in opened:
+        task.cancel()
+        if task.done() and not task.cancelled() and task.exception() is None:
+            task.result()[1].transport.abort()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*opened, return_exceptions=True)
+    return most

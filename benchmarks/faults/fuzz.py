@@ -1,0 +1,277 @@
+"""Inputs that nobody would send on purpose, made from a seed."""
+
+import asyncio
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from client import ANSWERED, HOST, URL, Answer, AnswerError, Crowd, Golden, Reader, request_bytes
+from connections import check_afterwards
+from report import Report
+from service import Lab
+
+SEED = 20_260
+BODIES = 200_000
+HEADS = 10_000
+MOST_SECONDS = 150.0
+MEDIA_TYPES = (
+    "application/json",
+    "application/json; charset=utf-8",
+    "application/json; charset=utf-16",
+    "application/x-ndjson",
+    "text/csv",
+    "text/csv; header=absent",
+    "application/vnd.apache.arrow.stream",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "text/plain",
+    "application/problem+json",
+    "*/*",
+    "",
+    ";",
+    "\u00e9/\u00fc",
+)
+ACCEPTED = (*MEDIA_TYPES, "text/html", "application/json;q=0", "text/csv;q=0.5, */*;q=0.1", "a/b;q=x", ",,,")
+ENCODINGS = ("identity", "gzip", "deflate", "br", "gzip, gzip", "")
+SCALARS: tuple[str, ...] = (
+    *("null", "true", "false", "0", "-0", "-1", "1.5", "1e308", "1e309", "-1e999", "NaN", "Infinity", "-Infinity"),
+    *("9" * 30, "9" * 5000, "0." + "0" * 400 + "1", "1e-400", "1E+2", "01", "0x10", "1_000", ".5", "5."),
+    *('""', '"a"', '"1"', '"\\u0000"', '"\\ud800"', '"\\ud83d\\ude00"', '"\\x"', '"\n"', "'a'", '"' + "x" * 3000 + '"'),
+    *(
+        "[]",
+        "{}",
+        "[[]]",
+        "[{}]",
+        '{"a": 1}',
+        "undefined",
+        "",
+        "//",
+        "/* */ 1",
+        '"2026-01-01"',
+        '"2026-02-30T25:61:61Z"',
+    ),
+)
+ALLOWED = frozenset({200, 400, 406, 411, 413, 415, 422})
+
+
+class Mutations(Sequence[bytes]):
+    """So many requests, each made anew from its number."""
+
+    def __init__(self, records: Sequence[bytes], count: int) -> None:
+        self.records = [json.loads(body) for body in records]
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, number: Any) -> bytes:
+        chance = random.Random(f"{SEED}/{number}")
+        media_type, body = self.start(chance)
+        for _ in range(chance.choice((0, 1, 1, 1, 2, 5))):
+            body = chance.choice(MUTATIONS)(chance, body)
+        headers = []
+        if chance.random() < 0.1:
+            headers.append(f"Accept: {chance.choice(ACCEPTED)}")
+        if chance.random() < 0.03:
+            headers.append(f"Content-Encoding: {chance.choice(ENCODINGS)}")
+        if chance.random() < 0.15:
+            media_type = chance.choice(MEDIA_TYPES)
+        request = request_bytes(body, headers=headers)
+        return request.replace(b"application/json", media_type.encode("latin-1"), 1)
+
+    def start(self, chance: random.Random) -> tuple[str, bytes]:
+        """Return a body to start from, with its media type."""
+        kind = chance.random()
+        records = [dict(chance.choice(self.records)) for _ in range(chance.choice((1, 1, 1, 2, 10)))]
+        if kind < 0.5:
+            return MEDIA_TYPES[0], self._written(chance, records[0]).encode()
+        if kind < 0.8:
+            return MEDIA_TYPES[0], f"[{','.join(self._written(chance, one) for one in records)}]".encode()
+        if kind < 0.88:
+            return "application/x-ndjson", "\n".join(self._written(chance, one) for one in records).encode()
+        if kind < 0.95:
+            header = ",".join(records[0])
+            rows = [",".join("" if value is None else str(value) for value in one.values()) for one in records]
+            return "text/csv", "\n".join([header, *rows]).encode()
+        depth = chance.choice((10, 100, 1000, 100_000))
+        text = chance.choice(("[" * depth, '{"a":' * depth, "[" * depth + "]" * depth, '[{"a":' * depth))
+        return MEDIA_TYPES[0], text.encode()
+
+    def _written(self, chance: random.Random, record: dict[str, Any]) -> str:
+        """Return a record as JSON, with its structure changed now and then."""
+        fields = [(json.dumps(name), json.dumps(value)) for name, value in record.items()]
+        if chance.random() < 0.6:
+            place = chance.randrange(len(fields))
+            name, value = fields[place]
+            match chance.randrange(6):
+                case 0:
+                    del fields[place]
+                case 1:
+                    fields.append((name, chance.choice((value, *SCALARS))))
+                case 2:
+                    fields[place] = (chance.choice((name.upper(), name[:-2] + '"', '""', '"\\u0000"', "1")), value)
+                case 3:
+                    fields.append((f'"{chance.randrange(10**9)}"', chance.choice(SCALARS)))
+                case 4:
+                    chance.shuffle(fields)
+                case _:
+                    fields[place] = (name, chance.choice(SCALARS))
+        return "{" + ",".join(f"{name}:{value}" for name, value in fields) + "}"
+
+
+def _flip(chance: random.Random, body: bytes) -> bytes:
+    changed = bytearray(body)
+    if changed:
+        changed[chance.randrange(len(changed))] ^= 1 << chance.randrange(8)
+    return bytes(changed)
+
+
+def _cut(chance: random.Random, body: bytes) -> bytes:
+    return body[: chance.randrange(len(body) + 1)]
+
+
+def _delete(chance: random.Random, body: bytes) -> bytes:
+    place = chance.randrange(len(body) + 1)
+    return body[:place] + body[place + chance.randrange(1, 20) :]
+
+
+def _insert(chance: random.Random, body: bytes) -> bytes:
+    place = chance.randrange(len(body) + 1)
+    part = chance.choice((bytes([chance.randrange(256)]), *(one.encode("utf-8", "replace") for one in SCALARS)))
+    return body[:place] + part + body[place:]
+
+
+def _broken_text(chance: random.Random, body: bytes) -> bytes:
+    place = chance.randrange(len(body) + 1)
+    part = chance.choice(
+        (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82", b"\xef\xbb\xbf", b"\0")
+    )
+    return body[:place] + part + body[place:]
+
+
+def _double(chance: random.Random, body: bytes) -> bytes:
+    return (body + chance.choice((b"", b",", b"\n", b" "))) * chance.choice((2, 2, 3, 50))
+
+
+def _encode(chance: random.Random, body: bytes) -> bytes:
+    return body.decode("utf-8", "replace").encode(chance.choice(("utf-16", "utf-32", "utf-8-sig", "utf-16-be")))
+
+
+def _long(chance: random.Random, body: bytes) -> bytes:
+    # Rarely: a body of a megabyte takes as long as a thousand small ones.
+    return body + b" " * chance.choice((10, 1000, 70_000) if chance.random() < 0.99 else (1_048_576, 1_200_000))
+
+
+MUTATIONS: tuple[Callable[[random.Random, bytes], bytes], ...] = (
+    *(_flip, _flip, _flip, _cut, _delete, _insert, _insert, _broken_text, _double, _encode, _long),
+)
+
+
+class FuzzJudge(Golden):
+    """The mutated requests, and what may come for them: an answer, or an explained refusal; never a 5xx."""
+
+    def __init__(self, golden: Golden, count: int) -> None:
+        self.requests = Mutations(golden.bodies, count)  # type: ignore[assignment]
+        self.statuses: Counter[int] = Counter()
+        self.worst: list[tuple[str, int]] = []
+
+    def verdict(self, number: int, answer: Answer) -> str:
+        """Return what the answer is."""
+        self.statuses[answer.status] += 1
+        if answer.status == 200 and answer.body:
+            return ANSWERED
+        if answer.status in ALLOWED and answer.is_problem():
+            return ANSWERED
+        told = f"status {answer.status}" if answer.is_problem() else f"status {answer.status} without a problem"
+        self.worst.append((told, number))
+        return told
+
+
+def fuzz(lab: Lab, golden: Golden) -> Report:
+    """Send mutated bodies, then mutated requests."""
+    bodies, heads = (10_000, 500) if lab.quick else (BODIES, HEADS)
+    report = Report(
+        "fuzz",
+        "Fuzzing",
+        f"Inputs are made from golden records with seed {SEED}: bits flipped, pieces cut out, put in and doubled, fields "
+        "left out, repeated and renamed, numbers out of range, nesting 100,000 deep, invalid UTF-8, other encodings and "
+        "media types; and requests whose head is mutated as well. Right is any status but 5xx, with a problem document "
+        "for an error.",
+    )
+    with lab.service(LOG_LEVEL="error") as service:
+        workers = service.workers()
+        judge = FuzzJudge(golden, bodies)
+        crowd = Crowd(service.port, judge, 16, each=bodies // 16, patience=0)
+        tally = asyncio.run(crowd.run(MOST_SECONDS))
+        statuses = ", ".join(f"{count:,} × {status}" for status, count in sorted(judge.statuses.items()))
+        report.add("Mutated bodies", f"{tally.said()} ({statuses})", tally.lost == 0, **tally.figures())
+        for told in dict.fromkeys(told for told, _ in judge.worst):
+            number = next(number for one, number in judge.worst if one == told)
+            report.add(f"First with {told}", f"{judge.requests[number][:200]!r}", False, number=number)
+        report.add("Rate", f"{tally.rate:,.0f} a second, {tally.latency()}")
+        check_afterwards(report, service, golden, "after mutated bodies")
+        outcomes = asyncio.run(_send_heads(service.port, golden, heads))
+        said = ", ".join(f"{count:,} × {outcome}" for outcome, count in sorted(outcomes.items()))
+        right = not any(one in outcomes for one in ("silent", "no HTTP", "status 500", "status 502", "status 503"))
+        report.add(f"{heads:,} mutated heads", said, right, **outcomes)
+        check_afterwards(report, service, golden, "after mutated heads")
+        same = service.workers() == workers
+        report.add("Workers", "the same ones" if same else "others", same)
+        errors = [line for line in service.lines() if line.get("traceback")]
+        measured = f"{len(errors)} tracebacks" + (f": {errors[0]['traceback'][-200:]}" if errors else "")
+        report.add("Log", measured, not errors)
+    return report
+
+
+def mutated_heads(golden: Golden, count: int) -> Iterator[bytes]:
+    """Yield requests that are mutated as a whole."""
+    starts = (
+        golden.requests[0],
+        request_bytes(b"", "GET", "/version"),
+        request_bytes(b"", "GET", "/openapi.json", ["If-None-Match: *", "Range: bytes=0-1", "Accept-Encoding: gzip"]),
+        f"POST {URL} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n2\r\n{{}}\r\n"
+        "0\r\n\r\n".encode(),
+    )
+    for number in range(count):
+        chance = random.Random(f"{SEED}/head/{number}")
+        request = chance.choice(starts)
+        for _ in range(chance.choice((1, 1, 2, 4))):
+            request = chance.choice((_flip, _flip, _cut, _delete, _insert, _broken_text))(chance, request)
+        yield request
+
+
+async def _send_heads(port: int, golden: Golden, count: int) -> Counter[str]:
+    outcomes: Counter[str] = Counter()
+    requests = mutated_heads(golden, count)
+
+    async def client() -> None:
+        for request in requests:
+            outcomes[await _outcome(port, request)] += 1
+
+    await asyncio.gather(*(client() for _ in range(16)))
+    return outcomes
+
+
+async def _outcome(port: int, request: bytes) -> str:
+    """Send a request and nothing more; return the status of the answer, or how the connection ended."""
+    stream, writer = await asyncio.open_connection(HOST, port)
+    reader = Reader()
+    try:
+        writer.write(request)
+        writer.write_eof()
+        while True:
+            data = await asyncio.wait_for(stream.read(65536), 20)
+            if not data:
+                return "closed"
+            if answers := reader.feed(data):
+                return f"status {answers[0].status}"
+    except TimeoutError:
+        return "silent"
+    except (AnswerError, ValueError):
+        return "no HTTP"
+    except OSError:
+        return "reset"
+    finally:
+        writer.transport.abort()

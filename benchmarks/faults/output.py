@@ -1,0 +1,126 @@
+"""Where the log goes: a disk that is full, a reader that reads no more."""
+
+import asyncio
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from client import Crowd, Golden, during
+from connections import check_afterwards, told
+from report import Report
+from service import Lab, Service, ServiceError
+
+DROPPED = "webservice_log_lines_dropped_total"
+SECONDS = 4.0
+
+
+def log_faults(lab: Lab, golden: Golden) -> Report:
+    """A log that cannot be written."""
+    report = Report(
+        "logs",
+        "A log that cannot be written",
+        "16 connections ask for four seconds, each request makes a line in the log, and the log goes to a device that "
+        "is always full, to a file on a disk that becomes full, or to a pipe that nobody reads.",
+    )
+    with Path("/dev/full").open("wb") as full:
+        _logged_to(lab, report, golden, "/dev/full", full)
+    with full_disk(lab.work / "disk") as disk:
+        if disk is None:
+            report.add("A full disk", "skipped: only root may mount a small one", None)
+        else:
+            with (disk / "service.log").open("wb") as file:
+                _logged_to(lab, report, golden, "A full disk of 64 KiB", file)
+    _unread_pipe(lab, report, golden)
+    return report
+
+
+def _logged_to(lab: Lab, report: Report, golden: Golden, what: str, file: IO[bytes]) -> None:
+    """Let the service log to a file that cannot take it."""
+    try:
+        with lab.service(output=file) as service:
+            _asked(report, service, golden, what)
+    except ServiceError as error:
+        report.add(what, str(error), False)
+
+
+def _asked(report: Report, service: Service, golden: Golden, what: str) -> None:
+    workers = service.workers()
+    tally = asyncio.run(during(Crowd(service.port, golden, 16), SECONDS, grace=8))
+    told(report, what, tally)
+    report.add(f"{what}: rate", f"{tally.rate:,.0f} a second, {tally.latency()}")
+    dropped = lines_dropped(service)
+    report.add(f"{what}: lines that were dropped are counted", f"{DROPPED} {dropped}", bool(dropped))
+    same = service.workers() == workers
+    report.add(f"{what}: workers", "the same ones" if same else "others", same)
+    check_afterwards(report, service, golden)
+    status, took = service.stop()
+    report.add(f"{what}: SIGTERM", f"exit status {status} after {took:.1f} s", status == 0)
+
+
+def _unread_pipe(lab: Lab, report: Report, golden: Golden) -> None:
+    """Let nobody read the log for a while."""
+    what = "A pipe that nobody reads"
+    reading, writing = os.pipe()
+    try:
+        with os.fdopen(writing, "wb") as pipe, lab.service(output=pipe) as service:
+            tally = asyncio.run(during(Crowd(service.port, golden, 16), SECONDS, grace=8))
+            told(report, what, tally)
+            dropped = lines_dropped(service)
+            report.add(f"{what}: lines that were dropped are counted", f"{DROPPED} {dropped}", bool(dropped))
+            # Then somebody reads again.
+            os.set_blocking(reading, False)
+            drained = _drained(reading)
+            asyncio.run(Crowd(service.port, golden, 1, each=5).run(10))
+            time.sleep(0.5)
+            again = _drained(reading)
+            lines = again.count(b'"webservice.requests"')
+            report.add(f"{what}: read again", f"{len(drained):,} bytes stood in it; {lines} new lines", lines >= 5)
+            check_afterwards(report, service, golden)
+            status, took = service.stop()
+            report.add(f"{what}: SIGTERM", f"exit status {status} after {took:.1f} s", status == 0)
+    finally:
+        os.close(reading)
+
+
+def _drained(descriptor: int) -> bytes:
+    found = b""
+    while True:
+        try:
+            part = os.read(descriptor, 1 << 16)
+        except BlockingIOError:
+            return found
+        if not part:
+            return found
+        found += part
+
+
+def lines_dropped(service: Service) -> float | None:
+    """Return how many lines of the log the service says it dropped; None if it says nothing."""
+    try:
+        status, _, content = service.ask("GET", "/metrics")
+    except ServiceError:
+        return None
+    if status != 200:
+        return None
+    lines = [line for line in content.decode().splitlines() if line.startswith(DROPPED)]
+    return sum(float(line.rpartition(" ")[2]) for line in lines) if lines else None
+
+
+@contextmanager
+def full_disk(folder: Path) -> Iterator[Path | None]:
+    """Yield a folder on a disk of 64 KiB of its own; None if this user may not mount one."""
+    folder.mkdir(exist_ok=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)

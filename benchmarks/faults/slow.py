@@ -1,0 +1,143 @@
+"""Slow clients: those that send a byte now and then, and those that send nothing."""
+
+import asyncio
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from client import HOST, Crowd, Golden, Tally, request_bytes
+from connections import check_afterwards, told
+from report import Report
+from service import Lab, Service
+
+COUNT = 500
+BEAT = 1.0
+"""Seconds between two bytes of a slow client."""
+
+
+@dataclass
+class SlowClients:
+    """Clients that send the bytes of a request one at a time, and what became of them."""
+
+    start: bytes
+    slowly: bytes
+    outcomes: Counter[str] = field(default_factory=Counter)
+    ended: list[float] = field(default_factory=list)
+
+    async def run(self, port: int, count: int, seconds: float) -> None:
+        """Send slowly on so many connections, for so long at the most."""
+        await asyncio.gather(*(self._one(port, seconds) for _ in range(count)))
+
+    async def _one(self, port: int, seconds: float) -> None:
+        try:
+            reader, writer = await asyncio.open_connection(HOST, port)
+        except OSError:
+            self.outcomes["no connection"] += 1
+            return
+        started = time.monotonic()
+        sending = asyncio.create_task(self._send(writer))
+        try:
+            answer = await asyncio.wait_for(reader.read(64), seconds)
+            self.ended.append(time.monotonic() - started)
+            self.outcomes[f"status {answer[9:12].decode()}" if answer else "closed"] += 1
+        except TimeoutError:
+            self.outcomes["still open"] += 1
+        except OSError:
+            self.ended.append(time.monotonic() - started)
+            self.outcomes["closed"] += 1
+        finally:
+            sending.cancel()
+            writer.transport.abort()
+
+    async def _send(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(self.start)
+        for place in range(len(self.slowly)):
+            await asyncio.sleep(BEAT)
+            writer.write(self.slowly[place : place + 1])
+
+    def said(self) -> str:
+        """Return what became of them, for people."""
+        outcomes = ", ".join(f"{count:,} {name}" for name, count in sorted(self.outcomes.items()))
+        if not self.ended:
+            return outcomes
+        return f"{outcomes}; after {min(self.ended):.1f} to {max(self.ended):.1f} s"
+
+
+def slow_clients(lab: Lab, golden: Golden) -> Report:
+    """Slow bodies, slow headers and silent connections, with ordinary clients beside them."""
+    report = Report(
+        "slow",
+        "Slow clients (slowloris)",
+        f"{COUNT} clients send a byte a second; 8 ordinary clients keep asking meanwhile. "
+        "BODY_TIMEOUT is 15 s, and 75 s without a whole head close a connection.",
+    )
+    body = golden.bodies[0]
+    head = request_bytes(body)[: -len(body)]
+    slow_body = SlowClients(head, body)
+    # One header that has no end.
+    slow_head = SlowClients(b"POST /v1/predictions HTTP/1.1\r\nHost: service\r\nX-Slow: ", b"x" * 1000)
+    with lab.service(LOG_LEVEL="error") as service:
+        alone = asyncio.run(_asking(service, golden, 4))
+        report.add("Ordinary clients alone", f"{alone.rate:,.0f} a second, {alone.latency()}", None, **alone.figures())
+        beside(report, service, golden, slow_body, "bodies", alone, 20)
+        ended = slow_body.outcomes["status 408"] + slow_body.outcomes["closed"]
+        in_time = ended == COUNT and max(slow_body.ended, default=99) <= 20
+        report.add("Slow bodies get 408 or are closed within 20 s", slow_body.said(), in_time)
+        check_afterwards(report, service, golden, "after slow bodies")
+        if not lab.quick:
+            beside(report, service, golden, slow_head, "heads", alone, 85)
+            ended = slow_head.outcomes["status 408"] + slow_head.outcomes["closed"]
+            in_time = ended == COUNT and max(slow_head.ended, default=99) <= 80
+            report.add("Slow heads get 408 or are closed within 80 s", slow_head.said(), in_time)
+            check_afterwards(report, service, golden, "after slow heads")
+    with lab.service(LOG_LEVEL="error") as service:
+        waited = asyncio.run(_behind_silent(service, golden, 2000, 12 if lab.quick else 85))
+        report.add("A new client beside 2,000 connections that send nothing", waited, None)
+    return report
+
+
+def beside(
+    report: Report, service: Service, golden: Golden, slow: SlowClients, name: str, alone: Tally, seconds: float
+) -> None:
+    """Let slow clients and ordinary ones ask at the same time; add what the ordinary ones got."""
+
+    async def both() -> Tally:
+        slowly = asyncio.create_task(slow.run(service.port, COUNT, seconds))
+        await asyncio.sleep(2)
+        tally = await _asking(service, golden, 5)
+        await slowly
+        return tally
+
+    tally = asyncio.run(both())
+    told(report, f"Ordinary clients beside {COUNT} slow {name}", tally)
+    share = tally.rate / alone.rate if alone.rate else 0.0
+    measured = f"{tally.rate:,.0f} a second ({share:.0%} of alone), {tally.latency()}"
+    # The slow clients' own bytes cost time, and the machine may be busy: half is far from held up.
+    report.add(f"Ordinary clients beside slow {name}: rate", measured, share > 0.5, share=round(share, 3))
+
+
+async def _asking(service: Service, golden: Golden, seconds: float) -> Tally:
+    crowd = Crowd(service.port, golden, 8)
+    running = asyncio.create_task(crowd.run(seconds + 10))
+    await asyncio.sleep(seconds)
+    crowd.stop()
+    return await running
+
+
+async def _behind_silent(service: Service, golden: Golden, count: int, seconds: float) -> str:
+    """Open connections that stay silent; return how a client that comes then fares."""
+    writers = []
+    opening = [asyncio.create_task(asyncio.open_connection(HOST, service.port)) for _ in range(count)]
+    await asyncio.wait(opening, timeout=3)
+    for task in opening:
+        if task.done() and task.exception() is None:
+            writers.append(task.result()[1])
+        task.cancel()
+    tally = await Crowd(service.port, golden, 1, each=1).run(seconds)
+    for writer in writers:
+        writer.transport.abort()
+    await asyncio.gather(*opening, return_exceptions=True)
+    times = [round(one, 2) for one in tally.latencies]
+    opened = f"{len(writers):,} of them were accepted by the system"
+    return f"{opened}; answered after {statistics.mean(times):.2f} s" if times else f"{opened}; {tally.said()}"

@@ -1,0 +1,109 @@
+"""A million requests, and what the worker holds meanwhile."""
+
+import asyncio
+import time
+
+from client import ANSWERED, Answer, Crowd, Golden, Tally, request_bytes
+from connections import check_afterwards
+from report import Report
+from service import Lab, Service
+
+REQUESTS = 1_000_000
+FAULTY_EACH = 100
+"""One request in so many has a fault."""
+SAMPLE_SECONDS = 10.0
+WARM_UP = 0.1
+MOST_SECONDS = 420.0
+
+
+class MixedGolden(Golden):
+    """Golden requests, and faulty ones with the statuses that they must get."""
+
+    def __init__(self, golden: Golden) -> None:
+        # As many right ones as make one in so many faulty, in the order in which they are sent.
+        first = golden.bodies[0]
+        faulty = (
+            (request_bytes(first[:-1]), 400),
+            (request_bytes(b"{}"), 422),
+            (request_bytes(b"[]"), 422),
+            (request_bytes(first[:-1] + b', "unknown": 1}'), 422),
+            (request_bytes(b"\xff\xfe"), 400),
+            (request_bytes(first).replace(b"application/json", b"text/plain"), 415),
+            (request_bytes(b"", "GET", "/nowhere"), 404),
+            (request_bytes(b"", "DELETE"), 405),
+        )
+        count = len(golden.requests)
+        self.bodies = golden.bodies
+        self.predictions = golden.predictions
+        self.requests = []
+        self.statuses: dict[int, int] = {}
+        for request, status in faulty:
+            self.requests += [golden.requests[place % count] for place in range(FAULTY_EACH - 1)]
+            self.statuses[len(self.requests)] = status
+            self.requests.append(request)
+        self._golden = golden
+
+    def verdict(self, number: int, answer: Answer) -> str:
+        """Return what the answer is: right for a faulty request is its status, told as a problem."""
+        status = self.statuses.get(number)
+        if status is None:
+            return self._golden.verdict(number % FAULTY_EACH % len(self._golden.requests), answer)
+        return ANSWERED if answer.status == status and answer.is_problem() else f"status {answer.status}, not {status}"
+
+
+def soak(lab: Lab, golden: Golden) -> Report:
+    """Ask a million times."""
+    requests = 50_000 if lab.quick else REQUESTS
+    report = Report(
+        "soak",
+        f"{requests:,} requests",
+        f"32 connections, one request in {FAULTY_EACH} faulty in one of eight ways, each answer compared. Memory and open files "
+        f"of the worker every {SAMPLE_SECONDS:.0f} s; the first {WARM_UP:.0%} of the time is warm-up. Memory is what "
+        "belongs to the worker alone.",
+    )
+    with lab.service(LOG_LEVEL="error") as service:
+        workers = service.workers()
+        tally, samples = asyncio.run(_sampled(service, MixedGolden(golden), requests))
+        report.add("Requests", tally.said(), tally.lost == 0, **tally.figures())
+        report.add("Rate and latency", f"{tally.rate:,.0f} a second, {tally.latency()}")
+        moments = [sample for sample in samples if sample[0] >= WARM_UP * tally.seconds]
+        each = tally.sent / tally.seconds
+        slope = 1e6 * gradient([(moment * each, memory) for moment, memory, _ in moments])
+        first, last = moments[0][1], moments[-1][1]
+        measured = f"{first:.1f} MB after warm-up, {last:.1f} MB at the end, slope {slope:+.2f} MB a million requests"
+        report.add(
+            "Memory", measured, slope < 3, slope=slope, samples=[[round(one, 1) for one in each] for each in samples]
+        )
+        most, end = max(count for *_, count in samples), service.descriptors()
+        report.add(
+            "Open files", f"{samples[0][2]} at the start, at most {most}, {end} at the end", end <= samples[0][2]
+        )
+        report.add(
+            "Workers", "the same ones" if service.workers() == workers else "others", service.workers() == workers
+        )
+        check_afterwards(report, service, golden)
+    return report
+
+
+async def _sampled(service: Service, golden: Golden, requests: int) -> tuple[Tally, list[tuple[float, float, int]]]:
+    """Return what became of the requests; and seconds, megabytes and open files, now and then."""
+    connections = 32
+    crowd = Crowd(service.port, golden, connections, each=requests // connections)
+    started = time.monotonic()
+    every = min(SAMPLE_SECONDS, MOST_SECONDS * requests / REQUESTS / 20)
+    samples = [(0.0, service.memory(), service.descriptors())]
+    running = asyncio.create_task(crowd.run(MOST_SECONDS))
+    while not running.done():
+        await asyncio.wait([running], timeout=every)
+        moment = time.monotonic() - started
+        samples.append((moment, *await asyncio.to_thread(lambda: (service.memory(), service.descriptors()))))
+    return running.result(), samples
+
+
+def gradient(points: list[tuple[float, float]]) -> float:
+    """Return the slope of the line of least squares through points."""
+    if len(points) < 2:
+        return 0.0
+    middle = sum(x for x, _ in points) / len(points)
+    spread = sum((x - middle) ** 2 for x, _ in points)
+    return sum((x - middle) * y for x, y in points) / spread
