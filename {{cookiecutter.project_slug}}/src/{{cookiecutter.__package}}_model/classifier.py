@@ -109,8 +109,7 @@ class Classifier:
             baseline = baseline_adapter.validate_json(contents[artefact.BASELINE_FILE])
             golden_records = artefact.golden_records_adapter.validate_json(contents[artefact.GOLDEN_FILE])
         except ValidationError as error:
-<<<<<<< HEAD
-            raise artefact.ArtefactError(f"{folder} holds a file that is not valid: {error}; run `make train`") from error
+            raise artefact.ArtefactError(f"a file in {folder} is not valid: {error}; run `make train`") from error
         return cls(contents[artefact.MODEL_FILE], metadata, baseline, golden_records, folder)
 
     def report(self) -> bytes:
@@ -122,10 +121,6 @@ class Classifier:
         if self._folder is None or artefact.REPORT_FILE not in self.metadata.files:
             raise artefact.ArtefactError("the artefact has no report; run `make train`")
         return artefact.read_file(self._folder, artefact.REPORT_FILE, self.metadata)
-=======
-            raise artefact.ArtefactError(f"a file in {folder} is not valid: {error}; run `make train`") from error
-        return cls(contents[artefact.MODEL_FILE], metadata, baseline, golden_records)
->>>>>>> upstream
 
     def outputs(self, features: Features) -> NDArray[np.float64]:
         """Return what the model says of each row, as `OnnxModel.outputs` does."""
