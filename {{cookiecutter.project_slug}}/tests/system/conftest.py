@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import pytest
@@ -85,8 +86,8 @@ StartService = Callable[..., OwnService]
 
 
 @contextmanager
-def running_service(environment: dict[str, str]) -> Iterator[OwnService]:
-    """Yield a service of one's own that is ready; its process is gone when the block ends."""
+def running_service(environment: dict[str, str], output: int | IO[str] = subprocess.PIPE) -> Iterator[OwnService]:
+    """Yield a service of one's own that is ready, and logs there; its process is gone when the block ends."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -95,7 +96,7 @@ def running_service(environment: dict[str, str]) -> Iterator[OwnService]:
     process = subprocess.Popen(
         [sys.executable, "-m", "webservice"],
         env=environment,
-        stdout=subprocess.PIPE,
+        stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
     )
