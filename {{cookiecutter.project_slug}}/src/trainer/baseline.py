@@ -94,6 +94,8 @@ def _numbers(column: NDArray[np.float64], minimum: float | None, maximum: float 
     first = low if minimum is None else float(minimum)
     last = high if maximum is None else float(maximum)
     counts, edges = np.histogram(values, BINS, (min(first, low), max(last, high)))
+    cuts = _cuts(values)
+    grouped = np.bincount(np.searchsorted(cuts, values, "right"), minlength=len(cuts) + 1)
     return NumberBaseline(
         missing_share=1 - len(values) / len(column),
         mean=float(values.mean()),
@@ -102,4 +104,14 @@ def _numbers(column: NDArray[np.float64], minimum: float | None, maximum: float 
         maximum=high,
         bin_edges=tuple(edges.tolist()),
         bin_shares=tuple((counts / len(values)).tolist()),
+        cuts=tuple(cuts.tolist()),
+        cut_shares=tuple((grouped / len(values)).tolist()),
     )
+
+
+def _cuts(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the values at which a new group begins; a value that many rows have is a group of its own."""
+    distinct, counts = np.unique(values, return_counts=True)
+    # Of the rows that share a value, the middle one tells the tenth that they belong to.
+    tenths = np.floor((counts.cumsum() - counts / 2) * BINS / len(values))
+    return distinct[1:][np.diff(tenths) > 0]

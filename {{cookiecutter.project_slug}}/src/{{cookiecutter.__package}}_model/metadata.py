@@ -91,6 +91,18 @@ class NumberBaseline(BaseModel):
     """How numbers are distributed in the training rows: the reference that drift is measured against.
 
     Of a text it is the number of its words, of a date the days since 1970, of a time the hour.
+
+    Attributes:
+        missing_share: share of the rows that have no number; all else is about those that have one.
+        mean: of the numbers.
+        standard_deviation: of the numbers.
+        minimum: least of them.
+        maximum: greatest of them.
+        bin_edges: of bins of the same width; none if no row has a number.
+        bin_shares: of the numbers in each bin.
+        cuts: between groups of about the same size, so that drift shows wherever the numbers are: a bin of
+            a skewed field may hold nearly all. Ascending; a number equal to a cut is in the group above.
+        cut_shares: of the numbers in each group, one more than there are cuts.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -102,6 +114,8 @@ class NumberBaseline(BaseModel):
     maximum: float
     bin_edges: tuple[float, ...]
     bin_shares: tuple[float, ...]
+    cuts: tuple[float, ...] = ()
+    cut_shares: tuple[float, ...] = (1.0,)
 
 
 class ValueBaseline(BaseModel):

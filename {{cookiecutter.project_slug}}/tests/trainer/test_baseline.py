@@ -159,3 +159,20 @@ def test_predictions_are_described_by_what_the_model_says_of_other_rows() -> Non
     # then
     assert labels.shares == {"b": pytest.approx(2 / 3), "a": pytest.approx(1 / 3)}
     assert (values.minimum, values.mean, values.maximum) == (1, 3, 6)
+
+
+@pytest.mark.parametrize(
+    ("values", "cuts", "shares"),
+    [
+        pytest.param(np.arange(20.0), np.arange(2.0, 20, 2), [0.1] * 10, id="all-different"),
+        pytest.param([0.0] * 95 + [1.0, 2.0, 3.0, 4.0, 900.0], [1.0], [0.95, 0.05], id="nearly-all-the-same"),
+        pytest.param([7.0] * 3, [], [1.0], id="all-the-same"),
+        pytest.param([1.0] * 5 + [2.0] * 2 + [3.0] * 3, [2.0, 3.0], [0.5, 0.2, 0.3], id="few-values"),
+    ],
+)
+def test_cuts_part_the_numbers_into_groups_of_about_the_same_size(values, cuts, shares) -> None:
+    # given: prices of some orders
+    found = of_prices(ORDERS[: len(values)], np.asarray(values)).target
+    # then
+    assert list(found.cuts) == list(cuts)
+    assert list(found.cut_shares) == pytest.approx(shares)
