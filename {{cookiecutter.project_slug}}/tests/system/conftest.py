@@ -99,6 +99,8 @@ def running_service(environment: dict[str, str], output: int | IO[str] = subproc
         stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
+        # A group of its own, which can be ended as a whole.
+        start_new_session=True,
     )
     service = OwnService("127.0.0.1", port, process, environment)
     try:
