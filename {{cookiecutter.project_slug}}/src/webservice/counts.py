@@ -25,7 +25,8 @@ class Counts:
     """A fixed number of cells, all 0 at first.
 
     Attributes:
-        cells: those of this process: read and written as `cells[place] += 1`, by one thread at a time.
+        cells: those of this process, for one at a time, as in `cells[place] += 1`.
+        array: the same cells, for many at a time, shape (size,).
     """
 
     def __init__(self, folder: Path | None, name: str, size: int) -> None:
@@ -42,17 +43,17 @@ class Counts:
         # The lock of the file is held for as long as this map exists.
         self._map = self._opened()
         self.cells = memoryview(self._map).cast("d")
+        self.array: NDArray[np.float64] = np.frombuffer(self._map, CELL)
 
     def each(self) -> list[NDArray[np.float64]]:
-        """Return the cells of each process, shape (size,) each: those of this one are views, to read or write."""
-        own: NDArray[np.float64] = np.frombuffer(self._map, CELL)
+        """Return the cells of each process, those that have ended included, shape (size,) each."""
         if self._path is None or self._folder is None:
-            return [own]
+            return [self.array]
         others = [path for path in self._folder.glob(f"*{self._suffix}") if path != self._path]
-        return [own, *(np.memmap(path, CELL, "r", shape=(self._size,)) for path in others)]
+        return [self.array, *(np.memmap(path, CELL, "r", shape=(self._size,)) for path in others)]
 
     def total(self) -> NDArray[np.float64]:
-        """Return the sums over all processes, those that have ended included, shape (size,)."""
+        """Return the sums over all processes, shape (size,)."""
         total: NDArray[np.float64] = np.sum(self.each(), axis=0)
         return total
 

@@ -17,14 +17,14 @@ from prometheus_client.core import (
     InfoMetricFamily,
     Metric,
 )
-from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
-from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from webservice.counts import Counts
+from webservice.drift import Drift
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.features import Features
+from {{cookiecutter.__package}}_model.features import LABELS, LAYOUT, Features
 from {{cookiecutter.__package}}_model.fields import LabelPrediction, ValuePrediction
 
 OPENMETRICS = "application/openmetrics-text"
@@ -82,6 +82,8 @@ class Metrics:
         """
         self._lock = threading.Lock()
         self._requests = Counts(folder, "requests", SIZE)
+        held_out = classifier.metadata.rows["held_out"]
+        self._drift = Drift(LAYOUT, LABELS, classifier.baseline, held_out, folder)
         self._build = {
             "version": version,
             "model_version": classifier.metadata.version,
@@ -124,16 +126,18 @@ class Metrics:
 
     def predicted(self, features: Features, predictions: Sequence[LabelPrediction | ValuePrediction]) -> None:
         """Note predictions, to be counted with the next `flush`, or at once if many have gathered."""
+        self._drift.predicted(features, predictions)
 
     def flush(self) -> None:
         """Count the predictions that were noted: to be called every second, and before the process ends."""
+        self._drift.flush()
 
     def collect(self) -> Iterator[Metric]:
         """Yield all metrics, for the exposition."""
         self.flush()
         yield InfoMetricFamily("webservice_build", "The release and its model", self._build)
-        cells = self._requests.total()
-        yield from _request_metrics(cells)
+        yield from _request_metrics(self._requests.total())
+        yield from self._drift.collect()
 
 
 def _unnamed(path: str) -> str:
@@ -180,9 +184,9 @@ def blueprint(metrics: Metrics) -> Blueprint:
     @routes.get("/metrics")
     def exposed() -> Response:
         """Answer: all metrics, as OpenMetrics or as plain text, as the caller accepts."""
-        # By hand: `choose_encoder` of prometheus_client fails at a version that is no number.
-        if any(accepted.split(";")[0] == OPENMETRICS for accepted in request.accept_mimetypes.values()):
-            return Response(openmetrics.generate_latest(registry), content_type=openmetrics.CONTENT_TYPE_LATEST)
-        return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+        # Versions are left out: prometheus_client fails at one that is no number.
+        accepted = {name.split(";")[0] for name in request.accept_mimetypes.values()}
+        encode, content_type = choose_encoder(OPENMETRICS if OPENMETRICS in accepted else "")
+        return Response(encode(registry), content_type=content_type)
 
     return routes

@@ -1,0 +1,254 @@
+"""Drift: how the records of the last day differ from the training rows, and the predictions with them."""
+
+import hashlib
+import math
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from webservice.bins import Binning, edges_of, evenly, prediction_reference
+from webservice.counts import Counts
+from webservice.stability import least_records, stability_indices
+
+from {{cookiecutter.__package}}_model.features import Features, Layout
+from {{cookiecutter.__package}}_model.fields import LabelPrediction, ValuePrediction
+from {{cookiecutter.__package}}_model.metadata import Baseline, NumberBaseline
+
+Predictions = Sequence[LabelPrediction | ValuePrediction]
+LABEL, VALUE, WARNINGS = attrgetter("label"), attrgetter("value"), attrgetter("warnings")
+
+PARTS = 24
+PART_SECONDS = 3600
+"""The window: so many parts of so many seconds, of which the last one is not over yet."""
+
+ROWS_AT_ONCE = 256
+"""Records that are gathered before they are counted: one by one they would cost more than their predictions."""
+CELLS_AT_ONCE = 100_000
+"""Values that are gathered, and counted in one go: of more, some rows, evenly spread, stand for all."""
+MOST_FIELDS = 50
+"""Fields whose bins are shown one by one: a contract of thousands would be more than Prometheus likes."""
+
+
+class Drift:
+    """The records and predictions that all processes of the service have counted.
+
+    Its methods may be called by several threads at once.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        labels: Sequence[str],
+        baseline: Baseline,
+        prediction_rows: int,
+        folder: Path | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Start to count.
+
+        Args:
+            layout: of the features.
+            labels: that predictions give; none where they give values.
+            baseline: what records and predictions are compared with.
+            prediction_rows: number of rows whose predictions it describes.
+            folder: that all processes share, or None.
+            clock: seconds since 1970.
+        """
+        self._clock = clock
+        self._names = tuple(field.name for field in layout.fields)
+        self._labels = {label: place for place, label in enumerate(labels)}
+        told = baseline.predictions
+        self._edges = edges_of(told) if isinstance(told, NumberBaseline) else ()
+        # Bounds of the histogram of values: what lies beyond the last edge counts as infinite.
+        self._bounds = told.bin_edges if isinstance(told, NumberBaseline) else ()
+        self._binning = Binning(layout, baseline)
+        # The bins of predictions come after those of the fields.
+        self._references = (*self._binning.references, prediction_reference(baseline.predictions, labels))
+        rows = (*(baseline.rows for _ in self._names), prediction_rows)
+        self._starts = np.append(self._binning.starts, self._binning.size)
+        self._expected = np.concatenate(
+            [np.multiply(reference.shares, count) for reference, count in zip(self._references, rows, strict=True)]
+        )
+        self._least = np.array(
+            [
+                least_records(int(np.count_nonzero(reference.shares)), count)
+                for reference, count in zip(self._references, rows, strict=True)
+            ]
+        )
+        self._most_rows = max(CELLS_AT_ONCE // len(self._names), 1)
+        # Records with a warning, the sum of the values predicted, and the histogram of these.
+        self._cells = Cells(len(self._expected), 2 + len(self._bounds) + 1)
+        # Processes with a model of other bins, as while one release takes the place of another, count apart.
+        bins = hashlib.sha256(repr((self._references, self._bounds)).encode()).hexdigest()
+        self._counts = Counts(folder, f"drift-{bins[:16]}", self._cells.size)
+        self._pending: list[tuple[Features, Predictions]] = []
+        self._gathered = 0
+        self._gathering = threading.Lock()
+        self._counting = threading.Lock()
+
+    def predicted(self, features: Features, predictions: Predictions) -> None:
+        """Note predictions, to be counted with the next `flush`, or at once if many have gathered."""
+        with self._gathering:
+            self._pending.append((features, predictions))
+            self._gathered += len(predictions)
+            many = self._gathered >= min(ROWS_AT_ONCE, self._most_rows)
+        if many:
+            self.flush()
+
+    def flush(self) -> None:
+        """Count the predictions that were noted."""
+        with self._gathering:
+            noted, self._pending, self._gathered = self._pending, [], 0
+        if not noted:
+            return
+        features = _joined([features for features, _ in noted])
+        if len(features) > self._most_rows:
+            features = features.take(evenly(len(features), self._most_rows))
+        predictions = [prediction for _, some in noted for prediction in some]
+        warned = len(predictions) - list(map(WARNINGS, predictions)).count(())
+        if self._labels:
+            of_predictions, others = self._label_counts(predictions), [warned]
+        else:
+            values = np.fromiter(map(VALUE, predictions), np.float64, len(predictions))
+            of_predictions = _counts_between(self._edges, values, "right")
+            # A bound belongs to the bin below it, as Prometheus has it.
+            others = [warned, values.sum(), *_counts_between(self._bounds, values, "left")]
+        counts = np.concatenate([self._binning.counts(features), of_predictions])
+        part = self._part()
+        with self._counting:
+            self._cells.add(self._counts.array, counts, others, part)
+
+    def _label_counts(self, predictions: Predictions) -> NDArray[np.float64]:
+        counts = np.zeros(len(self._labels))
+        for label, count in Counter(map(LABEL, predictions)).items():
+            counts[self._labels[label]] = count
+        return counts
+
+    def _part(self) -> int:
+        return int(self._clock() // PART_SECONDS)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of records and predictions."""
+        each = self._counts.each()
+        total = np.sum(each, axis=0)
+        window = self._cells.window(each, self._part())
+        counts, others = total[self._cells.totals], total[self._cells.others]
+        predicted = counts[self._starts[-1] :]
+        yield CounterMetricFamily("webservice_records", "Records predicted", predicted.sum())
+        yield CounterMetricFamily("webservice_records_with_warnings", "Records with an unusual value", others[0])
+        yield self._predictions(predicted, others)
+        yield GaugeMetricFamily("webservice_drift_records", "Records of the last day", window[self._starts[-1] :].sum())
+        yield from self._indices(window)
+        if len(self._names) <= MOST_FIELDS:
+            yield from self._bins(counts)
+
+    def _predictions(self, counts: NDArray[np.float64], others: NDArray[np.float64]) -> Metric:
+        if self._labels:
+            labels = CounterMetricFamily("webservice_predictions", "Records predicted, by label", labels=("label",))
+            for label, place in self._labels.items():
+                labels.add_metric((label,), counts[place])
+            return labels
+        bounds = [*map(str, self._bounds), "+Inf"]
+        buckets = list(zip(bounds, others[2:].cumsum().tolist(), strict=True))
+        return HistogramMetricFamily("webservice_predicted_value", "Values predicted", buckets, others[1])
+
+    def _indices(self, window: NDArray[np.float64]) -> Iterator[Metric]:
+        indices = stability_indices(window, self._expected, self._starts)
+        # Of fewer records the index would tell of chance, not of drift.
+        indices[np.add.reduceat(window, self._starts) < self._least] = np.nan
+        fields = GaugeMetricFamily(
+            "webservice_field_drift_psi",
+            "Population stability index of the records of the last day against the training rows",
+            labels=("field",),
+        )
+        for name, index in zip(self._names, indices[:-1].tolist(), strict=True):
+            if not math.isnan(index):
+                fields.add_metric((name,), index)
+        yield fields
+        predictions = GaugeMetricFamily(
+            "webservice_prediction_drift_psi",
+            "Population stability index of the predictions of the last day against those for held-out rows",
+            labels=(),
+        )
+        if not math.isnan(indices[-1]):
+            predictions.add_metric((), indices[-1])
+        yield predictions
+
+    def _bins(self, counts: NDArray[np.float64]) -> Iterator[Metric]:
+        live = CounterMetricFamily("webservice_field_values", "Values of records, by bin", labels=("field", "bin"))
+        shares = GaugeMetricFamily(
+            "webservice_field_baseline_share", "Share of the training rows in a bin", labels=("field", "bin")
+        )
+        for name, reference, start in zip(self._names, self._references, self._starts.tolist(), strict=False):
+            for place, (bin_, share) in enumerate(zip(reference.bins, reference.shares, strict=True), start):
+                live.add_metric((name, bin_), counts[place])
+                shares.add_metric((name, bin_), share)
+        yield live
+        yield shares
+
+
+class Cells:
+    """Where the counts of bins stand among the cells of a process.
+
+    Each part of the window has a cell that tells which part of time it is about, and a cell for each bin.
+
+    Attributes:
+        totals: the cells of each bin since the service started.
+        others: the cells of what else is counted since then.
+        size: number of cells.
+    """
+
+    def __init__(self, bins: int, others: int) -> None:
+        self._shape = (PARTS, bins)
+        end = PARTS + PARTS * bins
+        self._window = slice(PARTS, end)
+        self.totals = slice(end, end + bins)
+        self.size = end + bins + others
+        self.others = slice(end + bins, self.size)
+
+    def add(self, cells: NDArray[np.float64], counts: NDArray[np.float64], others: Sequence[float], part: int) -> None:
+        """Add counts of bins, to the totals and to a part of the window, and what else was counted."""
+        row = cells[self._window].reshape(self._shape)[part % PARTS]
+        if cells[part % PARTS] != part:
+            # Nobody reads a part that is about no time while it is emptied.
+            cells[part % PARTS] = 0
+            row[:] = 0
+            cells[part % PARTS] = part
+        row += counts
+        cells[self.totals] += counts
+        cells[self.others][: len(others)] += others
+
+    def window(self, each: Sequence[NDArray[np.float64]], part: int) -> NDArray[np.float64]:
+        """Return the counts of bins in the parts up to this one, of all processes, shape (bins,)."""
+        total = np.zeros(self._shape[1])
+        for cells in each:
+            parts = cells[:PARTS]
+            recent = (parts > part - PARTS) & (parts <= part)
+            total += cells[self._window].reshape(self._shape)[recent].sum(axis=0)
+        return total
+
+
+def _counts_between(
+    edges: Sequence[float], values: NDArray[np.float64], side: Literal["left", "right"]
+) -> NDArray[Any]:
+    """Return how many values lie between edges; one equal to an edge lies on this side of its place."""
+    return np.bincount(np.searchsorted(edges, values, side), minlength=len(edges) + 1)
+
+
+def _joined(features: Sequence[Features]) -> Features:
+    if len(features) == 1:
+        return features[0]
+    return Features(
+        features[0].layout,
+        np.concatenate([some.numbers for some in features]),
+        np.concatenate([some.categories for some in features]),
+        np.concatenate([some.texts for some in features]),
+    )
