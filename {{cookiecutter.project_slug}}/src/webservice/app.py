@@ -34,7 +34,7 @@ def create_app(classifier: Classifier | None = None, settings: Settings | None =
     # One limit for a body, whether a program sends it or a form.
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_content_length
     problems.register(app)
-    app.register_blueprint(predictions.blueprint(classifier, settings.max_records))
+    app.register_blueprint(predictions.blueprint(classifier.predict, settings.max_records))
     app.register_blueprint(health.blueprint(classifier, marker, settings.version))
     app.register_blueprint(description.blueprint(classifier, settings))
     app.register_blueprint(docs.blueprint())

@@ -63,9 +63,10 @@ def takes(field: FieldSpec) -> str:
             return "a time such as 13:45:00"
 
 
-def allowed(field: FieldSpec) -> str:
-    """Return all that the field takes in JSON, in words."""
-    return ", ".join(part for part in (takes(field), usual(field), "or null" if field.optional else "") if part)
+def allowed(field: FieldSpec, missing: str = "null") -> str:
+    """Return all that the field takes, in words; a missing value is null in JSON, and something else elsewhere."""
+    none = f"or {missing}" if field.optional else ""
+    return ", ".join(part for part in (takes(field), usual(field), none) if part)
 
 
 def listed(words: Sequence[str]) -> str:

@@ -1,76 +1,97 @@
 """Predictions: records in, labels with probabilities or values with intervals out."""
 
-import json
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from flask import Blueprint, Response, request
-from pydantic import FailFast, Field, TypeAdapter, ValidationError
-from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge
 
+from webservice import formats
+from webservice.formats import all_valid, is_list, read_records, refused, write_predictions
 from webservice.logs import RECORDS_KEY
-from webservice.problems import MAX_ERRORS, FieldError, broken_contract, invalid_body, pointer
+from webservice.negotiation import LENIENT, Format, Terms, terms_of
+from webservice.problems import InvalidRequestError
 
-from {{cookiecutter.__package}}_model.classifier import Classifier
 from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
 
 MEDIA_TYPE = "application/json"
-JSON_SPACE = b" \t\r\n"
+JSON_SPACE = formats.JSON_SPACE
 CHUNK = 64 * 1024
 DISCARDED_CHUNKS = 256
 """How much of a body that is too long is read, so that its sender gets to read the answer: 16 MiB."""
 
-MANY_FAULTS = 10_000
-"""More faults than this are not looked at one by one: a body of a few kilobytes may have hundreds of thousands."""
+VARY = ("Vary", "Accept, Prefer")
+"""The header that tells which others an answer depends on."""
 
-predictions_adapter = TypeAdapter(list[Prediction])
-first_wrong_record_adapter = TypeAdapter(Annotated[list[Record], FailFast()])
+predictions_adapter = formats.predictions_adapter
+refuse_repeated_names = formats.refuse_repeated_names
+
+Predict = Callable[[Sequence[Record]], list[Prediction]]
 
 
-def blueprint(classifier: Classifier, max_records: int) -> Blueprint:
-    """Return the blueprint that predicts with the classifier."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a request for predictions.
+
+    Attributes:
+        content: in the format that was wanted.
+        media_type: of the content.
+        records: that have been predicted.
+        refused: records that have a reason instead of a prediction.
+        lenient: whether the request was handled leniently.
+    """
+
+    content: bytes
+    media_type: str
+    records: int
+    refused: int
+    lenient: bool
+
+
+def blueprint(predict: Predict, max_records: int) -> Blueprint:
+    """Return the blueprint that answers with predictions."""
     routes = Blueprint("predictions", __name__)
-    record_adapter = TypeAdapter(Record)
-    records_adapter = TypeAdapter(Annotated[list[Record], Field(min_length=1, max_length=max_records)])
 
     @routes.post("/v1/predictions")
-    def predict() -> Response:
-        check_media_type()
-        body = read_body()
-        many = body.lstrip(JSON_SPACE).startswith(b"[")
-        try:
-            records = records_adapter.validate_json(body) if many else [record_adapter.validate_json(body)]
-        except ValidationError as error:
-            raise invalid_body(bounded(error, body), body, max_records) from error
-        refuse_repeated_names(body, records, many=many)
-        request.environ[RECORDS_KEY] = len(records)
-        predictions = classifier.predict(records)
-        content = predictions_adapter.dump_json(predictions) if many else predictions[0].model_dump_json()
-        return Response(content, mimetype=MEDIA_TYPE)
+    def predicted() -> Response:
+        terms = terms_of(request.headers)
+        answer = answer_to(read_body(), terms, predict, max_records)
+        request.environ[RECORDS_KEY] = answer.records
+        response = Response(answer.content, content_type=answer.media_type)
+        response.headers.add(*VARY)
+        if answer.lenient:
+            response.headers.add("Preference-Applied", LENIENT)
+        return response
 
     return routes
 
 
-def bounded(error: ValidationError, body: bytes) -> ValidationError:
-    """Return the error for a list, or that of its first wrong record alone if it has too many faults to look at."""
-    if error.error_count() > MANY_FAULTS:
-        try:
-            first_wrong_record_adapter.validate_json(body)
-        except ValidationError as first:
-            return first
-    return error
+def answer_to(body: bytes, terms: Terms, predict: Predict, max_records: int) -> Answer:
+    """Return the predictions for the records that a body holds, in their order.
 
-
-def check_media_type() -> None:
-    """Check that the body of the request is plain JSON.
+    Args:
+        body: of a request.
+        terms: formats of the request and of the answer, and what becomes of faulty records. A record
+            of JSON that is not in a list is refused when it is faulty, whatever the terms.
+        predict: a function of valid records, at least one.
+        max_records: that the body may hold.
 
     Raises:
-        UnsupportedMediaType: if its headers say that it is something else.
+        InvalidRequestError: if the body cannot be read, or a record is faulty and the terms are not lenient.
     """
-    if request.mimetype != MEDIA_TYPE:
-        raise UnsupportedMediaType(f"Send the body as {MEDIA_TYPE}, and say so in the header Content-Type.")
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
+    many = terms.sent is not Format.JSON or is_list(body)
+    lenient = terms.lenient and many
+    found = read_records(body, terms.sent, max_records)
+    records = [one for one in found if isinstance(one, Record)] if lenient else all_valid(found)
+    predictions = iter(predict(records) if records else [])
+    outcomes = [refused(one) if isinstance(one, InvalidRequestError) else next(predictions) for one in found]
+    return Answer(
+        content=write_predictions(outcomes, terms.wanted, many=many, errors=lenient),
+        media_type="text/csv; charset=utf-8" if terms.wanted is Format.CSV else terms.wanted,
+        records=len(records),
+        refused=len(found) - len(records),
+        lenient=lenient,
+    )
 
 
 def read_body() -> bytes:
@@ -92,26 +113,3 @@ def read_body() -> bytes:
                 break
         raise
     return body
-
-
-def refuse_repeated_names(body: bytes, records: Sequence[Record], *, many: bool) -> None:
-    """Refuse a body with an object that has a name twice: JSON does not say which value counts.
-
-    The parser takes the last one without a word. Each name is followed by a colon, so a body with
-    as many colons as the records have fields repeats none, and only another one is read again.
-
-    Raises:
-        InvalidRequestError: if a name stands twice.
-    """
-    if body.count(b":") == sum(len(record.model_fields_set) for record in records):
-        return
-    objects: list[list[str]] = []
-    json.loads(body, object_pairs_hook=lambda pairs: objects.append([name for name, _ in pairs]))
-    errors = [
-        FieldError(pointer=pointer((index, name) if many else (name,)), field=name, detail="is there more than once")
-        for index, names in enumerate(objects)
-        for name in dict.fromkeys(names)
-        if names.count(name) > 1
-    ]
-    if errors:
-        raise broken_contract(errors[:MAX_ERRORS], len(errors))

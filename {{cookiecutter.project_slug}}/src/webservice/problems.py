@@ -1,6 +1,7 @@
 """Errors as problem details (RFC 9457): what is wrong, where, and what would be right."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -45,10 +46,21 @@ class Problem(BaseModel):
 class InvalidRequestError(HTTPException):
     """A request with faults that its caller can mend."""
 
-    def __init__(self, status: HTTPStatus, detail: str, errors: Sequence[FieldError] = ()) -> None:
+    def __init__(
+        self, status: HTTPStatus, detail: str, errors: Sequence[FieldError] = (), count: int | None = None
+    ) -> None:
+        """Take what is wrong.
+
+        Args:
+            status: of the answer.
+            detail: for the caller.
+            errors: the faults, or the first of many.
+            count: of all faults, if not all are listed.
+        """
         super().__init__(detail)
         self.code = status.value
         self.errors = tuple(errors)
+        self.count = len(errors) if count is None else count
 
 
 def register(app: Flask) -> None:
@@ -88,10 +100,9 @@ def invalid_body(error: ValidationError, body: bytes, max_records: int) -> Inval
             reason = faults[0]["msg"].removeprefix("Invalid JSON: ")
             return InvalidRequestError(HTTPStatus.BAD_REQUEST, f"The body is not valid JSON: {reason}.")
         case "too_long":
-            detail = f"A list may have at most {max_records} records: send them in several requests."
-            return InvalidRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+            return too_many_records(max_records)
         case "too_short":
-            return InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "The list is empty: send at least one record.")
+            return no_records()
     document = from_json(body)
     errors = [field_error(fault, value_at(document, fault["loc"]), FIELDS_BY_NAME) for fault in faults[:MAX_ERRORS]]
     return broken_contract(errors, len(faults))
@@ -101,7 +112,56 @@ def broken_contract(errors: Sequence[FieldError], count: int) -> InvalidRequestE
     """Return the error for a request with so many faults, of which the first are listed."""
     listed = "" if count == len(errors) else f"; the first {len(errors)} are listed"
     detail = f"The request breaks the contract in {count} place{'' if count == 1 else 's'}{listed}."
-    return InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors)
+    return InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors, count)
+
+
+def too_many_records(max_records: int) -> InvalidRequestError:
+    """Return the error for more records than that."""
+    detail = f"A list may have at most {max_records} records: send them in several requests."
+    return InvalidRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
+
+
+def no_records() -> InvalidRequestError:
+    """Return the error for a request without a record."""
+    return InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "The list is empty: send at least one record.")
+
+
+def broken_record(
+    error: ValidationError, document: Any, number: int, *, guess: bool, missing: str = "null"
+) -> InvalidRequestError:
+    """Return the error for one record of many.
+
+    Args:
+        error: that pydantic found.
+        document: the record as it was sent.
+        number: of the record, from 0.
+        guess: whether to say what a wrong word most likely stands for.
+        missing: how the format writes a missing value.
+    """
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    errors = [
+        field_error(fault, value_at(document, fault["loc"]), FIELDS_BY_NAME, guess=guess, missing=missing)
+        for fault in faults[:MAX_ERRORS]
+    ]
+    placed = [one.model_copy(update={"pointer": pointer([number]) + one.pointer}) for one in errors]
+    return broken_contract(placed, len(faults))
+
+
+def invalid_columns(names: Sequence[str]) -> InvalidRequestError | None:
+    """Return the error for the columns of a table if they do not fit the contract: one for all of its records."""
+    known = dict.fromkeys(names)
+    errors = [unknown_field(name, (name,), FIELDS_BY_NAME) for name in known if name not in FIELDS_BY_NAME]
+    errors += [
+        FieldError(pointer=pointer((shortened(name),)), field=shortened(name), detail="is there more than once")
+        for name, count in Counter(names).items()
+        if count > 1
+    ]
+    errors += [
+        FieldError(pointer=pointer((name,)), field=name, detail="is missing: the table has no such column")
+        for name, field in FIELDS_BY_NAME.items()
+        if not field.optional and name not in known
+    ]
+    return broken_contract(errors[:MAX_ERRORS], len(errors)) if errors else None
 
 
 def value_at(document: Any, location: Sequence[str | int]) -> Any:
@@ -118,13 +178,17 @@ def value_at(document: Any, location: Sequence[str | int]) -> Any:
     return value
 
 
-def field_error(fault: ErrorDetails, value: Any, fields: Mapping[str, FieldSpec]) -> FieldError:
+def field_error(
+    fault: ErrorDetails, value: Any, fields: Mapping[str, FieldSpec], *, guess: bool = True, missing: str = "null"
+) -> FieldError:
     """Return a fault that pydantic found, in the words of the contract.
 
     Args:
         fault: as pydantic tells of it.
         value: that the caller sent. It stays out of the answer: it is the caller's data.
         fields: of the contract, by name.
+        guess: whether to say what a wrong word most likely stands for.
+        missing: how the format writes a missing value.
     """
     location = fault["loc"]
     names = [part for part in location if isinstance(part, str)]
@@ -135,17 +199,24 @@ def field_error(fault: ErrorDetails, value: Any, fields: Mapping[str, FieldSpec]
     name = names[0]
     field = fields.get(name)
     if field is None:
-        # The pointer leads to what the caller sent, as far as it is repeated.
-        place = [shortened(part) if isinstance(part, str) else part for part in location]
-        question = suggestion(name, fields)
-        known = f"{question} The fields are" if question else "; the fields are"
-        detail = f"is not a field of a record{known} {listed(tuple(fields))}"
-        return FieldError(pointer=pointer(place), field=shortened(name), detail=detail)
+        return unknown_field(name, location, fields, guess=guess)
     if fault["type"] == "missing":
-        detail = f"is missing; it must be {allowed(field)}"
+        detail = f"is missing; it must be {allowed(field, missing)}"
     else:
-        detail = f"must be {allowed(field)}{meant_choice(value, field)}"
+        detail = f"must be {allowed(field, missing)}{meant_choice(value, field) if guess else ''}"
     return FieldError(pointer=pointer(location), field=name, detail=detail)
+
+
+def unknown_field(
+    name: str, location: Sequence[str | int], fields: Mapping[str, FieldSpec], *, guess: bool = True
+) -> FieldError:
+    """Return the fault that a field is none of the contract."""
+    # The pointer leads to what the caller sent, as far as it is repeated.
+    place = [shortened(part) if isinstance(part, str) else part for part in location]
+    question = suggestion(name, fields) if guess else ""
+    known = f"{question} The fields are" if question else "; the fields are"
+    detail = f"is not a field of a record{known} {listed(tuple(fields))}"
+    return FieldError(pointer=pointer(place), field=shortened(name), detail=detail)
 
 
 def meant_choice(value: Any, field: FieldSpec) -> str:

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from tests.webservice.conftest import ONE_OF_EACH_KIND
 from tests.webservice.literals import STRANGE, WRONG, with_literal
 from webservice.fields import allowed
-from webservice.predictions import MANY_FAULTS, bounded, refuse_repeated_names
+from webservice.formats import MANY_FAULTS, bounded, refuse_repeated_names
 from webservice.problems import MAX_ERRORS, Problem, pointer
 
 from {{cookiecutter.__package}}_model.classifier import Classifier, agrees
