@@ -19,6 +19,8 @@ from {{cookiecutter.__package}}_model.metadata import (
 )
 
 BINS = 10
+GROUP_ROWS = 20
+"""Rows in a group of numbers, at least: fewer tell too little of their share for drift to be told from chance."""
 
 TOLD_BY = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0]}
 """The part of a date that its distribution is told by."""
@@ -112,6 +114,7 @@ def _numbers(column: NDArray[np.float64], minimum: float | None, maximum: float 
 def _cuts(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the values at which a new group begins; a value that many rows have is a group of its own."""
     distinct, counts = np.unique(values, return_counts=True)
-    # Of the rows that share a value, the middle one tells the tenth that they belong to.
-    tenths = np.floor((counts.cumsum() - counts / 2) * BINS / len(values))
-    return distinct[1:][np.diff(tenths) > 0]
+    groups = min(len(values) // GROUP_ROWS, BINS)
+    # Of the rows that share a value, the middle one tells the group that they belong to.
+    middle = (counts.cumsum() - counts / 2) / len(values)
+    return distinct[1:][np.diff(np.floor(middle * groups)) > 0]

@@ -164,10 +164,12 @@ def test_predictions_are_described_by_what_the_model_says_of_other_rows() -> Non
 @pytest.mark.parametrize(
     ("values", "cuts", "shares"),
     [
-        pytest.param(np.arange(20.0), np.arange(2.0, 20, 2), [0.1] * 10, id="all-different"),
-        pytest.param([0.0] * 95 + [1.0, 2.0, 3.0, 4.0, 900.0], [1.0], [0.95, 0.05], id="nearly-all-the-same"),
-        pytest.param([7.0] * 3, [], [1.0], id="all-the-same"),
-        pytest.param([1.0] * 5 + [2.0] * 2 + [3.0] * 3, [2.0, 3.0], [0.5, 0.2, 0.3], id="few-values"),
+        pytest.param(np.arange(200.0), np.arange(20.0, 200, 20), [0.1] * 10, id="all-different"),
+        pytest.param([0.0] * 190 + [1.0, 2.0, 3.0, 4.0, 900.0] * 2, [1.0], [0.95, 0.05], id="nearly-all-the-same"),
+        pytest.param([7.0] * 200, [], [1.0], id="all-the-same"),
+        pytest.param([1.0] * 100 + [2.0] * 40 + [3.0] * 60, [2.0, 3.0], [0.5, 0.2, 0.3], id="few-values"),
+        pytest.param(np.arange(60.0), [20.0, 40.0], [1 / 3] * 3, id="few-rows"),
+        pytest.param(np.arange(3.0), [], [1.0], id="hardly-a-row"),
     ],
 )
 def test_cuts_part_the_numbers_into_groups_of_about_the_same_size(values, cuts, shares) -> None:
