@@ -1,14 +1,21 @@
 """The application: what every request passes, and one blueprint for each thing the service does."""
 
+from typing import TYPE_CHECKING
+
 from flask import Flask
 
 from webservice import description, docs, health, page, predictions, problems, report
 from webservice.drain import Marker, draining
 from webservice.headers import hardened
+from webservice.keys import Keys, keyed
+from webservice.limits import Buckets, limited
 from webservice.logs import logged
 from webservice.settings import Settings
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 
 def create_app(classifier: Classifier | None = None, settings: Settings | None = None) -> Flask:
@@ -21,7 +28,8 @@ def create_app(classifier: Classifier | None = None, settings: Settings | None =
     Raises:
         ArtefactError: if the artefact cannot be used. There is no service without a model: the
             process ends with that message and a rolling update stops at the old version.
-        SettingsError: if an environment variable has a value that cannot be used.
+        SettingsError: if an environment variable has a value that cannot be used, or keys are wanted
+            and there are none.
     """
     settings = settings or Settings.from_environment()
     classifier = classifier or Classifier.load()
@@ -41,6 +49,11 @@ def create_app(classifier: Classifier | None = None, settings: Settings | None =
     app.register_blueprint(page.blueprint(classifier))
     app.register_blueprint(report.blueprint(classifier))
 
+    answer: WSGIApplication = app.wsgi_app
+    if settings.rate_limit:
+        answer = limited(answer, Buckets(settings.rate_limit))
+    if settings.api_keys:
+        answer = keyed(answer, Keys(settings.api_keys, settings.operator_key))
     # Around it all, so that these hold for every answer, errors included.
-    app.wsgi_app = logged(hardened(draining(app.wsgi_app, marker)))  # type: ignore[assignment, method-assign]
+    app.wsgi_app = logged(hardened(draining(answer, marker)))  # type: ignore[assignment, method-assign]
     return app

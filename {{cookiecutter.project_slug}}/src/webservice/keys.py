@@ -44,6 +44,8 @@ OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 HASH = re.compile(r"[0-9a-f]{64}")
 OPERATOR = "operator"
 """Name of the caller that shows the operator's key."""
+REALM = "API key"
+"""What a key is for, in words that a client may show; Werkzeug puts a text with a space into the quotes it needs."""
 
 logger = logging.getLogger("webservice")
 
@@ -51,8 +53,8 @@ logger = logging.getLogger("webservice")
 def refusal(detail: str, **reason: str) -> "WSGIApplication":
     """Return the answer to a request without a valid key, which tells a browser to ask for one."""
     challenges = [
-        WWWAuthenticate("bearer", {"realm": "webservice", **reason}),
-        WWWAuthenticate("basic", {"realm": "webservice", "charset": "UTF-8"}),
+        WWWAuthenticate("bearer", {"realm": REALM, **reason}),
+        WWWAuthenticate("basic", {"realm": REALM, "charset": "UTF-8"}),
     ]
     return problem_response(Unauthorized(detail, www_authenticate=challenges))
 

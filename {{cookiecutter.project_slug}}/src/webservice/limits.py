@@ -38,7 +38,7 @@ class Buckets:
             rate: requests a second, more than 0. A bucket holds as many tokens, at least one.
             clock: gives the time in nanoseconds.
         """
-        self._pause = max(1, round(SECOND / rate))
+        self._pause = max(1, int(SECOND / rate))
         self._clock = clock
         self._full_at: OrderedDict[str, int] = OrderedDict()
         # Requests are answered in several threads.

@@ -15,6 +15,7 @@ from granian.log import LogLevels
 from granian.server.common import AbstractServer
 
 from webservice import drain, logs
+from webservice.keys import Keys, put_operator_key
 from webservice.settings import Settings, SettingsError
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
@@ -51,6 +52,10 @@ def main() -> int:
         marker = drain.Marker(settings.marker)
         marker.remove()
         address = free_address(settings.host, settings.port)
+        if settings.api_keys:
+            put_operator_key(settings.operator_key)
+            # Each worker reads the keys for itself as well.
+            Keys(settings.api_keys, settings.operator_key)
     except (SettingsError, ArtefactError, OSError) as error:
         logger.critical("cannot start: %s", error)
         return 1
@@ -60,6 +65,7 @@ def main() -> int:
         server.serve()
     finally:
         marker.remove()
+        settings.operator_key.unlink(missing_ok=True)
     return 0
 
 

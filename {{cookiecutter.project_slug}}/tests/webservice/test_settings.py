@@ -21,6 +21,13 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         "VERSION": "1.2.3",
         "MAX_CONTENT_LENGTH": "1000",
         "MAX_RECORDS": "10",
+        "MAX_TABLE_LENGTH": "2000",
+        "MAX_REQUESTS": "20",
+        "BODY_TIMEOUT": "1.5",
+        "HANG_TIMEOUT": "2.5",
+        "API_KEYS": str(tmp_path / "keys"),
+        "RATE_LIMIT": "3.5",
+        "METRICS_FOLDER": str(tmp_path / "metrics"),
         "DRAIN_MARKER": str(tmp_path / "marker"),
         "DRAIN_SECONDS": "0.5",
         "HOME": "/nowhere",
@@ -38,6 +45,13 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         version="1.2.3",
         max_content_length=1000,
         max_records=10,
+        max_table_length=2000,
+        max_requests=20,
+        body_timeout=1.5,
+        hang_timeout=2.5,
+        api_keys=tmp_path / "keys",
+        rate_limit=3.5,
+        metrics_folder=tmp_path / "metrics",
         drain_marker=tmp_path / "marker",
         drain_seconds=0.5,
     )
@@ -54,6 +68,8 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         ("THREADS", "-1"),
         ("LOG_LEVEL", "loud"),
         ("DRAIN_SECONDS", "soon"),
+        ("RATE_LIMIT", "-1"),
+        ("RATE_LIMIT", "nan"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
@@ -61,8 +77,9 @@ def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
         Settings.from_environment({name: value})
 
 
-def test_services_on_different_ports_do_not_share_a_marker() -> None:
-    first, second = Settings(port=8000).marker, Settings(port=8001).marker
+@pytest.mark.parametrize("file", ["marker", "operator_key"])
+def test_services_on_different_ports_do_not_share_a_file(file: str) -> None:
+    first, second = (getattr(Settings(port=port), file) for port in (8000, 8001))
 
     assert first != second
     assert first.parent == second.parent == Path(tempfile.gettempdir())
