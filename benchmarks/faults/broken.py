@@ -325,7 +325,8 @@ def _try(report: Report, service: Service, golden: Golden, shape: Shape) -> None
 async def _exchange(service: Service, shape: Shape) -> tuple[list[Answer], str, int, float]:
     """Send and receive at the same time; return the answers, how the connection stands, bytes sent, memory held."""
     stream, writer = await asyncio.open_connection(HOST, service.port)
-    reader, answers, state, sent, most = Reader(), [], "open", 0, 0.0
+    reader, state, sent, most = Reader(), "open", 0, 0.0
+    answers: list[Answer] = []
 
     async def send() -> None:
         nonlocal sent, most

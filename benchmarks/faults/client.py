@@ -137,14 +137,37 @@ class Reader:
                 return Answer(status, head, b"".join(parts))
 
 
-class Golden:
-    """The golden records as requests, and the judge of the answers."""
+class Script:
+    """Requests, by number, and the judge of their answers."""
+
+    def __len__(self) -> int:
+        """Return how many requests there are."""
+        raise NotImplementedError
+
+    def request(self, number: int) -> bytes:
+        """Return a request."""
+        raise NotImplementedError
+
+    def verdict(self, number: int, answer: Answer) -> str:
+        """Return what the answer to a request is."""
+        raise NotImplementedError
+
+
+class Golden(Script):
+    """The golden records as requests."""
 
     def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
         self.bodies = [json.dumps(one["record"]).encode() for one in records]
         self.requests = [request_bytes(body) for body in self.bodies]
         self.predictions = [one["prediction"] for one in records]
         self._right: set[tuple[int, bytes]] = set()
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def request(self, number: int) -> bytes:
+        """Return a golden record as a request."""
+        return self.requests[number]
 
     def verdict(self, number: int, answer: Answer) -> str:
         """Return what the answer to a golden request is."""
@@ -257,7 +280,7 @@ class Caller(asyncio.Protocol):
             self.transport.close()
             return
         self.sent_at = time.monotonic()
-        self.transport.write(self.crowd.golden.requests[self.number])
+        self.transport.write(self.crowd.script.request(self.number))
 
     def data_received(self, data: bytes) -> None:
         """Judge the answer, and go on."""
@@ -271,7 +294,7 @@ class Caller(asyncio.Protocol):
                 self.crowd.tally.note("answer without a request")
                 self.transport.close()
                 return
-            verdict = self.crowd.golden.verdict(self.number, answer)
+            verdict = self.crowd.script.verdict(self.number, answer)
             self.crowd.tally.note(verdict, time.monotonic() - self.sent_at)
             self.number = None
             if answer.is_last and self.crowd.leaves:
@@ -307,11 +330,11 @@ class Caller(asyncio.Protocol):
 
 
 class Crowd:
-    """Connections that send golden requests.
+    """Connections that send requests.
 
     Args:
         port: of the service.
-        golden: requests, and the judge of their answers.
+        script: requests, which are sent again from the first on when all were sent.
         connections: at a time.
         each: requests of a connection; None: until `stop`.
         one_each: whether each request has a connection of its own.
@@ -324,7 +347,7 @@ class Crowd:
     def __init__(
         self,
         port: int,
-        golden: Golden,
+        script: Script,
         connections: int,
         *,
         each: int | None = None,
@@ -334,7 +357,7 @@ class Crowd:
         leaves: bool = False,
     ) -> None:
         self.port = port
-        self.golden = golden
+        self.script = script
         self.connections = connections
         self.one_each = one_each
         self.patience = patience
@@ -351,7 +374,7 @@ class Crowd:
             return None
         budget[0] -= 1
         self._turn += 1
-        return self._turn % len(self.golden.requests)
+        return self._turn % len(self.script)
 
     def stop(self) -> None:
         """Send no further request."""

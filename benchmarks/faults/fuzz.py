@@ -4,10 +4,10 @@ import asyncio
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from client import ANSWERED, HOST, URL, Answer, AnswerError, Crowd, Golden, Reader, request_bytes
+from client import ANSWERED, HOST, URL, Answer, AnswerError, Crowd, Golden, Reader, Script, request_bytes
 from connections import check_afterwards
 from report import Report
 from service import Lab
@@ -56,17 +56,32 @@ SCALARS: tuple[str, ...] = (
 ALLOWED = frozenset({200, 400, 406, 411, 413, 415, 422})
 
 
-class Mutations(Sequence[bytes]):
-    """So many requests, each made anew from its number."""
+class Mutations(Script):
+    """So many requests, each made anew from its number.
 
-    def __init__(self, records: Sequence[bytes], count: int) -> None:
-        self.records = [json.loads(body) for body in records]
+    What may come for them is an answer or an explained refusal; never a 5xx.
+    """
+
+    def __init__(self, golden: Golden, count: int) -> None:
+        self.records = [json.loads(body) for body in golden.bodies]
         self.count = count
+        self.statuses: Counter[int] = Counter()
+        self.worst: list[tuple[str, int]] = []
 
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, number: Any) -> bytes:
+    def verdict(self, number: int, answer: Answer) -> str:
+        """Return what the answer is."""
+        self.statuses[answer.status] += 1
+        if (answer.status == 200 and answer.body) or (answer.status in ALLOWED and answer.is_problem()):
+            return ANSWERED
+        told = f"status {answer.status}" if answer.is_problem() else f"status {answer.status} without a problem"
+        self.worst.append((told, number))
+        return told
+
+    def request(self, number: int) -> bytes:
+        """Return a request."""
         chance = random.Random(f"{SEED}/{number}")
         media_type, body = self.start(chance)
         for _ in range(chance.choice((0, 1, 1, 1, 2, 5))):
@@ -169,47 +184,27 @@ MUTATIONS: tuple[Callable[[random.Random, bytes], bytes], ...] = (
 )
 
 
-class FuzzJudge(Golden):
-    """The mutated requests, and what may come for them: an answer, or an explained refusal; never a 5xx."""
-
-    def __init__(self, golden: Golden, count: int) -> None:
-        self.requests = Mutations(golden.bodies, count)  # type: ignore[assignment]
-        self.statuses: Counter[int] = Counter()
-        self.worst: list[tuple[str, int]] = []
-
-    def verdict(self, number: int, answer: Answer) -> str:
-        """Return what the answer is."""
-        self.statuses[answer.status] += 1
-        if answer.status == 200 and answer.body:
-            return ANSWERED
-        if answer.status in ALLOWED and answer.is_problem():
-            return ANSWERED
-        told = f"status {answer.status}" if answer.is_problem() else f"status {answer.status} without a problem"
-        self.worst.append((told, number))
-        return told
-
-
 def fuzz(lab: Lab, golden: Golden) -> Report:
     """Send mutated bodies, then mutated requests."""
     bodies, heads = (10_000, 500) if lab.quick else (BODIES, HEADS)
     report = Report(
         "fuzz",
         "Fuzzing",
-        f"Inputs are made from golden records with seed {SEED}: bits flipped, pieces cut out, put in and doubled, fields "
-        "left out, repeated and renamed, numbers out of range, nesting 100,000 deep, invalid UTF-8, other encodings and "
-        "media types; and requests whose head is mutated as well. Right is any status but 5xx, with a problem document "
-        "for an error.",
+        f"Inputs are made from golden records with seed {SEED}: bits flipped, pieces cut out, put in and doubled, "
+        "fields left out, repeated and renamed, numbers out of range, nesting 100,000 deep, invalid UTF-8, other "
+        "encodings and media types; and requests whose head is mutated as well. Right is any status but 5xx, with a "
+        "problem document for an error.",
     )
     with lab.service(LOG_LEVEL="error") as service:
         workers = service.workers()
-        judge = FuzzJudge(golden, bodies)
-        crowd = Crowd(service.port, judge, 16, each=bodies // 16, patience=0)
+        script = Mutations(golden, bodies)
+        crowd = Crowd(service.port, script, 16, each=bodies // 16, patience=0)
         tally = asyncio.run(crowd.run(MOST_SECONDS))
-        statuses = ", ".join(f"{count:,} × {status}" for status, count in sorted(judge.statuses.items()))
+        statuses = ", ".join(f"{count:,} × {status}" for status, count in sorted(script.statuses.items()))
         report.add("Mutated bodies", f"{tally.said()} ({statuses})", tally.lost == 0, **tally.figures())
-        for told in dict.fromkeys(told for told, _ in judge.worst):
-            number = next(number for one, number in judge.worst if one == told)
-            report.add(f"First with {told}", f"{judge.requests[number][:200]!r}", False, number=number)
+        for told in dict.fromkeys(told for told, _ in script.worst):
+            number = next(number for one, number in script.worst if one == told)
+            report.add(f"First with {told}", f"{script.request(number)[:200]!r}", False, number=number)
         report.add("Rate", f"{tally.rate:,.0f} a second, {tally.latency()}")
         check_afterwards(report, service, golden, "after mutated bodies")
         outcomes = asyncio.run(_send_heads(service.port, golden, heads))
@@ -231,8 +226,8 @@ def mutated_heads(golden: Golden, count: int) -> Iterator[bytes]:
         golden.requests[0],
         request_bytes(b"", "GET", "/version"),
         request_bytes(b"", "GET", "/openapi.json", ["If-None-Match: *", "Range: bytes=0-1", "Accept-Encoding: gzip"]),
-        f"POST {URL} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n2\r\n{{}}\r\n"
-        "0\r\n\r\n".encode(),
+        f"POST {URL} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n"
+        "2\r\n{}\r\n0\r\n\r\n".encode(),
     )
     for number in range(count):
         chance = random.Random(f"{SEED}/head/{number}")

@@ -65,7 +65,7 @@ def killed_worker(lab: Lab, golden: Golden) -> Report:
         "killed",
         "A worker killed (SIGKILL)",
         "After two seconds of load one worker is killed. What was in work with it, or waited to be accepted by it, "
-        "cannot be answered: at most two requests a connection. Until a new worker answers, connections may be refused.",
+        "cannot be answered: at most two requests a connection. Connections may be refused until a new worker answers.",
     )
     for workers in (1, 2):
         with lab.service(LOG_LEVEL="error", WORKERS=str(workers)) as service:

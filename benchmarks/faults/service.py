@@ -86,7 +86,7 @@ class Service:
 
     def descriptors(self) -> int:
         """Return how many files and sockets its workers have open."""
-        return sum(len(os.listdir(f"/proc/{worker}/fd")) for worker in self.workers())
+        return sum(len(list(Path(f"/proc/{worker}/fd").iterdir())) for worker in self.workers())
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the lines of its log that are JSON."""
@@ -121,7 +121,7 @@ class Service:
 
 def _field(path: str, name: str) -> int:
     """Return a number of kilobytes that a file of /proc holds; 0 if the process is gone."""
-    with suppress(FileNotFoundError, ProcessLookupError), open(path) as lines:
+    with suppress(FileNotFoundError, ProcessLookupError), Path(path).open() as lines:
         for line in lines:
             if line.startswith(name):
                 return int(line.split()[1])
@@ -169,7 +169,7 @@ class Lab:
             process = subprocess.Popen(
                 [self.project.python, "-m", "webservice"],
                 cwd=self.work,
-                env=_plain_environment() | own | marker | settings,
+                env={**_plain_environment(), **own, **marker, **settings},
                 stdout=file if output is None else output,
                 stderr=file,
                 start_new_session=True,

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from client import ANSWERED, Answer, Crowd, Golden, Tally, request_bytes
+from client import ANSWERED, Answer, Crowd, Golden, Script, Tally, request_bytes
 from connections import check_afterwards
 from report import Report
 from service import Lab, Service
@@ -16,7 +16,7 @@ WARM_UP = 0.1
 MOST_SECONDS = 420.0
 
 
-class MixedGolden(Golden):
+class Mixed(Script):
     """Golden requests, and faulty ones with the statuses that they must get."""
 
     def __init__(self, golden: Golden) -> None:
@@ -32,10 +32,8 @@ class MixedGolden(Golden):
             (request_bytes(b"", "GET", "/nowhere"), 404),
             (request_bytes(b"", "DELETE"), 405),
         )
-        count = len(golden.requests)
-        self.bodies = golden.bodies
-        self.predictions = golden.predictions
-        self.requests = []
+        count = len(golden)
+        self.requests: list[bytes] = []
         self.statuses: dict[int, int] = {}
         for request, status in faulty:
             self.requests += [golden.requests[place % count] for place in range(FAULTY_EACH - 1)]
@@ -43,11 +41,18 @@ class MixedGolden(Golden):
             self.requests.append(request)
         self._golden = golden
 
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def request(self, number: int) -> bytes:
+        """Return a request."""
+        return self.requests[number]
+
     def verdict(self, number: int, answer: Answer) -> str:
         """Return what the answer is: right for a faulty request is its status, told as a problem."""
         status = self.statuses.get(number)
         if status is None:
-            return self._golden.verdict(number % FAULTY_EACH % len(self._golden.requests), answer)
+            return self._golden.verdict(number % FAULTY_EACH % len(self._golden), answer)
         return ANSWERED if answer.status == status and answer.is_problem() else f"status {answer.status}, not {status}"
 
 
@@ -57,13 +62,13 @@ def soak(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "soak",
         f"{requests:,} requests",
-        f"32 connections, one request in {FAULTY_EACH} faulty in one of eight ways, each answer compared. Memory and open files "
-        f"of the worker every {SAMPLE_SECONDS:.0f} s; the first {WARM_UP:.0%} of the time is warm-up. Memory is what "
-        "belongs to the worker alone.",
+        f"32 connections, one request in {FAULTY_EACH} faulty in one of eight ways, each answer compared. Memory and "
+        f"open files of the worker every {SAMPLE_SECONDS:.0f} s; the first {WARM_UP:.0%} of the time is warm-up. "
+        "Memory is what belongs to the worker alone.",
     )
     with lab.service(LOG_LEVEL="error") as service:
         workers = service.workers()
-        tally, samples = asyncio.run(_sampled(service, MixedGolden(golden), requests))
+        tally, samples = asyncio.run(_sampled(service, Mixed(golden), requests))
         report.add("Requests", tally.said(), tally.lost == 0, **tally.figures())
         report.add("Rate and latency", f"{tally.rate:,.0f} a second, {tally.latency()}")
         moments = [sample for sample in samples if sample[0] >= WARM_UP * tally.seconds]
@@ -85,10 +90,10 @@ def soak(lab: Lab, golden: Golden) -> Report:
     return report
 
 
-async def _sampled(service: Service, golden: Golden, requests: int) -> tuple[Tally, list[tuple[float, float, int]]]:
+async def _sampled(service: Service, script: Script, requests: int) -> tuple[Tally, list[tuple[float, float, int]]]:
     """Return what became of the requests; and seconds, megabytes and open files, now and then."""
     connections = 32
-    crowd = Crowd(service.port, golden, connections, each=requests // connections)
+    crowd = Crowd(service.port, script, connections, each=requests // connections)
     started = time.monotonic()
     every = min(SAMPLE_SECONDS, MOST_SECONDS * requests / REQUESTS / 20)
     samples = [(0.0, service.memory(), service.descriptors())]
