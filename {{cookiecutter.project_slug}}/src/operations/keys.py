@@ -55,7 +55,7 @@ class Cluster:
         """
         result = subprocess.run([*self.kubectl, *arguments], capture_output=True, text=True, check=False)
         if result.returncode != 0:
-            raise KeysError(f"kubectl cannot {arguments[0]} {self.secret}: {result.stderr.strip()}")
+            raise KeysError(f"kubectl cannot {arguments[0]} {arguments[1]}: {result.stderr.strip()}")
         return result.stdout
 
     def names(self) -> list[str] | None:

@@ -1,26 +1,33 @@
 """A service that answers what a test tells it to: how a wrong one looks from outside."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Protocol
 
 import pytest
 
 Answers = dict[str, tuple[int, bytes]]
-ServiceThatAnswers = Callable[[Answers], str]
+
+
+class ServiceThatAnswers(Protocol):
+    """Starts a service that gives status and body by path, to who shows the key if there is one; returns its URL."""
+
+    def __call__(self, answers: Answers, key: str = "") -> str: ...
 
 
 @pytest.fixture
 def service_that_answers() -> Iterator[ServiceThatAnswers]:
-    """Return a function that takes status and body by path, and returns the URL of a service that gives them."""
+    """Return the function that starts such a service."""
     with ExitStack() as running:
 
-        def start(answers: Answers) -> str:
+        def start(answers: Answers, key: str = "") -> str:
             class Handler(BaseHTTPRequestHandler):
                 def do_GET(self) -> None:
                     self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                    status, body = answers[self.path]
+                    shown = self.headers.get("Authorization", "")
+                    status, body = answers[self.path] if shown == (key and f"Bearer {key}") else (401, b"")
                     self.send_response(status)
                     self.send_header("Content-Length", str(len(body)))
                     self.end_headers()

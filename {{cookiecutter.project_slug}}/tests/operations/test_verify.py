@@ -1,4 +1,5 @@
 import json
+import tempfile
 from pathlib import Path
 from stat import S_IXUSR
 
@@ -6,8 +7,9 @@ import pytest
 
 from operations import verify
 from operations.golden import ServiceError
-from operations.verify import main, pod_names, running_pods
+from operations.verify import main, operator_key, pod_names, running_pods
 from tests.operations.conftest import ServiceThatAnswers
+from webservice.settings import Settings
 
 RUNNING = {"metadata": {"name": "running"}, "status": {"phase": "Running"}}
 PENDING = {"metadata": {"name": "pending"}, "status": {"phase": "Pending"}}
@@ -16,13 +18,14 @@ LEAVING = {"metadata": {"name": "leaving", "deletionTimestamp": "now"}, "status"
 
 @pytest.fixture
 def kubectl(tmp_path: Path) -> Path:
-    """A kubectl of a few lines: `get` prints pods.json, `port-forward` what forwarding.txt says."""
+    """A kubectl of a few lines: `get` prints pods.json, `exec` key.txt, `port-forward` what forwarding.txt says."""
     program = tmp_path / "kubectl"
     program.write_text(
         f"""#!/bin/sh
 cd {tmp_path}
 case "$1" in
     get) cat pods.json ;;
+    exec) [ ! -e key.txt ] || cat key.txt ;;
     port-forward) cat forwarding.txt; [ -s forwarding.txt ] && exec sleep 5 ;;
 esac
 """
@@ -85,6 +88,31 @@ def test_a_pod_out_of_reach_fails_with_one_line(
     assert errors.count("\n") == 1
 
 
+def test_whoever_may_run_commands_in_a_pod_has_its_key(kubectl: Path) -> None:
+    kubectl.with_name("key.txt").write_text("secret\n")
+
+    assert operator_key([str(kubectl)], "running") == "secret"
+
+
+def test_a_version_without_keys_is_asked_without_one(kubectl: Path) -> None:
+    assert operator_key([str(kubectl)], "running") == ""
+
+
+def test_a_pod_that_takes_no_command_is_an_error(kubectl: Path) -> None:
+    # Given a key that cannot be read: `cat` fails, and with it this kubectl
+    kubectl.with_name("key.txt").mkdir()
+
+    with pytest.raises(ServiceError, match="cannot run a command in pod running"):
+        operator_key([str(kubectl)], "running")
+
+
+def test_the_key_of_the_operator_is_where_the_service_puts_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/tmp")  # noqa: S108 - as in the container
+
+    assert str(Settings(port=verify.CONTAINER_PORT).operator_key) == verify.OPERATOR_KEY
+
+
+@pytest.mark.parametrize("key", ["", "secret"], ids=["without a key", "with a key"])
 @pytest.mark.parametrize(
     ("version", "status"), [pytest.param("1.2.0", 0, id="expected"), pytest.param("1.1.0", 1, id="another version")]
 )
@@ -95,14 +123,16 @@ def test_each_pod_is_asked_for_version_and_golden_predictions(
     monkeypatch: pytest.MonkeyPatch,
     version: str,
     status: int,
+    key: str,
 ) -> None:
-    # Given a pod that answers as the artefact does
+    # Given a pod that answers as the artefact does, to who shows its key
     golden = verify.golden_records(artefact)
     monkeypatch.setattr(verify, "golden_records", lambda: golden)
     predictions = json.dumps([one.prediction.model_dump() for one in golden]).encode()
     url = service_that_answers(
-        {"/version": (200, json.dumps({"version": version}).encode()), "/v1/predictions": (200, predictions)}
+        {"/version": (200, json.dumps({"version": version}).encode()), "/v1/predictions": (200, predictions)}, key
     )
+    kubectl.with_name("key.txt").write_text(key)
     kubectl.with_name("pods.json").write_text(json.dumps({"items": [RUNNING]}))
     kubectl.with_name("forwarding.txt").write_text(f"Forwarding from {url.removeprefix('http://')} -> 8000\n")
 

@@ -4,6 +4,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -138,6 +139,42 @@ def test_a_wrong_setting_is_refused(
     assert serve.main() == 1
     assert not server.served
     assert "WORKERS=many is not usable" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("marker")
+def test_the_operator_has_a_key_for_as_long_as_the_service_runs(
+    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: int
+) -> None:
+    # Given a service that wants keys, and an earlier one that was killed
+    keys = tmp_path / "keys"
+    keys.mkdir()
+    (keys / "caller").write_text("0" * 64)
+    monkeypatch.setenv("API_KEYS", str(keys))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    operator_key = tmp_path / f"webservice-{free_port}.key"
+    operator_key.write_text("old")
+    seen: list[str] = []
+    server.while_serving = lambda: seen.append(operator_key.read_text())
+
+    # When it runs
+    status = serve.main()
+
+    # Then the operator has a new key, and none when it has ended
+    assert status == 0
+    assert len(seen[0]) == 43
+    assert not operator_key.exists()
+
+
+@pytest.mark.usefixtures("marker")
+def test_a_service_that_wants_keys_and_has_none_is_refused(
+    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("API_KEYS", str(tmp_path / "missing"))
+
+    assert serve.main() == 1
+    assert not server.served
+    assert "missing cannot be read" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("marker")
