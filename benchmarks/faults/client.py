@@ -380,18 +380,26 @@ class Crowd:
         """Send no further request."""
         self.stopped = True
 
-    async def run(self, deadline: float) -> Tally:
-        """Send the requests; return what became of them, at the latest after so many seconds."""
+    async def run(self, deadline: float, grace: float = 0.0) -> Tally:
+        """Send the requests; return what became of them.
+
+        Args:
+            deadline: seconds after which no further request is sent.
+            grace: seconds after that in which answers are waited for.
+        """
         self.tally = Tally()
         callers: set[Caller] = set()
         tasks = [asyncio.create_task(self._caller(callers)) for _ in range(self.connections)]
         _, late = await asyncio.wait(tasks, timeout=deadline)
+        if late and grace:
+            self.stopped = True
+            _, late = await asyncio.wait(late, timeout=grace)
         self.tally.seconds = time.monotonic() - self.tally.started
         self.stopped = True
         for task in late:
             task.cancel()
         for caller in list(callers):
-            caller.over(f"without an answer after {deadline:.0f} s")
+            caller.over(f"without an answer after {deadline + grace:.0f} s")
         await asyncio.gather(*tasks, return_exceptions=True)
         return self.tally
 

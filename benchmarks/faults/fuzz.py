@@ -199,7 +199,7 @@ def fuzz(lab: Lab, golden: Golden) -> Report:
         workers = service.workers()
         script = Mutations(golden, bodies)
         crowd = Crowd(service.port, script, 16, each=bodies // 16, patience=0)
-        tally = asyncio.run(crowd.run(MOST_SECONDS))
+        tally = asyncio.run(crowd.run(MOST_SECONDS, 20))
         statuses = ", ".join(f"{count:,} × {status}" for status, count in sorted(script.statuses.items()))
         report.add("Mutated bodies", f"{tally.said()} ({statuses})", tally.lost == 0, **tally.figures())
         for told in dict.fromkeys(told for told, _ in script.worst):

@@ -1,7 +1,6 @@
 """Slow clients: those that send a byte now and then, and those that send nothing."""
 
 import asyncio
-import statistics
 import time
 from collections import Counter
 from dataclasses import dataclass, field
@@ -92,8 +91,14 @@ def slow_clients(lab: Lab, golden: Golden) -> Report:
             report.add("Slow heads get 408 or are closed within 80 s", slow_head.said(), in_time)
             check_afterwards(report, service, golden, "after slow heads")
     with lab.service(LOG_LEVEL="error") as service:
-        waited = asyncio.run(_behind_silent(service, golden, 2000, 12 if lab.quick else 85))
-        report.add("A new client beside 2,000 connections that send nothing", waited, None)
+        measured, answered = asyncio.run(_behind(service, golden, 2000, b"", 20))
+        report.add("A new client beside 2,000 connections that send nothing", measured, answered)
+        check_afterwards(report, service, golden, "after silent connections")
+    with lab.service(LOG_LEVEL="error") as service:
+        large = request_bytes(b"[" + b" " * 1_000_000 + b"]")[:-1]
+        measured, answered = asyncio.run(_behind(service, golden, COUNT, large, 10))
+        report.add(f"A new client beside {COUNT} uploads of 1 MB that stop before the last byte", measured, answered)
+        check_afterwards(report, service, golden, "after large uploads")
     return report
 
 
@@ -125,19 +130,31 @@ async def _asking(service: Service, golden: Golden, seconds: float) -> Tally:
     return await running
 
 
-async def _behind_silent(service: Service, golden: Golden, count: int, seconds: float) -> str:
-    """Open connections that stay silent; return how a client that comes then fares."""
-    writers = []
-    opening = [asyncio.create_task(asyncio.open_connection(HOST, service.port)) for _ in range(count)]
-    await asyncio.wait(opening, timeout=3)
-    for task in opening:
-        if task.done() and task.exception() is None:
-            writers.append(task.result()[1])
-        task.cancel()
+async def _behind(service: Service, golden: Golden, count: int, sent: bytes, seconds: float) -> tuple[str, bool]:
+    """Open connections that send something, or nothing, and then wait; return how a client that comes then fares."""
+    outcomes: Counter[str] = Counter()
+    writers: list[asyncio.StreamWriter] = []
+
+    async def client() -> None:
+        try:
+            reader, writer = await asyncio.open_connection(HOST, service.port)
+            writers.append(writer)
+            writer.write(sent)
+            answer = await reader.read(64)
+        except OSError:
+            answer = b""
+        outcomes[f"status {answer[9:12].decode()}" if answer else "closed"] += 1
+
+    clients = [asyncio.create_task(client()) for _ in range(count)]
+    await asyncio.sleep(3)
+    before = dict(outcomes)
     tally = await Crowd(service.port, golden, 1, each=1).run(seconds)
+    memory = await asyncio.to_thread(service.memory)
+    for one in clients:
+        one.cancel()
+    await asyncio.gather(*clients, return_exceptions=True)
     for writer in writers:
         writer.transport.abort()
-    await asyncio.gather(*opening, return_exceptions=True)
-    times = [round(one, 2) for one in tally.latencies]
-    opened = f"{len(writers):,} of them were accepted by the system"
-    return f"{opened}; answered after {statistics.mean(times):.2f} s" if times else f"{opened}; {tally.said()}"
+    ended = "".join(f", {number:,} of them {outcome} already" for outcome, number in sorted(before.items()))
+    fared = f"answered after {tally.latencies[0]:.2f} s" if tally.latencies else tally.said()
+    return f"{fared}{ended}; the worker holds {memory:.0f} MB", bool(tally.latencies)

@@ -97,7 +97,7 @@ async def _sampled(service: Service, script: Script, requests: int) -> tuple[Tal
     started = time.monotonic()
     every = min(SAMPLE_SECONDS, MOST_SECONDS * requests / REQUESTS / 20)
     samples = [(0.0, service.memory(), service.descriptors())]
-    running = asyncio.create_task(crowd.run(MOST_SECONDS))
+    running = asyncio.create_task(crowd.run(MOST_SECONDS, 20))
     while not running.done():
         await asyncio.wait([running], timeout=every)
         moment = time.monotonic() - started
