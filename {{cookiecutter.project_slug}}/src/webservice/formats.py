@@ -400,9 +400,18 @@ def cells_of(outcome: Outcome, *, errors: bool) -> list[Any]:
 
 
 def csv_table(outcomes: Sequence[Outcome], *, errors: bool) -> bytes:
-    """Return predictions as a table (RFC 4180), their numbers with all digits."""
+    """Return predictions as a table, their numbers with all digits."""
+    return csv_text(columns(errors=errors), [cells_of(one, errors=errors) for one in outcomes]).encode()
+
+
+def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return values that JSON has as a table (RFC 4180); None is an empty cell."""
     file = StringIO(newline="")
     writer = csv.writer(file)
-    writer.writerow(columns(errors=errors))
-    writer.writerows(cells_of(one, errors=errors) for one in outcomes)
-    return file.getvalue().encode()
+    writer.writerow(header)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return file.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return str(value).lower() if isinstance(value, bool) else value

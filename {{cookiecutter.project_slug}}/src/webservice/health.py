@@ -5,6 +5,7 @@ import json
 from flask import Blueprint, Response
 from werkzeug.exceptions import ServiceUnavailable
 
+from webservice.caching import Constant
 from webservice.drain import Marker
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
@@ -14,7 +15,10 @@ def blueprint(classifier: Classifier, marker: Marker, version: str) -> Blueprint
     """Return the blueprint that tells of this process."""
     routes = Blueprint("health", __name__)
     # JSON has no NaN, as of a metric that could not be measured: pydantic makes it null.
-    release = json.dumps({"version": version, "model": json.loads(classifier.metadata.model_dump_json())})
+    release = Constant(
+        json.dumps({"version": version, "model": json.loads(classifier.metadata.model_dump_json())}),
+        "application/json",
+    )
 
     @routes.get("/healthz")
     def alive() -> dict[str, str]:
@@ -33,6 +37,6 @@ def blueprint(classifier: Classifier, marker: Marker, version: str) -> Blueprint
     @routes.get("/version")
     def running() -> Response:
         """Answer: the release, and where its model comes from."""
-        return Response(release, mimetype="application/json")
+        return release.answer()
 
     return routes

@@ -1,21 +1,25 @@
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import models_json_schema
 
-from webservice.description import REFERENCES, SCHEMAS
+from tests.webservice.conftest import Parcel
+from webservice.description import REFERENCES, SCHEMAS, Schemas, openapi
+from webservice.negotiation import FORMATS
 from webservice.problems import Problem
 from webservice.settings import Settings
 
-from {{cookiecutter.__package}}_model.classifier import agrees
+from {{cookiecutter.__package}}_model.classifier import Classifier, agrees
 from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
 from {{cookiecutter.__package}}_model.features import FEATURES, FIELDS
 
-NOT_FOR_PROGRAMS = {"page", "docs", "static", "description"}
+NOT_FOR_PROGRAMS = {"page", "docs", "static", "report"}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def test_every_address_for_programs_is_described(document: dict[str, Any], app: 
 
 
 def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
-    targets = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    targets = {f"#/components/{kind}/{name}" for kind, parts in document["components"].items() for name in parts}
 
     found = {part["$ref"] for part in objects(document) if "$ref" in part}
     assert found
@@ -103,10 +107,36 @@ def listed(predictions: Prediction | list[Prediction]) -> list[Prediction]:
     return predictions if isinstance(predictions, list) else [predictions]
 
 
+@pytest.mark.parametrize("media_type", ["application/x-ndjson", "text/csv"])
+def test_the_examples_of_other_formats_ask_the_same(
+    document: dict[str, Any], client: FlaskClient, media_type: str
+) -> None:
+    # Given the list of records in JSON, and in another format
+    operation = document["paths"]["/v1/predictions"]["post"]
+    plain, other = (
+        operation["requestBody"]["content"][name]["examples"]["list"]["value"]
+        for name in ("application/json", media_type)
+    )
+
+    # When both are asked for an answer in JSON
+    headers = {"Accept": "application/json"}
+    response = client.post("/v1/predictions", data=other, content_type=media_type, headers=headers)
+
+    # Then they get the same
+    assert response.get_json() == client.post("/v1/predictions", json=plain).get_json()
+
+
+def test_every_format_is_described(document: dict[str, Any]) -> None:
+    operation = document["paths"]["/v1/predictions"]["post"]
+
+    assert tuple(operation["requestBody"]["content"]) == FORMATS
+    assert tuple(operation["responses"]["200"]["content"]) == FORMATS
+
+
 def test_problems_are_described(document: dict[str, Any]) -> None:
     responses = document["paths"]["/v1/predictions"]["post"]["responses"]
 
-    assert set(responses) == {"200", "400", "413", "415", "422"}
+    assert set(responses) == {"200", "400", "406", "408", "413", "415", "422", "503"}
     for status in set(responses) - {"200"}:
         assert set(responses[status]["content"]) == {"application/problem+json"}
     assert set(schema_of(document, Problem)["properties"]) == set(Problem.model_fields)
@@ -118,6 +148,47 @@ def test_the_limits_are_described(document: dict[str, Any], settings: Settings) 
     _, many = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
     assert many["maxItems"] == settings.max_records
     assert str(settings.max_content_length) in operation["description"]
+
+
+@pytest.mark.parametrize("path", ["/v1/predictions", "/version", "/openapi.json"])
+def test_keys_and_rates_are_described_where_there_are_some(
+    classifier: Classifier, settings: Settings, tmp_path: Path, path: str
+) -> None:
+    # Given a service that wants keys and limits rates
+    strict = settings.model_copy(update={"api_keys": tmp_path, "rate_limit": 10})
+
+    # When it describes itself
+    document, free = (openapi(classifier.golden_records, one) for one in (strict, settings))
+
+    # Then it tells so, and another one does not
+    (operation,), (of_free,) = document["paths"][path].values(), free["paths"][path].values()
+    assert set(operation["responses"]) - set(of_free["responses"]) == {"401", "429"}
+    assert document["security"] == [{"bearer": []}, {"basic": []}]
+    assert "security" not in free
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_the_cluster_needs_no_key(classifier: Classifier, settings: Settings, tmp_path: Path, path: str) -> None:
+    document = openapi(classifier.golden_records, settings.model_copy(update={"api_keys": tmp_path}))
+
+    assert document["paths"][path]["get"]["security"] == []
+    assert "401" not in document["paths"][path]["get"]["responses"]
+
+
+def test_a_date_is_described_as_programs_know_it() -> None:
+    _, definitions = models_json_schema([(Parcel, "validation")], schema_generator=Schemas)
+    properties = definitions["$defs"]["Parcel"]["properties"]
+
+    assert properties["ordered"]["format"] == "date"
+    # These formats want an offset, which the contract does not
+    assert "format" not in properties["paid"]["anyOf"][0]
+
+
+def test_a_document_that_the_caller_has_is_not_sent_again(client: FlaskClient) -> None:
+    response = client.get("/openapi.json")
+
+    again = client.get("/openapi.json", headers={"If-None-Match": response.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
 
 
 def test_the_document_holds_nothing_that_json_cannot(client: FlaskClient) -> None:
