@@ -5,12 +5,15 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from flask import has_request_context, request
+
+from webservice.output import STANDARD_OUTPUT
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -26,7 +29,18 @@ REQUEST_ID_KEY = "webservice.request_id"
 RECORDS_KEY = "webservice.records"
 CALLER_KEY = "webservice.caller"
 
-logger = logging.getLogger("webservice.requests")
+REQUESTS = "webservice.requests"
+logger = logging.getLogger(REQUESTS)
+
+quoted = json.encoder.encode_basestring_ascii  # what json.dumps does with a text, without its detours
+
+LEVELS = {
+    level: logging.getLevelName(level).lower()
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+}
+
+Observe = Callable[[str, str, int, float], None]
+"""What takes note of each answer: its path, method, status and duration in seconds."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -35,7 +49,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""
         line: dict[str, Any] = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": timestamp(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -51,19 +65,24 @@ class JsonFormatter(logging.Formatter):
 def configuration(level: str) -> dict[str, Any]:
     """Return the logging configuration for a level, as `logging.config.dictConfig` takes it."""
     here = {"handlers": ["stdout"], "level": level.upper(), "propagate": False}
+    stdout = {
+        "class": "logging.StreamHandler",
+        "formatter": "json",
+        "stream": "ext://webservice.output.STANDARD_OUTPUT",
+    }
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": "webservice.logs.JsonFormatter"}},
-        "handlers": {"stdout": {"class": "logging.StreamHandler", "formatter": "json", "stream": "ext://sys.stdout"}},
+        "handlers": {"stdout": stdout},
         # "_granian" is the logger of the server itself.
         "loggers": {"webservice": here, "_granian": here},
         "root": {"handlers": ["stdout"], "level": "WARNING"},
     }
 
 
-def logged(application: "WSGIApplication") -> "WSGIApplication":
-    """Return the application with an id for each request and a line in the log for each answer."""
+def logged(application: "WSGIApplication", observe: Observe) -> "WSGIApplication":
+    """Return the application with an id for each request, a line in the log for each answer, and a note of it."""
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         started = time.perf_counter()
@@ -79,29 +98,43 @@ def logged(application: "WSGIApplication") -> "WSGIApplication":
             return start_response(line, headers, *exc_info)
 
         body = application(environ, start)
-        level = line_level(environ["PATH_INFO"], status)
+        seconds = time.perf_counter() - started
+        path = environ["PATH_INFO"]
+        observe(path, environ["REQUEST_METHOD"], status, seconds)
+        level = line_level(path, status)
         if logger.isEnabledFor(level):
-            logger.log(level, "request", extra={"fields": request_fields(environ, status, started)})
+            STANDARD_OUTPUT.write(line_of(environ, status, seconds, level))
         return body
 
     return answer
 
 
-def request_fields(environ: "WSGIEnvironment", status: int, started: float) -> dict[str, Any]:
-    """Return what the log says of a request."""
-    fields = {
-        "request_id": environ[REQUEST_ID_KEY],
-        "method": environ["REQUEST_METHOD"],
-        # WSGI hands on the bytes of the path as Latin-1.
-        "path": environ["PATH_INFO"].encode("latin-1").decode(errors="replace"),
-        "status": status,
-        "duration_ms": round((time.perf_counter() - started) * 1000, 3),
-    }
-    if CALLER_KEY in environ:
-        fields["caller"] = environ[CALLER_KEY]
-    if RECORDS_KEY in environ:
-        fields["records"] = environ[RECORDS_KEY]
-    return fields
+@lru_cache(maxsize=2)
+def second_of(moment: int) -> str:
+    """Return the date and time of a second since 1970, in UTC."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def timestamp(moment: float) -> str:
+    """Return the date and time of a moment, in seconds since 1970, as ISO 8601 has it in UTC, to a millisecond."""
+    return f"{second_of(int(moment))}.{int(moment % 1 * 1000):03d}+00:00"
+
+
+def line_of(environ: "WSGIEnvironment", status: int, seconds: float, level: int) -> str:
+    """Return the line in the log for an answer.
+
+    It has the form of `JsonFormatter`, which takes ten times as long: as long as the model.
+    """
+    # WSGI hands on the bytes of the path as Latin-1.
+    path = quoted(environ["PATH_INFO"].encode("latin-1").decode(errors="replace"))
+    caller = f', "caller": {quoted(environ[CALLER_KEY])}' if CALLER_KEY in environ else ""
+    records = f', "records": {environ[RECORDS_KEY]}' if RECORDS_KEY in environ else ""
+    return (
+        f'{{"time": "{timestamp(time.time())}", "level": "{LEVELS[level]}", "logger": "{REQUESTS}", '
+        f'"message": "request", "request_id": "{environ[REQUEST_ID_KEY]}", '
+        f'"method": {quoted(environ["REQUEST_METHOD"])}, "path": {path}, '
+        f'"status": {status}, "duration_ms": {seconds * 1000:.3f}{caller}{records}}}\n'
+    )
 
 
 def line_level(path: str, status: int) -> int:

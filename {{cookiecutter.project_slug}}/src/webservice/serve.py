@@ -1,12 +1,17 @@
 """Serving: granian, set up from the environment."""
 
+import gc
 import logging
 import logging.config
+import os
+import resource
 import signal
 import socket
 import threading
+from multiprocessing.util import Finalize
+from tempfile import TemporaryDirectory
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
@@ -15,16 +20,25 @@ from granian.log import LogLevels
 from granian.server.common import AbstractServer
 
 from webservice import drain, logs
+from webservice.app import create_app
+from webservice.guard import Guard
 from webservice.keys import Keys, put_operator_key
+from webservice.metrics import Metrics
+from webservice.output import STANDARD_OUTPUT
 from webservice.settings import Settings, SettingsError
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
 from {{cookiecutter.__package}}_model.metadata import ArtefactError
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
-CONNECTIONS = 960
-"""Connections that a worker keeps open, idle ones included: below the usual limit of 1024 open files."""
+MOST_FILES = 16_384
+"""Files that a process may open, connections among them, where the system allows that many."""
+OWN_FILES = 64
+"""Files that a process has open besides its connections."""
 KEEP_ALIVE = 75
 """Seconds after which an idle connection is closed: more than the 60 after which a load balancer of
 AWS closes it, so that the balancer never sends a request into a connection that is being closed."""
@@ -59,14 +73,38 @@ def main() -> int:
     except (SettingsError, ArtefactError, OSError) as error:
         logger.critical("cannot start: %s", error)
         return 1
-    server = granian_server(settings, address)
-    server.on_startup(lambda: drain_before_stop(marker))
-    try:
-        server.serve()
-    finally:
-        marker.remove()
-        settings.operator_key.unlink(missing_ok=True)
+    with TemporaryDirectory(prefix="webservice-") as folder:
+        # Workers read their settings from the environment, each for itself.
+        os.environ.setdefault("METRICS_FOLDER", folder)
+        server = granian_server(settings, address)
+        server.on_startup(lambda: drain_before_stop(marker))
+        try:
+            server.serve()
+        finally:
+            marker.remove()
+            settings.operator_key.unlink(missing_ok=True)
     return 0
+
+
+def application() -> "WSGIApplication":
+    """Return the application of a worker, under guard: granian calls this once in each."""
+    settings = Settings.from_environment()
+    classifier = Classifier.load()
+    counts = Metrics(classifier, settings.metrics_folder, settings.version)
+    guard = Guard(settings)
+    app = create_app(classifier, settings, counts, guard)
+
+    def beat(in_work: int) -> None:
+        counts.in_work(in_work)
+        counts.lines_dropped(STANDARD_OUTPUT.dropped_since())
+        counts.flush()
+
+    guard.start(beat)
+    # Workers are processes of multiprocessing, which ends them without calling atexit.
+    Finalize(None, counts.flush, exitpriority=0)
+    # What is there now stays: the garbage collector need not look at it again and again.
+    gc.freeze()
+    return app.wsgi_app
 
 
 def free_address(host: str, port: int) -> str:
@@ -109,10 +147,22 @@ def drain_before_stop(marker: drain.Marker) -> None:
     signal.signal(signal.SIGTERM, drain_then_stop)
 
 
+def connections() -> int:
+    """Return how many connections a process may have open, idle ones included; raise its limit of open files first.
+
+    One that comes when no more files can be opened waits until another one ends.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, files), hard))
+    return max(1, files - OWN_FILES)
+
+
 def granian_server(settings: Settings, address: str) -> AbstractServer[Any]:
     """Return the server for the settings, to listen on an IP address."""
     return Granian(
-        "webservice.wsgi:app",
+        "webservice.serve:application",
+        factory=True,
         address=address,
         port=settings.port,
         interface=Interfaces.WSGI,
@@ -121,7 +171,7 @@ def granian_server(settings: Settings, address: str) -> AbstractServer[Any]:
         workers=settings.workers,
         blocking_threads=settings.threads,
         backlog=BACKLOG,
-        backpressure=CONNECTIONS,
+        backpressure=connections(),
         http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE * 1000),
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_TIMEOUT,

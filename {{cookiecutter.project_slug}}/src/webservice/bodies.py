@@ -1,0 +1,61 @@
+"""Bodies of requests: read whole, within their bounds, before the application sees a request."""
+
+from collections.abc import Iterable
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from webservice.guard import Guard
+from webservice.refusals import late
+from webservice.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
+
+TABLE = "/table"
+CHUNK = 64 * 1024
+DISCARDED = 16 * 1024 * 1024
+"""Bytes of a body too long that are read, so that its sender gets to read the answer."""
+
+
+def received(application: "WSGIApplication", settings: Settings, guard: Guard) -> "WSGIApplication":
+    """Return the application for requests whose body is there, and has a length.
+
+    Of a body that is too long only the length is handed on.
+    """
+
+    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        declared = environ.get("CONTENT_LENGTH")
+        if not declared and environ.pop("HTTP_TRANSFER_ENCODING", None) is None:
+            return application(environ, start_response)
+        stream = environ["wsgi.input"]
+        limit = settings.max_table_length if environ["PATH_INFO"] == TABLE else settings.max_content_length
+        length = int(declared) if declared else limit + 1
+        with guard.receiving() as wait:
+            body = stream.read(length) if length <= limit or not declared else b""
+            too_long = max(len(body), length if declared else 0) > limit
+            if too_long:
+                discard(stream)
+        if wait.cut_short or (len(body) < length and declared and not too_long):
+            return late(environ, closing(start_response))
+        environ["wsgi.input"] = BytesIO(body)
+        environ["CONTENT_LENGTH"] = declared or str(len(body))
+        return application(environ, closing(start_response) if too_long else start_response)
+
+    return answer
+
+
+def discard(stream: "InputStream") -> None:
+    """Read a part of a body that nobody wants: a client that is still sending would not read the answer."""
+    for _ in range(DISCARDED // CHUNK):
+        if not stream.read(CHUNK):
+            break
+
+
+def closing(start_response: "StartResponse") -> "StartResponse":
+    """Return the beginning of an answer after which the connection is closed, as the rest of a body may still come."""
+
+    def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
+        headers.append(("Connection", "close"))
+        return start_response(status, headers, *exc_info)
+
+    return start

@@ -1,0 +1,96 @@
+"""The connections of this process, as the kernel knows them.
+
+The server hands on a request without the connection it came on. What the kernel counts of each
+connection tells which of them wait for an answer, and for how long (tcp(7), TCP_INFO).
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+DESCRIPTORS = Path("/proc/self/fd")
+
+# Milliseconds since data were sent and since data came, and bytes that came: where they stand in struct tcp_info.
+LAST_SENT = struct.Struct("=44xI")
+LAST_RECEIVED = struct.Struct("=52xI")
+BYTES_RECEIVED = struct.Struct("=128xQ")
+LENGTH = 136
+STATE = struct.Struct("=B")
+ESTABLISHED = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """A connection that waits for an answer: something has come on it, and nothing was sent since.
+
+    Attributes:
+        descriptor: of its socket in this process.
+        peer: address and port of the client.
+        silent: seconds since something came.
+        unanswered: seconds since something was sent, or since it was opened.
+    """
+
+    descriptor: int
+    peer: tuple[str, int]
+    silent: float
+    unanswered: float
+
+
+def waiting(port: int) -> list[Connection]:
+    """Return the connections to a port of this process that wait for an answer; none where /proc is missing."""
+    descriptors = [int(path.name) for path in DESCRIPTORS.iterdir()] if DESCRIPTORS.exists() else []
+    return [connection for descriptor in descriptors if (connection := _waiting(descriptor, port))]
+
+
+def stop_reading(connections: Iterable[Connection]) -> None:
+    """Take nothing more from these clients: what reads their requests sees their end, and can still answer."""
+    for connection in connections:
+        with _socket_of(connection.descriptor) as found:
+            # The descriptor may have become that of another connection in between.
+            if found is not None and _peer(found) == connection.peer:
+                _shut(found)
+
+
+def _waiting(descriptor: int, port: int) -> Connection | None:
+    with _socket_of(descriptor) as found:
+        if found is None or (peer := _peer(found)) is None or found.getsockname()[1] != port:
+            return None
+        state = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, LENGTH)
+    sent, received = LAST_SENT.unpack_from(state)[0], LAST_RECEIVED.unpack_from(state)[0]
+    if STATE.unpack_from(state)[0] != ESTABLISHED or received > sent or not BYTES_RECEIVED.unpack_from(state)[0]:
+        return None
+    return Connection(descriptor, peer, received / 1000, sent / 1000)
+
+
+@contextmanager
+def _socket_of(descriptor: int) -> Iterator[socket.socket | None]:
+    """Yield a socket that shares its connection with a descriptor; None if the descriptor is of something else."""
+    try:
+        found = socket.socket(fileno=os.dup(descriptor))
+    except OSError:
+        # A file, or closed in the meantime.
+        yield None
+        return
+    with found:
+        yield found
+
+
+def _peer(found: socket.socket) -> tuple[str, int] | None:
+    try:
+        address = found.getpeername()
+    except OSError:
+        # Not connected: the socket that listens, say.
+        return None
+    return (address[0], address[1]) if found.family in (socket.AF_INET, socket.AF_INET6) else None
+
+
+def _shut(found: socket.socket) -> None:
+    try:
+        found.shutdown(socket.SHUT_RD)
+    except OSError:
+        # The client was faster.
+        return

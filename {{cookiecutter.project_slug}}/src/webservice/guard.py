@@ -1,0 +1,172 @@
+"""The guard of a process: it sees what is stuck, and who waits too long.
+
+A thread of its own looks twice a second at what the others are at. It frees those that wait for the
+rest of a body, has requests refused when too many wait, and ends a process that is stuck, so that
+the server starts another one.
+"""
+
+import faulthandler
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from werkzeug.wsgi import ClosingIterator
+
+from webservice import connections
+from webservice.refusals import overloaded
+from webservice.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+LOOK_EVERY = 0.5
+"""Seconds between two looks."""
+PATIENCE = 1.0
+"""Seconds that a body may take while half of the threads wait for bodies."""
+LARGE = 64 * 1024
+"""Bytes of a body from which on a request is a large one."""
+LARGE_PATHS = frozenset({"/", "/table"})
+"""Paths of which each form is a large request: to tell what drove a prediction takes thousands of others."""
+QUESTIONS = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Paths of what the cluster asks: a rush of requests is no reason to leave it without an answer."""
+LAST_WORDS = 0.1
+"""Seconds for the log to be written before a stuck process ends."""
+
+logger = logging.getLogger("webservice")
+
+
+@dataclass(slots=True)
+class Wait:
+    """The wait of a thread for a body.
+
+    Attributes:
+        since: it waits, on the monotonic clock.
+        cut_short: whether the guard may have ended it.
+    """
+
+    since: float
+    cut_short: bool = False
+
+
+class Guard:
+    """What the threads of this process are at."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Know of nothing yet: `start` begins to look."""
+        self._settings = settings
+        self._large = threading.BoundedSemaphore(settings.max_large_requests)
+        # By thread: one and the same thread answers a request from its beginning to its end.
+        self._answering: dict[int, float] = {}
+        self._waits: dict[int, Wait] = {}
+        self._answers = 0
+        self._overloaded = False
+        self._seen: frozenset[tuple[str, int]] = frozenset()
+
+    def guarded(self, application: "WSGIApplication") -> "WSGIApplication":
+        """Return the application, under guard."""
+
+        def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+            thread = threading.get_ident()
+            self._answering[thread] = time.monotonic()
+            try:
+                if environ["PATH_INFO"] in QUESTIONS:
+                    return application(environ, start_response)
+                if self._overloaded:
+                    return overloaded(environ, start_response)
+                if is_large(environ):
+                    return self._one_of_few(application, environ, start_response)
+                return application(environ, start_response)
+            finally:
+                del self._answering[thread]
+                self._answers += 1
+
+        return answer
+
+    def _one_of_few(
+        self, application: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        if not self._large.acquire(blocking=False):
+            return overloaded(environ, start_response)
+        try:
+            body = application(environ, start_response)
+        except BaseException:
+            self._large.release()
+            raise
+        # A table is predicted while its answer is sent.
+        return ClosingIterator(body, self._large.release)
+
+    @contextmanager
+    def receiving(self) -> Iterator[Wait]:
+        """Yield the wait of this thread for a body, which lasts as long as the block runs."""
+        thread = threading.get_ident()
+        wait = self._waits[thread] = Wait(time.monotonic())
+        try:
+            yield wait
+        finally:
+            del self._waits[thread]
+
+    def start(self, beat: Callable[[int], None]) -> None:
+        """Begin to look.
+
+        Args:
+            beat: is called with each look, with the number of requests in work.
+        """
+        threading.Thread(target=self._look_on, args=(beat,), name="guard", daemon=True).start()
+
+    def _look_on(self, beat: Callable[[int], None]) -> None:
+        while True:
+            # Whatever holds the interpreter may hold this thread too: then the timer ends the process.
+            faulthandler.dump_traceback_later(self._settings.hang_timeout, exit=True)
+            self.look()
+            beat(len(self._answering))
+            time.sleep(LOOK_EVERY)
+
+    def look(self) -> None:
+        """Look once, and do what there is to do."""
+        now = time.monotonic()
+        answering, waits = dict(self._answering), dict(self._waits)
+        answers, self._answers = self._answers, 0
+        if any(now - answering[thread] > self._settings.hang_timeout for thread in answering.keys() - waits.keys()):
+            self._end()
+        pressed = len(waits) * 2 >= self._settings.threads
+        patience = min(PATIENCE, self._settings.body_timeout) if pressed else self._settings.body_timeout
+        late = [wait for wait in waits.values() if now - wait.since > patience]
+        if not late and len(answering) < self._settings.threads:
+            self._overloaded, self._seen = False, frozenset()
+            return
+        found = connections.waiting(self._settings.port)
+        self._overloaded = len(found) > answers / LOOK_EVERY * self._settings.max_wait
+        # Those that wait longest came first, and so they are what the threads are at.
+        slow = sorted((one for one in found if one.unanswered > patience and one.peer in self._seen), key=by_silence)
+        if late and slow:
+            for wait in late:
+                wait.cut_short = True
+            connections.stop_reading(slow[: len(late)])
+        self._seen = frozenset(one.peer for one in found)
+
+    def _end(self) -> None:
+        logger.critical(
+            "a request took more than HANG_TIMEOUT=%g s: this process ends, and another one takes its place",
+            self._settings.hang_timeout,
+        )
+        faulthandler.dump_traceback()
+        time.sleep(LAST_WORDS)
+        os._exit(1)
+
+
+def by_silence(connection: connections.Connection) -> float:
+    """Return a key that sorts those first on which nothing has come for longest."""
+    return -connection.silent
+
+
+def is_large(environ: "WSGIEnvironment") -> bool:
+    """Return whether a request is one of those that few may be in work of."""
+    length = environ.get("CONTENT_LENGTH")
+    if not length:
+        return "HTTP_TRANSFER_ENCODING" in environ
+    return int(length) > LARGE or (environ["PATH_INFO"] in LARGE_PATHS and environ["REQUEST_METHOD"] == "POST")

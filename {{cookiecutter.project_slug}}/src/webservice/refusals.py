@@ -1,0 +1,35 @@
+"""Refusals: answers that stand ready for requests that nothing is done for."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from werkzeug.exceptions import HTTPException, RequestTimeout, ServiceUnavailable
+
+from webservice.problems import problem_response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+RETRY_AFTER = 1
+"""Seconds after which a request that came in a rush is worth another try."""
+
+
+def refusal(error: HTTPException) -> "WSGIApplication":
+    """Return an application whose only answer tells of an error.
+
+    It is made once: to make it for each request of a rush would cost as much as a prediction.
+    """
+    response = problem_response(error)
+    status, headers, content = response.status, response.headers.to_wsgi_list(), response.get_data()
+
+    def answer(_: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        start_response(status, list(headers))
+        return [content]
+
+    return answer
+
+
+overloaded = refusal(
+    ServiceUnavailable("The service has as much in work as it takes: try again.", retry_after=RETRY_AFTER)
+)
+late = refusal(RequestTimeout("The body of the request did not come in time: send it again."))
