@@ -42,9 +42,10 @@ def local_service() -> Iterator[str]:
         ServiceError: if it does not become ready.
     """
     port = free_port()
-    environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "error"}
+    # It is asked by nobody else: no key is needed.
+    own = {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "error", "API_KEYS": ""}
     url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen([sys.executable, *SERVICE], env=environment) as process:
+    with subprocess.Popen([sys.executable, *SERVICE], env=os.environ | own) as process:
         try:
             wait_until_ready(url, process)
             yield url

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from operations import keys
 from operations.keys import main
 
-KUBECTL = f"""#!{sys.executable}
+KUBECTL = """
 # Keeps one Secret in secret.json, and a line for each command in commands.txt.
 import base64, json, pathlib, sys
 here = pathlib.Path(__file__).parent
@@ -25,22 +25,23 @@ with (here / "commands.txt").open("a") as file:
     print(*sys.argv[1:], file=file)
 if (here / "broken").exists():
     sys.exit("Error from server (Forbidden)")
+data = json.loads(secret.read_text()).get("data", {}) if secret.exists() else {}
 match sys.argv[1:]:
     case ["get", "secret", "keys", "--ignore-not-found", "--output", "json"]:
         print(secret.read_text() if secret.exists() else "", end="")
+        sys.exit()
     case ["create", "secret", "generic", "keys", literal]:
         name, content = literal.removeprefix("--from-literal=").split("=")
-        secret.write_text(json.dumps({{"data": {{name: base64.b64encode(content.encode()).decode()}}}}))
+        data[name] = base64.b64encode(content.encode()).decode()
     case ["patch", "secret", "keys", "--type", "merge", "--patch", patch]:
-        whole = json.loads(secret.read_text())
-        data = whole.pop("data", {{}}) | json.loads(patch)["data"]
-        # The API server leaves out what is empty.
-        data = {{name: content for name, content in data.items() if content is not None}}
-        secret.write_text(json.dumps(whole | ({{"data": data}} if data else {{}})))
+        data |= json.loads(patch)["data"]
     case ["annotate", "pods", "--selector", "app=x", "--overwrite", _]:
         pass
     case command:
-        sys.exit(f"unknown command: {{command}}")
+        sys.exit(f"unknown command: {command}")
+kept = dict((name, content) for name, content in data.items() if content is not None)
+# The API server leaves out what is empty.
+secret.write_text(json.dumps(dict(data=kept) if kept else dict()))
 """
 
 
@@ -48,7 +49,7 @@ match sys.argv[1:]:
 def kubectl(tmp_path: Path) -> Path:
     """A kubectl of a few lines, for a cluster with nothing but a Secret."""
     program = tmp_path / "kubectl"
-    program.write_text(KUBECTL)
+    program.write_text(f"#!{sys.executable}\n{KUBECTL}")
     program.chmod(program.stat().st_mode | S_IXUSR)
     return program
 

@@ -92,7 +92,8 @@ def test_a_prediction_of_few_parts_is_shown_as_it_is(prediction: dict[str, objec
 def test_one_prediction_is_asked_for_and_shown(
     artefact: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Given a service that serves the trained model
+    # Given a service that serves the trained model, and an environment that wants keys
+    monkeypatch.setenv("API_KEYS", "/missing")
     golden = predict.golden_records(artefact)
     monkeypatch.setattr(predict, "golden_records", lambda: golden)
     monkeypatch.setattr(predict, "SERVICE", ("-c", serving(artefact)))
