@@ -130,10 +130,12 @@ def line_of(environ: "WSGIEnvironment", status: int, seconds: float, level: int)
     caller = f', "caller": {quoted(environ[CALLER_KEY])}' if CALLER_KEY in environ else ""
     records = f', "records": {environ[RECORDS_KEY]}' if RECORDS_KEY in environ else ""
     return (
-        f'{{"time": "{timestamp(time.time())}", "level": "{LEVELS[level]}", "logger": "{REQUESTS}", '
+        '{"time": '
+        f'"{timestamp(time.time())}", "level": "{LEVELS[level]}", "logger": "{REQUESTS}", '
         f'"message": "request", "request_id": "{environ[REQUEST_ID_KEY]}", '
         f'"method": {quoted(environ["REQUEST_METHOD"])}, "path": {path}, '
-        f'"status": {status}, "duration_ms": {seconds * 1000:.3f}{caller}{records}}}\n'
+        f'"status": {status}, "duration_ms": {seconds * 1000:.3f}{caller}{records}'
+        "}\n"
     )
 
 
