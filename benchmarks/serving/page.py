@@ -1,0 +1,351 @@
+"""docs/serving.md: what the results say."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import figures
+from catalogue import FLOOR, SERVERS, SERVICE, SETTINGS
+from clients import ANSWER_TIMEOUT, REFUSED, RIGHT, UNANSWERED, WRONG
+from figures import Figure, Round
+
+HERE = Path(__file__).resolve().parent
+Results = Mapping[str, Any]
+MB = 1e6
+NOTHING = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Something that the service should reach.
+
+    Attributes:
+        text: what.
+        found: the figure.
+        met: whether a value reaches it.
+        form: of the figure.
+    """
+
+    text: str
+    found: Figure | None
+    met: Callable[[float], bool]
+    form: str = ",.2f"
+
+    def cells(self) -> list[str]:
+        """Return the cells of its row."""
+        if self.found is None:
+            return [self.text, "not measured", NOTHING]
+        return [self.text, self.found.text(self.form), "met" if self.met(self.found.value) else "**not met**"]
+
+
+def page(results: Results) -> str:
+    """Return the page in Markdown."""
+    measured = [server for server in SERVERS if results["rounds"][server.name]]
+    parts = [
+        (HERE / "introduction.md").read_text(),
+        *surroundings(results),
+        "",
+        "## Goals",
+        "",
+        *goal_notes(),
+        "",
+        *table(("Goal", "Measured", ""), [goal.cells() for goal in goals(results)]),
+        "",
+        "## Requests",
+        "",
+        "Right answers a second; of a batch of 1,000 records over 4 connections, rows a second.",
+        "",
+        *table(
+            ("Server", "1 connection", "16 connections", "256 connections", "batches"),
+            [[server.title, *rate_cells(results["rounds"][server.name])] for server in measured],
+        ),
+        "",
+        *failures(results),
+        "This service in proportion to the others, 1 being as fast:",
+        "",
+        *table(
+            ("To", "1 connection", "16 connections", "256 connections", "batches"),
+            [
+                [server.title, *ratio_cells(results["rounds"], server.name)]
+                for server in measured
+                if server.name != SERVICE
+            ],
+        ),
+        "",
+        "## Latency",
+        "",
+        "Milliseconds, half of the answers and 99 of 100 within, as wrk sees them.",
+        "",
+        *table(
+            ("Server", "1: p50", "1: p99", "16: p50", "16: p99", "256: p50", "256: p99"),
+            [[server.title, *latency_cells(results["rounds"][server.name])] for server in measured],
+        ),
+        "",
+        "## Clients left without an answer",
+        "",
+        *client_notes(),
+        "",
+        *table(
+            ("Server", "Connections", "Right", "Asked to come again (429, 503)", "Wrong", "No answer"),
+            [row for server in measured for row in client_rows(server.title, results["rounds"][server.name])],
+        ),
+        "",
+        "## Start, memory, size",
+        "",
+        *weight_notes(results),
+        "",
+        *table(
+            ("Server", "Start, s", "Processes", "Main, MB", "Worker, MB", "Worker RSS, MB", "All, MB",
+             "Processor time a request, µs", "Environment, MB"),
+            [[server.title, *weight_cells(results, server.name)] for server in measured],
+        ),
+        "",
+        "## Threads and workers",
+        "",
+        *setting_notes(),
+        "",
+        *table(
+            ("Setting", "16 connections", "256 connections", "batches", "16: p99, ms"),
+            [[setting.title, *setting_cells(results["rounds"][setting.name])] for setting in SETTINGS],
+        ),
+        "",
+        *advice(results),
+        "",
+        "## What was compared",
+        "",
+        *table(
+            ("Server", "Versions", "With a request it does"),
+            [[server.title, version_cell(results["examined"][server.name]), server.does] for server in SERVERS],
+        ),
+        "",
+        *variants(results),
+        "## How it was done",
+        "",
+        (HERE / "method.md").read_text().rstrip(),
+    ]  # fmt: skip
+    return "\n".join(parts) + "\n"
+
+
+def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the lines of a table: texts in the first column, figures in the others, unless they are long."""
+    kinds = [
+        ":---" if place == 0 or any(len(row[place]) > 60 for row in rows) else "---:" for place in range(len(names))
+    ]
+    return [f"| {' | '.join(cells)} |" for cells in (names, kinds, *rows)]
+
+
+def goals(results: Results) -> list[Goal]:
+    """Return the goals with what was found."""
+    rounds = results["rounds"]
+    service = rounds[SERVICE]
+
+    def against(name: str, measure: figures.Measure = figures.rate("16")) -> Figure | None:
+        return figures.ratio(service, rounds[name], measure)
+
+    def at_least(bound: float) -> Callable[[float], bool]:
+        return lambda value: value >= bound
+
+    return [
+        Goal("at 16 connections at least 0.6 of raw WSGI with the model", against(FLOOR), at_least(0.6)),
+        Goal("at 16 connections at least twice FastAPI", against("fastapi"), at_least(2)),
+        Goal("at 16 connections 15 times BentoML", against("bentoml"), at_least(15), ",.1f"),
+        Goal("at 16 connections 15 times MLServer", against("mlserver"), at_least(15), ",.1f"),
+        Goal("at 16 connections 60 times mlflow, scikit-learn", against("mlflow-sklearn"), at_least(60), ",.0f"),
+        Goal("at 16 connections 60 times mlflow, ONNX", against("mlflow-onnx"), at_least(60), ",.0f"),
+        Goal("batches of 1,000: at least 0.8 of raw WSGI's rate", against(FLOOR, figures.rows), at_least(0.8)),
+        Goal(
+            "p99 at 16 connections no more than FastAPI's, in proportion",
+            against("fastapi", figures.percentile("16", "p99")),
+            lambda value: value <= 1,
+        ),
+        Goal("start to first right answer under 1.5 s", figures.of(service, figures.start), lambda value: value < 1.5),
+        Goal("under 110 MB a worker (PSS)", figures.of(service, figures.worker_memory), lambda value: value < 110, ".0f"),
+        Goal(
+            "clients left without an answer at 256 connections: 0",
+            figures.figure(
+                sum(kind.get(UNANSWERED, 0) for kind in one["clients"].values()) for one in service if "clients" in one
+            ),
+            lambda value: value == 0,
+            ",.0f",
+        ),
+    ]
+
+
+def goal_notes() -> list[str]:
+    """Return the words on the goals."""
+    return [
+        "One worker each. A ratio is that of one round, in which both ran within minutes of each other; "
+        "given is the median of the rounds, with the least and the greatest. Of a server that can be used in several "
+        "ways the fastest is compared."
+    ]
+
+
+def surroundings(results: Results) -> list[str]:
+    """Return the lines on machine, rounds and quiet."""
+    machine = results["machine"]
+    rounds = [one for name in (server.name for server in SERVERS) for one in results["rounds"][name]]
+    busy = figures.of(rounds, lambda one: one["busy"] * 100)
+    count = max(len(results["rounds"][server.name]) for server in SERVERS)
+    quiet = f" Before a server was started, {busy.text('.0f')} % of the processor time was used by others." if busy else ""
+    return [
+        f"{machine['day']}, on {machine['cores']} cores ({machine['model']}), {machine['memory'] / 1e9:.0f} GB, "
+        f"Linux {machine['kernel']}, shared by server and load. {count} rounds over all servers; figures are medians, "
+        f"with the least and the greatest in brackets.{quiet}"
+    ]
+
+
+def cell(found: Figure | None, form: str = ",.0f") -> str:
+    """Return a figure as a cell."""
+    return found.text(form) if found else NOTHING
+
+
+def rate_cells(rounds: Sequence[Round]) -> list[str]:
+    """Return requests and rows a second."""
+    return [*(cell(figures.of(rounds, figures.rate(load))) for load in ("1", "16", "256")),
+            cell(figures.of(rounds, figures.rows))]  # fmt: skip
+
+
+def ratio_cells(rounds: Mapping[str, Sequence[Round]], other: str) -> list[str]:
+    """Return the rates of this service divided by those of another."""
+    measures = (*(figures.rate(load) for load in ("1", "16", "256")), figures.rows)
+    return [cell(figures.ratio(rounds[SERVICE], rounds[other], measure), ",.2f") for measure in measures]
+
+
+def latency_cells(rounds: Sequence[Round]) -> list[str]:
+    """Return the latencies in milliseconds."""
+    return [
+        cell(figures.of(rounds, figures.percentile(load, name)), ",.2f")
+        for load in ("1", "16", "256")
+        for name in ("p50", "p99")
+    ]
+
+
+def setting_cells(rounds: Sequence[Round]) -> list[str]:
+    """Return what a setting gives."""
+    return [
+        cell(figures.of(rounds, figures.rate("16"))),
+        cell(figures.of(rounds, figures.rate("256"))),
+        cell(figures.of(rounds, figures.rows)),
+        cell(figures.of(rounds, figures.percentile("16", "p99")), ",.2f"),
+    ]
+
+
+def client_notes() -> list[str]:
+    """Return the words on the counting."""
+    return [
+        "256 clients at the same time, for 3 seconds over connections that they keep, then for 3 seconds with a "
+        "connection for each request. Each request must get a whole and right answer within "
+        f"{ANSWER_TIMEOUT:.0f} seconds of the opening of its connection or, over an open one, of its sending. "
+        "Counted one by one, once for each server: the clients share the two cores and are no measure of speed."
+    ]
+
+
+def client_rows(title: str, rounds: Sequence[Round]) -> list[list[str]]:
+    """Return how the requests of the clients ended."""
+    counted = next((one["clients"] for one in rounds if "clients" in one), {})
+    names = {"kept": "kept", "new": "new for each request"}
+    return [
+        [title, names[kind], *(f"{counts.get(outcome, 0):,}" for outcome in (RIGHT, REFUSED, WRONG, UNANSWERED))]
+        for kind, counts in counted.items()
+    ]
+
+
+def weight_notes(results: Results) -> list[str]:
+    """Return the words on memory and size."""
+    image = results["image"]
+    of_image = f" The image of this service has {image / MB:.0f} MB." if image else ""
+    return [
+        "Start is the time from the start of the command to the first right answer, with all files in the page cache. "
+        "Memory is measured after the load: PSS, in which a page that several processes share counts in "
+        "proportion; a worker is the largest process beside the main one, or that one if it is alone. "
+        "Processor time is that of all processes of the server, at 16 connections. The environment is what pip "
+        f"installs to serve, without the interpreter and the model.{of_image} The peers have no images of their own here."
+    ]
+
+
+def weight_cells(results: Results, name: str) -> list[str]:
+    """Return start, memory and size."""
+    rounds = results["rounds"][name]
+    measures: tuple[tuple[figures.Measure, str], ...] = (
+        (figures.start, ",.2f"),
+        (figures.processes, ".0f"),
+        (figures.main_memory, ",.0f"),
+        (figures.worker_memory, ",.0f"),
+        (lambda one: figures.worker_memory(one, "rss"), ",.0f"),
+        (figures.whole_memory, ",.0f"),
+        (figures.processor_time, ",.0f"),
+    )
+    cells = [cell(figures.of(rounds, measure), form) for measure, form in measures]
+    return [*cells, f"{results['examined'][name]['size'] / MB:,.0f}"]
+
+
+def setting_notes() -> list[str]:
+    """Return the words on the settings."""
+    return [
+        "This service with one setting changed, and the floor with a session of ONNX Runtime that uses more threads "
+        "for one prediction. Requests a second, and rows a second in batches. The defaults are `THREADS=4`, `WORKERS=1` "
+        "and one intra-op thread."
+    ]
+
+
+def advice(results: Results) -> list[str]:
+    """Return what follows for other machines."""
+    rounds = results["rounds"]
+    cores = results["machine"]["cores"]
+    scaling = {load: figures.ratio(rounds["workers-2"], rounds["workers-1"], figures.rate(load)) for load in ("16", "256")}
+    threads = figures.ratio(rounds["intra-op-2"], rounds["intra-op-1"], figures.rate("16"))
+    batches = figures.ratio(rounds["intra-op-2"], rounds["intra-op-1"], figures.rows)
+    named = {setting.name: rounds[setting.name] for setting in SETTINGS if setting.name.startswith("threads-")}
+    spans = {
+        "at 16 connections": [found.value for one in named.values() if (found := figures.of(one, figures.rate("16")))],
+        "in batches": [found.value for one in named.values() if (found := figures.of(one, figures.rows))],
+    }
+    lines = []
+    if scaling["16"] and scaling["256"]:
+        lines.append(
+            f"- Two workers answer {scaling['16'].text('.2f')} times as much as one at 16 connections and "
+            f"{scaling['256'].text('.2f')} times at 256, on {cores} cores of which wrk takes its share. A worker runs "
+            "Python on one core at a time, so set `WORKERS` to the cores that the service may use, less those of "
+            "whatever else runs beside it: 4 on a machine of 4, 16 on one of 16, and on Kubernetes one worker in a pod "
+            "of one core and as many pods. Beyond two this is reasoned, not measured: measure it with the load of yours."
+        )
+    if threads and batches:
+        lines.append(
+            f"- A second thread inside a prediction gives {threads.text('.2f')} times the rate at 16 connections and "
+            f"{batches.text('.2f')} times in batches, and takes a core from another worker. It stays at one."
+        )
+    if all(spans.values()):
+        texts = (f"{max(values) / min(values):.2f} times {where}" for where, values in spans.items())
+        lines.append(f"- From the slowest to the fastest of the `THREADS` above it is {', '.join(texts)}.")
+    return lines
+
+
+def failures(results: Results) -> list[str]:
+    """Return the servers that could not be measured, and why."""
+    found = [(server.title, results["examined"][server.name]["failure"]) for server in SERVERS]
+    lines = [f"- {title}: not measured, {one_line(failure)}" for title, failure in found if failure]
+    return [*lines, ""] if lines else []
+
+
+def variants(results: Results) -> list[str]:
+    """Return the ways in which servers may be used, and which was measured."""
+    lines = []
+    for server in SERVERS:
+        examined = results["examined"][server.name]
+        if len(server.variants) > 1 and not examined["failure"]:
+            rates = [f"{name} {rate:,.0f}" for name, rate in examined["rates"].items()]
+            rates += [f"{name} failed ({one_line(text)})" for name, text in examined["failures"].items()]
+            lines.append(f"- {server.title}: {', '.join(rates)}. Measured: {examined['variant']}.")
+    return ["Ways to use a server, requests a second in a short look at 16 connections:", "", *lines, ""]
+
+
+def version_cell(examined: Mapping[str, Any]) -> str:
+    """Return the versions in an environment."""
+    names = (name for name in examined.get("versions", {}) if name != "python")
+    return ", ".join(f"{name} {examined['versions'][name]}" for name in names) or NOTHING
+
+
+def one_line(text: str) -> str:
+    """Return a text that fits a cell."""
+    return " ".join(text.split()).replace("|", "\\|")[:300]
