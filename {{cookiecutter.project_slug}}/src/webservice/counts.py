@@ -75,11 +75,15 @@ class Counts:
 
     def _made(self, folder: Path) -> mmap.mmap:
         made = folder / uuid4().hex
-        with made.open("x+b") as file:
-            # A page that the disk has no room for when it is written to would end the process.
-            os.posix_fallocate(file.fileno(), 0, self._size * CELL.itemsize)
-            fcntl.flock(file, fcntl.LOCK_EX)
-            mapped = mmap.mmap(file.fileno(), 0)
+        try:
+            with made.open("x+b") as file:
+                # A page that the disk has no room for when it is written to would end the process.
+                os.posix_fallocate(file.fileno(), 0, self._size * CELL.itemsize)
+                fcntl.flock(file, fcntl.LOCK_EX)
+                mapped = mmap.mmap(file.fileno(), 0)
+        except OSError:
+            made.unlink(missing_ok=True)
+            raise
         # Under this name others see it, whole.
         self._path = made.rename(made.with_suffix(self._suffix))
         return mapped

@@ -64,26 +64,21 @@ class Drift:
         """
         self._clock = clock
         self._names = tuple(field.name for field in layout.fields)
+        self._most_rows = max(CELLS_AT_ONCE // len(self._names), 1)
         self._labels = {label: place for place, label in enumerate(labels)}
         told = baseline.predictions
         self._edges = edges_of(told) if isinstance(told, NumberBaseline) else ()
-        # Bounds of the histogram of values: what lies beyond the last edge counts as infinite.
+        # Of the histogram of values.
         self._bounds = told.bin_edges if isinstance(told, NumberBaseline) else ()
         self._binning = Binning(layout, baseline)
         # The bins of predictions come after those of the fields.
-        self._references = (*self._binning.references, prediction_reference(baseline.predictions, labels))
-        rows = (*(baseline.rows for _ in self._names), prediction_rows)
+        self._references = (*self._binning.references, prediction_reference(told, labels))
         self._starts = np.append(self._binning.starts, self._binning.size)
-        self._expected = np.concatenate(
-            [np.multiply(reference.shares, count) for reference, count in zip(self._references, rows, strict=True)]
-        )
-        self._least = np.array(
-            [
-                least_records(int(np.count_nonzero(reference.shares)), count)
-                for reference, count in zip(self._references, rows, strict=True)
-            ]
-        )
-        self._most_rows = max(CELLS_AT_ONCE // len(self._names), 1)
+        sized = [(reference, baseline.rows) for reference in self._binning.references]
+        sized.append((self._references[-1], prediction_rows))
+        self._expected = np.concatenate([np.multiply(reference.shares, rows) for reference, rows in sized])
+        bins_in_use = (int(np.count_nonzero(reference.shares)) for reference in self._references)
+        self._least = np.array([least_records(bins, rows) for bins, (_, rows) in zip(bins_in_use, sized, strict=True)])
         # Records with a warning, the sum of the values predicted, and the histogram of these.
         self._cells = Cells(len(self._expected), 2 + len(self._bounds) + 1)
         # Processes with a model of other bins, as while one release takes the place of another, count apart.

@@ -39,6 +39,7 @@ ROUTES = (
     "/readyz",
     "/report",
     "/static/",
+    "/table",
     "/v1/predictions",
     "/version",
     OTHER,
@@ -103,9 +104,7 @@ class Metrics:
             status: of the answer.
             seconds: from the request to the answer.
         """
-        route = ROUTE_PLACES.get(path)
-        if route is None:
-            route = ROUTE_PLACES[_unnamed(path)]
+        route = ROUTE_PLACES[path if path in ROUTE_PLACES else route_of(path)]
         place = METHOD_PLACES.get(method, len(METHODS) - 1) + route * len(METHODS)
         place = STATUS_PLACES.get(status, len(STATUSES) - 1) + place * len(STATUSES)
         first = DURATIONS_START + route * DURATION_CELLS
@@ -140,8 +139,10 @@ class Metrics:
         yield from self._drift.collect()
 
 
-def _unnamed(path: str) -> str:
-    """Return the name under which a path is counted that has none of its own."""
+def route_of(path: str) -> str:
+    """Return the one of `ROUTES` that a path is counted with."""
+    if path in ROUTE_PLACES:
+        return path
     return next((folder for folder in FOLDERS if path.startswith(folder)), OTHER)
 
 
