@@ -1,8 +1,10 @@
 import base64
 import hashlib
+import json
 import logging
 import os
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from webservice import keys
+from webservice import keys, logs
 from webservice.app import create_app
 from webservice.keys import Keys, hashes_in, keyed, put_operator_key, shown_key
 from webservice.logs import CALLER_KEY, PROBES
@@ -379,15 +381,19 @@ def test_with_a_key_there_are_predictions_and_the_page(
     assert keyed_client.get("/", headers=headers).content_type.startswith("text/html")
 
 
-def test_the_log_names_the_caller_and_holds_no_key(keyed_client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+def test_the_log_names_the_caller_and_holds_no_key(
+    keyed_client: FlaskClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG, logs.REQUESTS)
+    written = StringIO()
+    monkeypatch.setattr(logs, "STANDARD_OUTPUT", written)
 
     keyed_client.get("/version", headers={"Authorization": f"Bearer {KEY}"})
     keyed_client.get("/version", headers={"Authorization": f"Bearer {OTHER_KEY}"})
 
-    logged = [vars(line)["fields"] for line in caplog.records if line.name == "webservice.requests"]
-    assert [line.get("caller") for line in logged] == ["hospital", None]
-    assert not any(key in str(vars(line)) for line in caplog.records for key in (KEY, OTHER_KEY))
+    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [line.get("caller") for line in lines] == ["hospital", None]
+    assert not any(key in written.getvalue() + caplog.text for key in (KEY, OTHER_KEY))
 
 
 def test_the_application_learns_who_asks(known: Keys) -> None:
