@@ -1,6 +1,7 @@
 """The comparison of a record with the training rows: where each of its values lies among theirs."""
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Any
@@ -64,8 +65,11 @@ def _among_numbers(number: float, baseline: NumberBaseline) -> Comparison:
     if number < baseline.minimum:
         return Comparison("lower than all", shares)
     own = min(bisect_right(baseline.bin_edges, number), len(shares)) - 1
-    lower, near, higher = sum(shares[:own]), shares[own], sum(shares[own + 1 :])
-    # More than the bins tell is not said: what shares the bin may be lower or higher.
+    # Groups of the same size tell more where one bin holds nearly all, bins where a group is wide.
+    group = bisect_right(baseline.cuts, number)
+    places = [(shares, own), (baseline.cut_shares, group)]
+    lower, near, higher = min((around(*place) for place in places), key=lambda parts: parts[1])
+    # What shares the bin or group may be lower or higher: nothing is said of it.
     if near >= max(lower, higher):
         words = f"close to {whole_percent(near)}"
     elif lower >= higher:
@@ -73,6 +77,11 @@ def _among_numbers(number: float, baseline: NumberBaseline) -> Comparison:
     else:
         words = f"lower than {whole_percent(higher)}"
     return Comparison(words, shares, own)
+
+
+def around(shares: Sequence[float], place: int) -> tuple[float, float, float]:
+    """Return which shares lie below a place, at it and above it."""
+    return sum(shares[:place]), shares[place], sum(shares[place + 1 :])
 
 
 def _among_values(value: str, baseline: ValueBaseline) -> Comparison:

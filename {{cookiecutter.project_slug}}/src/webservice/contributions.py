@@ -69,11 +69,13 @@ class Contributions:
     """What leads from the mean output for the background to that for a record.
 
     Attributes:
+        known: how many records the background has.
         start: the mean output for the background.
         end: the output for the record.
         parts: their amounts add up to the difference; the largest comes first.
     """
 
+    known: int
     start: float
     end: float
     parts: tuple[Contribution, ...]
@@ -114,7 +116,7 @@ def contributions(outputs: Outputs, record: Features, background: Background) ->
         for part, amount in zip(parts, amounts.tolist(), strict=True)
     )
     ranked = tuple(sorted(found, key=lambda one: (len(one.fields) > 1, -abs(one.amount))))
-    return Contributions(float(background.weights @ game.starts), game.end, ranked)
+    return Contributions(len(background.features), float(background.weights @ game.starts), game.end, ranked)
 
 
 class _Game:

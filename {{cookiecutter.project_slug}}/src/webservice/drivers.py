@@ -73,6 +73,7 @@ class Drivers:
     """What drove a prediction.
 
     Attributes:
+        known: how many records this one is compared with.
         subject: what is moved: the probability of a label, or the target.
         start: what the model says of the records compared with, on average, in words.
         end: what it says of this one, in words.
@@ -82,6 +83,7 @@ class Drivers:
         left_out: how many more of these there are.
     """
 
+    known: int
     subject: str
     start: str
     end: str
@@ -139,7 +141,9 @@ def drivers_of(answered: Answered, found: Contributions, baseline: Baseline, tar
         move = partial(in_unit, spread=spread / 10)
     zero, drivers = on_scale(bars, move)
     left_out = len(others[MOST_OTHERS:])
-    return Drivers(subject, write(found.start), write(found.end), zero, drivers, tuple(others[:MOST_OTHERS]), left_out)
+    return Drivers(
+        found.known, subject, write(found.start), write(found.end), zero, drivers, tuple(others[:MOST_OTHERS]), left_out
+    )
 
 
 def compared_fields(answered: Answered, baseline: Baseline) -> dict[str, Compared]:

@@ -1,11 +1,14 @@
 """The page for people: a form made from the contract, and the prediction for what it holds."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, Response, render_template, request
 from pydantic import ValidationError
+from werkzeug.datastructures import FileStorage
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from webservice import TITLE
 from webservice.contributions import background_of, contributions
@@ -14,6 +17,9 @@ from webservice.drivers import Answered, Drivers, drivers_of
 from webservice.form import Input, form_inputs, sent_texts, text_of, values_of
 from webservice.logs import RECORDS_KEY
 from webservice.panel import Panel, panel_of
+from webservice.problems import InvalidRequestError
+from webservice.settings import Settings
+from webservice.tables import Table, download, example_table, name_of_answer, predicted
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
 from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
@@ -21,6 +27,10 @@ from {{cookiecutter.__package}}_model.features import FIELDS, LABELS, features_o
 from {{cookiecutter.__package}}_model.fields import LabelPrediction, RecordModel, ValuePrediction
 from {{cookiecutter.__package}}_model.metadata import GoldenRecord, Metadata
 
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
 SHOWN = 40
 """Inputs that are seen at once; the others wait behind a line that opens."""
 MOST_LINKS = 12
@@ -44,17 +54,27 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the form shows: a text and perhaps an error for each field, by its name."""
+    """What the page shows.
+
+    Attributes:
+        texts: in the inputs, by the field's name.
+        errors: what to do about a text, by the field's name.
+        panel: the prediction.
+        drivers: what drove it.
+        table_problem: why a table could not be predicted.
+    """
 
     texts: Mapping[str, str]
     errors: Mapping[str, str] = field(default_factory=dict)
     panel: Panel | None = None
     drivers: Drivers | None = None
+    table_problem: str = ""
 
 
-def blueprint(classifier: Classifier) -> Blueprint:
+def blueprint(classifier: Classifier, settings: Settings) -> Blueprint:
     """Return the blueprint with the form."""
     routes = Blueprint("page", __name__)
+    routes.after_request(allow_own_scripts)
     inputs = form_inputs(FIELDS, classifier.baseline)
     examples = {example.key: example for example in examples_of(classifier.golden_records)}
     first = classifier.golden_records[0].record
@@ -77,6 +97,24 @@ def blueprint(classifier: Classifier) -> Blueprint:
         panel = panel_of(prediction, classifier.baseline, classifier.metadata.interval)
         return page(Form(texts, panel=panel, drivers=drivers(record, prediction, texts))), HTTPStatus.OK
 
+    @routes.get("/table")
+    def example() -> Response:
+        return download(example_table(classifier.golden_records), "example.csv")
+
+    @routes.post("/table")
+    def predict_table() -> Response | tuple[str, int]:
+        # A table may be longer than any other body.
+        request.max_content_length = request.max_form_memory_size = settings.max_table_length
+        try:
+            with closing(request.files.get("table", FileStorage())) as file:
+                table = Table(file.read())
+        except RequestEntityTooLarge:
+            problem = f"The table may have at most {settings.max_table_length:,} bytes: send it in several parts."
+            return page(Form(texts_of(first), table_problem=problem)), HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        except InvalidRequestError as error:
+            return page(Form(texts_of(first), table_problem=error.description or "")), HTTPStatus.UNPROCESSABLE_ENTITY
+        return download(predicted(table, classifier, settings.max_records), name_of_answer(file.filename or "table"))
+
     def drivers(record: Record, prediction: Prediction, texts: Mapping[str, str]) -> Drivers:
         column = LABELS.index(str(prediction.label)) if isinstance(prediction, LabelPrediction) else 0
         found = contributions(
@@ -86,13 +124,13 @@ def blueprint(classifier: Classifier) -> Blueprint:
         return drivers_of(answered, found, classifier.baseline, classifier.metadata.target)
 
     def page(form: Form) -> str:
-        return rendered(inputs, form, tuple(examples.values()), classifier.metadata, len(classifier.golden_records))
+        return rendered(inputs, form, tuple(examples.values()), classifier.metadata, settings)
 
     return routes
 
 
 def rendered(
-    inputs: Sequence[Input], form: Form, examples: Sequence[Example], metadata: Metadata, compared_with: int = 0
+    inputs: Sequence[Input], form: Form, examples: Sequence[Example], metadata: Metadata, settings: Settings
 ) -> str:
     """Return the page as HTML."""
     return render_template(
@@ -107,8 +145,14 @@ def rendered(
         examples=examples,
         many_examples=len(examples) > MOST_LINKS,
         metadata=metadata,
-        compared_with=compared_with,
+        settings=settings,
     )
+
+
+def allow_own_scripts(response: Response) -> Response:
+    """Allow the page the scripts of this service, and to ask this service."""
+    response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
+    return response
 
 
 def examples_of(golden_records: Sequence[GoldenRecord]) -> list[Example]:

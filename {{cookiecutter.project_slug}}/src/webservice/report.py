@@ -7,7 +7,7 @@ from {{cookiecutter.__package}}_model.classifier import Classifier
 from {{cookiecutter.__package}}_model.metadata import ArtefactError
 
 CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
-"""The report is one file with its own styles, those of its figures on each element. It has no script and no link out."""
+"""The report is one file with its own styles, those of its figures on each element. It has no script."""
 
 
 def blueprint(classifier: Classifier) -> Blueprint:

@@ -28,7 +28,7 @@ class Page(HTMLParser):
         self.elements.setdefault(tag, []).append(attributes)
         self._inside.append((tag, attributes))
         if tag == "form":
-            self._posts = attributes["method"] == "post"
+            self._posts = attributes.get("class") == "record"
         if self._posts and tag in {"input", "select", "textarea"}:
             self.controls[attributes["name"] or ""] = attributes
             self.sent[attributes["name"] or ""] = attributes.get("value") or ""
@@ -51,6 +51,12 @@ class Page(HTMLParser):
     def ids(self) -> list[str | None]:
         """The ids of all elements."""
         return [element["id"] for elements in self.elements.values() for element in elements if "id" in element]
+
+    @property
+    def probabilities(self) -> list[str | None]:
+        """The probabilities that are drawn."""
+        bars = self.elements.get("progress", [])
+        return [bar["value"] for bar in bars if (bar["aria-label"] or "").startswith("Probability")]
 
     @property
     def invalid(self) -> list[str]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tests import orders
 from tests.conftest import OnOrders, Run
+from tests.webservice.conftest import WholeAnswers
 from tests.webservice.literals import STRANGE, WRONG, with_literal
 from tests.webservice.page_parser import Page
 from webservice.settings import Settings
@@ -58,6 +59,7 @@ def service(on_orders: OnOrders, orders_run: Run, settings: Settings) -> Service
         app = import_module("webservice.app").create_app(classifier, settings)
         words = import_module("webservice.fields")
         app.testing = True
+        app.test_client_class = WholeAnswers
     finally:
         for name in bound():
             del sys.modules[name]
@@ -130,8 +132,8 @@ def test_each_example_can_be_sent_as_it_is(service: Service) -> None:
         assert answer.status_code == 200
         shown = Page(answer.text)
         assert shown.sent == sent
-        assert ("svg" in shown.elements) == (service.task is Task.REGRESSION)
-        assert ("progress" in shown.elements) == (service.task is not Task.REGRESSION)
+        assert ("figure" in shown.elements) == (service.task is Task.REGRESSION)
+        assert bool(shown.probabilities) == (service.task is not Task.REGRESSION)
         headlines.append(answer.text.partition('class="headline">')[2].partition("<")[0])
 
     # And the examples of labels give those labels

@@ -47,6 +47,19 @@ def test_a_low_number_is_lower_than_most() -> None:
     assert compared(10, rising).words == "lower than 95 %"
 
 
+def test_of_a_skewed_field_groups_of_the_same_size_tell_more_than_bins() -> None:
+    skewed = AGES.model_copy(
+        update={"bin_shares": (1, 0, 0, 0), "cuts": (1, 2, 4), "cut_shares": (0.25, 0.25, 0.25, 0.25), "minimum": 0}
+    )
+
+    assert [compared(age, skewed).words for age in (0.5, 1, 3, 4)] == [
+        "lower than 75 %",
+        "lower than 50 %",
+        "higher than 50 %",
+        "higher than 75 %",
+    ]
+
+
 def test_the_last_edge_belongs_to_the_last_bin() -> None:
     assert compared(100, AGES.model_copy(update={"maximum": 100})).own == 3
 

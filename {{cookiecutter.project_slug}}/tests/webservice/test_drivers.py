@@ -47,7 +47,7 @@ def explained(prediction: LabelPrediction | ValuePrediction, count: int, *, grou
     if grouped:
         parts.append(Contribution(fields[count:], 0.125))
     end = 0.75 if isinstance(prediction, LabelPrediction) else prediction.value
-    found = Contributions(end - sum(part.amount for part in parts), end, tuple(parts))
+    found = Contributions(9, end - sum(part.amount for part in parts), end, tuple(parts))
     return drivers_of(Answered(PARCEL, INPUTS, texts_of(PARCEL), prediction), found, BASELINE, "days_late")
 
 

@@ -1,5 +1,8 @@
+import csv
 import html
+import re
 from collections.abc import Mapping, Sequence
+from io import BytesIO, StringIO
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,10 +12,14 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
+from werkzeug.test import TestResponse
 
 from tests.webservice.conftest import ONE_OF_EACH_KIND, PARCEL_FIELDS, Parcel
 from tests.webservice.page_parser import Page
+from webservice.app import create_app
+from webservice.drivers import MOST_SHOWN
 from webservice.form import Input, form_inputs, sent_texts, values_of
+from webservice.formats import cells_of, columns
 from webservice.page import (
     MOST_LINKS,
     SHOWN,
@@ -25,9 +32,10 @@ from webservice.page import (
     texts_of,
 )
 from webservice.panel import Bar, Panel, Scale, panel_of
+from webservice.settings import Settings
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
-from {{cookiecutter.__package}}_model.features import FIELDS
+from {{cookiecutter.__package}}_model.features import FIELDS, LABELS
 from {{cookiecutter.__package}}_model.fields import FieldSpec, Kind, ValuePrediction
 
 WRONG = {
@@ -59,7 +67,7 @@ def sent(client: FlaskClient) -> dict[str, str]:
 def assert_whole(text: str) -> Page:
     """Check that a page needs nothing but what it brings, and that its parts know each other; return it."""
     page = Page(text)
-    assert "script" not in page.elements
+    assert [script["src"] for script in page.elements["script"]] == ["/static/page.js"]
     assert "style" not in page.elements
     assert not [element for elements in page.elements.values() for element in elements if "style" in element]
     assert len(page.ids) == len(set(page.ids))
@@ -121,7 +129,7 @@ def test_the_prediction_is_shown_above_what_was_typed(client: FlaskClient, sent:
     assert response.status_code == 200
     assert response.text.index('role="status"') < response.text.index('method="post"')
     assert page.sent == sent
-    assert "progress" in page.elements or "svg" in page.elements
+    assert page.probabilities or "svg" in page.elements
 
 
 @pytest.mark.parametrize("field", ONE_OF_EACH_KIND)
@@ -153,7 +161,7 @@ def test_an_error_stands_beside_its_field(
         assert {name: typed for name, typed in page.sent.items() if name != one.name} == {
             name: typed for name, typed in sent.items() if name != one.name
         }
-        assert "progress" not in page.elements
+        assert not page.probabilities
         assert "svg" not in page.elements
 
 
@@ -168,9 +176,39 @@ def test_what_the_page_refers_to_is_there(client: FlaskClient, sent: dict[str, s
     response = client.open("/", method=method, data=sent if method == "POST" else None)
     page = Page(response.text)
 
-    for target in [*page.links.values(), *(element["href"] or "" for element in page.elements["link"])]:
+    sources = [element["src"] or "" for element in page.elements["script"]]
+    for target in [*page.links.values(), *sources, *(element["href"] or "" for element in page.elements["link"])]:
         assert not urlsplit(target).netloc
         assert client.get(target).status_code == 200
+
+
+def test_what_the_scripts_take_from_each_other_is_there(client: FlaskClient) -> None:
+    imported = re.findall(r'from "\./(\w+\.js)"', client.get("/static/page.js").text)
+
+    assert imported
+    for name in imported:
+        script = client.get(f"/static/{name}")
+        assert script.status_code == 200
+        assert script.mimetype == "text/javascript"
+
+
+def test_the_page_may_do_just_what_it_does(client: FlaskClient) -> None:
+    policy = client.get("/").headers["Content-Security-Policy"]
+
+    sources = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    assert sources.pop("default-src") == sources.pop("base-uri") == sources.pop("frame-ancestors") == "'none'"
+    assert set(sources.values()) == {"'self'"}
+
+
+def test_what_drove_a_prediction_is_shown(client: FlaskClient, sent: dict[str, str], inputs: dict[str, Input]) -> None:
+    text = html.unescape(client.post("/", data=sent).text)
+
+    # Then some fields have a bar, the others are one, and each that is shown is compared with the training rows
+    assert "What drove it" in text
+    labels = re.findall(r'scope="row">(.*?) <span class="value">', text)
+    assert len(labels) == len(set(labels)) >= min(len(inputs), MOST_SHOWN)
+    assert set(labels) <= {one.label for one in inputs.values()}
+    assert text.count('class="compared"') >= len(labels)
 
 
 @given(data=st.data())
@@ -207,7 +245,7 @@ def page_of(
 ) -> str:
     """Return the page that shows a form."""
     with app.test_request_context():
-        return rendered(inputs, form, examples, classifier.metadata)
+        return rendered(inputs, form, examples, classifier.metadata, Settings())
 
 
 def test_fields_of_every_kind_come_back_as_they_were_shown(
@@ -256,9 +294,7 @@ def test_a_prediction_is_shown_in_words_and_as_bars(
     page = assert_whole(text)
 
     assert f"<title>{panel.headline.replace('<', '&lt;')[:4]}" in text
-    assert [element["value"] for element in page.elements.get("progress", [])] == [
-        str(bar.probability) for bar in panel.bars
-    ]
+    assert page.probabilities == [str(bar.probability) for bar in panel.bars]
     assert ("svg" in page.elements) == (panel.scale is not None)
     shown = html.unescape(text)
     words = [panel.headline, panel.promise, *(bar.words for bar in panel.bars), *panel.warnings]
@@ -329,3 +365,59 @@ def test_of_values_a_low_a_middle_and_a_high_one_are_examples(
     found = [(ValuePrediction(value=value, low=value - 0.1, high=value + 0.1), record) for value in values]
 
     assert [example.title for example in examples_of_values(found)] == titles
+
+
+def send_table(client: FlaskClient, content: bytes, name: str = "mine.csv") -> TestResponse:
+    """Return the answer to a table, sent as a browser without JavaScript does."""
+    return client.post("/table", data={"table": (BytesIO(content), name)})
+
+
+def test_the_example_of_a_table_comes_back_with_its_predictions(client: FlaskClient, classifier: Classifier) -> None:
+    # When the table that the page offers is sent
+    example = client.get("/table")
+    answer = send_table(client, example.data)
+
+    # Then each row has its prediction
+    assert (example.mimetype, answer.mimetype) == ("text/csv", "text/csv")
+    assert answer.headers["Content-Disposition"] == "attachment; filename=mine-predictions.csv"
+    header, *rows = csv.reader(StringIO(answer.text))
+    assert header == [field.name for field in FIELDS] + columns(errors=True)
+    assert len(rows) == len(classifier.golden_records)
+    for row, golden in zip(rows, classifier.golden_records, strict=True):
+        answered = dict(zip(header, row, strict=True))
+        expected = dict(zip(columns(errors=True), cells_of(golden.prediction, errors=True), strict=True))
+        name = "label" if LABELS else "value"
+        assert answered[name] == expected[name] or float(answered[name]) == pytest.approx(expected[name])
+        assert answered["error"] == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", "It lacks", id="empty"),
+        pytest.param(b"some,columns\n1,2\n", "It lacks", id="other-columns"),
+        pytest.param(b"\xff\xfe", "not in UTF-8", id="another-encoding"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_a_page_that_says_why(client: FlaskClient, content: bytes, message: str) -> None:
+    answer = send_table(client, content)
+
+    assert answer.status_code == 422
+    page = assert_whole(answer.text)
+    assert message in html.unescape(answer.text)
+    assert "#table-file" in page.links.values()
+
+
+def test_no_table_is_an_empty_one(client: FlaskClient) -> None:
+    assert client.post("/table").status_code == 422
+
+
+def test_a_table_may_be_longer_than_another_body_but_has_a_limit(classifier: Classifier) -> None:
+    table = classifier.golden_records[0].record.model_dump_json().encode() * 100
+    client = create_app(classifier, Settings(max_content_length=100, max_table_length=50 * len(table))).test_client()
+
+    assert send_table(client, table).status_code == 422
+    answer = send_table(client, table * 51)
+
+    assert answer.status_code == 413
+    assert "send it in several parts" in answer.text
