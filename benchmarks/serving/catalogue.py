@@ -83,7 +83,7 @@ class Server:
 
 
 MLFLOW = ("models", "serve", "--env-manager", "local", "--host", "127.0.0.1", "--port", "PORT", "--model-uri")
-NO_REPORTS = {name: "true" for name in ("DO_NOT_TRACK", "BENTOML_DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY")}
+NO_REPORTS = dict.fromkeys(("DO_NOT_TRACK", "BENTOML_DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"), "true")
 """Servers that would tell their makers that they run are asked not to."""
 
 SERVERS = (
@@ -213,19 +213,21 @@ SERVERS = (
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A server with other settings than the comparison uses."""
+    """A server with another setting than the comparison uses; without one it is that of the comparison."""
 
     name: str
     title: str
     server: str
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 SETTINGS = (
-    *(Setting(f"threads-{count}", f"`THREADS={count}`", SERVICE, {"THREADS": str(count)}) for count in (1, 2, 4, 8)),
-    *(Setting(f"workers-{count}", f"`WORKERS={count}`", SERVICE, {"WORKERS": str(count)}) for count in (1, 2)),
-    *(
-        Setting(f"intra-op-{count}", f"ONNX intra-op threads {count}, on the floor", FLOOR, {"INTRA_OP": str(count)})
-        for count in (1, 2)
-    ),
+    Setting("threads-1", "`THREADS=1`", SERVICE, {"THREADS": "1"}),
+    Setting("threads-2", "`THREADS=2`", SERVICE, {"THREADS": "2"}),
+    Setting("threads-4", "`THREADS=4`, the default", SERVICE),
+    Setting("threads-8", "`THREADS=8`", SERVICE, {"THREADS": "8"}),
+    Setting("workers-1", "`WORKERS=1`, the default", SERVICE),
+    Setting("workers-2", "`WORKERS=2`", SERVICE, {"WORKERS": "2"}),
+    Setting("intra-op-1", "intra-op threads 1, on the floor", FLOOR),
+    Setting("intra-op-2", "intra-op threads 2, on the floor", FLOOR, {"INTRA_OP": "2"}),
 )

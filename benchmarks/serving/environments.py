@@ -19,7 +19,9 @@ class StepError(RuntimeError):
     """A step that did not do what it should; the message is what it said last."""
 
 
-def said(command: Sequence[str | Path], *, folder: Path | None = None, environment: dict[str, str] | None = None) -> str:
+def said(
+    command: Sequence[str | Path], *, folder: Path | None = None, environment: dict[str, str] | None = None
+) -> str:
     """Run a command; return what it printed.
 
     Raises:
@@ -77,7 +79,7 @@ def environment(work: Path, commands: Path, name: str, wanted: Sequence[str]) ->
         shutil.rmtree(folder, ignore_errors=True)
         try:
             said([python, "-m", "venv", "--without-pip", folder])
-            pip = [commands / "python", "-m", "pip", "--python", folder / "bin" / "python"]
+            pip: list[str | Path] = [commands / "python", "-m", "pip", "--python", folder / "bin" / "python"]
             said([*pip, "install", "--quiet", "--disable-pip-version-check", *wanted])
         except StepError as error:
             failures.append(str(error))

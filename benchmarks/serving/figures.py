@@ -36,8 +36,8 @@ def of(rounds: Sequence[Round], measure: Measure) -> Figure | None:
 
 def ratio(rounds: Sequence[Round], others: Sequence[Round], measure: Measure) -> Figure | None:
     """Return the figure of a measure divided by that of another server in the same round."""
-    pairs = [(measure(one), measure(other)) for one, other in zip(rounds, others, strict=False)]
-    return figure(one / other for one, other in pairs if other)
+    found = {other["round"]: measure(other) for other in others}
+    return figure(measure(one) / found[one["round"]] for one in rounds if found.get(one["round"]))
 
 
 def rate(load: str) -> Measure:

@@ -26,7 +26,16 @@ def load(url: str, bodies: Path, connections: int, seconds: float) -> dict[str, 
     Raises:
         StepError: if wrk fails.
     """
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{max(round(seconds), 1)}s", "--timeout", "10s", "-s", SCRIPT]
+    command: list[str | Path] = [
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{max(round(seconds), 1)}s",
+        "--timeout",
+        "10s",
+        "-s",
+        SCRIPT,
+    ]
     output = said([*command, "-H", "Content-Type: application/json", url, "--", bodies])
     lines = [line for line in output.splitlines() if line.startswith("RESULT ")]
     if not lines:

@@ -14,6 +14,7 @@ HERE = Path(__file__).resolve().parent
 Results = Mapping[str, Any]
 MB = 1e6
 NOTHING = "–"
+AT_16 = figures.rate("16")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ def goals(results: Results) -> list[Goal]:
     rounds = results["rounds"]
     service = rounds[SERVICE]
 
-    def against(name: str, measure: figures.Measure = figures.rate("16")) -> Figure | None:
+    def against(name: str, measure: figures.Measure = AT_16) -> Figure | None:
         return figures.ratio(service, rounds[name], measure)
 
     def at_least(bound: float) -> Callable[[float], bool]:
@@ -160,7 +161,9 @@ def goals(results: Results) -> list[Goal]:
             lambda value: value <= 1,
         ),
         Goal("start to first right answer under 1.5 s", figures.of(service, figures.start), lambda value: value < 1.5),
-        Goal("under 110 MB a worker (PSS)", figures.of(service, figures.worker_memory), lambda value: value < 110, ".0f"),
+        Goal(
+            "under 110 MB a worker (PSS)", figures.of(service, figures.worker_memory), lambda value: value < 110, ".0f"
+        ),
         Goal(
             "clients left without an answer at 256 connections: 0",
             figures.figure(
@@ -187,7 +190,9 @@ def surroundings(results: Results) -> list[str]:
     rounds = [one for name in (server.name for server in SERVERS) for one in results["rounds"][name]]
     busy = figures.of(rounds, lambda one: one["busy"] * 100)
     count = max(len(results["rounds"][server.name]) for server in SERVERS)
-    quiet = f" Before a server was started, {busy.text('.0f')} % of the processor time was used by others." if busy else ""
+    quiet = (
+        f" Before a server was started, {busy.text('.0f')} % of the processor time was used by others." if busy else ""
+    )
     return [
         f"{machine['day']}, on {machine['cores']} cores ({machine['model']}), {machine['memory'] / 1e9:.0f} GB, "
         f"Linux {machine['kernel']}, shared by server and load. {count} rounds over all servers; figures are medians, "
@@ -243,7 +248,7 @@ def client_notes() -> list[str]:
 
 def client_rows(title: str, rounds: Sequence[Round]) -> list[list[str]]:
     """Return how the requests of the clients ended."""
-    counted = next((one["clients"] for one in rounds if "clients" in one), {})
+    counted: Mapping[str, Mapping[str, int]] = next((one["clients"] for one in rounds if "clients" in one), {})
     names = {"kept": "kept", "new": "new for each request"}
     return [
         [title, names[kind], *(f"{counts.get(outcome, 0):,}" for outcome in (RIGHT, REFUSED, WRONG, UNANSWERED))]
@@ -260,7 +265,7 @@ def weight_notes(results: Results) -> list[str]:
         "Memory is measured after the load: PSS, in which a page that several processes share counts in "
         "proportion; a worker is the largest process beside the main one, or that one if it is alone. "
         "Processor time is that of all processes of the server, at 16 connections. The environment is what pip "
-        f"installs to serve, without the interpreter and the model.{of_image} The peers have no images of their own here."
+        f"installs to serve, without the interpreter and the model.{of_image} No images are made of the peers."
     ]
 
 
@@ -284,8 +289,8 @@ def setting_notes() -> list[str]:
     """Return the words on the settings."""
     return [
         "This service with one setting changed, and the floor with a session of ONNX Runtime that uses more threads "
-        "for one prediction. Requests a second, and rows a second in batches. The defaults are `THREADS=4`, `WORKERS=1` "
-        "and one intra-op thread."
+        "for one prediction. Requests a second, and rows a second in batches. The defaults are `THREADS=4`, "
+        "`WORKERS=1` and one intra-op thread."
     ]
 
 
@@ -293,7 +298,9 @@ def advice(results: Results) -> list[str]:
     """Return what follows for other machines."""
     rounds = results["rounds"]
     cores = results["machine"]["cores"]
-    scaling = {load: figures.ratio(rounds["workers-2"], rounds["workers-1"], figures.rate(load)) for load in ("16", "256")}
+    scaling = {
+        load: figures.ratio(rounds["workers-2"], rounds["workers-1"], figures.rate(load)) for load in ("16", "256")
+    }
     threads = figures.ratio(rounds["intra-op-2"], rounds["intra-op-1"], figures.rate("16"))
     batches = figures.ratio(rounds["intra-op-2"], rounds["intra-op-1"], figures.rows)
     named = {setting.name: rounds[setting.name] for setting in SETTINGS if setting.name.startswith("threads-")}
@@ -308,7 +315,7 @@ def advice(results: Results) -> list[str]:
             f"{scaling['256'].text('.2f')} times at 256, on {cores} cores of which wrk takes its share. A worker runs "
             "Python on one core at a time, so set `WORKERS` to the cores that the service may use, less those of "
             "whatever else runs beside it: 4 on a machine of 4, 16 on one of 16, and on Kubernetes one worker in a pod "
-            "of one core and as many pods. Beyond two this is reasoned, not measured: measure it with the load of yours."
+            "of one core and as many pods. Beyond two this is reasoned, not measured: measure it with your load."
         )
     if threads and batches:
         lines.append(

@@ -18,6 +18,8 @@ STOP_TIMEOUT = 5.0
 
 JSON = {"Content-Type": "application/json"}
 TICKS = os.sysconf("SC_CLK_TCK")
+PARENT, SESSION, USER_TIME, SYSTEM_TIME, STARTED = 1, 3, 11, 12, 19
+"""Places of the fields of /proc/PID/stat, counted from the one that follows the name; see proc(5)."""
 
 
 class ServerError(RuntimeError):
@@ -65,7 +67,7 @@ def running(
     log = folder / "output.log"
     with log.open("wb") as output:
         started = time.perf_counter()
-        # A session of its own, by which all processes that it starts are found again.
+        # A session of its own, by which the processes that it starts are found again.
         process = subprocess.Popen(
             command, cwd=folder, env=dict(environment), stdout=output, stderr=output, start_new_session=True
         )
@@ -82,42 +84,58 @@ def running(
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Stop a server, and what is left of its session."""
-    members = session(process.pid)
+    """Stop a server, and what is left of its processes."""
+    members = family(process.pid)
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_TIMEOUT)
-    for pid in {*members, *session(process.pid)}:
-        if pid in session(process.pid):
+    # A number that another process has got meanwhile has another start.
+    stats = _all_stats()
+    for pid, started in family(process.pid).items() | members.items():
+        if pid in stats and stats[pid][STARTED] == started:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     process.wait()
 
 
-def session(leader: int) -> list[int]:
-    """Return the processes of a session."""
-    return [pid for pid, fields in _all_stats() if int(fields[3]) == leader]
+def family(leader: int) -> dict[int, str]:
+    """Return the processes of a server with the ticks at which they started: its session, and all descendants.
+
+    Some servers give each of their workers a session of its own.
+    """
+    stats = _all_stats()
+    found = {pid for pid, fields in stats.items() if pid == leader or int(fields[SESSION]) == leader}
+    while more := {pid for pid, fields in stats.items() if int(fields[PARENT]) in found} - found:
+        found |= more
+    return {pid: stats[pid][STARTED] for pid in found}
 
 
 def cpu_seconds(leader: int) -> float:
-    """Return the processor time that the processes of a session have used."""
-    return sum(int(fields[11]) + int(fields[12]) for _, fields in _all_stats() if int(fields[3]) == leader) / TICKS
+    """Return the processor time that the processes of a server have used."""
+    stats = _all_stats()
+    members = family(leader)
+    return (
+        sum(int(fields[USER_TIME]) + int(fields[SYSTEM_TIME]) for pid, fields in stats.items() if pid in members)
+        / TICKS
+    )
 
 
-def _all_stats() -> Iterator[tuple[int, list[str]]]:
-    """Return each process with the fields of its stat file that follow its name: state, parent, group, session..."""
+def _all_stats() -> dict[int, list[str]]:
+    """Return of each process the fields of its stat file that follow its name."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            yield int(folder.name), (folder / "stat").read_text().rpartition(")")[2].split()
+            found[int(folder.name)] = (folder / "stat").read_text().rpartition(")")[2].split()
+    return found
 
 
 def memory(leader: int) -> list[dict[str, Any]]:
-    """Return what each process of a session holds, the first one first, in bytes.
+    """Return what each process of a server holds, the first one first, in bytes.
 
     PSS counts a page that several processes share in proportion; RSS counts it for each.
     """
     found = []
-    for pid in sorted(session(leader), key=lambda pid: (pid != leader, pid)):
+    for pid in sorted(family(leader), key=lambda pid: (pid != leader, pid)):
         with suppress(OSError):
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith("kB")}

@@ -40,7 +40,9 @@ def main(data: str, seed: str, test_share: str, budget: str, folder: str) -> Non
     records = [one.record.model_dump(mode="json") for one in golden]
     names = [field.name for field in FIELDS]
     rows = held_out.features.numbers.tolist()
-    records += [{name: None if value != value else value for name, value in zip(names, row, strict=True)} for row in rows]
+    records += [
+        {name: None if value != value else value for name, value in zip(names, row, strict=True)} for row in rows
+    ]
     answers = [*expected.tolist(), *outputs_of(estimator, encoding.matrix(held_out.features), len(LABELS)).tolist()]
     content = {"golden": len(golden), "labels": list(LABELS), "records": records, "answers": answers}
     (Path(folder) / "records.json").write_text(json.dumps(content))

@@ -17,22 +17,22 @@ records_adapter = TypeAdapter(Annotated[list[Record], Field(min_length=1, max_le
 class ClassifierAPI(litserve.LitAPI):
     """The classifier, behind the steps that LitServe asks for."""
 
-    def setup(self, device: str) -> None:
+    def setup(self, device: str) -> None:  # noqa: ARG002 (LitServe gives it)
         """Load the model."""
         self.classifier = Classifier.load()
 
-    def decode_request(self, request, **kwargs):  # type: ignore[no-untyped-def]
+    def decode_request(self, request):  # type: ignore[no-untyped-def]
         """Return the records of a request: the body is one, or a list of them.
 
         LitServe takes a type given here for a parameter of the query: without one it hands over the body.
         """
         return records_adapter.validate_python(request if isinstance(request, list) else [request])
 
-    def predict(self, x: list[Record], **kwargs: Any) -> list[Prediction]:
+    def predict(self, x: list[Record]) -> list[Prediction]:
         """Return the predictions."""
         return self.classifier.predict(x)
 
-    def encode_response(self, output: list[Prediction], **kwargs: Any) -> list[dict[str, Any]]:
+    def encode_response(self, output: list[Prediction]) -> list[dict[str, Any]]:
         """Return what becomes JSON."""
         return [prediction.model_dump(mode="json") for prediction in output]
 
