@@ -10,10 +10,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Self
 
 from werkzeug.wsgi import ClosingIterator
 
@@ -40,17 +38,30 @@ LAST_WORDS = 0.1
 logger = logging.getLogger("webservice")
 
 
-@dataclass(slots=True)
 class Wait:
-    """The wait of a thread for a body.
+    """The wait of a thread for a body: a context that lasts as long as the wait does.
 
     Attributes:
         since: it waits, on the monotonic clock.
         cut_short: whether the guard may have ended it.
     """
 
-    since: float
-    cut_short: bool = False
+    __slots__ = ("_thread", "_waits", "cut_short", "since")
+
+    def __init__(self, waits: dict[int, "Wait"]) -> None:
+        self._waits = waits
+        self._thread = threading.get_ident()
+        self.since = time.monotonic()
+        self.cut_short = False
+
+    def __enter__(self) -> Self:
+        """Begin to wait."""
+        self._waits[self._thread] = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait no longer."""
+        del self._waits[self._thread]
 
 
 class Guard:
@@ -100,15 +111,9 @@ class Guard:
         # A table is predicted while its answer is sent.
         return ClosingIterator(body, self._large.release)
 
-    @contextmanager
-    def receiving(self) -> Iterator[Wait]:
-        """Yield the wait of this thread for a body, which lasts as long as the block runs."""
-        thread = threading.get_ident()
-        wait = self._waits[thread] = Wait(time.monotonic())
-        try:
-            yield wait
-        finally:
-            del self._waits[thread]
+    def receiving(self) -> Wait:
+        """Return the wait of this thread for a body."""
+        return Wait(self._waits)
 
     def start(self, beat: Callable[[int], None]) -> None:
         """Begin to look.

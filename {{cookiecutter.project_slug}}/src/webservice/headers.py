@@ -24,8 +24,8 @@ def hardened(application: "WSGIApplication") -> "WSGIApplication":
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            own = {name for name, _ in headers}
-            headers.extend(default for default in DEFAULTS if default[0] not in own)
+            own = dict(headers)
+            headers += [default for default in DEFAULTS if default[0] not in own]
             return start_response(line, headers, *exc_info)
 
         return application(environ, start)

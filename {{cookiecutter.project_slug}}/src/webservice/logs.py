@@ -2,8 +2,8 @@
 
 import json
 import logging
+import random
 import re
-import secrets
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -87,7 +87,7 @@ def logged(application: "WSGIApplication", observe: Observe) -> "WSGIApplication
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         started = time.perf_counter()
         given = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        request_id = given if REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
         environ[REQUEST_ID_KEY] = request_id
         status = HTTPStatus.INTERNAL_SERVER_ERROR.value
 
