@@ -11,7 +11,7 @@ from annotated_types import Ge, Le, MaxLen
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 
 class Task(StrEnum):
@@ -72,8 +72,7 @@ _SHORT = "(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
 _FEBRUARY = "02-(?:0[1-9]|1[0-9]|2[0-8])"
 _DAY = f"(?:{_YEAR}-(?:{_LONG}|{_SHORT}|{_FEBRUARY})|{_LEAP_YEAR}-02-29)"
 _HOUR = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-_FRACTION = r"\.[0-9]{1,9}"
-_CLOCK = rf"{_HOUR}(?::[0-5][0-9](?:{_FRACTION})?)?"
+_CLOCK = rf"{_HOUR}(?::[0-5][0-9](?:\.[0-9](1, 9))?)?"
 
 MOMENTS: Mapping[str, str] = {
     "date": f"^{_DAY}$",
@@ -86,17 +85,34 @@ offset may be left out, and a time of day has no offset at all, which the model 
 Left to itself, pydantic takes "20241231" for seconds since 1970 and "2024-12-31,13:45" for a datetime."""
 
 
-def _with_patterns(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema in which texts that stand for dates or times are compared with the pattern first."""
+def _whole(value: float) -> float:
+    if not value.is_integer():
+        raise PydanticKnownError("multiple_of", {"multiple_of": 1})
+    return value
+
+
+def _exact(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema that takes just what it tells callers.
+
+    Texts that stand for dates or times are compared with the pattern before they are read. A whole number is whole:
+    pydantic also takes 5.0000000001 for one.
+    """
     if pattern := MOMENTS.get(schema["type"]):
         read: Any = {**schema, "strict": False}
-        texts = core_schema.chain_schema([core_schema.str_schema(pattern=pattern), read])
+        written = core_schema.custom_error_schema(
+            core_schema.str_schema(pattern=pattern),
+            custom_error_type="moment",
+            custom_error_message=f"Input should be a valid {schema['type']}, as RFC 3339 writes it",
+        )
+        texts = core_schema.chain_schema([written, read])
         return {**core_schema.json_or_python_schema(texts, schema)}
+    if schema["type"] == "float" and schema.get("multiple_of") == 1:
+        return {**core_schema.no_info_after_validator_function(_whole, schema)}
     changed = dict(schema)
     if "schema" in schema:
-        changed["schema"] = _with_patterns(schema["schema"])
+        changed["schema"] = _exact(schema["schema"])
     if "fields" in schema:
-        changed["fields"] = {name: _with_patterns(field) for name, field in schema["fields"].items()}
+        changed["fields"] = {name: _exact(field) for name, field in schema["fields"].items()}
     return changed
 
 
@@ -107,8 +123,8 @@ class RecordModel(BaseModel):
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Take dates and times in JSON, and as texts, in those forms alone that the schema for callers tells of."""
-        schema: Any = _with_patterns(handler(source))
+        """Take just what the schema for callers tells of."""
+        schema: Any = _exact(handler(source))
         checked: CoreSchema = schema
         return checked
 

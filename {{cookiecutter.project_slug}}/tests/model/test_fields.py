@@ -114,7 +114,13 @@ def test_callers_are_told_the_usual_range() -> None:
     assert RECORD["properties"]["Weight (kg)"]["x-usual-range"] == [-3, 41.5]
 
 
-@pytest.mark.parametrize(("value", "whole"), [(5.0, True), (5, True), (-3.0, True), (1e15, True), (5.5, False)])
+@pytest.mark.parametrize(
+    ("value", "whole"),
+    [
+        *((value, True) for value in (5.0, 5, -3.0, 1e15, 1e300, -0.0)),
+        *((value, False) for value in (5.5, 5.0000000001, 2.5e-42)),
+    ],
+)
 def test_a_whole_number_may_be_written_with_a_point(value: float, whole: bool) -> None:
     class Counted(RecordModel):
         count: Whole
