@@ -72,7 +72,8 @@ _SHORT = "(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)"
 _FEBRUARY = "02-(?:0[1-9]|1[0-9]|2[0-8])"
 _DAY = f"(?:{_YEAR}-(?:{_LONG}|{_SHORT}|{_FEBRUARY})|{_LEAP_YEAR}-02-29)"
 _HOUR = "(?:[01][0-9]|2[0-3]):[0-5][0-9]"
-_CLOCK = rf"{_HOUR}(?::[0-5][0-9](?:\.[0-9](1, 9))?)?"
+_FRACTION = r"\.[0-9]{1,9}"
+_CLOCK = rf"{_HOUR}(?::[0-5][0-9](?:{_FRACTION})?)?"
 
 MOMENTS: Mapping[str, str] = {
     "date": f"^{_DAY}$",
