@@ -1,3 +1,4 @@
+import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as open_families
 from prometheus_client.parser import text_string_to_metric_families as plain_families
 
+from tests.conftest import PROJECT
 from webservice.metrics import BUCKETS, OTHER, Metrics, blueprint, route_of
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
@@ -20,6 +22,9 @@ PLAIN = "text/plain; version=0.0.4"
 OPEN = "application/openmetrics-text; version=1.0.0"
 PROMETHEUS = f"{OPEN.replace(' ', '')};escaping=allow-utf-8;q=0.6,{PLAIN.replace(' ', '')};q=0.5,*/*;q=0.1"
 """What Prometheus accepts."""
+
+BINS = {"webservice_field_values", "webservice_field_baseline_share"}
+"""What contracts of many fields have not."""
 
 Families = Callable[[str], Iterable[Any]]
 
@@ -222,3 +227,18 @@ def of_service(client: FlaskClient) -> dict[tuple[str, ...], float]:
         for key, value in found.items()
         if key[0] in ("webservice_requests_total", "webservice_records_total")
     }
+
+
+def test_the_documentation_names_what_there_is(metrics: Metrics) -> None:
+    # Given what is exposed, whatever the model predicts
+    of_predictions = {"webservice_predictions", "webservice_predicted_value"}
+    exposed_names = {metric.name for metric in metrics.collect()} | of_predictions
+    # When the documentation and the rules for alerts name metrics
+    documented, alerted = (
+        {re.sub("_(total|bucket|info)$", "", name) for name in re.findall(r"\bwebservice_\w+", path.read_text("utf-8"))}
+        for path in (PROJECT / "docs" / "monitoring.md", PROJECT / "docs" / "alerts.yaml")
+    )
+    # Then there are such, and none is left out
+    assert documented >= exposed_names
+    assert exposed_names | BINS >= documented
+    assert documented >= alerted
