@@ -32,7 +32,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
             for _ in range(200):
                 try:
                     urlopen(url, timeout=1).close()
-                except URLError:
+                except OSError:
                     time.sleep(0.1)
                 else:
                     break

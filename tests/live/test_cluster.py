@@ -3,6 +3,8 @@
 The tests of this file are one story and build on one another, in their order.
 """
 
+import base64
+import hashlib
 import json
 import os
 import socket
@@ -23,15 +25,17 @@ Record = Callable[[str, object], None]
 NAMESPACE = "mlops-template-tests"
 NODE_PORT = int(os.environ.get("TEST_NODE_PORT", "30080"))
 ADDRESS = f"127.0.0.1:{NODE_PORT}"
+MOST_SECONDS_FOR_KEYS = 120
 IMAGES = "{.items[*].spec.template.spec.containers[*].image}"
 
 
 @dataclass
 class Site:
-    """The workbench, set to the cluster, and the version that should be running there."""
+    """The workbench, set to the cluster, the version that should be running there, and a key to it."""
 
     workbench: Workbench
     running: str = ""
+    key: str = ""
 
     def kubectl(self, *arguments: str) -> str:
         """Return what kubectl prints for our namespace."""
@@ -51,9 +55,31 @@ class Site:
 
     def assert_still_answers(self) -> None:
         """The version that ran before is the one that runs, and predicts as it should."""
-        assert ask(ADDRESS, "/version")[1]["version"] == self.running
+        assert ask(ADDRESS, "/version", key=self.key)[1]["version"] == self.running
         one = self.workbench.golden()[0]
-        assert ask(ADDRESS, "/v1/predictions", one["record"])[1]["label"] == one["prediction"]["label"]
+        assert ask(ADDRESS, "/v1/predictions", one["record"], self.key)[1]["label"] == one["prediction"]["label"]
+
+    def load(self) -> Load:
+        """Return clients that have a key."""
+        return Load(ADDRESS, self.workbench.golden(), self.key)
+
+    def make_key(self, name: str) -> str:
+        """Return the key that make gives to a caller of that name."""
+        result = self.workbench.make("key", NAME=name)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+    def seconds_until(self, status: int, key: str) -> float:
+        """Return how long it took until a key was answered with this status, by every pod."""
+        began = time.monotonic()
+        in_a_row = 0
+        while time.monotonic() - began < MOST_SECONDS_FOR_KEYS:
+            # Each connection may come to another pod.
+            in_a_row = in_a_row + 1 if ask(ADDRESS, "/version", key=key)[0] == status else 0
+            if in_a_row == 20:
+                return time.monotonic() - began
+            time.sleep(0.1)
+        pytest.fail(f"no {status} for a key within {MOST_SECONDS_FOR_KEYS} s")
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +112,58 @@ def test_the_first_deploy_provisions_and_answers(site: Site) -> None:
     site.kubectl("patch", "service", "oncology-webservice", "--patch", json.dumps(port))
     site.running = version
     site.wait_for_the_port()
+
+    # And nobody is let in without a key, of which none was shown where no person looks
+    assert "nobody has seen" in result.stdout
+    assert ask(ADDRESS, "/version")[0] == 401
+    site.key = site.make_key("tests")
+    site.seconds_until(200, site.key)
+    site.assert_still_answers()
+
+
+def test_keys_are_made_and_removed_while_the_service_runs(site: Site, record_property: Record) -> None:
+    # Given a caller without a key, and one with a wrong key
+    record = site.workbench.golden()[0]["record"]
+    assert ask(ADDRESS, "/v1/predictions", record)[0] == 401
+    assert ask(ADDRESS, "/v1/predictions", record, "wrong")[0] == 401
+    assert ask(ADDRESS, "/healthz")[0] == 200
+
+    # When another key is made, then it works with every pod, and the first one as well
+    second = site.make_key("second")
+    works = site.seconds_until(200, second)
+    assert site.workbench.make("keys").stdout.split() == ["first", "second", "tests"]
+    site.assert_still_answers()
+
+    # When it is removed, then it is refused, and the first one is not
+    assert site.workbench.make("key.remove", NAME="second").returncode == 0
+    refused = site.seconds_until(401, second)
+    assert site.workbench.make("keys").stdout.split() == ["first", "tests"]
+    site.assert_still_answers()
+
+    record_property("seconds until a key works", works)
+    record_property("seconds until a key is refused", refused)
+    print(f"keys: one works after {works:.1f} s, and is refused {refused:.1f} s after it was removed")
+
+    # And the cluster never held a key: only its hash
+    secret = site.kubectl("get", "secret", "oncology-webservice-keys", "--output", "json")
+    known = {base64.b64decode(content).decode() for content in json.loads(secret)["data"].values()}
+    assert hashlib.sha256(site.key.encode()).hexdigest() in known
+    assert site.key not in known
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "message"),
+    [
+        pytest.param("key", "", "cannot be the name of a caller", id="no name"),
+        pytest.param("key", "tests", "tests has a key", id="a name that is taken"),
+        pytest.param("key.remove", "nobody", "'nobody' has no key", id="a name that nobody has"),
+    ],
+)
+def test_a_key_that_cannot_be_changed_is_said(site: Site, target: str, name: str, message: str) -> None:
+    result = site.workbench.make(target, NAME=name)
+
+    assert result.returncode != 0
+    assert message in one_error_line(result)
     site.assert_still_answers()
 
 
@@ -120,7 +198,7 @@ def test_the_pods_are_as_restricted_as_the_manifests_say(site: Site) -> None:
 def test_the_next_version_loses_no_request(site: Site, record_property: Record) -> None:
     # Given a second version, and clients that ask without a pause
     version = site.workbench.commit("Second version")
-    with Load(ADDRESS, site.workbench.golden()) as load:
+    with site.load() as load:
         # When it is deployed
         result = site.workbench.make("deploy")
 
@@ -148,7 +226,7 @@ def test_rollback_goes_back_and_forth(site: Site) -> None:
 
     result = site.workbench.make("rollback")
     assert result.returncode == 0, result.stderr
-    assert ask(ADDRESS, "/version")[1]["version"] != newest
+    assert ask(ADDRESS, "/version", key=site.key)[1]["version"] != newest
 
     assert site.workbench.make("rollback").returncode == 0
     site.assert_still_answers()
@@ -215,7 +293,7 @@ def test_a_bad_image_is_undone(site: Site, old: str, new: str, message: str) -> 
     version = site.workbench.commit("Break the image")
 
     # When it is deployed under load
-    with Load(ADDRESS, site.workbench.golden()) as load:
+    with site.load() as load:
         result = site.workbench.make("deploy")
     site.workbench.restore()
 

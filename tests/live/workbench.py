@@ -66,14 +66,20 @@ def one_error_line(result: subprocess.CompletedProcess[str]) -> str:
     return "\n".join(line for line in result.stderr.splitlines() if not line.startswith("make"))
 
 
-def ask(address: str, path: str, payload: Any = None) -> tuple[int, Any]:
+def with_key(key: str) -> dict[str, str]:
+    """Return the headers of a request from who has an API key, or has none."""
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def ask(address: str, path: str, payload: Any = None, key: str = "") -> tuple[int, Any]:
     """Return status and JSON answer of one request over a connection of its own."""
     connection = http.client.HTTPConnection(address, timeout=10)
     try:
         if payload is None:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=with_key(key))
         else:
-            connection.request("POST", path, json.dumps(payload), {"Content-Type": "application/json"})
+            headers = {"Content-Type": "application/json"} | with_key(key)
+            connection.request("POST", path, json.dumps(payload), headers)
         response = connection.getresponse()
         return response.status, json.loads(response.read())
     finally:
@@ -91,6 +97,7 @@ class Load:
 
     address: str
     golden: list[dict[str, Any]]
+    key: str = ""
     clients: int = 4
     answered: int = 0
     lost: list[str] = field(default_factory=list)
@@ -134,14 +141,13 @@ class Load:
         """Return what was wrong with one request, if anything, and the version if it was asked for."""
         try:
             if number % 50 == 0:
-                connection.request("GET", "/version")
+                connection.request("GET", "/version", headers=with_key(self.key))
                 response = connection.getresponse()
                 content = response.read()
                 return ("", json.loads(content)["version"]) if response.status == 200 else (f"{response.status}", "")
             one = self.golden[number % len(self.golden)]
-            connection.request(
-                "POST", "/v1/predictions", json.dumps(one["record"]), {"Content-Type": "application/json"}
-            )
+            headers = {"Content-Type": "application/json"} | with_key(self.key)
+            connection.request("POST", "/v1/predictions", json.dumps(one["record"]), headers)
             response = connection.getresponse()
             content = response.read()
             if response.status != 200:
