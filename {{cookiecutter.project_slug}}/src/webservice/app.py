@@ -69,11 +69,12 @@ def create_app(
 
     # Around it all, so that these hold for every answer, errors included. The last one comes first.
     answer: WSGIApplication = shortened(app.wsgi_app, predict, settings.max_records)
-    answer = received(answer, settings, guard)
     if settings.rate_limit:
         answer = limited(answer, Buckets(settings.rate_limit))
     if settings.api_keys:
         answer = keyed(answer, Keys(settings.api_keys, settings.operator_key))
+    # Before all that may refuse a request: the server closes a connection on which a body is left unread.
+    answer = received(answer, settings, guard)
     answer = draining(guard.guarded(answer), marker)
     app.wsgi_app = logged(hardened(answer), counts.request)  # type: ignore[assignment, method-assign]
     return app
