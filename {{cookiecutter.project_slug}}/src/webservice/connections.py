@@ -14,11 +14,12 @@ from pathlib import Path
 
 DESCRIPTORS = Path("/proc/self/fd")
 
-# Milliseconds since data were sent and since data came, and bytes that came: where they stand in struct tcp_info.
+# Milliseconds since data were sent and since data came, and segments of data that came and were sent: where they
+# stand in struct tcp_info.
 LAST_SENT = struct.Struct("=44xI")
 LAST_RECEIVED = struct.Struct("=52xI")
-BYTES_RECEIVED = struct.Struct("=128xQ")
-LENGTH = 136
+SEGMENTS = struct.Struct("=152xII")
+LENGTH = 160
 STATE = struct.Struct("=B")
 ESTABLISHED = 1
 
@@ -42,7 +43,11 @@ class Connection:
 
 def waiting(port: int) -> list[Connection]:
     """Return the connections to a port of this process that wait for an answer; none where /proc is missing."""
-    descriptors = [int(path.name) for path in DESCRIPTORS.iterdir()] if DESCRIPTORS.exists() else []
+    try:
+        descriptors = [int(path.name) for path in DESCRIPTORS.iterdir()]
+    except OSError:
+        # No such folder, or no more files can be opened.
+        return []
     return [connection for descriptor in descriptors if (connection := _waiting(descriptor, port))]
 
 
@@ -60,19 +65,36 @@ def _waiting(descriptor: int, port: int) -> Connection | None:
         if found is None or (peer := _peer(found)) is None or found.getsockname()[1] != port:
             return None
         state = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, LENGTH)
-    sent, received = LAST_SENT.unpack_from(state)[0], LAST_RECEIVED.unpack_from(state)[0]
-    if STATE.unpack_from(state)[0] != ESTABLISHED or received > sent or not BYTES_RECEIVED.unpack_from(state)[0]:
+    if STATE.unpack_from(state)[0] != ESTABLISHED or not waits(state):
         return None
-    return Connection(descriptor, peer, received / 1000, sent / 1000)
+    silent, unanswered = LAST_RECEIVED.unpack_from(state)[0], LAST_SENT.unpack_from(state)[0]
+    return Connection(descriptor, peer, silent / 1000, unanswered / 1000)
+
+
+def waits(state: bytes) -> bool:
+    """Return whether the last word is the client's, as struct tcp_info has it."""
+    silent, unanswered = LAST_RECEIVED.unpack_from(state)[0], LAST_SENT.unpack_from(state)[0]
+    came, sent = SEGMENTS.unpack_from(state)
+    if not came or not sent or silent != unanswered:
+        return came > 0 and (not sent or silent < unanswered)
+    # Both within a tick of the kernel's clock, which is up to 10 ms long: most requests and answers are one segment.
+    return bool(came > sent)
 
 
 @contextmanager
 def _socket_of(descriptor: int) -> Iterator[socket.socket | None]:
     """Yield a socket that shares its connection with a descriptor; None if the descriptor is of something else."""
     try:
-        found = socket.socket(fileno=os.dup(descriptor))
+        copy = os.dup(descriptor)
     except OSError:
-        # A file, or closed in the meantime.
+        # Closed in the meantime.
+        yield None
+        return
+    try:
+        found = socket.socket(fileno=copy)
+    except OSError:
+        # A file.
+        os.close(copy)
         yield None
         return
     with found:
