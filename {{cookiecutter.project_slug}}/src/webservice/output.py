@@ -22,13 +22,19 @@ class Output:
     """
 
     def __init__(self, descriptor: int, most: int = MOST_WAITING) -> None:
-        self._dropped = 0
         self._descriptor = descriptor
         self._most = most
+        self._begin()
+        # A thread does not follow its process through a fork, and what waits is written by the parent.
+        os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        self._dropped = 0
         self._waiting: deque[str] = deque()
         self._called = threading.Event()
         self._ends = False
-        self._process = 0
+        self._started = False
+        self._start_lock = threading.Lock()
 
     def write(self, text: str) -> None:
         """Take a text, to be written in a moment."""
@@ -38,8 +44,7 @@ class Output:
         self._waiting.append(text)
         if not self._called.is_set():
             self._called.set()
-        # A thread does not follow its process through a fork.
-        if self._process != os.getpid():
+        if not self._started:
             self._start()
 
     def flush(self) -> None:
@@ -51,7 +56,10 @@ class Output:
         return dropped
 
     def _start(self) -> None:
-        self._process = os.getpid()
+        with self._start_lock:
+            if self._started:
+                return
+            self._started = True
         thread = threading.Thread(target=self._write_on, name="output", daemon=True)
         thread.start()
 
@@ -64,11 +72,14 @@ class Output:
         Finalize(None, finish, exitpriority=0)
 
     def _write_on(self) -> None:
-        while not self._ends:
+        ends = False
+        while not ends:
             self._called.wait()
-            if not self._ends:
-                time.sleep(PAUSE)
+            # In this order, whatever is called for in between is seen the next time.
             self._called.clear()
+            ends = self._ends
+            if not ends:
+                time.sleep(PAUSE)
             self._write([self._waiting.popleft() for _ in range(len(self._waiting))])
 
     def _write(self, texts: list[str]) -> None:
