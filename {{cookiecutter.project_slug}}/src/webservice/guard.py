@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from werkzeug.wsgi import ClosingIterator
 
 from webservice import connections
-from webservice.refusals import closing, closing_unread, discard, overloaded
+from webservice.refusals import overloaded
 from webservice.settings import Settings
 
 if TYPE_CHECKING:
@@ -46,10 +46,11 @@ class Wait:
         cut_short: whether the guard may have ended it.
     """
 
-    __slots__ = ("_thread", "_waits", "cut_short", "since")
+    __slots__ = ("_answering", "_thread", "_waits", "cut_short", "since")
 
-    def __init__(self, waits: dict[int, "Wait"]) -> None:
+    def __init__(self, waits: dict[int, "Wait"], answering: dict[int, float]) -> None:
         self._waits = waits
+        self._answering = answering
         self._thread = threading.get_ident()
         self.since = time.monotonic()
         self.cut_short = False
@@ -60,7 +61,8 @@ class Wait:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Wait no longer."""
+        """Wait no longer: the work on the request begins now."""
+        self._answering[self._thread] = time.monotonic()
         del self._waits[self._thread]
 
 
@@ -88,7 +90,7 @@ class Guard:
                 if environ["PATH_INFO"] in QUESTIONS:
                     return application(environ, start_response)
                 if self._overloaded:
-                    return overloaded(environ, closing_unread(environ, start_response))
+                    return overloaded(environ, start_response)
                 if is_large(environ):
                     return self._one_of_few(application, environ, start_response)
                 return application(environ, start_response)
@@ -102,9 +104,7 @@ class Guard:
         self, application: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         if not self._large.acquire(blocking=False):
-            with self.receiving():
-                discard(environ["wsgi.input"])
-            return overloaded(environ, closing(start_response))
+            return overloaded(environ, start_response)
         try:
             body = application(environ, start_response)
         except BaseException:
@@ -115,7 +115,7 @@ class Guard:
 
     def receiving(self) -> Wait:
         """Return the wait of this thread for a body."""
-        return Wait(self._waits)
+        return Wait(self._waits, self._answering)
 
     def start(self, beat: Callable[[int], None]) -> None:
         """Begin to look.
@@ -147,9 +147,7 @@ class Guard:
             self._overloaded, self._seen = False, frozenset()
             return
         found = connections.waiting(self._settings.port)
-        # One body that comes late, while nobody else asks, is no rush.
-        busy = len(answering) >= self._settings.threads
-        self._overloaded = busy and len(found) > answers / LOOK_EVERY * self._settings.max_wait
+        self._overloaded = len(found) > answers / LOOK_EVERY * self._settings.max_wait
         # Those that wait longest came first, and so they are what the threads are at.
         slow = sorted((one for one in found if one.unanswered > patience and one.peer in self._seen), key=by_silence)
         if late and slow:
