@@ -8,12 +8,11 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 
 from webservice.formats import is_list, predictions_adapter, refuse_repeated_names
 from webservice.logs import RECORDS_KEY
 from webservice.predictions import VARY, Predict
-from webservice.problems import InvalidRequestError
 
 from {{cookiecutter.__package}}_model.datamodel import Record
 
@@ -44,11 +43,12 @@ def shortened(application: "WSGIApplication", predict: Predict, max_records: int
         try:
             records = records_adapter.validate_json(body) if many else [record_adapter.validate_json(body)]
             refuse_repeated_names(body, records, many=many)
-        except (ValidationError, InvalidRequestError):
+            predictions = predict(records)
+        except Exception:
+            # Flask comes to the same end, logs what nobody expected, and tells the caller.
             environ["wsgi.input"] = BytesIO(body)
             return application(environ, start_response)
         environ[RECORDS_KEY] = len(records)
-        predictions = predict(records)
         content = predictions_adapter.dump_json(predictions) if many else predictions[0].model_dump_json().encode()
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(content))), VARY])
         return [content]
