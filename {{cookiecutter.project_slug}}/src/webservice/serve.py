@@ -75,7 +75,7 @@ def main() -> int:
         return 1
     with TemporaryDirectory(prefix="webservice-") as folder:
         # Workers read their settings from the environment, each for itself.
-        os.environ.setdefault("METRICS_FOLDER", folder)
+        os.environ["METRICS_FOLDER"] = str(settings.metrics_folder or folder)
         server = granian_server(settings, address)
         server.on_startup(lambda: drain_before_stop(marker))
         try:
