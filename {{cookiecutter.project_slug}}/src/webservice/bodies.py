@@ -2,19 +2,16 @@
 
 from collections.abc import Iterable
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from webservice.guard import Guard
-from webservice.refusals import late
+from webservice.refusals import closing, discard, late, unknown_coding
 from webservice.settings import Settings
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 TABLE = "/table"
-CHUNK = 64 * 1024
-DISCARDED = 16 * 1024 * 1024
-"""Bytes of a body too long that are read, so that its sender gets to read the answer."""
 
 
 def received(application: "WSGIApplication", settings: Settings, guard: Guard) -> "WSGIApplication":
@@ -25,9 +22,12 @@ def received(application: "WSGIApplication", settings: Settings, guard: Guard) -
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         declared = environ.get("CONTENT_LENGTH")
-        chunked = environ.pop("HTTP_TRANSFER_ENCODING", None) is not None
-        if not declared and not chunked:
-            return application(environ, start_response)
+        if not declared:
+            coding = environ.pop("HTTP_TRANSFER_ENCODING", None)
+            if coding is None:
+                return application(environ, start_response)
+            if coding.lower() != "chunked":
+                return unknown_coding(environ, closing(start_response))
         stream = environ["wsgi.input"]
         limit = settings.max_table_length if environ["PATH_INFO"] == TABLE else settings.max_content_length
         length = int(declared) if declared else limit + 1
@@ -36,27 +36,10 @@ def received(application: "WSGIApplication", settings: Settings, guard: Guard) -
             too_long = max(len(body), length if declared else 0) > limit
             if too_long:
                 discard(stream)
-        if wait.cut_short or (len(body) < length and declared and not too_long):
+        if not too_long and (wait.cut_short or (declared and len(body) < length)):
             return late(environ, closing(start_response))
         environ["wsgi.input"] = BytesIO(b"" if too_long else body)
         environ["CONTENT_LENGTH"] = declared or str(len(body))
         return application(environ, closing(start_response) if too_long else start_response)
 
     return answer
-
-
-def discard(stream: "InputStream") -> None:
-    """Read a part of a body that nobody wants: a client that is still sending would not read the answer."""
-    for _ in range(DISCARDED // CHUNK):
-        if not stream.read(CHUNK):
-            break
-
-
-def closing(start_response: "StartResponse") -> "StartResponse":
-    """Return the beginning of an answer after which the connection is closed, as the rest of a body may still come."""
-
-    def start(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-        headers.append(("Connection", "close"))
-        return start_response(status, headers, *exc_info)
-
-    return start

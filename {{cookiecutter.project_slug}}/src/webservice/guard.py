@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from werkzeug.wsgi import ClosingIterator
 
 from webservice import connections
-from webservice.refusals import overloaded
+from webservice.refusals import closing, closing_unread, discard, overloaded
 from webservice.settings import Settings
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Guard:
                 if environ["PATH_INFO"] in QUESTIONS:
                     return application(environ, start_response)
                 if self._overloaded:
-                    return overloaded(environ, start_response)
+                    return overloaded(environ, closing_unread(environ, start_response))
                 if is_large(environ):
                     return self._one_of_few(application, environ, start_response)
                 return application(environ, start_response)
@@ -104,7 +104,9 @@ class Guard:
         self, application: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         if not self._large.acquire(blocking=False):
-            return overloaded(environ, start_response)
+            with self.receiving():
+                discard(environ["wsgi.input"])
+            return overloaded(environ, closing(start_response))
         try:
             body = application(environ, start_response)
         except BaseException:
@@ -147,7 +149,9 @@ class Guard:
             self._overloaded, self._seen = False, frozenset()
             return
         found = connections.waiting(self._settings.port)
-        self._overloaded = len(found) > answers / LOOK_EVERY * self._settings.max_wait
+        # One body that comes late, while nobody else asks, is no rush.
+        busy = len(answering) >= self._settings.threads
+        self._overloaded = busy and len(found) > answers / LOOK_EVERY * self._settings.max_wait
         # Those that wait longest came first, and so they are what the threads are at.
         slow = sorted((one for one in found if one.unanswered > patience and one.peer in self._seen), key=by_silence)
         if late and slow:
