@@ -13,6 +13,7 @@ from webservice import TITLE, problems
 from webservice.caching import Constant
 from webservice.formats import RefusedRecord, csv_text, write_predictions
 from webservice.logs import REQUEST_ID, REQUEST_ID_HEADER
+from webservice.metrics import OPENMETRICS
 from webservice.negotiation import FORMATS, LENIENT, Format
 from webservice.problems import FieldError, Problem
 from webservice.settings import Settings
@@ -24,6 +25,7 @@ from {{cookiecutter.__package}}_model.metadata import GoldenRecord, Metadata
 
 SCHEMAS = "#/components/schemas/"
 HEADERS = "#/components/headers/"
+TEXT = "text/plain"
 LISTED = 3
 """Golden records in the example of a list."""
 
@@ -139,6 +141,7 @@ def openapi(golden_records: tuple[GoldenRecord, ...], settings: Settings) -> dic
             "/readyz": {"get": probe_operation("ready", "Should this process get requests?")},
             "/version": {"get": version_operation(settings)},
             "/openapi.json": {"get": description_operation(settings)},
+            "/metrics": {"get": metrics_operation(settings)},
         },
         "components": {"schemas": COMPONENTS, "headers": COMPONENT_HEADERS},
     }
@@ -264,7 +267,9 @@ def probe_operation(status: str, summary: str) -> dict[str, Any]:
                 "headers": headers(REQUEST_ID_HEADER),
                 "content": answer,
             },
-            "503": problem("The process has too much to do, is about to stop, or its model gives wrong answers"),
+            "503": problem(
+                "The process has too much to do, is about to stop, or its model gives wrong answers", RETRY_AFTER
+            ),
         },
     }
 
@@ -298,12 +303,30 @@ def constant_operation(name: str, summary: str, schema: dict[str, Any], settings
     }
 
 
-def refusals(settings: Settings) -> dict[str, Any]:
+def metrics_operation(settings: Settings) -> dict[str, Any]:
+    """Return the description of the question for the metrics. Prometheus asks it at a pace of its own."""
+    return {
+        "operationId": "metrics",
+        "tags": ["health"],
+        "summary": "What has been asked and answered, for Prometheus?",
+        "parameters": [REQUEST_ID_PARAMETER],
+        "responses": {
+            "200": {
+                "description": "The metrics of all processes of this service, in the format that Accept names",
+                "headers": headers(REQUEST_ID_HEADER),
+                "content": {kind: {"schema": {"type": "string"}} for kind in (TEXT, OPENMETRICS)},
+            },
+            **refusals(settings, at_a_rate=False),
+        },
+    }
+
+
+def refusals(settings: Settings, *, at_a_rate: bool = True) -> dict[str, Any]:
     """Return the descriptions of the answers to a request that is not looked at, by their status."""
     found = {}
     if settings.api_keys:
         found["401"] = problem("The request shows no key that is known", "WWW-Authenticate")
-    if settings.rate_limit:
+    if settings.rate_limit and at_a_rate:
         found["429"] = problem("The caller asks too often", RETRY_AFTER)
     found["503"] = problem("The service has too much to do", RETRY_AFTER)
     return found
