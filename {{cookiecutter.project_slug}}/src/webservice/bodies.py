@@ -4,14 +4,17 @@ from collections.abc import Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from webservice.guard import Guard
-from webservice.refusals import closing, discard, late, unknown_coding
+from webservice.guard import Guard, Wait
+from webservice.refusals import closing, late, unknown_coding
 from webservice.settings import Settings
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
 
 TABLE = "/table"
+CHUNK = 64 * 1024
+DISCARDED = 16 * 1024 * 1024
+"""Bytes of a body too long that are read, so that its sender gets to read the answer."""
 
 
 def received(application: "WSGIApplication", settings: Settings, guard: Guard) -> "WSGIApplication":
@@ -35,7 +38,7 @@ def received(application: "WSGIApplication", settings: Settings, guard: Guard) -
             body = stream.read(length) if length <= limit or not declared else b""
             too_long = max(len(body), length if declared else 0) > limit
             if too_long:
-                discard(stream)
+                discard(stream, wait)
         if not too_long and (wait.cut_short or (declared and len(body) < length)):
             return late(environ, closing(start_response))
         environ["wsgi.input"] = BytesIO(b"" if too_long else body)
@@ -43,3 +46,11 @@ def received(application: "WSGIApplication", settings: Settings, guard: Guard) -
         return application(environ, closing(start_response) if too_long else start_response)
 
     return answer
+
+
+def discard(stream: "InputStream", wait: Wait) -> None:
+    """Read a part of a body that nobody wants: a client that is still sending would not read the answer."""
+    for _ in range(DISCARDED // CHUNK):
+        # A client that sends all the time does not notice that its wait has been ended.
+        if wait.cut_short or not stream.read(CHUNK):
+            break

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from werkzeug.wsgi import ClosingIterator
 
 from webservice import connections
-from webservice.refusals import closing, closing_unread, discard, overloaded
+from webservice.refusals import closing_unread, overloaded
 from webservice.settings import Settings
 
 if TYPE_CHECKING:
@@ -104,9 +104,7 @@ class Guard:
         self, application: "WSGIApplication", environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         if not self._large.acquire(blocking=False):
-            with self.receiving():
-                discard(environ["wsgi.input"])
-            return overloaded(environ, closing(start_response))
+            return overloaded(environ, closing_unread(environ, start_response))
         try:
             body = application(environ, start_response)
         except BaseException:

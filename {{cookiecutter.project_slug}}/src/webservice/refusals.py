@@ -9,13 +9,10 @@ from werkzeug.exceptions import HTTPException, RequestTimeout, ServiceUnavailabl
 from webservice.problems import problem_response
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 RETRY_AFTER = 1
 """Seconds after which a request that came in a rush is worth another try."""
-CHUNK = 64 * 1024
-DISCARDED = 16 * 1024 * 1024
-"""Bytes of a body that nobody wants that are read, so that its sender gets to read the answer."""
 
 
 def refusal(error: HTTPException) -> "WSGIApplication":
@@ -60,10 +57,3 @@ def closing_unread(environ: "WSGIEnvironment", start_response: "StartResponse") 
     """
     has_body = (environ.get("CONTENT_LENGTH") or "0") != "0" or "HTTP_TRANSFER_ENCODING" in environ
     return closing(start_response) if has_body else start_response
-
-
-def discard(stream: "InputStream") -> None:
-    """Read a part of a body that nobody wants: a client that is still sending would not read the answer."""
-    for _ in range(DISCARDED // CHUNK):
-        if not stream.read(CHUNK):
-            break
