@@ -76,9 +76,6 @@ class Cluster:
         encoded = None if content is None else base64.b64encode(content.encode()).decode()
         patch = json.dumps({"data": {name: encoded}})
         self.run("patch", "secret", self.secret, "--type", "merge", "--patch", patch)
-        # The pods would see it within two minutes; now they look at once.
-        now = datetime.now(UTC).isoformat()
-        self.run("annotate", "pods", "--selector", self.selector, "--overwrite", f"{CHANGED}={now}")
 
     def create(self, name: str, content: str) -> None:
         """Create the Secret with the hash of the first key.
@@ -87,6 +84,18 @@ class Cluster:
             KeysError: if kubectl fails.
         """
         self.run("create", "secret", "generic", self.secret, f"--from-literal={name}={content}")
+
+    def tell_pods(self) -> None:
+        """Have the pods look at the keys within seconds.
+
+        Raises:
+            KeysError: if kubectl fails.
+        """
+        now = datetime.now(UTC).isoformat()
+        try:
+            self.run("annotate", "pods", "--selector", self.selector, "--overwrite", f"{CHANGED}={now}")
+        except KeysError as error:
+            raise KeysError(f"the keys are changed, but the pods look only once a minute: {error}") from error
 
 
 def add(cluster: Cluster, name: str) -> str:
@@ -145,8 +154,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(*cluster.names() or [], sep="\n")
         elif arguments.remove is not None:
             remove(cluster, arguments.remove)
+            cluster.tell_pods()
         elif arguments.add is not None:
             show(arguments.add, add(cluster, arguments.add))
+            cluster.tell_pods()
         elif cluster.names() is None:
             key = add(cluster, FIRST)
             # The log of a pipeline is no place for a key.
@@ -154,6 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 show(FIRST, key)
             else:
                 print(UNSEEN)
+            cluster.tell_pods()
     except KeysError as error:
         print(f"keys: {error}", file=sys.stderr)
         return 1

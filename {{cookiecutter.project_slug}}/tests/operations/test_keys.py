@@ -104,13 +104,28 @@ def test_no_two_keys_are_alike(kubectl: Path, capsys: pytest.CaptureFixture[str]
     assert first != second
 
 
-def test_running_pods_are_made_to_look(kubectl: Path) -> None:
+@pytest.mark.parametrize("command", [["--first"], ["--add", "laboratory"], ["--remove", "hospital"]])
+def test_running_pods_are_made_to_look(kubectl: Path, command: list[str]) -> None:
+    if command != ["--first"]:
+        put(kubectl, "hospital", "other")
+
+    main(arguments(kubectl, *command))
+
+    assert commands(kubectl).splitlines()[-1].startswith("annotate pods --selector app=x --overwrite api-keys-changed=")
+
+
+def test_a_key_is_shown_even_when_the_pods_cannot_be_told(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # Given a cluster on which pods may not be changed
     put(kubectl, "other")
 
-    main(arguments(kubectl, "--add", "hospital"))
-    main(arguments(kubectl, "--remove", "hospital"))
+    # When a key is made
+    status = main(["--kubectl", f"'{kubectl}'", "--secret", "keys", "--selector", "app=y", "--add", "hospital"])
 
-    assert commands(kubectl).count("annotate pods --selector app=x --overwrite api-keys-changed=") == 2
+    # Then it is shown, as it is on the cluster, and the error says what it means
+    key, errors = capsys.readouterr()
+    assert status == 1
+    assert on_cluster(kubectl)["hospital"] == hashlib.sha256(key.strip().encode()).hexdigest()
+    assert "the pods look only once a minute: kubectl cannot annotate pods" in errors
 
 
 @pytest.mark.parametrize(
