@@ -136,7 +136,8 @@ class Guard:
     def look(self) -> None:
         """Look once, and do what there is to do."""
         now = time.monotonic()
-        answering, waits = dict(self._answering), dict(self._waits)
+        # In this order, a wait that ends in between is no hang.
+        waits, answering = dict(self._waits), dict(self._answering)
         answers, self._answers = self._answers, 0
         if any(now - answering[thread] > self._settings.hang_timeout for thread in answering.keys() - waits.keys()):
             self._end()
