@@ -30,7 +30,7 @@ class Settings(BaseModel):
     max_large_requests: int = Field(default=3, ge=1, description="Large requests in work; one more is refused")
     max_wait: float = Field(default=2, gt=0, le=600, description="Seconds of waiting; more are refused from there on")
     body_timeout: float = Field(default=15, gt=0, le=600, description="Seconds for the body of a request to come")
-    hang_timeout: float = Field(default=30, gt=0, le=600, description="Seconds after which a stuck process is replaced")
+    hang_timeout: float = Field(default=30, ge=1, le=600, description="Seconds after which a stuck process is replaced")
     api_keys: Path | None = Field(default=None, description="Folder with the hashes of the keys that callers must show")
     rate_limit: float = Field(default=0, ge=0, description="Requests a second of one caller, in each process; 0: any")
     metrics_folder: Path | None = Field(default=None, description="Folder in which the processes count together")
