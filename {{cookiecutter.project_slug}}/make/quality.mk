@@ -16,7 +16,7 @@ WEBSERVICE_SOURCES := $(shell find src/webservice -type f -not -name '*.pyc')
 OPERATIONS_SOURCES := $(shell find src/operations -type f -not -name '*.pyc')
 SOURCES := $(MODEL_SOURCES) $(PROFILING_SOURCES) $(TRAINER_SOURCES) $(WEBSERVICE_SOURCES) $(OPERATIONS_SOURCES)
 UNIT_TESTS := model profiling trainer webservice operations
-UNIT_TEST_FILES := $(shell find tests -name '*.py' -not -path 'tests/system/*')
+UNIT_TEST_FILES := $(shell find tests -name '*.py' -not -path 'tests/system/*' -not -path 'tests/acceptance/*')
 SYSTEM_TEST_FILES := $(shell find tests/system -name '*.py')
 
 ##@ Environment
@@ -73,3 +73,13 @@ test: build/test-coverage.json  ## Test the trained model and the running servic
 build/test-coverage.json: build/trained $(SOURCES) $(SYSTEM_TEST_FILES)
 	@$(PYTHON) -m coverage run --data-file=build/test.coverage -m pytest tests/system
 	@$(PYTHON) -m coverage json --data-file=build/test.coverage -o $@ --quiet
+
+.PHONY: acceptance
+acceptance: build/trained .venv/.acceptance  ## Test the page in a browser, the interface with any input, and the service under fault
+	@$(PYTHON) -m pytest tests/acceptance
+
+.venv/.acceptance: Pipfile.lock $(ENV)
+	@echo "Installing what the acceptance tests need into .venv"
+	@mkdir -p build
+	@$(PIPENV) sync --categories "acceptance" >build/acceptance.log 2>&1 || { cat build/acceptance.log >&2; exit 1; }
+	@touch $@

@@ -9,6 +9,8 @@ from flask_swagger_ui import get_swaggerui_blueprint
 
 from webservice import TITLE
 
+VIEWPORT = b'<meta name="viewport" content="width=device-width, initial-scale=1">'
+"""What Swagger UI lacks to be read on a phone."""
 SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -35,6 +37,7 @@ def blueprint() -> Blueprint:
 def allow_own_script(response: Response) -> Response:
     """Allow the page the scripts of this service, and of inline ones just those that it has."""
     if response.mimetype == "text/html" and not response.direct_passthrough:
+        response.set_data(response.get_data().replace(b"<head>", b"<head>" + VIEWPORT, 1))
         hashes = " ".join(script_source(script) for script in SCRIPT.findall(response.get_data()))
         response.headers["Content-Security-Policy"] = (
             f"default-src 'none'; script-src 'self' {hashes}; style-src 'self' 'unsafe-inline'; "

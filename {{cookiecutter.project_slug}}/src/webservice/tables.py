@@ -125,8 +125,10 @@ def predicted_batch(table: Table, batch: Sequence[list[str]], classifier: Classi
     answered = dict(zip(records, classifier.predict(list(records.values())), strict=True))
     for number, cells in enumerate(batch):
         outcome = answered.get(number) or refusals[number]
-        padding = [""] * (len(table.header) - len(cells))
-        yield [*cells, *padding, *cells_of(outcome, errors=True)]
+        # Whatever the row has, its prediction stands in the right columns.
+        width = len(table.header)
+        own = [*cells[:width], *[""] * (width - len(cells))]
+        yield [*own, *cells_of(outcome, errors=True)]
 
 
 def new_names(names: Sequence[str], header: Sequence[str]) -> list[str]:

@@ -37,21 +37,21 @@ def answer_of(content: bytes, classifier: Classifier, most: int = 1000) -> list[
 
 
 def test_faulty_rows_are_marked_and_the_others_predicted(classifier: Classifier, cells: list[list[str]]) -> None:
-    # Given a table whose second row is cut off, and whose third has a word of the wrong kind or is empty
+    # Given a table whose second row is too long, and whose third lacks its values
     required = [not field.optional for field in FIELDS]
     wrong = ["" if needed else cell for cell, needed in zip(cells[0], required, strict=True)]
-    rows = [cells[0], cells[0][:1], wrong if any(required) else [*cells[0], "more"], cells[0]]
+    rows = [cells[0], [*cells[0], "more"], wrong if any(required) else [*cells[0], "more"], cells[0]]
 
     # When it is predicted
-    _, first, short, other, last = answer_of(table_of([NAMES, *rows]), classifier)
+    header, first, long, other, last = answer_of(table_of([NAMES, *rows]), classifier)
 
-    # Then these two say why, the others have their prediction, and every row has all columns
+    # Then these two say why, the others have their prediction, and every row has just the columns of the header
     assert first == last
     assert first[-1] == ""
-    assert short[-1]
+    assert long[-1]
     assert other[-1]
-    assert len(first) == len(short) == len(NAMES) + len(columns(errors=True))
-    assert set(short[1:-1]) == {""}
+    assert {len(row) for row in (first, long, other)} == {len(header)}
+    assert set(long[len(NAMES) : -1]) == {""}
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])

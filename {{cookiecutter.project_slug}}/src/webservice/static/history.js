@@ -54,7 +54,7 @@ export function serveHistory(section, form, prediction) {
         row.querySelector(".headline-kept").textContent = entry.headline;
         row.querySelector(".words").textContent = entry.words;
         const button = row.querySelector("button");
-        button.setAttribute("aria-label", `Use the record of ${row.querySelector("time").textContent}: ${entry.headline}`);
+        button.setAttribute("aria-label", `Use again: ${row.querySelector("time").textContent}, ${entry.headline}`);
         button.addEventListener("click", () => fill(form, entry.texts));
         return row;
       }),

@@ -204,8 +204,9 @@ class Prediction {
     for (const [index, [cells, answer]] of this.#waiting.entries()) {
       const [error] = answer.slice(-1);
       const padding = Array(names.length - answer.length).fill("");
-      const short = Array(Math.max(this.header.length - cells.length, 0)).fill("");
-      lines.push(lineOf([...cells, ...short, ...padding, ...answer], this.separator));
+      // Whatever the row has, its prediction stands in the right columns.
+      const own = this.header.map((_, place) => cells[place] ?? "");
+      lines.push(lineOf([...own, ...padding, ...answer], this.separator));
       if (error) {
         this.faulty += 1;
         if (this.faults.length < LISTED_FAULTS) this.faults.push({ row: written + index + 1, error });
