@@ -1,15 +1,19 @@
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.test import Client
 
 from tests.webservice.test_keys import KEY, OTHER_KEY, hash_of
 from webservice import limits
 from webservice.app import create_app
-from webservice.limits import SECOND, Buckets
+from webservice.keys import OPERATOR
+from webservice.limits import SECOND, Buckets, limited
+from webservice.logs import CALLER_KEY
 from webservice.settings import Settings
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
@@ -159,6 +163,21 @@ def test_each_key_is_a_caller_wherever_it_is_shown(classifier: Classifier, tmp_p
     # When one of them asks from two addresses, then it is one caller; and without a key there is none
     assert [status(KEY, "192.0.2.1"), status(KEY, "192.0.2.2"), status(OTHER_KEY, "192.0.2.1")] == [200, 429, 200]
     assert {status("wrong", "192.0.2.1") for _ in range(3)} == {401}
+
+
+@pytest.mark.parametrize(
+    ("caller", "statuses"),
+    [pytest.param(OPERATOR, [200, 200, 200], id="operator"), pytest.param("hospital", [200, 429, 429], id="caller")],
+)
+def test_the_operator_has_no_limit(caller: str, statuses: list[int]) -> None:
+    # Given an application with a limit, around which keys have told who asks
+    def application(_: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return []
+
+    client = Client(limited(application, Buckets(1, Clock())))
+
+    assert [client.get("/", environ_base={CALLER_KEY: caller}).status_code for _ in range(3)] == statuses
 
 
 def test_without_the_setting_there_is_no_limit(client: FlaskClient) -> None:
