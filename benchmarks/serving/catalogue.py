@@ -2,12 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from environments import MODEL_PACKAGES
 from protocols import Protocol, data_frame, output_strings, probability_rows, tensor_of_strings
 
-APPS = Path(__file__).resolve().parent / "apps"
 SERVICE, FLOOR, CONSTANT = "service", "floor", "constant"
 GRANIAN = ("granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "1", "--host", "127.0.0.1")
 
@@ -146,7 +144,7 @@ SERVERS = (
         home="litserve",
         packages=(*MODEL_PACKAGES, "litserve"),
         shown=("litserve", "fastapi", "uvicorn"),
-        command=("python", str(APPS / "lit.py"), "PORT"),
+        command=("python", "WORK/apps/lit.py", "PORT"),
         variants={
             "the default queue": Variant(PREDICT, arguments=("default",)),
             "`fast_queue`": Variant(PREDICT, arguments=("fast",)),
@@ -160,7 +158,7 @@ SERVERS = (
         packages=(*MODEL_PACKAGES, "bentoml"),
         shown=("bentoml", "uvicorn"),
         command=("bentoml", "serve", "bento:Predictions", "--host", "127.0.0.1", "--port", "PORT", "--quiet",
-                 "--working-dir", str(APPS)),
+                 "--working-dir", "WORK/apps"),
         variants={"`def`": Variant(bento("")), "`async def`": Variant(bento("_at_once"))},
         does="validation with the same classes, metrics; 400 for what breaks the contract; `--quiet`",
     ),

@@ -15,6 +15,18 @@ Results = Mapping[str, Any]
 MB = 1e6
 NOTHING = "–"
 AT_16 = figures.rate("16")
+WORTH_IT = 1.1
+"""A setting that gives less than this many times the rate of another is not called better."""
+
+MORE_WORKERS = (
+    "A worker runs Python on one core at a time, so give `WORKERS` the cores that the service may use, less those of "
+    "what else runs beside it: 4 on a machine of 4 and 16 on one of 16 that do nothing else. On Kubernetes leave one "
+    "worker in a pod and add pods. Beyond two this is reasoned, not measured: measure it with your load."
+)
+ONE_WORKER = (
+    "With the load on the same cores a second worker does not pay here. On a machine of 4 or 16 cores try one worker "
+    "for each core that is left idle, and measure it with your load: that was not measured here."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +205,10 @@ def surroundings(results: Results) -> list[str]:
     quiet = (
         f" Before a server was started, {busy.text('.0f')} % of the processor time was used by others." if busy else ""
     )
+    rounds_made = "One round" if count == 1 else f"{count} rounds"
     return [
         f"{machine['day']}, on {machine['cores']} cores ({machine['model']}), {machine['memory'] / 1e9:.0f} GB, "
-        f"Linux {machine['kernel']}, shared by server and load. {count} rounds over all servers; figures are medians, "
+        f"Linux {machine['kernel']}, shared by server and load. {rounds_made} over all servers; figures are medians, "
         f"with the least and the greatest in brackets.{quiet}"
     ]
 
@@ -297,34 +310,36 @@ def setting_notes() -> list[str]:
 def advice(results: Results) -> list[str]:
     """Return what follows for other machines."""
     rounds = results["rounds"]
-    cores = results["machine"]["cores"]
-    scaling = {
-        load: figures.ratio(rounds["workers-2"], rounds["workers-1"], figures.rate(load)) for load in ("16", "256")
-    }
-    threads = figures.ratio(rounds["intra-op-2"], rounds["intra-op-1"], figures.rate("16"))
-    batches = figures.ratio(rounds["intra-op-2"], rounds["intra-op-1"], figures.rows)
-    named = {setting.name: rounds[setting.name] for setting in SETTINGS if setting.name.startswith("threads-")}
-    spans = {
-        "at 16 connections": [found.value for one in named.values() if (found := figures.of(one, figures.rate("16")))],
-        "in batches": [found.value for one in named.values() if (found := figures.of(one, figures.rows))],
-    }
+
+    def compared(one: str, other: str, measure: figures.Measure) -> Figure | None:
+        return figures.ratio(rounds[one], rounds[other], measure)
+
     lines = []
-    if scaling["16"] and scaling["256"]:
+    scaling = [compared("workers-2", "workers-1", figures.rate(load)) for load in ("16", "256")]
+    if scaling[0] and scaling[1]:
         lines.append(
-            f"- Two workers answer {scaling['16'].text('.2f')} times as much as one at 16 connections and "
-            f"{scaling['256'].text('.2f')} times at 256, on {cores} cores of which wrk takes its share. A worker runs "
-            "Python on one core at a time, so set `WORKERS` to the cores that the service may use, less those of "
-            "whatever else runs beside it: 4 on a machine of 4, 16 on one of 16, and on Kubernetes one worker in a pod "
-            "of one core and as many pods. Beyond two this is reasoned, not measured: measure it with your load."
+            f"- **Workers.** Two answer {scaling[0].text('.2f')} times as much as one at 16 connections and "
+            f"{scaling[1].text('.2f')} times at 256, on {results['machine']['cores']} cores, of which wrk takes a part. "
+            + (MORE_WORKERS if max(one.value for one in scaling if one) >= WORTH_IT else ONE_WORKER)
         )
-    if threads and batches:
+    inside = [compared("intra-op-2", "intra-op-1", measure) for measure in (AT_16, figures.rows)]
+    if inside[0] and inside[1]:
+        better = max(one.value for one in inside if one) >= WORTH_IT
         lines.append(
-            f"- A second thread inside a prediction gives {threads.text('.2f')} times the rate at 16 connections and "
-            f"{batches.text('.2f')} times in batches, and takes a core from another worker. It stays at one."
+            f"- **Threads inside a prediction.** A second one gives {inside[0].text('.2f')} times the rate at 16 "
+            f"connections and {inside[1].text('.2f')} times in batches. "
+            + ("The one that the model package sets is not the fastest here." if better else "One is enough.")
         )
-    if all(spans.values()):
-        texts = (f"{max(values) / min(values):.2f} times {where}" for where, values in spans.items())
-        lines.append(f"- From the slowest to the fastest of the `THREADS` above it is {', '.join(texts)}.")
+    names = [setting.name for setting in SETTINGS if setting.name.startswith("threads-") and setting.environment]
+    parts = []
+    for where, measure in (("at 16 connections", AT_16), ("at 256", figures.rate("256")), ("in batches", figures.rows)):
+        found = [one for name in names if (one := compared(name, "threads-4", measure))]
+        if found:
+            parts.append(
+                f"{min(one.value for one in found):.2f} to {max(one.value for one in found):.2f} times {where}"
+            )
+    if parts:
+        lines.append(f"- **`THREADS`.** In proportion to the default the others give {', '.join(parts)}.")
     return lines
 
 
@@ -344,7 +359,9 @@ def variants(results: Results) -> list[str]:
             rates = [f"{name} {rate:,.0f}" for name, rate in examined["rates"].items()]
             rates += [f"{name} failed ({one_line(text)})" for name, text in examined["failures"].items()]
             lines.append(f"- {server.title}: {', '.join(rates)}. Measured: {examined['variant']}.")
-    return ["Ways to use a server, requests a second in a short look at 16 connections:", "", *lines, ""]
+    rate = results["examined"][SERVICE]["rates"].get("", 0)
+    looked = f"Ways to use a server, requests a second in a short look at 16 connections (this service: {rate:,.0f}):"
+    return [looked, "", *lines, ""]
 
 
 def version_cell(examined: Mapping[str, Any]) -> str:
