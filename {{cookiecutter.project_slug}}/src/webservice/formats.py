@@ -182,7 +182,7 @@ def is_list(body: bytes) -> bool:
 
 
 def elements(body: bytes) -> Iterator[bytes]:
-    """Yield each element of a list in valid JSON, as it stands there."""
+    """Yield each element of a list that is not empty, in valid JSON, as it stands there."""
     text = body.decode()
     # What numbers are worth is not for this parser to say.
     decoder = json.JSONDecoder(parse_int=str, parse_float=str)
