@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,35 +100,58 @@ def test_answers_come_out_right_in_make(tmp_path: Path, answers: dict[str, str])
     assert result.stdout.splitlines() == [replay["cookiecutter"][question] for question in given.values()]
 
 
-@pytest.mark.parametrize("answers", EXTREMES)
-@pytest.mark.parametrize("target", ["webservice", "trainer"])
-def test_manifests_are_what_kubernetes_takes(tmp_path: Path, answers: dict[str, str], target: str) -> None:
+def manifests(project: Path, *arguments: str) -> list[dict[str, Any]]:
+    """Return the manifests that make renders in a project whose images have been published."""
     if shutil.which("kubectl") is None:
         pytest.skip("no kubectl: install it to have the manifests rendered")
     import yaml
-    from kubernetes_validate import validate
 
-    # Given a project whose images have been published
-    project = bake(tmp_path, **answers)
     (project / "build").mkdir()
     for image in ("webservice", "trainer"):
         (project / f"build/{image}.image").write_text(f"registry.example/{image}@sha256:{'0' * 64}\n")
+    command = ["make", "--silent", *arguments, "BUCKET=bucket"]
+    rendered = subprocess.run(command, cwd=project, capture_output=True, text=True, check=True).stdout
+    return list(yaml.safe_load_all(rendered))
+
+
+@pytest.mark.parametrize("answers", EXTREMES)
+@pytest.mark.parametrize("target", ["webservice", "trainer"])
+def test_manifests_are_what_kubernetes_takes(tmp_path: Path, answers: dict[str, str], target: str) -> None:
+    from kubernetes_validate import validate
 
     # When make renders the manifests
-    rendered = subprocess.run(
-        ["make", "--silent", f"manifests.{target}", "BUCKET=bucket"],
-        cwd=project,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    documents = manifests(bake(tmp_path, **answers), f"manifests.{target}")
 
     # Then a current Kubernetes would take each, and labels are text
-    documents = list(yaml.safe_load_all(rendered))
     assert documents
     for document in documents:
         validate(document, "1.34", strict=True)
         assert all(isinstance(value, str) for value in document["metadata"]["labels"].values())
+
+
+@pytest.mark.parametrize("environment", ["production", "staging"])
+def test_in_every_environment_callers_show_a_key(tmp_path: Path, environment: str) -> None:
+    project = bake(tmp_path, project_slug="zebra")
+    made = subprocess.run(
+        ["make", "--dry-run", "key", "NAME=x", "CLUSTER=test"], cwd=project, capture_output=True, text=True, check=True
+    ).stdout
+
+    # When make renders the manifests
+    (deployment,) = (
+        document
+        for document in manifests(project, "manifests.webservice", f"ENVIRONMENT={environment}")
+        if document["kind"] == "Deployment"
+    )
+
+    # Then the pods mount the Secret that make writes to, and look there
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    (volume,) = (volume for volume in pod["volumes"] if volume["name"] == "keys")
+    (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "keys")
+    assert f"--secret {volume['secret']['secretName']} " in made
+    assert {"name": "API_KEYS", "value": mount["mountPath"]} in container["env"]
+    # One of its files mounted by itself would never change
+    assert "subPath" not in mount
 
 
 def test_no_file_is_empty_but_markers(fresh: Path) -> None:
