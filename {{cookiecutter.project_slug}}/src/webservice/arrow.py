@@ -60,7 +60,7 @@ def read(body: bytes, most: int) -> tuple[list[str], list[list[Any]]]:
                     break
             table = pyarrow.Table.from_batches(batches, stream.schema)
         columns = [values(column, name) for name, column in zip(table.column_names, table.columns, strict=True)]
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ArrowError(" ".join(str(error).split())) from error
     if sum(len(value) for column in columns for value in column if isinstance(value, str)) > MOST_CHARACTERS:
         raise ArrowError(f"its texts have more than {MOST_CHARACTERS} characters")
@@ -74,15 +74,23 @@ def refuse_compressed(messages: Iterable["pyarrow.Message"]) -> None:
         ArrowError: if there is one, or one that cannot be read.
     """
     for message in messages:
-        described = message.metadata.to_pybytes()
         try:
-            header = child(FlatTable(described, encode.Get(packer.uoffset, described, 0)), HEADER)
-            if message.type == "dictionary":
-                header = child(header, DICTIONARY_DATA)
-        except (struct.error, IndexError) as error:
+            packed = is_compressed(message)
+        except (struct.error, IndexError, TypeError) as error:
+            # Offsets that lead out of the message, or before it.
             raise ArrowError("one of its messages is damaged") from error
-        if message.type in ("dictionary", "record batch") and header.Offset(COMPRESSION):
+        if packed:
             raise ArrowError("send it without compression")
+
+
+def is_compressed(message: "pyarrow.Message") -> bool:
+    """Return whether the buffers of a message are compressed."""
+    if message.type not in ("dictionary", "record batch"):
+        return False
+    described = message.metadata.to_pybytes()
+    header = child(FlatTable(described, encode.Get(packer.uoffset, described, 0)), HEADER)
+    batch = child(header, DICTIONARY_DATA) if message.type == "dictionary" else header
+    return bool(batch.Offset(COMPRESSION))
 
 
 def child(parent: FlatTable, place: int) -> FlatTable:
