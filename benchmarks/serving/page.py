@@ -319,7 +319,7 @@ def advice(results: Results) -> list[str]:
     if scaling[0] and scaling[1]:
         lines.append(
             f"- **Workers.** Two answer {scaling[0].text('.2f')} times as much as one at 16 connections and "
-            f"{scaling[1].text('.2f')} times at 256, on {results['machine']['cores']} cores, of which wrk takes a part. "
+            f"{scaling[1].text('.2f')} times at 256, on {results['machine']['cores']} cores that wrk shares. "
             + (MORE_WORKERS if max(one.value for one in scaling if one) >= WORTH_IT else ONE_WORKER)
         )
     inside = [compared("intra-op-2", "intra-op-1", measure) for measure in (AT_16, figures.rows)]
