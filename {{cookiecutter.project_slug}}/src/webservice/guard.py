@@ -151,12 +151,15 @@ class Guard:
         # One body that comes late, while nobody else asks, is no rush.
         busy = len(answering) >= self._settings.threads
         self._overloaded = busy and len(found) > answers / LOOK_EVERY * self._settings.max_wait
-        # Those that wait longest came first, and so they are what the threads are at.
-        slow = sorted((one for one in found if one.unanswered > patience and one.peer in self._seen), key=by_silence)
-        if late and slow:
+        if late:
             for wait in late:
                 wait.cut_short = True
-            connections.stop_reading(slow[: len(late)])
+            slow = [one for one in found if one.unanswered > patience and one.peer in self._seen]
+            # What still comes is no request that waits for its turn.
+            sending = [one for one in slow if one.silent < LOOK_EVERY]
+            # Of the others, those on which nothing has come for longest were first: the threads are at them.
+            stalled = sorted((one for one in slow if one.silent > patience), key=by_silence)[: len(late)]
+            connections.stop_reading(sending + stalled)
         self._seen = frozenset(one.peer for one in found)
 
     def _end(self) -> None:
