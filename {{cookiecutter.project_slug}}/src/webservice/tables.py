@@ -7,6 +7,7 @@ those without: the file is sent at once, and comes back batch by batch.
 import csv
 import re
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from http import HTTPStatus
 from io import BytesIO, StringIO, TextIOWrapper
 from itertools import islice
@@ -96,9 +97,27 @@ class Table:
         return [self._text(name, cells[place].strip()) for name, place in self.columns.items()]
 
     def _text(self, name: str, cell: str) -> str:
+        field = FIELDS_BY_NAME[name]
+        if field.written is not None:
+            return iso(cell, field.kind, field.written)
         # Where a comma separates no cells, it may be that of a number.
-        number = FIELDS_BY_NAME[name].kind in (Kind.NUMBER, Kind.WHOLE) and self.separator != ","
+        number = field.kind in (Kind.NUMBER, Kind.WHOLE) and self.separator != ","
         return cell.replace(",", ".") if number and DECIMAL_COMMA.fullmatch(cell) else cell
+
+
+def iso(cell: str, kind: Kind, written: str) -> str:
+    """Return a date or time, written as in the training table, as the contract reads it; anything else as it is."""
+    try:
+        moment = datetime.strptime(cell, written)  # noqa: DTZ007 - the table says of no moment where it was
+    except ValueError:
+        return cell
+    match kind:
+        case Kind.DATE:
+            return moment.date().isoformat()
+        case Kind.TIME:
+            return moment.time().isoformat()
+        case _:
+            return moment.isoformat()
 
 
 def predicted(table: Table, classifier: Classifier, most: int) -> Iterator[str]:

@@ -4,6 +4,7 @@ import csv
 import json
 import random
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from io import StringIO
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 
 from tests.acceptance.conftest import Browser
 from tests.system.conftest import Service, StartService
+from webservice.tables import iso
 
 from {{cookiecutter.__package}}_model.features import FIELDS
+from {{cookiecutter.__package}}_model.fields import Kind
 
 MANY_ROWS = 2500
 """More rows than go into two requests."""
@@ -241,6 +244,28 @@ def test_a_table_is_read_as_python_reads_it(browser: Browser) -> None:
 
     # Then it finds the same rows
     assert found == [[row for row in csv.reader(StringIO(text, newline="")) if row] for text in valid]
+
+
+def test_moments_are_read_as_the_training_table_writes_them(browser: Browser) -> None:
+    # Given days and hours of a year, as tables write them
+    moments = [datetime(2024, 1, 1) + timedelta(hours=31.3) * number for number in range(280)]  # noqa: DTZ001
+    formats = ["%d/%m/%Y", "%d-%b-%y", "%b %d, %Y", "%m/%d/%Y %I:%M %p", "%d.%m.%Y %H:%M:%S"]
+    cells = [[moment.strftime(written) for moment in moments] for written in formats]
+
+    # When the page reads them
+    browser.open("/")
+    found = browser.driver.execute_async_script(
+        "const done = arguments[arguments.length - 1];"
+        "import('/static/moments.js').then(({isoWriter}) =>"
+        "  done(arguments[0].map((written, place) => arguments[1][place].map(isoWriter(written)))))",
+        formats,
+        cells,
+    )
+
+    # Then it finds what the service finds
+    for written, own, texts in zip(formats, cells, found, strict=True):
+        kind = Kind.DATETIME if "%M" in written else Kind.DATE
+        assert texts == [iso(cell, kind, written) for cell in own]
 
 
 def is_strict(text: str) -> bool:

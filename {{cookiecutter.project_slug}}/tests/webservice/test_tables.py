@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from webservice import tables
 from webservice.formats import columns
 from webservice.problems import InvalidRequestError
-from webservice.tables import Table, line, name_of_answer, new_names, predicted
+from webservice.tables import Table, iso, line, name_of_answer, new_names, predicted
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
 from {{cookiecutter.__package}}_model.features import FIELDS
@@ -106,6 +106,22 @@ def test_where_a_comma_separates_no_cells_it_may_be_that_of_a_number(separator: 
     # Then a cell is read so where the field is a number, and as it is elsewhere
     numbers = [field.kind in (Kind.NUMBER, Kind.WHOLE) for field in FIELDS]
     assert table.record_cells([cell] * len(NAMES)) == [text if number else cell for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("cell", "kind", "written", "text"),
+    [
+        pytest.param("31/12/2024", Kind.DATE, "%d/%m/%Y", "2024-12-31", id="date"),
+        pytest.param("3-Feb-69", Kind.DATE, "%d-%b-%y", "1969-02-03", id="short-year-and-name-of-month"),
+        pytest.param("31.12.2024 13:45", Kind.DATETIME, "%d.%m.%Y %H:%M", "2024-12-31T13:45:00", id="moment"),
+        pytest.param("01:45:07 pm", Kind.TIME, "%I:%M:%S %p", "13:45:07", id="time"),
+        pytest.param("2024-12-31", Kind.DATE, "%d/%m/%Y", "2024-12-31", id="iso-already"),
+        pytest.param("31/02/2024", Kind.DATE, "%d/%m/%Y", "31/02/2024", id="no-date"),
+        pytest.param("", Kind.DATE, "%d/%m/%Y", "", id="empty"),
+    ],
+)
+def test_a_moment_is_read_as_the_training_table_writes_it(cell: str, kind: Kind, written: str, text: str) -> None:
+    assert iso(cell, kind, written) == text
 
 
 def test_a_column_that_is_there_twice_is_refused() -> None:

@@ -1,6 +1,7 @@
 // A table that is dropped on the page: sent in batches, and handed back with the predictions.
 
 import { Reader, lineOf, rowsOf, separatorOf } from "./csv.js";
+import { isoWriter } from "./moments.js";
 
 const LISTED_FAULTS = 10;
 const MOST_TRIES = 30;
@@ -19,6 +20,7 @@ function contractOf(form) {
       name: decodeURIComponent(control.name),
       required: control.required,
       number: element.matches(".number, .whole"),
+      iso: element.dataset.written ? isoWriter(element.dataset.written) : null,
     };
   });
 }
@@ -165,8 +167,9 @@ class Prediction {
   /** Return the cells that the service gets; null where there are too few or too many of them. */
   #record(cells) {
     if (cells.length !== this.header.length) return null;
-    return this.columns.map(({ place, number }) => {
+    return this.columns.map(({ place, number, iso }) => {
       const cell = cells[place].trim();
+      if (iso) return iso(cell);
       return number && this.separator !== "," && DECIMAL_COMMA.test(cell) ? cell.replace(",", ".") : cell;
     });
   }
