@@ -1,5 +1,9 @@
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from enum import StrEnum
+from io import StringIO
 from typing import Annotated, Any
 
 import pytest
@@ -8,6 +12,7 @@ from flask.testing import FlaskClient
 from pydantic import Field
 from werkzeug.test import TestResponse
 
+from webservice import logs
 from webservice.app import create_app
 from webservice.settings import Settings
 
@@ -78,6 +83,26 @@ def app(classifier: Classifier, settings: Settings) -> Flask:
 @pytest.fixture(scope="session")
 def client(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@contextmanager
+def request_log(level: int = logging.DEBUG) -> Iterator[StringIO]:
+    """Yield what is logged of requests while the block runs, from a level on."""
+    logger = logging.getLogger(logs.REQUESTS)
+    before = logger.level
+    with pytest.MonkeyPatch.context() as patch:
+        log = StringIO()
+        patch.setattr(logs, "STANDARD_OUTPUT", log)
+        logger.setLevel(level)
+        yield log
+    logger.setLevel(before)
+
+
+@pytest.fixture
+def log() -> Iterator[StringIO]:
+    """Return what is logged of requests during a test."""
+    with request_log() as log:
+        yield log
 
 
 @pytest.fixture

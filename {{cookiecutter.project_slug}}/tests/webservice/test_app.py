@@ -35,6 +35,7 @@ class Service:
 
     task: Task
     client: FlaskClient
+    without_short_way: FlaskClient
     classifier: Any
     words: ModuleType
 
@@ -56,7 +57,10 @@ def service(on_orders: OnOrders, orders_run: Run, settings: Settings) -> Service
     sys.modules[datamodel.__name__] = orders.contract(on_orders.task, datamodel.__name__)
     try:
         classifier = import_module(f"{package}.classifier").Classifier.load(orders_run.artefact)
-        app = import_module("webservice.app").create_app(classifier, settings)
+        module = import_module("webservice.app")
+        app = module.create_app(classifier, settings)
+        vars(module).update(shortened=lambda application, *_: application)
+        without_short_way = module.create_app(classifier, settings)
         words = import_module("webservice.fields")
         app.testing = True
         app.test_client_class = WholeAnswers
@@ -64,7 +68,7 @@ def service(on_orders: OnOrders, orders_run: Run, settings: Settings) -> Service
         for name in bound():
             del sys.modules[name]
         sys.modules.update(kept)
-    return Service(on_orders.task, app.test_client(), classifier, words)
+    return Service(on_orders.task, app.test_client(), without_short_way.test_client(), classifier, words)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +99,27 @@ def test_any_order_is_predicted(service: Service, order: orders.Order) -> None:
         assert told["low"] <= told["value"] <= told["high"]
     else:
         assert told["probability"] == max(told["probabilities"].values())
+
+
+@given(sent=st.from_type(orders.Order) | st.lists(st.from_type(orders.Order), max_size=3), cut=st.integers(0, 3))
+def test_the_short_way_to_a_prediction_makes_no_difference(
+    service: Service, sent: orders.Order | list[orders.Order], cut: int
+) -> None:
+    # Given any orders, whole or cut off
+    many = isinstance(sent, list)
+    body = f"[{','.join(one.model_dump_json() for one in sent)}]" if many else sent.model_dump_json()
+    body = body[: len(body) - cut]
+
+    # When they are sent to the service, and to one that takes no short way
+    answers = [
+        client.post(URL, data=body.encode(), content_type="application/json", headers={"X-Request-ID": "same"})
+        for client in (service.client, service.without_short_way)
+    ]
+
+    # Then the answers are the same, byte by byte
+    assert answers[0].data == answers[1].data
+    assert answers[0].status == answers[1].status
+    assert sorted(answers[0].headers) == sorted(answers[1].headers)
 
 
 @pytest.mark.parametrize("field", ONE_OF_EACH_KIND.values(), ids=ONE_OF_EACH_KIND)

@@ -1,34 +1,37 @@
 import json
 import logging
+import re
 import sys
+from datetime import datetime
+from io import StringIO
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.exceptions import NotFound
+from werkzeug.test import Client
 
+from tests.webservice.conftest import request_log
 from webservice import logs
 
 REQUESTS = "webservice.requests"
 
 
-@pytest.fixture(autouse=True)
-def everything_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, REQUESTS)
-
-
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+def lines(log: StringIO) -> list[dict[str, Any]]:
     """Return the lines that the requests so far left in the log."""
-    return [json.loads(logs.JsonFormatter().format(entry)) for entry in caplog.records if entry.name == REQUESTS]
+    return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
 def test_a_prediction_leaves_one_line_without_its_record(
-    client: FlaskClient, record: dict[str, Any], caplog: pytest.LogCaptureFixture
+    client: FlaskClient, record: dict[str, Any], log: StringIO
 ) -> None:
     # When two records are predicted
     client.post("/v1/predictions", json=[record, record], headers={"X-Request-ID": "abc-1"})
 
     # Then one line tells of the request
-    (line,) = lines(caplog)
+    (line,) = lines(log)
     duration = line.pop("duration_ms")
     assert 0 < duration < 10_000
     assert line.pop("time").endswith("+00:00")
@@ -49,11 +52,11 @@ def test_a_prediction_leaves_one_line_without_its_record(
     [("/", "info"), ("/unknown", "info"), ("/healthz", "debug"), ("/readyz", "debug"), ("/version", "info")],
 )
 def test_probes_are_logged_for_those_who_look_closely(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture, path: str, level: str
+    client: FlaskClient, log: StringIO, path: str, level: str
 ) -> None:
     client.get(path)
 
-    assert [line["level"] for line in lines(caplog)] == [level]
+    assert [line["level"] for line in lines(log)] == [level]
 
 
 @pytest.mark.parametrize(
@@ -63,32 +66,29 @@ def test_a_probe_that_fails_is_no_small_matter(status: int, level: int) -> None:
     assert logs.line_level("/readyz", status) == level
 
 
-def test_nothing_is_written_below_the_level(client: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, REQUESTS)
+def test_nothing_is_written_below_the_level(client: FlaskClient) -> None:
+    with request_log(logging.INFO) as log:
+        client.get("/healthz")
 
-    client.get("/healthz")
-
-    assert lines(caplog) == []
+    assert lines(log) == []
 
 
 @pytest.mark.parametrize("given", ["a", "0123456789abcdef", "a.b-c_D", "x" * 64])
-def test_the_id_of_a_request_is_taken_over(client: FlaskClient, caplog: pytest.LogCaptureFixture, given: str) -> None:
+def test_the_id_of_a_request_is_taken_over(client: FlaskClient, log: StringIO, given: str) -> None:
     response = client.get("/", headers={"X-Request-ID": given})
 
     assert response.headers["X-Request-ID"] == given
-    assert lines(caplog)[0]["request_id"] == given
+    assert lines(log)[0]["request_id"] == given
 
 
 @pytest.mark.parametrize("given", ["", " ", "a b", 'a"b', "é", "x" * 65, "a,b"])
-def test_an_id_that_could_do_harm_is_replaced(
-    client: FlaskClient, caplog: pytest.LogCaptureFixture, given: str
-) -> None:
+def test_an_id_that_could_do_harm_is_replaced(client: FlaskClient, log: StringIO, given: str) -> None:
     response = client.get("/", headers={"X-Request-ID": given})
 
     made = response.headers["X-Request-ID"]
     assert made != given
     assert logs.REQUEST_ID.fullmatch(made)
-    assert lines(caplog)[0]["request_id"] == made
+    assert lines(log)[0]["request_id"] == made
 
 
 def test_each_request_gets_an_id_of_its_own(client: FlaskClient) -> None:
@@ -96,13 +96,99 @@ def test_each_request_gets_an_id_of_its_own(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize(("path", "logged"), [("/ü", "/ü"), ("/%ff", "/�"), ("/a%0ab", "/a\nb")])
-def test_any_path_makes_one_line(client: FlaskClient, caplog: pytest.LogCaptureFixture, path: str, logged: str) -> None:
+def test_any_path_makes_one_line(client: FlaskClient, log: StringIO, path: str, logged: str) -> None:
     client.get(path)
 
-    (entry,) = [entry for entry in caplog.records if entry.name == REQUESTS]
-    text = logs.JsonFormatter().format(entry)
-    assert "\n" not in text
-    assert json.loads(text)["path"] == logged
+    (line,) = lines(log)
+    assert line["path"] == logged
+
+
+# What a WSGI server may hand on: bytes as Latin-1.
+raw_texts = st.text(st.characters(codec="latin-1"))
+
+
+@given(
+    path=raw_texts,
+    method=raw_texts,
+    request_id=st.from_regex(logs.REQUEST_ID, fullmatch=True),
+    status=st.integers(200, 599),
+    seconds=st.floats(0, 1e6),
+    level=st.sampled_from(list(logs.LEVELS)),
+    caller=st.none() | st.text(),
+    records=st.none() | st.integers(0, 10**6),
+)
+def test_a_line_is_what_the_formatter_makes_of_its_fields(
+    path: str,
+    method: str,
+    request_id: str,
+    status: int,
+    seconds: float,
+    level: int,
+    caller: str | None,
+    records: int | None,
+) -> None:
+    # Given any request and answer
+    environ: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": method, logs.REQUEST_ID_KEY: request_id}
+    known = {logs.CALLER_KEY: caller, logs.RECORDS_KEY: records}
+    environ |= {key: value for key, value in known.items() if value is not None}
+
+    # When its line is written
+    line = logs.line_of(environ, status, seconds, level)
+
+    # Then it is one line, the same that the formatter writes, but for the time and the digits of the duration
+    fields = {
+        "request_id": request_id,
+        "method": method,
+        "path": path.encode("latin-1").decode(errors="replace"),
+        "status": status,
+        "duration_ms": 0.0,
+    }
+    fields |= {key.removeprefix("webservice."): value for key, value in known.items() if value is not None}
+    entry = logging.makeLogRecord({"name": REQUESTS, "levelno": level, "levelname": logging.getLevelName(level)})
+    entry.msg, entry.fields = "request", fields  # type: ignore[attr-defined]
+    assert same_moment(line) == same_moment(logs.JsonFormatter().format(entry) + "\n")
+    assert line.count("\n") == 1
+    assert json.loads(line)["duration_ms"] == pytest.approx(seconds * 1000, abs=1e-3)
+
+
+def same_moment(line: str) -> str:
+    """Return a line without what is never the same twice."""
+    line = re.sub(r'^{"time": "[^"]{23}[+]00:00"', '{"time": "now"', line)
+    return re.sub(r'"duration_ms": [0-9.]+', '"duration_ms": 1', line)
+
+
+@given(moment=st.floats(0, 4e9))
+def test_a_time_is_that_of_the_moment_in_utc(moment: float) -> None:
+    told = logs.timestamp(moment)
+
+    assert 0 <= moment - datetime.fromisoformat(told).timestamp() < 0.002
+    assert told.endswith("+00:00")
+
+
+def test_who_asks_is_in_the_line(log: StringIO) -> None:
+    # Given an application that knows who asks
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        environ[logs.CALLER_KEY] = 'team "A"'
+        start_response("200 OK", [])
+        return []
+
+    Client(logs.logged(application, lambda *_: None)).get("/version")
+
+    assert lines(log)[0]["caller"] == 'team "A"'
+
+
+def test_each_answer_is_noted() -> None:
+    noted: list[tuple[str, str, int]] = []
+
+    def observe(path: str, method: str, status: int, seconds: float) -> None:
+        assert seconds > 0
+        noted.append((path, method, status))
+
+    client = Client(logs.logged(NotFound(), observe))
+    client.put("/a")
+    client.get("/healthz")
+
+    assert noted == [("/a", "PUT", 404), ("/healthz", "GET", 404)]
 
 
 def test_a_traceback_is_part_of_its_line() -> None:

@@ -335,7 +335,7 @@ def test_a_body_may_be_as_long_as_the_settings_say(
 
     # When it is sent, with its length or in chunks
     headers = {"Transfer-Encoding": "chunked"} if chunked else {}
-    environ = {"wsgi.input_terminated": True}
+    environ = {"wsgi.input_terminated": True} | ({"CONTENT_LENGTH": ""} if chunked else {})
     response = post(client, body, headers=headers, environ_overrides=environ)
 
     # Then just the one over the limit is refused

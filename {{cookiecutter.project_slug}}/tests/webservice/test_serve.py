@@ -1,5 +1,6 @@
 import logging
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -7,12 +8,15 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from werkzeug.test import Client
 
 from webservice import serve
 from webservice.drain import Marker
+from webservice.guard import Guard
 from webservice.settings import Settings
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
@@ -60,8 +64,18 @@ def marker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: int, clas
     """Set up all that the service needs to start; return the path of its drain marker."""
     monkeypatch.setenv("PORT", str(free_port))
     monkeypatch.setenv("DRAIN_MARKER", str(tmp_path / "draining"))
+    # The service sets it for its workers: what is set here is put back.
+    monkeypatch.setenv("METRICS_FOLDER", "")
     monkeypatch.setattr(Classifier, "load", lambda: classifier)
     return tmp_path / "draining"
+
+
+@pytest.fixture
+def output(monkeypatch: pytest.MonkeyPatch) -> StringIO:
+    """Return what the service logs."""
+    output = StringIO()
+    monkeypatch.setattr("webservice.output.STANDARD_OUTPUT", output)
+    return output
 
 
 @pytest.fixture
@@ -105,6 +119,36 @@ def test_no_marker_is_left_behind(marker: Path, server: ServerStandIn, status: i
     assert not marker.exists()
 
 
+@pytest.mark.usefixtures("marker")
+def test_the_processes_count_together_in_a_folder_that_goes_with_the_service(server: ServerStandIn) -> None:
+    # Given a service without a folder for its counts
+    seen: list[Path] = []
+
+    def look() -> None:
+        seen.append(Path(os.environ["METRICS_FOLDER"]))
+        assert seen[0].is_dir()
+        (seen[0] / "counts").touch()
+
+    server.while_serving = look
+
+    # When it runs, then its processes get one, which is gone afterwards
+    assert serve.main() == 0
+    assert not seen[0].exists()
+
+
+@pytest.mark.usefixtures("marker")
+def test_a_folder_for_counts_that_is_given_stays(
+    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("METRICS_FOLDER", str(tmp_path))
+    seen: list[str] = []
+    server.while_serving = lambda: seen.append(os.environ["METRICS_FOLDER"])
+
+    assert serve.main() == 0
+    assert seen == [str(tmp_path)]
+    assert tmp_path.exists()
+
+
 def refuse(reason: str) -> Callable[[], Classifier]:
     def load() -> Classifier:
         raise ArtefactError(reason)
@@ -114,7 +158,7 @@ def refuse(reason: str) -> Callable[[], Classifier]:
 
 @pytest.mark.usefixtures("marker")
 def test_without_a_model_there_is_no_service(
-    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, output: StringIO
 ) -> None:
     # Given an artefact that cannot be used
     monkeypatch.setattr(Classifier, "load", refuse("model.onnx is another one"))
@@ -125,20 +169,18 @@ def test_without_a_model_there_is_no_service(
     # Then it ends with one line that says why
     assert status == 1
     assert not server.served
-    (line,) = capsys.readouterr().out.splitlines()
+    (line,) = output.getvalue().splitlines()
     assert '"level": "critical"' in line
     assert "cannot start: model.onnx is another one" in line
 
 
 @pytest.mark.usefixtures("marker")
-def test_a_wrong_setting_is_refused(
-    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_wrong_setting_is_refused(server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, output: StringIO) -> None:
     monkeypatch.setenv("WORKERS", "many")
 
     assert serve.main() == 1
     assert not server.served
-    assert "WORKERS=many is not usable" in capsys.readouterr().out
+    assert "WORKERS=many is not usable" in output.getvalue()
 
 
 @pytest.mark.usefixtures("marker")
@@ -167,20 +209,18 @@ def test_the_operator_has_a_key_for_as_long_as_the_service_runs(
 
 @pytest.mark.usefixtures("marker")
 def test_a_service_that_wants_keys_and_has_none_is_refused(
-    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, output: StringIO
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setenv("API_KEYS", str(tmp_path / "missing"))
 
     assert serve.main() == 1
     assert not server.served
-    assert "missing cannot be read" in capsys.readouterr().out
+    assert "missing cannot be read" in output.getvalue()
 
 
 @pytest.mark.usefixtures("marker")
-def test_a_port_that_is_taken_is_refused(
-    server: ServerStandIn, free_port: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_port_that_is_taken_is_refused(server: ServerStandIn, free_port: int, output: StringIO) -> None:
     # Given a service at the port, which would share it
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -193,7 +233,7 @@ def test_a_port_that_is_taken_is_refused(
     # Then it does not
     assert status == 1
     assert not server.served
-    assert f"cannot listen on 127.0.0.1:{free_port}" in capsys.readouterr().out
+    assert f"cannot listen on 127.0.0.1:{free_port}" in output.getvalue()
 
 
 def test_an_unknown_host_is_refused() -> None:
@@ -214,6 +254,53 @@ def test_the_server_follows_the_settings() -> None:
     assert server.respawn_failed_workers
     assert server.workers_kill_timeout == serve.STOP_TIMEOUT
     assert logging.getLogger("_granian").level == logging.ERROR
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "raised", "connections"),
+    [
+        (1024, 4096, 4096, 4096 - serve.OWN_FILES),
+        (1024, 1 << 20, serve.MOST_FILES, serve.MOST_FILES - serve.OWN_FILES),
+        (1024, resource.RLIM_INFINITY, serve.MOST_FILES, serve.MOST_FILES - serve.OWN_FILES),
+        (1 << 19, 1 << 20, 1 << 19, serve.MOST_FILES - serve.OWN_FILES),
+        (20, 20, 20, 1),
+    ],
+    ids=["little", "much", "any", "more-than-needed", "hardly-any"],
+)
+def test_a_process_may_open_as_many_files_as_it_has_connections(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, raised: int, connections: int
+) -> None:
+    # Given a system that allows so many files
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
+
+    # Then the limit is raised as far as it is of use, and the connections stay below it
+    assert serve.connections() == connections
+    assert limits == [(raised, hard)]
+
+
+@pytest.mark.usefixtures("marker")
+def test_a_worker_answers_and_counts_under_guard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # Given a worker whose log lost two lines
+    beats: list[Callable[[int], None]] = []
+    frozen: list[bool] = []
+    monkeypatch.setenv("METRICS_FOLDER", str(tmp_path))
+    monkeypatch.setattr(Guard, "start", lambda _, beat: beats.append(beat))
+    monkeypatch.setattr(serve.gc, "freeze", lambda: frozen.append(True))
+    monkeypatch.setattr(serve.STANDARD_OUTPUT, "dropped_since", lambda: 2)
+    client = Client(serve.application())
+
+    # When its guard looks while there are three requests
+    (beat,) = beats
+    beat(3)
+
+    # Then it tells of them
+    assert client.get("/readyz").status_code == 200
+    metrics = client.get("/metrics").text.splitlines()
+    assert "webservice_requests_in_work 3.0" in metrics
+    assert "webservice_log_lines_dropped_total 2.0" in metrics
+    assert frozen
 
 
 class Stop:

@@ -22,7 +22,8 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         "MAX_CONTENT_LENGTH": "1000",
         "MAX_RECORDS": "10",
         "MAX_TABLE_LENGTH": "2000",
-        "MAX_REQUESTS": "20",
+        "MAX_LARGE_REQUESTS": "20",
+        "MAX_WAIT": "0.5",
         "BODY_TIMEOUT": "1.5",
         "HANG_TIMEOUT": "2.5",
         "API_KEYS": str(tmp_path / "keys"),
@@ -46,7 +47,8 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         max_content_length=1000,
         max_records=10,
         max_table_length=2000,
-        max_requests=20,
+        max_large_requests=20,
+        max_wait=0.5,
         body_timeout=1.5,
         hang_timeout=2.5,
         api_keys=tmp_path / "keys",
@@ -70,6 +72,11 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         ("DRAIN_SECONDS", "soon"),
         ("RATE_LIMIT", "-1"),
         ("RATE_LIMIT", "nan"),
+        ("MAX_LARGE_REQUESTS", "0"),
+        ("MAX_WAIT", "0"),
+        ("BODY_TIMEOUT", "0"),
+        # The guard looks twice a second: before it has looked nothing is known to hang.
+        ("HANG_TIMEOUT", "0.9"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
