@@ -11,9 +11,11 @@ from werkzeug.test import TestResponse
 
 from tests.webservice.conftest import ONE_OF_EACH_KIND
 from tests.webservice.literals import STRANGE, WRONG, with_literal
+from tests.webservice.test_formats import as_json, as_lines, as_stream, as_table
 from webservice.fields import allowed
-from webservice.formats import MANY_FAULTS, bounded, refuse_repeated_names
-from webservice.problems import MAX_ERRORS, Problem, pointer
+from webservice.formats import MANY_FAULTS, bounded, refuse_repeated_names, refused, write_predictions
+from webservice.negotiation import FORMATS, Format
+from webservice.problems import MAX_ERRORS, Problem, broken_contract, pointer
 
 from {{cookiecutter.__package}}_model.classifier import Classifier, agrees
 from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
@@ -359,6 +361,91 @@ def test_a_body_that_is_too_long_is_read_so_that_its_sender_reads_the_answer(
     # Then it has taken what was sent
     assert response.status_code == 413
     assert stream.read() == b""
+
+
+MANY = {Format.JSON: as_json, Format.NDJSON: as_lines, Format.CSV: as_table, Format.ARROW: as_stream}
+
+
+@pytest.mark.parametrize("sent", FORMATS)
+@pytest.mark.parametrize("wanted", FORMATS)
+def test_any_format_may_be_answered_in_any(
+    client: FlaskClient, record: dict[str, Any], sent: Format, wanted: Format
+) -> None:
+    # Given what the classifier says of two records
+    plain = [record, dict(reversed(record.items()))]
+    expected = [Prediction.model_validate_json(json.dumps(one)) for one in post(client, plain).get_json()]
+
+    # When they are sent in one format, and the predictions are wanted in another
+    response = post(client, MANY[sent](plain), sent, headers={"Accept": wanted})
+
+    # Then they come so, and are the same
+    assert response.status_code == 200
+    assert response.mimetype == wanted
+    assert response.data == write_predictions(expected, wanted, many=True, errors=False)
+
+
+@pytest.mark.parametrize("sent", FORMATS)
+def test_an_answer_comes_as_its_question_and_tells_what_it_depends_on(
+    client: FlaskClient, record: dict[str, Any], sent: Format
+) -> None:
+    response = post(client, MANY[sent]([record]), sent)
+
+    assert response.mimetype == sent
+    assert response.headers["Vary"] == "Accept, Prefer"
+    assert "Preference-Applied" not in response.headers
+
+
+@pytest.mark.parametrize("sent", [Format.JSON, Format.NDJSON])
+@pytest.mark.parametrize("wanted", FORMATS)
+def test_lenient_handling_tells_of_faulty_records_in_their_places(
+    client: FlaskClient, record: dict[str, Any], sent: Format, wanted: Format
+) -> None:
+    # Given a faulty record among others
+    plain = [record, record | {"unknown?": 1}, record]
+
+    # When they are sent without a word, and with the wish that the others are predicted
+    strict = post(client, MANY[sent](plain), sent, headers={"Accept": wanted})
+    lenient = post(client, MANY[sent](plain), sent, headers={"Accept": wanted, "Prefer": "handling=lenient"})
+
+    # Then either all is refused
+    assert [error.pointer for error in problem_of(strict).errors or ()] == ["/1/unknown?"]
+    # Or the fault stands in its place
+    assert lenient.status_code == 200
+    assert lenient.headers["Preference-Applied"] == "handling=lenient"
+    expected = Prediction.model_validate_json(post(client, record).data)
+    fault = refused(broken_contract(problem_of(strict).errors or (), 1))
+    assert lenient.data == write_predictions([expected, fault, expected], wanted, many=True, errors=True)
+
+
+def test_a_row_that_is_faulty_leaves_the_others_their_predictions(client: FlaskClient, record: dict[str, Any]) -> None:
+    # Given a table with a row that has a cell too many
+    body = MANY[Format.CSV]([record, record]) + b",".join([b"1"] * (len(record) + 1))
+
+    response = post(client, body, "text/csv", headers={"Accept": "application/json", "Prefer": "handling=lenient"})
+    assert ["error" in one for one in response.get_json()] == [False, False, True]
+
+
+def test_lenient_handling_of_nothing_but_faults_predicts_nothing(client: FlaskClient) -> None:
+    response = post(client, [5, None], headers={"Prefer": "handling=lenient"})
+
+    assert [list(one) for one in response.get_json()] == [["error"], ["error"]]
+
+
+@pytest.mark.parametrize(
+    "body", [b'{"unknown?": 1}', b"[", b"[]"], ids=["a-record-by-itself", "not-json", "an-empty-list"]
+)
+def test_lenience_has_its_limits(client: FlaskClient, body: bytes) -> None:
+    response = post(client, body, headers={"Prefer": "handling=lenient"})
+
+    assert problem_of(response)
+    assert "Preference-Applied" not in response.headers
+
+
+def test_an_answer_in_no_known_format_is_refused(client: FlaskClient, record: dict[str, Any]) -> None:
+    response = post(client, record, headers={"Accept": "image/png"})
+
+    assert response.status_code == 406
+    assert "text/csv" in problem_of(response).detail
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
