@@ -33,8 +33,8 @@ class Output:
         self._waiting: deque[str] = deque()
         self._called = threading.Event()
         self._ends = False
-        self._started = False
-        self._start_lock = threading.Lock()
+        # Held, for good, by the first one who writes.
+        self._started = threading.Lock()
 
     def write(self, text: str) -> None:
         """Take a text, to be written in a moment."""
@@ -44,7 +44,7 @@ class Output:
         self._waiting.append(text)
         if not self._called.is_set():
             self._called.set()
-        if not self._started:
+        if self._started.acquire(blocking=False):
             self._start()
 
     def flush(self) -> None:
@@ -56,10 +56,6 @@ class Output:
         return dropped
 
     def _start(self) -> None:
-        with self._start_lock:
-            if self._started:
-                return
-            self._started = True
         thread = threading.Thread(target=self._write_on, name="output", daemon=True)
         thread.start()
 

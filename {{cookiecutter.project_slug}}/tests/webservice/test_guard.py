@@ -230,33 +230,81 @@ class Reader:
         return self.wait is not None and self.wait.cut_short
 
 
+@pytest.fixture
+def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let looks follow one another as quickly as a test makes them."""
+    monkeypatch.setattr(guard, "LOOK_EVERY", SHORT)
+
+
+@pytest.mark.usefixtures("quick_looks")
 def test_a_wait_that_is_too_long_is_ended_and_nobody_elses(
     connect: Callable[[], tuple[socket.socket, socket.socket]], listener: socket.socket
 ) -> None:
     # Given a thread that waits for a body, and other requests that came later and that nobody reads yet
-    settings = Settings(port=listener.getsockname()[1], threads=8, body_timeout=SHORT)
-    a_guard = Guard(settings)
+    a_guard = Guard(Settings(port=listener.getsockname()[1], threads=8, body_timeout=SHORT))
     client, server = connect()
     reader = Reader(a_guard, server)
     others = [connect() for _ in range(3)]
     time.sleep(2 * SHORT)
 
-    # When the guard looks for the first time, then it may see someone who has just come
+    # When the guard looks for the first time, then all of them may have come a moment ago
     a_guard.look()
-    assert not reader.cut_short
+    assert reader.thread.is_alive()
 
-    # When it looks again, then the wait is over
+    # When it looks again, then the thread is free, and can still answer
     a_guard.look()
-    assert reader.cut_short
     reader.thread.join(PATIENCE)
     assert not reader.thread.is_alive()
+    assert reader.cut_short
     server.sendall(b"late")
     assert client.recv(100) == b"late"
 
     # And the others are read from as before
     for client, server in others:
         client.sendall(b"est")
-        assert server.makefile("rb").read(17) == b"half of a request"
+        with server.makefile("rb") as stream:
+            assert stream.read(17) == b"half of a request"
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_who_sends_a_little_now_and_then_is_not_overlooked(
+    connect: Callable[[], tuple[socket.socket, socket.socket]], listener: socket.socket
+) -> None:
+    # Given others who have been silent for longer than the one that a thread waits for
+    a_guard = Guard(Settings(port=listener.getsockname()[1], threads=8, body_timeout=SHORT))
+    for _ in range(3):
+        connect()
+    client, server = connect()
+    reader = Reader(a_guard, server)
+    time.sleep(2 * SHORT)
+
+    # When that one still sends, a little with each look
+    for _ in range(2):
+        client.sendall(b"e")
+        a_guard.look()
+
+    # Then its wait is over
+    reader.thread.join(PATIENCE)
+    assert not reader.thread.is_alive()
+    assert reader.cut_short
+
+
+@pytest.mark.usefixtures("quick_looks")
+def test_a_wait_is_not_ended_before_its_time(
+    connect: Callable[[], tuple[socket.socket, socket.socket]], listener: socket.socket
+) -> None:
+    a_guard = Guard(Settings(port=listener.getsockname()[1], threads=8, body_timeout=PATIENCE))
+    client, server = connect()
+    reader = Reader(a_guard, server)
+    time.sleep(2 * SHORT)
+
+    for _ in range(2):
+        a_guard.look()
+
+    assert reader.thread.is_alive()
+    assert not reader.cut_short
+    client.close()
+    reader.thread.join(PATIENCE)
 
 
 @pytest.mark.parametrize(("threads", "ended"), [(2, True), (3, False)], ids=["half-of-them", "fewer"])
@@ -308,6 +356,19 @@ a_guard.guarded(application)(environ, lambda status, headers: print(status))
 """
 
 
+class ClockStandIn:
+    """Takes the place of the module `time` where a test does not want to wait."""
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        self._now += seconds
+
+
 def ended(application: str, beat: str = "pass") -> subprocess.CompletedProcess[str]:
     """Return how a process ended that answers one request, while its guard looks."""
     return subprocess.run(
@@ -328,6 +389,27 @@ def test_a_request_that_hangs_ends_its_process() -> None:
     assert process.stdout == ""
     assert "HANG_TIMEOUT=1 s" in process.stderr
     assert "in application" in process.stderr
+
+
+def test_a_hang_in_one_of_many_threads_is_seen(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Given requests in work, and a moment when they have been for longer than they may
+    statuses: list[int] = []
+    monkeypatch.setattr(guard.os, "_exit", statuses.append)
+    monkeypatch.setattr(guard.faulthandler, "dump_traceback", lambda: None)
+    a_guard = Guard(Settings(hang_timeout=30))
+    with in_work(a_guard, 3):
+        a_guard.look()
+        assert statuses == []
+        later = time.monotonic() + 31
+        monkeypatch.setattr(guard, "time", ClockStandIn(later))
+
+        # When the guard looks, then the process ends
+        a_guard.look()
+
+    assert statuses == [1]
+    assert "HANG_TIMEOUT=30 s" in caplog.text
 
 
 def test_a_process_that_does_not_get_to_look_is_ended_too() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from webservice import output
 from webservice.output import Output
 
 PATIENCE = 20.0
@@ -43,13 +44,13 @@ def run(program: str) -> list[str]:
 
 def test_texts_of_several_threads_come_out_whole_and_in_order(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
-    output = Output(writer)
+    stream = Output(writer)
 
     # When several threads write
     def write(thread: int) -> None:
         for number in range(200):
-            output.write(f"{thread} {number}\n")
-            output.flush()
+            stream.write(f"{thread} {number}\n")
+            stream.flush()
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(write, range(8)))
@@ -58,7 +59,7 @@ def test_texts_of_several_threads_come_out_whole_and_in_order(pipe: tuple[int, i
     lines = [line.split() for line in lines_from(reader, lambda lines: len(lines) == 8 * 200)]
     for thread in range(8):
         assert [int(number) for name, number in lines if int(name) == thread] == list(range(200))
-    assert output.dropped_since() == 0
+    assert stream.dropped_since() == 0
 
 
 def test_what_is_no_text_of_utf_8_is_written_all_the_same(pipe: tuple[int, int]) -> None:
@@ -73,20 +74,40 @@ def test_a_reader_who_stalls_costs_texts_that_are_counted(pipe: tuple[int, int])
     # Given a pipe that holds few texts, and nobody who reads
     reader, writer = pipe
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
-    output = Output(writer, most=10)
+    stream = Output(writer, most=10)
 
     # When many are written, then that is possible at once
     for number in range(5000):
-        output.write(f"{number:0100}\n")
+        stream.write(f"{number:0100}\n")
 
     # And what did not fit is counted, once
-    dropped = output.dropped_since()
+    dropped = stream.dropped_since()
     assert dropped > 0
-    assert output.dropped_since() == 0
+    assert stream.dropped_since() == 0
 
     # And the others come out whole and in their order when somebody reads
     numbers = [int(line) for line in lines_from(reader, lambda lines: len(lines) == 5000 - dropped)]
     assert numbers == sorted(set(numbers))
+
+
+def test_a_reader_who_stalls_does_not_hold_up_the_end_of_a_process(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a text that is longer than a pipe nobody reads holds
+    ends: list[Callable[[], None]] = []
+    monkeypatch.setattr(output, "Finalize", lambda _, end, **__: ends.append(end))
+    monkeypatch.setattr(output, "FAREWELL", 0.01)
+    reader, writer = pipe
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    stream = Output(writer)
+    stream.write("first" * 2000 + "\n")
+
+    # When the process ends, then it waits a moment and no longer
+    (end,) = ends
+    end()
+
+    # And what is read after all is whole
+    assert lines_from(reader, bool) == ["first" * 2000]
 
 
 def test_after_a_disk_that_is_full_writing_goes_on(pipe: tuple[int, int]) -> None:
@@ -95,21 +116,21 @@ def test_after_a_disk_that_is_full_writing_goes_on(pipe: tuple[int, int]) -> Non
     # Given a descriptor that nothing can be written to
     reader, writer = pipe
     descriptor = os.open("/dev/full", os.O_WRONLY)
-    output = Output(descriptor)
+    stream = Output(descriptor)
 
     # When a text is written, then it is counted as lost
-    output.write("lost\n")
+    stream.write("lost\n")
     deadline = time.monotonic() + PATIENCE
-    while not (dropped := output.dropped_since()):
+    while not (dropped := stream.dropped_since()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert dropped == 1
 
     # And the next one is written as soon as there is room
     os.dup2(writer, descriptor)
-    output.write("written\n")
+    stream.write("written\n")
     assert lines_from(reader, bool) == ["written"]
-    assert output.dropped_since() == 0
+    assert stream.dropped_since() == 0
     os.close(descriptor)
 
 
