@@ -29,6 +29,8 @@ REQUEST_ID_KEY = "webservice.request_id"
 RECORDS_KEY = "webservice.records"
 CALLER_KEY = "webservice.caller"
 
+SERVER_ERROR = HTTPStatus.INTERNAL_SERVER_ERROR.value
+
 REQUESTS = "webservice.requests"
 logger = logging.getLogger(REQUESTS)
 
@@ -86,10 +88,10 @@ def logged(application: "WSGIApplication", observe: Observe) -> "WSGIApplication
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         started = time.perf_counter()
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
+        given = environ.get("HTTP_X_REQUEST_ID")
+        request_id = given if given and REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
         environ[REQUEST_ID_KEY] = request_id
-        status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+        status = SERVER_ERROR
 
         def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
             nonlocal status
@@ -141,8 +143,8 @@ def line_of(environ: "WSGIEnvironment", status: int, seconds: float, level: int)
 
 def line_level(path: str, status: int) -> int:
     """Return the level at which an answer is logged."""
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status == SERVER_ERROR:
         return logging.ERROR
-    if status > HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status > SERVER_ERROR:
         return logging.WARNING
     return logging.DEBUG if path in PROBES else logging.INFO
