@@ -17,6 +17,7 @@ from {{cookiecutter.__package}}_model.metadata import (
     GOLDEN_FILE,
     METADATA_FILE,
     MODEL_FILE,
+    REPORT_FILE,
     ArtefactError,
     Baseline,
     NumberBaseline,
@@ -56,7 +57,7 @@ def test_a_whole_artefact_is_read(artefact: Path) -> None:
     assert isinstance(baseline.target, ValueBaseline if LABELS else NumberBaseline)
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", [*FILES, REPORT_FILE])
 def test_a_file_that_was_changed_is_refused(name: str, copy: Path) -> None:
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
@@ -64,7 +65,7 @@ def test_a_file_that_was_changed_is_refused(name: str, copy: Path) -> None:
         Classifier.load(copy)
 
 
-@pytest.mark.parametrize("name", [*FILES, METADATA_FILE])
+@pytest.mark.parametrize("name", [*FILES, REPORT_FILE, METADATA_FILE])
 def test_a_file_that_is_missing_is_refused_with_what_to_do(name: str, copy: Path) -> None:
     (copy / name).unlink()
     with pytest.raises(ArtefactError, match=rf"{name}: No such file.*run `make train`"):
@@ -77,6 +78,29 @@ def test_a_file_that_the_metadata_do_not_name_is_refused(name: str, copy: Path) 
     change_metadata(copy, files={other: digest for other, digest in files.items() if other != name})
     with pytest.raises(ArtefactError, match=f"{name} is not the file"):
         Classifier.load(copy)
+
+
+def test_an_artefact_whose_metadata_name_no_report_is_whole(copy: Path) -> None:
+    files = json.loads((copy / METADATA_FILE).read_text())["files"]
+    change_metadata(copy, files={name: digest for name, digest in files.items() if name != REPORT_FILE})
+    (copy / REPORT_FILE).unlink()
+
+    loaded = Classifier.load(copy)
+
+    assert loaded.gives_golden_answers()
+    with pytest.raises(ArtefactError, match="has no report; run `make train`"):
+        loaded.report()
+
+
+def test_a_report_is_read_when_it_is_wanted_and_is_that_of_the_model(copy: Path) -> None:
+    loaded = Classifier.load(copy)
+    report = (copy / REPORT_FILE).read_bytes()
+    assert loaded.report() == report
+
+    (copy / REPORT_FILE).write_bytes(report + b" ")
+
+    with pytest.raises(ArtefactError, match=f"{REPORT_FILE} is not the file"):
+        loaded.report()
 
 
 def test_a_folder_that_is_missing_is_refused(tmp_path: Path) -> None:
