@@ -10,7 +10,7 @@ from webservice.contributions import Contributions
 from webservice.digits import percent, rounded
 from webservice.form import Input
 
-from {{cookiecutter.__package}}_model.fields import LabelPrediction, RecordModel, ValuePrediction
+from {{cookiecutter.__package}}_model.fields import Kind, LabelPrediction, RecordModel, ValuePrediction
 from {{cookiecutter.__package}}_model.metadata import Baseline
 
 MINUS = "\N{MINUS SIGN}"
@@ -123,10 +123,10 @@ def drivers_of(answered: Answered, found: Contributions, baseline: Baseline, tar
     rows = compared_fields(answered, baseline)
     single = [part for part in found.parts if len(part.fields) == 1]
     # A line for the others saves nothing where it stands for one field.
-    shown = single if len(found.parts) == len(single) <= MOST_SHOWN + 1 else single[:MOST_SHOWN]
-    rest = found.parts[len(shown) :]
+    named = single if len(found.parts) == len(single) <= MOST_SHOWN + 1 else single[:MOST_SHOWN]
+    rest = found.parts[len(named) :]
     others = [rows[field.name] for part in rest for field in part.fields]
-    bars = [(rows[part.fields[0].name], part.amount) for part in shown]
+    bars = [(rows[part.fields[0].name], part.amount) for part in named]
     if rest:
         bars.append((Compared(f"{len(others)} other fields"), sum(part.amount for part in rest)))
     write: Callable[[float], str] = percent
@@ -153,9 +153,15 @@ def compared_fields(answered: Answered, baseline: Baseline) -> dict[str, Compare
     for one in answered.inputs:
         name = one.spec.name
         comparison = compared(values[name], baseline.fields[name])
-        shown = dict(one.options).get(answered.texts[name], answered.texts[name])
-        rows[name] = Compared(one.label, fields.shortened(shown) or "not known", comparison.words, stripes(comparison))
+        rows[name] = Compared(one.label, shown(one, answered.texts[name]), comparison.words, stripes(comparison))
     return rows
+
+
+def shown(one: Input, text: str) -> str:
+    """Return the text of an input as a person reads it."""
+    if one.spec.kind is Kind.DATETIME:
+        return text.replace("T", " ") or "not known"
+    return fields.shortened(dict(one.options).get(text, text)) or "not known"
 
 
 def stripes(comparison: Comparison) -> tuple[Stripe, ...]:

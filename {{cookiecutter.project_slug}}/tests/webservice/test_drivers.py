@@ -16,6 +16,7 @@ from webservice.drivers import (
     in_points,
     in_unit,
     on_scale,
+    shown,
     stripes,
 )
 from webservice.form import form_inputs
@@ -76,7 +77,21 @@ def test_each_field_is_shown_as_in_the_form() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "grouped", "shown", "others"),
+    ("name", "text", "words"),
+    [
+        ("paid", "2024-12-31T13:45", "2024-12-31 13:45"),
+        ("paid", "", "not known"),
+        ("gift", "1", "1"),
+        ("express", "false", "no"),
+        ("remark", "Ring twice", "Ring twice"),
+    ],
+)
+def test_a_text_is_shown_as_a_person_reads_it(name: str, text: str, words: str) -> None:
+    assert shown(next(one for one in INPUTS if one.spec.name == name), text) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "grouped", "lines", "others"),
     [
         pytest.param(MOST_SHOWN, 0, MOST_SHOWN, 0, id="as-many-as-are-shown"),
         pytest.param(MOST_SHOWN + 1, 0, MOST_SHOWN + 1, 0, id="one-more-takes-no-more-space-than-a-sum"),
@@ -84,10 +99,10 @@ def test_each_field_is_shown_as_in_the_form() -> None:
         pytest.param(3, 5, 4, 5, id="a-part-of-several-fields"),
     ],
 )
-def test_of_many_fields_the_last_line_is_their_sum(count: int, grouped: int, shown: int, others: int) -> None:
+def test_of_many_fields_the_last_line_is_their_sum(count: int, grouped: int, lines: int, others: int) -> None:
     drivers = explained(VALUE, count, grouped=grouped)
 
-    assert len(drivers.rows) == shown
+    assert len(drivers.rows) == lines
     assert len(drivers.others) == others
     assert drivers.left_out == 0
     if others:
