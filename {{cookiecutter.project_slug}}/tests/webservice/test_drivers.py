@@ -23,7 +23,12 @@ from webservice.form import form_inputs
 from webservice.page import texts_of
 
 from {{cookiecutter.__package}}_model.fields import LabelPrediction, ValuePrediction
-from {{cookiecutter.__package}}_model.metadata import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
+from {{cookiecutter.__package}}_model.metadata import (
+    Baseline,
+    FieldBaseline,
+    NumberBaseline,
+    ValueBaseline,
+)
 
 NUMBERS = NumberBaseline(
     missing_share=0, mean=1, standard_deviation=1, minimum=0, maximum=2, bin_edges=(0, 2), bin_shares=(1,)
