@@ -26,7 +26,7 @@ ESTABLISHED = 1
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connection that waits for an answer: something has come on it, and nothing was sent since.
+    """A connection of a client.
 
     Attributes:
         descriptor: of its socket in this process.
@@ -42,13 +42,28 @@ class Connection:
 
 
 def waiting(port: int) -> list[Connection]:
-    """Return the connections to a port of this process that wait for an answer; none where /proc is missing."""
+    """Return the connections to a port of this process that wait for an answer; none where /proc is missing.
+
+    Something has come on them, and nothing was sent since.
+    """
+    return _found(port, waiting=True)
+
+
+def resting(port: int) -> list[Connection]:
+    """Return the connections to a port of this process that seem to be answered.
+
+    A client that does not wait for its answer before it sends the next request is among them.
+    """
+    return _found(port, waiting=False)
+
+
+def _found(port: int, *, waiting: bool) -> list[Connection]:
     try:
         descriptors = [int(path.name) for path in DESCRIPTORS.iterdir()]
     except OSError:
         # No such folder, or no more files can be opened.
         return []
-    return [connection for descriptor in descriptors if (connection := _waiting(descriptor, port))]
+    return [one for descriptor in descriptors if (one := _connection(descriptor, port, waiting=waiting))]
 
 
 def stop_reading(connections: Iterable[Connection]) -> None:
@@ -60,12 +75,12 @@ def stop_reading(connections: Iterable[Connection]) -> None:
                 _shut(found)
 
 
-def _waiting(descriptor: int, port: int) -> Connection | None:
+def _connection(descriptor: int, port: int, *, waiting: bool) -> Connection | None:
     with _socket_of(descriptor) as found:
         if found is None or (peer := _peer(found)) is None or found.getsockname()[1] != port:
             return None
         state = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, LENGTH)
-    if STATE.unpack_from(state)[0] != ESTABLISHED or not waits(state):
+    if STATE.unpack_from(state)[0] != ESTABLISHED or waits(state) != waiting:
         return None
     silent, unanswered = LAST_RECEIVED.unpack_from(state)[0], LAST_SENT.unpack_from(state)[0]
     return Connection(descriptor, peer, silent / 1000, unanswered / 1000)

@@ -159,7 +159,11 @@ class Guard:
             sending = [one for one in slow if one.silent < LOOK_EVERY]
             # Of the others, those on which nothing has come for longest were first: the threads are at them.
             stalled = sorted((one for one in slow if one.silent > patience), key=by_silence)[: len(late)]
-            connections.stop_reading(sending + stalled)
+            # A wait that goes on all the same is for a client whom an earlier answer hides.
+            in_vain = any(now - wait.since > patience + 3 * LOOK_EVERY for wait in late)
+            resting = connections.resting(self._settings.port) if in_vain else []
+            hidden = [one for one in resting if min(one.silent, one.unanswered) > patience]
+            connections.stop_reading(sending + stalled + hidden)
         self._seen = frozenset(one.peer for one in found)
 
     def _end(self) -> None:

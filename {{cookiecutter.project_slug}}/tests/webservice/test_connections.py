@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from webservice import connections
-from webservice.connections import Connection, stop_reading, waiting
+from webservice.connections import Connection, resting, stop_reading, waiting
 
 if not connections.DESCRIPTORS.exists():
     pytest.skip("this system does not tell of the files of a process", allow_module_level=True)
@@ -81,6 +81,19 @@ def test_a_request_right_after_an_answer_waits(connect: Callable[[], Pair], port
     client.sendall(b"another request")
 
     assert peers(port) == {client.getsockname()}
+
+
+def test_a_request_before_the_answer_to_another_seems_to_rest(connect: Callable[[], Pair], port: int) -> None:
+    # Given a client that sends two requests at once, and gets one answer
+    client, server = connect()
+    client.sendall(b"request" + b"half of ano")
+    time.sleep(TICK)
+    server.sendall(b"answer")
+    assert client.recv(100) == b"answer"
+
+    # Then it is among those that seem to be answered
+    assert not peers(port)
+    assert [one.peer for one in resting(port)] == [client.getsockname()]
 
 
 def test_an_answer_after_a_while_ends_the_wait(connect: Callable[[], Pair], port: int) -> None:

@@ -290,6 +290,29 @@ def test_who_sends_a_little_now_and_then_is_not_overlooked(
 
 
 @pytest.mark.usefixtures("quick_looks")
+def test_who_hides_behind_an_earlier_answer_is_found(
+    connect: Callable[[], tuple[socket.socket, socket.socket]], listener: socket.socket
+) -> None:
+    # Given a client that sent half of a request before it had the answer to another one
+    a_guard = Guard(Settings(port=listener.getsockname()[1], threads=8, body_timeout=SHORT))
+    client, server = connect()
+    server.sendall(b"answer")
+    assert client.recv(100) == b"answer"
+    reader = Reader(a_guard, server)
+
+    # When looks go by, then the first ones end other waits
+    time.sleep(2 * SHORT)
+    a_guard.look()
+    assert reader.thread.is_alive()
+
+    # And a later one its own
+    time.sleep(3 * SHORT)
+    a_guard.look()
+    reader.thread.join(PATIENCE)
+    assert not reader.thread.is_alive()
+
+
+@pytest.mark.usefixtures("quick_looks")
 def test_a_wait_is_not_ended_before_its_time(
     connect: Callable[[], tuple[socket.socket, socket.socket]], listener: socket.socket
 ) -> None:
