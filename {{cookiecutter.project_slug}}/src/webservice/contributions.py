@@ -72,7 +72,7 @@ class Contributions:
         known: how many records the background has.
         start: the mean output for the background.
         end: the output for the record.
-        parts: their amounts add up to the difference; the largest comes first.
+        parts: their amounts add up to the difference. The largest comes first, one of several fields last.
     """
 
     known: int
