@@ -1,6 +1,6 @@
 import json
-import logging
 from dataclasses import replace
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -56,7 +56,7 @@ def broken_app(classifier: Classifier, settings: Settings) -> Flask:
 
 
 def test_a_failure_is_a_problem_and_its_traceback_goes_to_the_log(
-    broken_app: Flask, caplog: pytest.LogCaptureFixture
+    broken_app: Flask, caplog: pytest.LogCaptureFixture, log: StringIO
 ) -> None:
     # When something goes wrong inside the service
     response = broken_app.test_client().get("/broken", headers={"X-Request-ID": "abc"})
@@ -69,7 +69,8 @@ def test_a_failure_is_a_problem_and_its_traceback_goes_to_the_log(
     # And the log has the traceback, and the request as an error
     failure = next(entry for entry in caplog.records if entry.exc_info)
     assert "RuntimeError: the reason" in JsonFormatter().format(failure)
-    assert [entry.levelno for entry in caplog.records if entry.name == "webservice.requests"] == [logging.ERROR]
+    (line,) = log.getvalue().splitlines()
+    assert json.loads(line)["level"] == "error"
 
 
 @pytest.mark.parametrize(
