@@ -64,7 +64,7 @@ def create_app(
     app.register_blueprint(metrics.blueprint(counts))
     app.register_blueprint(description.blueprint(classifier, settings))
     app.register_blueprint(docs.blueprint())
-    app.register_blueprint(page.blueprint(classifier, settings))
+    app.register_blueprint(page.blueprint(classifier, settings, predict))
     app.register_blueprint(report.blueprint(classifier))
 
     # Around it all, so that these hold for every answer, errors included. The last one comes first.

@@ -25,6 +25,8 @@ SECOND = 10**9
 """In nanoseconds: whole numbers add up without rounding."""
 MOST_CALLERS = 10_000
 """Buckets that are kept. Of more callers, those that have not asked for longest are forgotten."""
+FILES = "/static/"
+"""Where the files of the page are: to look at it once is one request for a person, and eight for the service."""
 UNLIMITED = PROBES | {"/metrics"}
 """Paths that the cluster asks at a pace of its own."""
 
@@ -69,7 +71,8 @@ def limited(application: "WSGIApplication", buckets: Buckets) -> "WSGIApplicatio
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         caller = environ.get(CALLER_KEY) or environ.get("REMOTE_ADDR", "")
-        if caller != OPERATOR and environ["PATH_INFO"] not in UNLIMITED:
+        path = environ["PATH_INFO"]
+        if caller != OPERATOR and path not in UNLIMITED and not path.startswith(FILES):
             wait = buckets.take(caller)
             if wait:
                 return problem_response(too_many(wait))(environ, start_response)

@@ -17,6 +17,7 @@ from webservice.drivers import Answered, Drivers, drivers_of
 from webservice.form import Input, form_inputs, sent_texts, text_of, values_of
 from webservice.logs import RECORDS_KEY
 from webservice.panel import Panel, panel_of
+from webservice.predictions import Predict
 from webservice.problems import InvalidRequestError
 from webservice.settings import Settings
 from webservice.tables import Table, download, example_table, name_of_answer, predicted
@@ -71,8 +72,8 @@ class Form:
     table_problem: str = ""
 
 
-def blueprint(classifier: Classifier, settings: Settings) -> Blueprint:
-    """Return the blueprint with the form."""
+def blueprint(classifier: Classifier, settings: Settings, predict: Predict) -> Blueprint:
+    """Return the blueprint with the form, and predictions as `predict` makes them."""
     routes = Blueprint("page", __name__)
     routes.after_request(allow_own_scripts)
     inputs = form_inputs(FIELDS, classifier.baseline)
@@ -86,14 +87,14 @@ def blueprint(classifier: Classifier, settings: Settings) -> Blueprint:
         return page(Form(texts_of(example.record if example else first)))
 
     @routes.post("/")
-    def predict() -> tuple[str, HTTPStatus]:
+    def predict_form() -> tuple[str, HTTPStatus]:
         texts = sent_texts(inputs, request.form)
         try:
             record = Record.model_validate_strings(values_of(inputs, texts))
         except ValidationError as error:
             return page(Form(texts, errors_of(inputs, error))), HTTPStatus.UNPROCESSABLE_ENTITY
         request.environ[RECORDS_KEY] = 1
-        prediction = classifier.predict_one(record)
+        (prediction,) = predict([record])
         panel = panel_of(prediction, classifier.baseline, classifier.metadata.interval)
         return page(Form(texts, panel=panel, drivers=drivers(record, prediction, texts))), HTTPStatus.OK
 
@@ -113,7 +114,7 @@ def blueprint(classifier: Classifier, settings: Settings) -> Blueprint:
             return page(Form(texts_of(first), table_problem=problem)), HTTPStatus.REQUEST_ENTITY_TOO_LARGE
         except InvalidRequestError as error:
             return page(Form(texts_of(first), table_problem=error.description or "")), HTTPStatus.UNPROCESSABLE_ENTITY
-        return download(predicted(table, classifier, settings.max_records), name_of_answer(file.filename or "table"))
+        return download(predicted(table, predict, settings.max_records), name_of_answer(file.filename or "table"))
 
     def drivers(record: Record, prediction: Prediction, texts: Mapping[str, str]) -> Drivers:
         column = LABELS.index(str(prediction.label)) if isinstance(prediction, LabelPrediction) else 0

@@ -70,10 +70,11 @@ def main() -> int:
             put_operator_key(settings.operator_key)
             # Each worker reads the keys for itself as well.
             Keys(settings.api_keys, settings.operator_key)
+        counts = TemporaryDirectory(prefix="webservice-")
     except (SettingsError, ArtefactError, OSError) as error:
         logger.critical("cannot start: %s", error)
         return 1
-    with TemporaryDirectory(prefix="webservice-") as folder:
+    with counts as folder:
         # Workers read their settings from the environment, each for itself.
         os.environ["METRICS_FOLDER"] = str(settings.metrics_folder or folder)
         server = granian_server(settings, address)

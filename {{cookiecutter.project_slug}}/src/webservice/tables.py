@@ -19,9 +19,9 @@ from flask import Response
 from webservice.fields import FIELDS_BY_NAME, listed, shortened
 from webservice.form import text_of
 from webservice.formats import RefusedRecord, cells_of, columns, refused, text_record
+from webservice.predictions import Predict
 from webservice.problems import FieldError, InvalidRequestError, broken_contract
 
-from {{cookiecutter.__package}}_model.classifier import Classifier
 from {{cookiecutter.__package}}_model.features import FIELDS
 from {{cookiecutter.__package}}_model.fields import Kind
 from {{cookiecutter.__package}}_model.metadata import GoldenRecord
@@ -120,16 +120,16 @@ def iso(cell: str, kind: Kind, written: str) -> str:
             return moment.isoformat()
 
 
-def predicted(table: Table, classifier: Classifier, most: int) -> Iterator[str]:
+def predicted(table: Table, predict: Predict, most: int) -> Iterator[str]:
     """Yield the lines of a table with its predictions, so many rows at a time."""
     names = columns(errors=True)
     yield line([*table.header, *new_names(names, table.header)], table.separator)
     rows = table.rows()
     while batch := list(islice(rows, most)):
-        yield "".join(line(row, table.separator) for row in predicted_batch(table, batch, classifier))
+        yield "".join(line(row, table.separator) for row in predicted_batch(table, batch, predict))
 
 
-def predicted_batch(table: Table, batch: Sequence[list[str]], classifier: Classifier) -> Iterator[list[Any]]:
+def predicted_batch(table: Table, batch: Sequence[list[str]], predict: Predict) -> Iterator[list[Any]]:
     """Yield each row of a batch with the cells of its prediction."""
     records = {}
     refusals: dict[int, RefusedRecord] = {}
@@ -141,7 +141,7 @@ def predicted_batch(table: Table, batch: Sequence[list[str]], classifier: Classi
             records[number] = text_record((list(table.columns), table.record_cells(cells)), number, False)
         except InvalidRequestError as error:
             refusals[number] = refused(error)
-    answered = dict(zip(records, classifier.predict(list(records.values())), strict=True))
+    answered = dict(zip(records, predict(list(records.values())) if records else [], strict=True))
     for number, cells in enumerate(batch):
         outcome = answered.get(number) or refusals[number]
         # Whatever the row has, its prediction stands in the right columns.

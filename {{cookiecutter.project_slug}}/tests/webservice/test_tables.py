@@ -33,7 +33,7 @@ def table_of(rows: Sequence[Sequence[str]], separator: str = ",") -> bytes:
 def answer_of(content: bytes, classifier: Classifier, most: int = 1000) -> list[list[str]]:
     """Return the table that a table is answered with."""
     table = Table(content)
-    return list(csv.reader(StringIO("".join(predicted(table, classifier, most))), delimiter=table.separator))
+    return list(csv.reader(StringIO("".join(predicted(table, classifier.predict, most))), delimiter=table.separator))
 
 
 def test_faulty_rows_are_marked_and_the_others_predicted(classifier: Classifier, cells: list[list[str]]) -> None:
