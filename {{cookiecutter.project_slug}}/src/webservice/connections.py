@@ -33,12 +33,14 @@ class Connection:
         peer: address and port of the client.
         silent: seconds since something came.
         unanswered: seconds since something was sent, or since it was opened.
+        segments: of data that have come since it was opened.
     """
 
     descriptor: int
     peer: tuple[str, int]
     silent: float
     unanswered: float
+    segments: int = 0
 
 
 def waiting(port: int) -> list[Connection]:
@@ -83,7 +85,7 @@ def _connection(descriptor: int, port: int, *, waiting: bool) -> Connection | No
     if STATE.unpack_from(state)[0] != ESTABLISHED or waits(state) != waiting:
         return None
     silent, unanswered = LAST_RECEIVED.unpack_from(state)[0], LAST_SENT.unpack_from(state)[0]
-    return Connection(descriptor, peer, silent / 1000, unanswered / 1000)
+    return Connection(descriptor, peer, silent / 1000, unanswered / 1000, SEGMENTS.unpack_from(state)[0])
 
 
 def waits(state: bytes) -> bool:

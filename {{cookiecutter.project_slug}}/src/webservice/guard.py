@@ -78,7 +78,8 @@ class Guard:
         self._waits: dict[int, Wait] = {}
         self._answers = 0
         self._overloaded = False
-        self._seen: frozenset[tuple[str, int]] = frozenset()
+        # Segments that had come from each client that waits, when it was first seen to.
+        self._seen: dict[tuple[str, int], int] = {}
 
     def guarded(self, application: "WSGIApplication") -> "WSGIApplication":
         """Return the application, under guard."""
@@ -145,26 +146,32 @@ class Guard:
         patience = min(PATIENCE, self._settings.body_timeout) if pressed else self._settings.body_timeout
         late = [wait for wait in waits.values() if now - wait.since > patience]
         if not late and len(answering) < self._settings.threads:
-            self._overloaded, self._seen = False, frozenset()
+            self._overloaded, self._seen = False, {}
             return
         found = connections.waiting(self._settings.port)
         # One body that comes late, while nobody else asks, is no rush.
         busy = len(answering) >= self._settings.threads
         self._overloaded = busy and len(found) > answers / LOOK_EVERY * self._settings.max_wait
         if late:
+            slow = [one for one in found if one.unanswered > patience and one.peer in self._seen]
+            # A request of which something still comes does not wait for its turn.
+            sending = [one for one in slow if one.segments > self._seen[one.peer]]
+            # Where they do not explain what is late, those on which nothing has come for longest were first.
+            explained = 0 if any(wait.cut_short for wait in late) else len(sending)
+            stalled = sorted((one for one in slow if one.silent > patience), key=by_silence)
+            stalled = stalled[: max(0, len(late) - explained)]
             for wait in late:
                 wait.cut_short = True
-            slow = [one for one in found if one.unanswered > patience and one.peer in self._seen]
-            # What still comes is no request that waits for its turn.
-            sending = [one for one in slow if one.silent < LOOK_EVERY]
-            # Of the others, those on which nothing has come for longest were first: the threads are at them.
-            stalled = sorted((one for one in slow if one.silent > patience), key=by_silence)[: len(late)]
             # A wait that goes on all the same is for a client whom an earlier answer hides.
             in_vain = any(now - wait.since > patience + 3 * LOOK_EVERY for wait in late)
             resting = connections.resting(self._settings.port) if in_vain else []
             hidden = [one for one in resting if min(one.silent, one.unanswered) > patience]
             connections.stop_reading(sending + stalled + hidden)
-        self._seen = frozenset(one.peer for one in found)
+        self._seen = {
+            # What comes after an answer belongs to another request.
+            one.peer: self._seen.get(one.peer, one.segments) if one.unanswered > LOOK_EVERY else one.segments
+            for one in found
+        }
 
     def _end(self) -> None:
         logger.critical(
