@@ -323,7 +323,9 @@ class Caller(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the request that was under way, if there was one."""
         if self.number is not None:
-            self.crowd.tally.note("closed without an answer" if exc is None else "reset without an answer")
+            outcome = "closed without an answer" if exc is None else "reset without an answer"
+            self.crowd.tally.note(outcome)
+            self.crowd.unanswered.append((outcome, self.number))
             self.number = None
         if not self.closed.done():
             self.closed.set_result(None)
@@ -366,6 +368,7 @@ class Crowd:
         self.tally = Tally()
         self.each = math.inf if each is None else each
         self.stopped = False
+        self.unanswered: list[tuple[str, int]] = []
         self._turn = 0
 
     def next_number(self, budget: list[float]) -> int | None:
