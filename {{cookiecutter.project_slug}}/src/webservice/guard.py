@@ -80,6 +80,8 @@ class Guard:
         self._overloaded = False
         # Segments that had come from each client that waits, when it was first seen to.
         self._seen: dict[tuple[str, int], int] = {}
+        # Clients that were silent and were cut short, while any wait was late.
+        self._cut: set[tuple[str, int]] = set()
 
     def guarded(self, application: "WSGIApplication") -> "WSGIApplication":
         """Return the application, under guard."""
@@ -146,7 +148,7 @@ class Guard:
         patience = min(PATIENCE, self._settings.body_timeout) if pressed else self._settings.body_timeout
         late = [wait for wait in waits.values() if now - wait.since > patience]
         if not late and len(answering) < self._settings.threads:
-            self._overloaded, self._seen = False, {}
+            self._overloaded, self._seen, self._cut = False, {}, set()
             return
         found = connections.waiting(self._settings.port)
         # One body that comes late, while nobody else asks, is no rush.
@@ -158,8 +160,10 @@ class Guard:
             sending = [one for one in slow if one.segments > self._seen[one.peer]]
             # Where they do not explain what is late, those on which nothing has come for longest were first.
             explained = 0 if any(wait.cut_short for wait in late) else len(sending)
-            stalled = sorted((one for one in slow if one.silent > patience), key=by_silence)
-            stalled = stalled[: max(0, len(late) - explained)]
+            silent = [one for one in slow if one.silent > patience and one.peer not in self._cut]
+            # If nothing came of it, others were meant, and twice as many are next.
+            stalled = sorted(silent, key=by_silence)[: max(0, len(late) + len(self._cut) - explained)]
+            self._cut |= {one.peer for one in stalled}
             for wait in late:
                 wait.cut_short = True
             # A wait that goes on all the same is for a client whom an earlier answer hides.
@@ -167,6 +171,8 @@ class Guard:
             resting = connections.resting(self._settings.port) if in_vain else []
             hidden = [one for one in resting if min(one.silent, one.unanswered) > patience]
             connections.stop_reading(sending + stalled + hidden)
+        if not late:
+            self._cut = set()
         self._seen = {
             # What comes after an answer belongs to another request.
             one.peer: self._seen.get(one.peer, one.segments) if one.unanswered > LOOK_EVERY else one.segments

@@ -90,7 +90,12 @@ def main() -> int:
 def application() -> "WSGIApplication":
     """Return the application of a worker, under guard: granian calls this once in each."""
     settings = Settings.from_environment()
-    classifier = Classifier.load()
+    try:
+        classifier = Classifier.load()
+    except ArtefactError as error:
+        # It was fine when the service started: what is on the disk has changed since.
+        logger.critical("cannot start a worker: %s", error)
+        raise
     counts = Metrics(classifier, settings.metrics_folder, settings.version)
     guard = Guard(settings)
     app = create_app(classifier, settings, counts, guard)
