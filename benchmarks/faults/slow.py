@@ -67,13 +67,15 @@ def slow_clients(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "slow",
         "Slow clients (slowloris)",
-        f"{COUNT} clients send a byte a second; 8 ordinary clients keep asking meanwhile. "
+        f"{COUNT} clients send a byte a second, ten a second, or half a body and then nothing; 8 ordinary clients keep "
+        "asking meanwhile. "
         "BODY_TIMEOUT is 15 s, and 75 s without a whole head close a connection.",
     )
     body = golden.bodies[0]
     head = request_bytes(body)[: -len(body)]
     slow_body = SlowClients(head, body)
     faster_body = SlowClients(head, body, 0.1)
+    paused_body = SlowClients(head + body[: len(body) // 2], b"")
     # One header that has no end.
     slow_head = SlowClients(b"POST /v1/predictions HTTP/1.1\r\nHost: service\r\nX-Slow: ", b"x" * 1000)
     with lab.service(LOG_LEVEL="error") as service:
@@ -86,6 +88,8 @@ def slow_clients(lab: Lab, golden: Golden) -> Report:
         check_afterwards(report, service, golden, "after slow bodies")
         beside(report, service, golden, faster_body, "bodies, ten bytes a second", alone, 20)
         check_afterwards(report, service, golden, "after less slow bodies")
+        beside(report, service, golden, paused_body, "bodies that stop halfway", alone, 20)
+        check_afterwards(report, service, golden, "after bodies that stop halfway")
         if not lab.quick:
             beside(report, service, golden, slow_head, "heads", alone, 85)
             ended = slow_head.outcomes["status 408"] + slow_head.outcomes["closed"]
