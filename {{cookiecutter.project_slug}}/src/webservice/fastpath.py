@@ -12,7 +12,7 @@ from pydantic import Field, TypeAdapter
 
 from webservice.formats import is_list, predictions_adapter, refuse_repeated_names
 from webservice.logs import RECORDS_KEY
-from webservice.predictions import VARY, Predict
+from webservice.predictions import Predict
 
 from {{cookiecutter.__package}}_model.datamodel import Record
 
@@ -50,7 +50,7 @@ def shortened(application: "WSGIApplication", predict: Predict, max_records: int
             return application(environ, start_response)
         environ[RECORDS_KEY] = len(records)
         content = predictions_adapter.dump_json(predictions) if many else predictions[0].model_dump_json().encode()
-        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(content))), VARY])
+        start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(content)))])
         return [content]
 
     return answer

@@ -9,14 +9,19 @@ if TYPE_CHECKING:
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-DEFAULTS = (
-    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+FOR_ALL = (
     ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
     # Predictions are about people: no cache keeps them.
     ("Cache-Control", "no-store"),
 )
+FOR_DOCUMENTS = (
+    *FOR_ALL,
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("Referrer-Policy", "no-referrer"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
+DATA = "application/"
+"""How the types of what no browser shows or runs begin: JSON, say. A header takes as long as a part of the model."""
 
 
 def hardened(application: "WSGIApplication") -> "WSGIApplication":
@@ -25,7 +30,8 @@ def hardened(application: "WSGIApplication") -> "WSGIApplication":
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
             own = dict(headers)
-            headers += [default for default in DEFAULTS if default[0] not in own]
+            defaults = FOR_ALL if own.get("Content-Type", "").startswith(DATA) else FOR_DOCUMENTS
+            headers += [default for default in defaults if default[0] not in own]
             return start_response(line, headers, *exc_info)
 
         return application(environ, start)

@@ -20,9 +20,6 @@ CHUNK = 64 * 1024
 DISCARDED_CHUNKS = 256
 """How much of a body that is too long is read, so that its sender gets to read the answer: 16 MiB."""
 
-VARY = ("Vary", "Accept, Prefer")
-"""The header that tells which others an answer depends on."""
-
 predictions_adapter = formats.predictions_adapter
 refuse_repeated_names = formats.refuse_repeated_names
 
@@ -58,7 +55,6 @@ def blueprint(predict: Predict, max_records: int) -> Blueprint:
         answer = answer_to(read_body(), terms, predict, max_records)
         request.environ[RECORDS_KEY] = answer.records
         response = Response(answer.content, content_type=answer.media_type)
-        response.headers.add(*VARY)
         if answer.lenient:
             response.headers.add("Preference-Applied", LENIENT)
         return response

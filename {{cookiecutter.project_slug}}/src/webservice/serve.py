@@ -45,6 +45,9 @@ AWS closes it, so that the balancer never sends a request into a connection that
 STOP_TIMEOUT = 30
 """Seconds that requests in flight have to finish after a SIGTERM."""
 
+GARBAGE = 20_000
+"""Objects that may have been made, and not freed, before the garbage collector looks for some."""
+
 FAREWELL = 0.5
 """Seconds of draining before a stop that no drain hook prepared, as when a container is stopped by hand."""
 
@@ -108,8 +111,9 @@ def application() -> "WSGIApplication":
     guard.start(beat)
     # Workers are processes of multiprocessing, which ends them without calling atexit.
     Finalize(None, counts.flush, exitpriority=0)
-    # What is there now stays: the garbage collector need not look at it again and again.
+    # What is there now stays, and an answer leaves hardly anything behind: there is little garbage to look for.
     gc.freeze()
+    gc.set_threshold(GARBAGE)
     return app.wsgi_app
 
 
