@@ -220,9 +220,9 @@ class Setting:
 
 
 SETTINGS = (
-    Setting("threads-1", "`THREADS=1`", SERVICE, {"THREADS": "1"}),
+    Setting("threads-1", "`THREADS=1`, the default", SERVICE),
     Setting("threads-2", "`THREADS=2`", SERVICE, {"THREADS": "2"}),
-    Setting("threads-4", "`THREADS=4`, the default", SERVICE),
+    Setting("threads-4", "`THREADS=4`", SERVICE, {"THREADS": "4"}),
     Setting("threads-8", "`THREADS=8`", SERVICE, {"THREADS": "8"}),
     Setting("workers-1", "`WORKERS=1`, the default", SERVICE),
     Setting("workers-2", "`WORKERS=2`", SERVICE, {"WORKERS": "2"}),

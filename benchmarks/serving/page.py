@@ -302,7 +302,7 @@ def setting_notes() -> list[str]:
     """Return the words on the settings."""
     return [
         "This service with one setting changed, and the floor with a session of ONNX Runtime that uses more threads "
-        "for one prediction. Requests a second, and rows a second in batches. The defaults are `THREADS=4`, "
+        "for one prediction. Requests a second, and rows a second in batches. The defaults are `THREADS=1`, "
         "`WORKERS=1` and one intra-op thread."
     ]
 
@@ -333,7 +333,7 @@ def advice(results: Results) -> list[str]:
     names = [setting.name for setting in SETTINGS if setting.name.startswith("threads-") and setting.environment]
     parts = []
     for where, measure in (("at 16 connections", AT_16), ("at 256", figures.rate("256")), ("in batches", figures.rows)):
-        found = [one for name in names if (one := compared(name, "threads-4", measure))]
+        found = [one for name in names if (one := compared(name, "threads-1", measure))]
         if found:
             parts.append(
                 f"{min(one.value for one in found):.2f} to {max(one.value for one in found):.2f} times {where}"
