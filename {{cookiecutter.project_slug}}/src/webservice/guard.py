@@ -1,6 +1,6 @@
 """The guard of a process: it sees what is stuck, and who waits too long.
 
-A thread of its own looks twice a second at what the others are at. It frees those that wait for the
+A thread of its own looks four times a second at what the others are at. It frees those that wait for the
 rest of a body, has requests refused when too many wait, and ends a process that is stuck, so that
 the server starts another one.
 """
@@ -22,10 +22,12 @@ from webservice.settings import Settings
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-LOOK_EVERY = 0.5
+LOOK_EVERY = 0.25
 """Seconds between two looks."""
-PATIENCE = 1.0
-"""Seconds that a body may take while half of the threads wait for bodies."""
+PATIENCE = 0.5
+"""Seconds that a body may take while half of the threads wait for bodies, and other requests for a thread."""
+LEAST_RATE = 4.0
+"""Answers a second that are expected where none has been given since the last look."""
 LARGE = 64 * 1024
 """Bytes of a body from which on a request is a large one."""
 LARGE_PATHS = frozenset({"/", "/table"})
@@ -151,9 +153,14 @@ class Guard:
             self._overloaded, self._seen, self._cut = False, {}, set()
             return
         found = connections.waiting(self._settings.port)
-        # One body that comes late, while nobody else asks, is no rush.
+        if len(found) <= len(waits):
+            # Nobody else waits: there is time.
+            patience = self._settings.body_timeout
+            late = [wait for wait in waits.values() if now - wait.since > patience]
+        # One body that comes late, while few others ask, is no rush.
         busy = len(answering) >= self._settings.threads
-        self._overloaded = busy and len(found) > answers / LOOK_EVERY * self._settings.max_wait
+        rate = max(answers / LOOK_EVERY, LEAST_RATE)
+        self._overloaded = busy and len(found) > rate * self._settings.max_wait
         if late:
             slow = [one for one in found if one.unanswered > patience and one.peer in self._seen]
             # A request of which something still comes does not wait for its turn.

@@ -146,7 +146,7 @@ def test_requests_beyond_the_limit_are_asked_to_come_again(
     start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
 ) -> None:
     # Given a service that works on one large request at a time
-    service = start_service(LOG_LEVEL="error", MAX_LARGE_REQUESTS="1")
+    service = start_service(LOG_LEVEL="error", THREADS="4", MAX_LARGE_REQUESTS="1")
     table = b"[" + b",".join([body] * 1000) + b"]"
 
     # When many of them come

@@ -157,7 +157,7 @@ def test_in_a_rush_requests_are_refused_until_it_is_over(
     # Given a service whose threads are busy, and requests that wait
     a_guard = Guard(Settings(port=listener.getsockname()[1], threads=2, max_large_requests=1))
     client = Client(a_guard.guarded(fine))
-    for _ in range(3):
+    for _ in range(20):
         connect()
     with in_work(a_guard, 2):
         # When the guard looks
@@ -178,13 +178,13 @@ def test_in_a_rush_requests_are_refused_until_it_is_over(
 
 @pytest.mark.parametrize(
     ("threads_busy", "waiting", "answered", "refused"),
-    [(2, 41, 10, True), (2, 40, 10, False), (2, 1, 0, True), (2, 0, 0, False), (1, 100, 0, False)],
-    ids=["too-many", "as-many-as-go-in-time", "nothing-moves", "nobody-waits", "a-thread-is-free"],
+    [(2, 81, 10, True), (2, 80, 10, False), (2, 9, 0, True), (2, 8, 0, False), (1, 100, 0, False)],
+    ids=["too-many", "as-many-as-go-in-time", "nothing-moves", "few-wait", "a-thread-is-free"],
 )
 def test_who_waits_is_measured_by_what_is_answered(
     monkeypatch: pytest.MonkeyPatch, threads_busy: int, waiting: int, answered: int, *, refused: bool
 ) -> None:
-    # Given requests that wait, and some that were answered since the last look: 20 a second, for two seconds of waiting
+    # Given requests that wait, and some that were answered since the last look: 40 a second, for two seconds of waiting
     a_guard = Guard(Settings(threads=2, max_wait=2))
     client = Client(a_guard.guarded(fine))
     for _ in range(answered):
@@ -330,12 +330,17 @@ def test_a_wait_is_not_ended_before_its_time(
     reader.thread.join(PATIENCE)
 
 
-@pytest.mark.parametrize(("threads", "ended"), [(2, True), (3, False)], ids=["half-of-them", "fewer"])
-def test_patience_is_short_while_half_of_the_threads_wait(
+@pytest.mark.parametrize(
+    ("threads", "others", "ended"),
+    [(2, 1, True), (3, 1, False), (2, 0, False)],
+    ids=["half-of-the-threads", "fewer-threads", "nobody-else-waits"],
+)
+def test_patience_is_short_while_half_of_the_threads_and_others_wait(
     connect: Callable[[], tuple[socket.socket, socket.socket]],
     listener: socket.socket,
     monkeypatch: pytest.MonkeyPatch,
     threads: int,
+    others: int,
     *,
     ended: bool,
 ) -> None:
@@ -343,6 +348,8 @@ def test_patience_is_short_while_half_of_the_threads_wait(
     a_guard = Guard(Settings(port=listener.getsockname()[1], threads=threads))
     client, server = connect()
     reader = Reader(a_guard, server)
+    for _ in range(others):
+        connect()
     time.sleep(2 * SHORT)
 
     for _ in range(2):
