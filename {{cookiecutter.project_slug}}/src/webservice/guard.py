@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LOOK_EVERY = 0.25
 """Seconds between two looks."""
-PATIENCE = 0.5
+PATIENCE = 1.0
 """Seconds that a body may take while half of the threads wait for bodies, and other requests for a thread."""
 LEAST_RATE = 4.0
 """Answers a second that are expected where none has been given since the last look."""
