@@ -385,9 +385,7 @@ def test_any_format_may_be_answered_in_any(
 
 
 @pytest.mark.parametrize("sent", FORMATS)
-def test_an_answer_comes_as_its_question(
-    client: FlaskClient, record: dict[str, Any], sent: Format
-) -> None:
+def test_an_answer_comes_as_its_question(client: FlaskClient, record: dict[str, Any], sent: Format) -> None:
     response = post(client, MANY[sent]([record]), sent)
 
     assert response.mimetype == sent
