@@ -49,7 +49,10 @@ secret.write_text(json.dumps(dict(data=kept) if kept else dict()))
 def kubectl(tmp_path: Path) -> Path:
     """A kubectl of a few lines, for a cluster with nothing but a Secret."""
     program = tmp_path / "kubectl"
-    program.write_text(f"#!{sys.executable}\n{KUBECTL}")
+    script = tmp_path / "kubectl.py"
+    script.write_text(KUBECTL)
+    # The path of a program in the first line of a script may have no space.
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')
     program.chmod(program.stat().st_mode | S_IXUSR)
     return program
 
