@@ -44,9 +44,9 @@ def inspect(engine: str, image: str, template: str) -> str:
 
 
 @contextmanager
-def started(engine: str, image: str) -> Iterator[tuple[str, str]]:
+def started(engine: str, image: str, *options: str) -> Iterator[tuple[str, str]]:
     """Yield name and address of a container of the image that is ready to answer."""
-    container = run(engine, "run", "--detach", *READ_ONLY, "--publish", "127.0.0.1::8000", image)
+    container = run(engine, "run", "--detach", *READ_ONLY, *options, "--publish", "127.0.0.1::8000", image)
     try:
         address = run(engine, "port", container, "8000/tcp").splitlines()[0]
         for _ in range(100):
@@ -114,7 +114,8 @@ def test_a_request_in_flight_is_answered_when_the_container_stops(
         b"POST /v1/predictions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
         b"Content-Length: %d\r\n\r\n" % len(body)
     )
-    with started(engine, images["webservice"]) as (container, address):
+    # With threads to spare, nobody is asked to hurry
+    with started(engine, images["webservice"], "--env", "THREADS=32") as (container, address):
         # Given requests that have been sent but for the last byte
         host, port = address.split(":")
         sockets = [socket.create_connection((host, int(port)), timeout=20) for _ in range(8)]
