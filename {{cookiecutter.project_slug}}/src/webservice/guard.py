@@ -8,6 +8,7 @@ the server starts another one.
 import faulthandler
 import logging
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -34,6 +35,8 @@ LARGE_PATHS = frozenset({"/", "/table"})
 """Paths of which each form is a large request: to tell what drove a prediction takes thousands of others."""
 QUESTIONS = frozenset({"/healthz", "/readyz", "/metrics"})
 """Paths of what the cluster asks: a rush of requests is no reason to leave it without an answer."""
+STOPS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+"""Signals that are for the main thread alone."""
 LAST_WORDS = 0.1
 """Seconds for the log to be written before a stuck process ends."""
 
@@ -131,6 +134,9 @@ class Guard:
         threading.Thread(target=self._look_on, args=(beat,), name="guard", daemon=True).start()
 
     def _look_on(self, beat: Callable[[int], None]) -> None:
+        # The timer below is a new thread each time, and whoever starts one may take a signal to stop.
+        # Python's main thread, asleep, would not hear of it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)
         while True:
             # Whatever holds the interpreter may hold this thread too: then the timer ends the process.
             faulthandler.dump_traceback_later(self._settings.hang_timeout, exit=True)

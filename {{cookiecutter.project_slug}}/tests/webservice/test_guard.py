@@ -401,8 +401,13 @@ class ClockStandIn:
 
 def ended(application: str, beat: str = "pass") -> subprocess.CompletedProcess[str]:
     """Return how a process ended that answers one request, while its guard looks."""
+    return run(PROGRAM.format(application=application, beat=beat))
+
+
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    """Return how a process ended that ran a program."""
     return subprocess.run(
-        [sys.executable, "-c", PROGRAM.format(application=application, beat=beat)],
+        [sys.executable, "-c", program],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
@@ -463,6 +468,39 @@ def test_a_request_that_does_not_hang_is_answered(application: str) -> None:
 
     assert process.stderr == ""
     assert (process.returncode, process.stdout) == (0, "200 OK\n")
+
+
+STOPS = """
+import os, signal, threading, time
+from webservice import guard
+from webservice.guard import Guard
+from webservice.settings import Settings
+
+guard.LOOK_EVERY = 0
+heard, over = threading.Event(), threading.Event()
+
+def stop():
+    for _ in range(200):
+        # Python may miss a signal that comes while it falls asleep, too.
+        time.sleep(0.005)
+        heard.clear()
+        os.kill(os.getpid(), signal.SIGTERM)
+        if not heard.wait(5):
+            break
+    else:
+        print("each was heard")
+    over.set()
+
+signal.signal(signal.SIGTERM, lambda *_: heard.set())
+Guard(Settings()).start(lambda _: None)
+threading.Thread(target=stop).start()
+over.wait()
+"""
+
+
+def test_a_stop_is_heard_by_who_sleeps_whatever_the_guard_is_at() -> None:
+    """Python's main thread, asleep, does not hear of a signal that another thread took."""
+    assert run(STOPS).stdout == "each was heard\n"
 
 
 def test_each_look_tells_how_many_requests_are_in_work(monkeypatch: pytest.MonkeyPatch) -> None:
