@@ -82,6 +82,7 @@ class Guard:
         self._answering: dict[int, float] = {}
         self._waits: dict[int, Wait] = {}
         self._answers = 0
+        self._busy = False
         self._overloaded = False
         # Segments that had come from each client that waits, when it was first seen to.
         self._seen: dict[tuple[str, int], int] = {}
@@ -95,13 +96,11 @@ class Guard:
             thread = threading.get_ident()
             self._answering[thread] = time.monotonic()
             try:
-                if environ["PATH_INFO"] in QUESTIONS:
+                if not (self._overloaded or is_large(environ)) or environ["PATH_INFO"] in QUESTIONS:
                     return application(environ, start_response)
                 if self._overloaded:
                     return overloaded(environ, closing_unread(environ, start_response))
-                if is_large(environ):
-                    return self._one_of_few(application, environ, start_response)
-                return application(environ, start_response)
+                return self._one_of_few(application, environ, start_response)
             finally:
                 del self._answering[thread]
                 self._answers += 1
@@ -155,7 +154,9 @@ class Guard:
         pressed = len(waits) * 2 >= self._settings.threads
         patience = min(PATIENCE, self._settings.body_timeout) if pressed else self._settings.body_timeout
         late = [wait for wait in waits.values() if now - wait.since > patience]
-        if not late and len(answering) < self._settings.threads:
+        # Before the last look there may have been nothing to answer: then what was answered since tells of no pace.
+        was_busy, self._busy = self._busy, len(answering) >= self._settings.threads
+        if not late and not self._busy:
             self._overloaded, self._seen, self._cut = False, {}, set()
             return
         found = connections.waiting(self._settings.port)
@@ -164,9 +165,8 @@ class Guard:
             patience = self._settings.body_timeout
             late = [wait for wait in waits.values() if now - wait.since > patience]
         # One body that comes late, while few others ask, is no rush.
-        busy = len(answering) >= self._settings.threads
         rate = max(answers / LOOK_EVERY, LEAST_RATE)
-        self._overloaded = busy and len(found) > rate * self._settings.max_wait
+        self._overloaded = was_busy and self._busy and len(found) > rate * self._settings.max_wait
         if late:
             slow = [one for one in found if one.unanswered > patience and one.peer in self._seen]
             # A request of which something still comes does not wait for its turn.

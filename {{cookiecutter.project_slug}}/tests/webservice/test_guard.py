@@ -160,7 +160,8 @@ def test_in_a_rush_requests_are_refused_until_it_is_over(
     for _ in range(20):
         connect()
     with in_work(a_guard, 2):
-        # When the guard looks
+        # When the guard looks, and nothing is over at its next look
+        a_guard.look()
         a_guard.look()
 
         # Then requests are refused, those of the cluster excepted
@@ -176,6 +177,22 @@ def test_in_a_rush_requests_are_refused_until_it_is_over(
     assert client.post(URL, data=b"small").status_code == 200
 
 
+def test_many_requests_at_once_after_a_quiet_time_are_no_rush(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a guard that saw nothing to do, and requests that come all at once
+    a_guard = Guard(Settings(threads=2, max_wait=2))
+    client = Client(a_guard.guarded(fine))
+    a_guard.look()
+    found = [Connection(number, ("127.0.0.1", number), 0, 0) for number in range(100)]
+    monkeypatch.setattr(connections, "waiting", lambda _: found)
+
+    # When it looks while the first of them are in work
+    with in_work(a_guard, 2):
+        a_guard.look()
+
+        # Then none is refused: how fast they are answered is not known yet
+        assert client.get("/version").status_code == 200
+
+
 @pytest.mark.parametrize(
     ("threads_busy", "waiting", "answered", "refused"),
     [(2, 81, 10, True), (2, 80, 10, False), (2, 9, 0, True), (2, 8, 0, False), (1, 100, 0, False)],
@@ -187,13 +204,14 @@ def test_who_waits_is_measured_by_what_is_answered(
     # Given requests that wait, and some that were answered since the last look: 40 a second, for two seconds of waiting
     a_guard = Guard(Settings(threads=2, max_wait=2))
     client = Client(a_guard.guarded(fine))
-    for _ in range(answered):
-        client.get("/version")
     found = [Connection(number, ("127.0.0.1", number), 0, 0) for number in range(waiting)]
     monkeypatch.setattr(connections, "waiting", lambda _: found)
-
-    # When the guard looks
     with in_work(a_guard, threads_busy):
+        a_guard.look()
+        for _ in range(answered):
+            client.get("/version")
+
+        # When the guard looks
         a_guard.look()
 
         # Then more than those are refused
