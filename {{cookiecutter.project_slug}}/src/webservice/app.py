@@ -7,13 +7,12 @@ from flask import Flask
 
 from webservice import description, docs, health, metrics, page, predictions, problems, report
 from webservice.bodies import received
-from webservice.drain import Marker, draining
+from webservice.drain import Marker
+from webservice.envelope import enveloped
 from webservice.fastpath import shortened
 from webservice.guard import Guard
-from webservice.headers import hardened
 from webservice.keys import Keys, keyed
 from webservice.limits import Buckets, limited
-from webservice.logs import logged
 from webservice.metrics import Metrics
 from webservice.settings import Settings
 
@@ -75,8 +74,7 @@ def create_app(
         answer = keyed(answer, Keys(settings.api_keys, settings.operator_key))
     # Before all that may refuse a request: the server closes a connection on which a body is left unread.
     answer = received(answer, settings, guard)
-    answer = draining(guard.guarded(answer), marker)
-    app.wsgi_app = logged(hardened(answer), counts.request)  # type: ignore[assignment, method-assign]
+    app.wsgi_app = enveloped(guard.guarded(answer), marker, counts.answered)  # type: ignore[assignment, method-assign]
     return app
 
 

@@ -10,14 +10,13 @@ meant only for a service that stops afterwards.
 
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from webservice.settings import Settings, SettingsError
 
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+LAST_ANSWER = ("Connection", "close")
+"""Header of the last answer on a connection. PEP 3333 leaves it to the server: granian takes it from the application,
+passes it on, and closes the connection after the answer."""
 
 LOOK_EVERY = 0.2
 """Seconds for which the marker is taken to be as it was seen: a look at it costs more than a prediction."""
@@ -51,24 +50,6 @@ class Marker:
     def remove(self) -> None:
         """Take away a marker that an earlier process left."""
         self._path.unlink(missing_ok=True)
-
-
-def draining(application: "WSGIApplication", marker: Marker) -> "WSGIApplication":
-    """Return the application with the last answer of each connection marked as such while the marker stands.
-
-    PEP 3333 leaves the header to the server. Granian takes it from the application, passes it on,
-    and closes the connection after the answer.
-    """
-
-    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            if marker.stands():
-                headers.append(("Connection", "close"))
-            return start_response(line, headers, *exc_info)
-
-        return application(environ, start)
-
-    return answer
 
 
 def main() -> int:

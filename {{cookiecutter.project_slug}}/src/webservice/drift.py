@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +23,8 @@ from {{cookiecutter.__package}}_model.fields import LabelPrediction, ValuePredic
 from {{cookiecutter.__package}}_model.metadata import Baseline, NumberBaseline
 
 Predictions = Sequence[LabelPrediction | ValuePrediction]
-LABEL, VALUE, WARNINGS = attrgetter("label"), attrgetter("value"), attrgetter("warnings")
+Outcome = tuple[Any, tuple[str, ...]]
+"""The label or the value that was predicted, and the warnings."""
 
 PARTS = 24
 PART_SECONDS = 3600
@@ -84,35 +85,40 @@ class Drift:
         # Processes with a model of other bins, as while one release takes the place of another, count apart.
         bins = hashlib.sha256(repr((self._references, self._bounds)).encode()).hexdigest()
         self._counts = Counts(folder, f"drift-{bins[:16]}", self._cells.size)
-        self._pending: list[tuple[Features, Predictions]] = []
-        self._gathered = 0
+        self._layout = layout
+        self._outcome = attrgetter("label" if labels else "value", "warnings")
+        self._most_noted = min(ROWS_AT_ONCE, self._most_rows)
+        self._noted = Notes()
         self._gathering = threading.Lock()
         self._counting = threading.Lock()
 
     def predicted(self, features: Features, predictions: Predictions) -> None:
         """Note predictions, to be counted with the next `flush`, or at once if many have gathered."""
+        outcomes = map(self._outcome, predictions)
+        if len(predictions) >= self._most_noted:
+            self._count(features, list(outcomes))
+            return
         with self._gathering:
-            self._pending.append((features, predictions))
-            self._gathered += len(predictions)
-            many = self._gathered >= min(ROWS_AT_ONCE, self._most_rows)
+            self._noted.add(features, outcomes)
+            many = len(self._noted.outcomes) >= self._most_noted
         if many:
             self.flush()
 
     def flush(self) -> None:
         """Count the predictions that were noted."""
         with self._gathering:
-            noted, self._pending, self._gathered = self._pending, [], 0
-        if not noted:
-            return
-        features = _joined([features for features, _ in noted])
+            noted, self._noted = self._noted, Notes()
+        if noted.outcomes:
+            self._count(noted.features(self._layout), noted.outcomes)
+
+    def _count(self, features: Features, outcomes: Sequence[Outcome]) -> None:
         if len(features) > self._most_rows:
             features = features.take(evenly(len(features), self._most_rows))
-        predictions = [prediction for _, some in noted for prediction in some]
-        warned = len(predictions) - list(map(WARNINGS, predictions)).count(())
+        warned = sum(bool(warnings) for _, warnings in outcomes)
         if self._labels:
-            of_predictions, others = self._label_counts(predictions), [warned]
+            of_predictions, others = self._label_counts(outcomes), [warned]
         else:
-            values = np.fromiter(map(VALUE, predictions), np.float64, len(predictions))
+            values = np.array([value for value, _ in outcomes], np.float64)
             of_predictions = _counts_between(self._edges, values, "right")
             # A bound belongs to the bin below it, as Prometheus has it.
             others = [warned, values.sum(), *_counts_between(self._bounds, values, "left")]
@@ -121,9 +127,9 @@ class Drift:
         with self._counting:
             self._cells.add(self._counts.array, counts, others, part)
 
-    def _label_counts(self, predictions: Predictions) -> NDArray[np.float64]:
+    def _label_counts(self, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
         counts = np.zeros(len(self._labels))
-        for label, count in Counter(map(LABEL, predictions)).items():
+        for label, count in Counter(label for label, _ in outcomes).items():
             counts[self._labels[label]] = count
         return counts
 
@@ -190,6 +196,42 @@ class Drift:
         yield shares
 
 
+class Notes:
+    """Records and what was predicted for them, in little memory.
+
+    What a request leaves behind takes from the processor's cache what the next one would find there:
+    arrays and predictions that are kept make each request slower by a sixth.
+
+    Attributes:
+        outcomes: of the records.
+    """
+
+    def __init__(self) -> None:
+        self.outcomes: list[Outcome] = []
+        self._numbers = bytearray()
+        self._categories: list[list[str]] = []
+        self._texts: list[list[str]] = []
+
+    def add(self, features: Features, outcomes: Iterable[Outcome]) -> None:
+        """Note some records."""
+        self.outcomes.extend(outcomes)
+        self._numbers += features.numbers.tobytes()
+        if features.layout.categories:
+            self._categories += features.categories.tolist()
+        if features.layout.texts:
+            self._texts += features.texts.tolist()
+
+    def features(self, layout: Layout) -> Features:
+        """Return the records as they came."""
+        rows = len(self.outcomes)
+        return Features(
+            layout,
+            np.frombuffer(self._numbers).reshape(rows, len(layout.numbers)),
+            np.array(self._categories, dtype=object).reshape(rows, len(layout.categories)),
+            np.array(self._texts, dtype=object).reshape(rows, len(layout.texts)),
+        )
+
+
 class Cells:
     """Where the counts of bins stand among the cells of a process.
 
@@ -236,14 +278,3 @@ def _counts_between(
 ) -> NDArray[Any]:
     """Return how many values lie between edges; one equal to an edge lies on this side of its place."""
     return np.bincount(np.searchsorted(edges, values, side), minlength=len(edges) + 1)
-
-
-def _joined(features: Sequence[Features]) -> Features:
-    if len(features) == 1:
-        return features[0]
-    return Features(
-        features[0].layout,
-        np.concatenate([some.numbers for some in features]),
-        np.concatenate([some.categories for some in features]),
-        np.concatenate([some.texts for some in features]),
-    )

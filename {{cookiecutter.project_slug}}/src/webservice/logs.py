@@ -2,21 +2,13 @@
 
 import json
 import logging
-import random
 import re
-import time
-from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from flask import has_request_context, request
-
-from webservice.output import STANDARD_OUTPUT
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 REQUEST_ID_HEADER = "X-Request-ID"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -42,8 +34,46 @@ LEVELS = {
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
 }
 
-Observe = Callable[[str, str, int, float], None]
-"""What takes note of each answer: its path, method, status and duration in seconds."""
+
+class Answered(NamedTuple):
+    """An answer, as it is noted while its client waits: what is made of it comes later.
+
+    Attributes:
+        moment: in seconds since 1970.
+        path: that was asked for, as it came.
+        method: of HTTP, as it came.
+        status: of the answer.
+        seconds: from the request to the answer.
+        request_id: by which it is known.
+        caller: who asked, where that is known.
+        records: that were predicted, if any were.
+    """
+
+    moment: float
+    path: str
+    method: str
+    status: int
+    seconds: float
+    request_id: str
+    caller: str | None = None
+    records: int | None = None
+
+    def __str__(self) -> str:
+        """Return the line in the log, with its end; nothing if lines of its level are not logged.
+
+        It has the form of `JsonFormatter`, which takes ten times as long: as long as the model.
+        """
+        level = line_level(self.path, self.status)
+        if not logger.isEnabledFor(level):
+            return ""
+        caller = "" if self.caller is None else f', "caller": {json.dumps(self.caller)}'
+        records = "" if self.records is None else f', "records": {self.records}'
+        return (
+            f'{BEGINNING}{moment_of(int(self.moment * 1000))}{LEVELS[level]}{self.request_id}", '
+            f'"method": {quoted(self.method)}, "path": {quoted(self.path)}, '
+            f'"status": {self.status}, "duration_ms": {self.seconds * 1000:.3f}{caller}{records}'
+            "}\n"
+        )
 
 
 class JsonFormatter(logging.Formatter):
@@ -84,59 +114,21 @@ def configuration(level: str) -> dict[str, Any]:
     }
 
 
-def logged(application: "WSGIApplication", observe: Observe) -> "WSGIApplication":
-    """Return the application with an id for each request, a line in the log for each answer, and a note of it."""
-
-    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        started = time.perf_counter()
-        given = environ.get("HTTP_X_REQUEST_ID")
-        request_id = given if given and REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
-        environ[REQUEST_ID_KEY] = request_id
-        status = SERVER_ERROR
-
-        def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            nonlocal status
-            status = int(line[:3])
-            headers.append((REQUEST_ID_HEADER, request_id))
-            return start_response(line, headers, *exc_info)
-
-        body = application(environ, start)
-        seconds = time.perf_counter() - started
-        path = environ["PATH_INFO"]
-        observe(path, environ["REQUEST_METHOD"], status, seconds)
-        level = line_level(path, status)
-        if logger.isEnabledFor(level):
-            STANDARD_OUTPUT.write(line_of(environ, status, seconds, level))
-        return body
-
-    return answer
+def moment_of(milliseconds: int) -> str:
+    """Return the date and time of a moment, in milliseconds since 1970, as ISO 8601 has it in UTC."""
+    return f"{second_of(milliseconds // 1000)}.{milliseconds % 1000:03d}+00:00"
 
 
 @lru_cache(maxsize=2)
-def moment_of(milliseconds: int) -> str:
-    """Return the date and time of a moment, in milliseconds since 1970, as ISO 8601 has it in UTC."""
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+def second_of(seconds: int) -> str:
+    """Return the date and time of a second since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 @lru_cache(maxsize=64)
 def quoted(text: str) -> str:
     """Return a text of the WSGI environment, which hands on bytes as Latin-1, as JSON has it."""
     return json.dumps(text.encode("latin-1").decode(errors="replace"))
-
-
-def line_of(environ: "WSGIEnvironment", status: int, seconds: float, level: int) -> str:
-    """Return the line in the log for an answer.
-
-    It has the form of `JsonFormatter`, which takes ten times as long: as long as the model.
-    """
-    caller = f', "caller": {json.dumps(environ[CALLER_KEY])}' if CALLER_KEY in environ else ""
-    records = f', "records": {environ[RECORDS_KEY]}' if RECORDS_KEY in environ else ""
-    return (
-        f'{BEGINNING}{moment_of(int(time.time() * 1000))}{LEVELS[level]}{environ[REQUEST_ID_KEY]}", '
-        f'"method": {quoted(environ["REQUEST_METHOD"])}, "path": {quoted(environ["PATH_INFO"])}, '
-        f'"status": {status}, "duration_ms": {seconds * 1000:.3f}{caller}{records}'
-        "}\n"
-    )
 
 
 def line_level(path: str, status: int) -> int:

@@ -1,8 +1,9 @@
 """Metrics: what the service counts of requests and predictions, in the form that Prometheus reads."""
 
 import threading
-from bisect import bisect_left
+from array import array
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 
@@ -51,6 +52,9 @@ STATUSES = (*(status.value for status in HTTPStatus if status >= HTTPStatus.OK),
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Seconds up to which durations are counted together."""
 
+ANSWERS_AT_ONCE = 1000
+"""Answers that are gathered before they are counted."""
+
 ROUTE_PLACES = {route: place for place, route in enumerate(ROUTES)}
 FOLDERS = tuple(route for route in ROUTES if route.endswith("/") and route != "/")
 METHOD_PLACES = {method: place for place, method in enumerate(METHODS)}
@@ -82,6 +86,7 @@ class Metrics:
             version: the release.
         """
         self._lock = threading.Lock()
+        self._answers = array("d")
         self._requests = Counts(folder, "requests", SIZE)
         held_out = classifier.metadata.rows["held_out"]
         self._drift = Drift(LAYOUT, LABELS, classifier.baseline, held_out, folder)
@@ -95,8 +100,8 @@ class Metrics:
         self._requests.cells[IN_WORK] = 0
         self._requests.cells[STARTS] += 1
 
-    def request(self, path: str, method: str, status: int, seconds: float) -> None:
-        """Count an answer.
+    def answered(self, path: str, method: str, status: int, seconds: float) -> None:
+        """Note an answer, to be counted with the next `flush`, or at once if many have gathered.
 
         Args:
             path: that was asked for, as it came.
@@ -104,15 +109,30 @@ class Metrics:
             status: of the answer.
             seconds: from the request to the answer.
         """
-        route = ROUTE_PLACES[path if path in ROUTE_PLACES else route_of(path)]
-        place = METHOD_PLACES.get(method, len(METHODS) - 1) + route * len(METHODS)
-        place = STATUS_PLACES.get(status, len(STATUSES) - 1) + place * len(STATUSES)
-        first = DURATIONS_START + route * DURATION_CELLS
-        cells = self._requests.cells
+        place = place_of(path, method, status)
         with self._lock:
-            cells[place] += 1
-            cells[first + bisect_left(BUCKETS, seconds)] += 1
-            cells[first + DURATION_CELLS - 1] += seconds
+            self._answers.extend((place, seconds))
+            many = len(self._answers) >= 2 * ANSWERS_AT_ONCE
+        if many:
+            self._count_answers()
+
+    def _count_answers(self) -> None:
+        with self._lock:
+            noted, self._answers = self._answers, array("d")
+        if not noted:
+            return
+        places, seconds = np.array(noted).reshape(-1, 2).T
+        places = places.astype(np.intp)
+        routes = places // (len(METHODS) * len(STATUSES))
+        buckets = routes * DURATION_CELLS + np.searchsorted(BUCKETS, seconds, "left")
+        sums = np.bincount(routes, seconds, len(ROUTES))
+        counts = np.bincount(places, minlength=DURATIONS_START)
+        durations = np.bincount(buckets, minlength=IN_WORK - DURATIONS_START)
+        cells = self._requests.array
+        with self._lock:
+            cells[:DURATIONS_START] += counts
+            cells[DURATIONS_START:IN_WORK] += durations
+            cells[DURATIONS_START + DURATION_CELLS - 1 : IN_WORK : DURATION_CELLS] += sums
 
     def in_work(self, requests: int) -> None:
         """Note how many requests this process has in work."""
@@ -128,7 +148,8 @@ class Metrics:
         self._drift.predicted(features, predictions)
 
     def flush(self) -> None:
-        """Count the predictions that were noted: to be called every second, and before the process ends."""
+        """Count what was noted: to be called every second, and before the process ends."""
+        self._count_answers()
         self._drift.flush()
 
     def collect(self) -> Iterator[Metric]:
@@ -137,6 +158,13 @@ class Metrics:
         yield InfoMetricFamily("webservice_build", "The release and its model", self._build)
         yield from _request_metrics(self._requests.total())
         yield from self._drift.collect()
+
+
+@lru_cache(maxsize=256)
+def place_of(path: str, method: str, status: int) -> int:
+    """Return the cell in which answers are counted."""
+    place = METHOD_PLACES.get(method, len(METHODS) - 1) + ROUTE_PLACES[route_of(path)] * len(METHODS)
+    return STATUS_PLACES.get(status, len(STATUSES) - 1) + place * len(STATUSES)
 
 
 def route_of(path: str) -> str:

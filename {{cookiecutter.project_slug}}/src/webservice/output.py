@@ -1,4 +1,4 @@
-"""Standard output, written by a thread of its own: no request waits for whoever reads the log."""
+"""Standard output, written by a thread of its own: no request waits for whoever reads the log, or for its line."""
 
 import os
 import threading
@@ -18,7 +18,7 @@ class Output:
     """A stream that takes texts at once and writes them a moment later.
 
     A reader who stalls or a disk that is full costs lines of the log, and no request: what cannot
-    be written is counted.
+    be written is counted. What is no text yet is made one by the thread that writes, many at a time.
     """
 
     def __init__(self, descriptor: int, most: int = MOST_WAITING) -> None:
@@ -30,14 +30,14 @@ class Output:
 
     def _begin(self) -> None:
         self._dropped = 0
-        self._waiting: deque[str] = deque()
+        self._waiting: deque[object] = deque()
         self._called = threading.Event()
         self._ends = False
         # Held, for good, by the first one who writes.
         self._started = threading.Lock()
 
-    def write(self, text: str) -> None:
-        """Take a text, to be written in a moment."""
+    def write(self, text: object) -> None:
+        """Take a text, or what `str` makes one of, to be written in a moment."""
         if len(self._waiting) >= self._most:
             self._dropped += 1
             return
@@ -78,8 +78,8 @@ class Output:
                 time.sleep(PAUSE)
             self._write([self._waiting.popleft() for _ in range(len(self._waiting))])
 
-    def _write(self, texts: list[str]) -> None:
-        content = "".join(texts).encode(errors="backslashreplace")
+    def _write(self, texts: list[object]) -> None:
+        content = "".join(map(str, texts)).encode(errors="backslashreplace")
         try:
             while content:
                 content = content[os.write(self._descriptor, content) :]

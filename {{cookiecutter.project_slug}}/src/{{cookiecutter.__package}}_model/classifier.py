@@ -93,6 +93,7 @@ class Classifier:
         self._folder = folder
         self._model = OnnxModel(model)
         self._usual = np.array([_usual(number.field) for number in LAYOUT.numbers], dtype=np.float64).reshape(-1, 2).T
+        self._any_usual = bool(np.isfinite(self._usual).any())
         self._known = tuple(_known(field, baseline) for field in LAYOUT.categories)
 
     @classmethod
@@ -142,8 +143,7 @@ class Classifier:
         """Return what is unusual in each row that has something unusual, by the row's number."""
         found: dict[int, list[str]] = {}
         low, high = self._usual
-        unusual = (features.numbers < low) | (features.numbers > high)
-        for row, column in np.argwhere(unusual).tolist():
+        for row, column in self._unusual(features.numbers):
             name = LAYOUT.numbers[column].field.name
             value, least, most = map(_plain, (features.numbers[row, column], low[column], high[column]))
             text = f"{name}: {value} is unusual, {least} to {most} is what the model knows"
@@ -155,6 +155,15 @@ class Classifier:
                     text = f"{name}: the model does not know this value and takes it as missing"
                     found.setdefault(row, []).append(text)
         return {row: tuple(texts) for row, texts in found.items()}
+
+    def _unusual(self, numbers: NDArray[np.float64]) -> list[list[int]]:
+        """Return the row and the column of each number outside the usual range of its field."""
+        if not self._any_usual:
+            return []
+        low, high = self._usual
+        unusual = (numbers < low) | (numbers > high)
+        # Of one record, to find none takes longer than to count none.
+        return np.argwhere(unusual).tolist() if np.count_nonzero(unusual) else []
 
     def gives_golden_answers(self) -> bool:
         """Return whether each golden record still gets its golden prediction."""

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from pydantic import Field
 from werkzeug.test import TestResponse
 
-from webservice import logs
+from webservice import envelope, logs
 from webservice.app import create_app
 from webservice.settings import Settings
 
@@ -85,14 +85,21 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+class Lines(StringIO):
+    """Takes the place of standard output, and writes at once what that would write in a moment."""
+
+    def write(self, text: object) -> int:
+        return super().write(str(text))
+
+
 @contextmanager
 def request_log(level: int = logging.DEBUG) -> Iterator[StringIO]:
     """Yield what is logged of requests while the block runs, from a level on."""
     logger = logging.getLogger(logs.REQUESTS)
     before = logger.level
     with pytest.MonkeyPatch.context() as patch:
-        log = StringIO()
-        patch.setattr(logs, "STANDARD_OUTPUT", log)
+        log = Lines()
+        patch.setattr(envelope, "STANDARD_OUTPUT", log)
         logger.setLevel(level)
         yield log
     logger.setLevel(before)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from webservice import keys, logs
+from webservice import keys
 from webservice.app import create_app
 from webservice.keys import Keys, hashes_in, keyed, put_operator_key, shown_key
 from webservice.logs import CALLER_KEY, PROBES
@@ -382,18 +382,14 @@ def test_with_a_key_there_are_predictions_and_the_page(
 
 
 def test_the_log_names_the_caller_and_holds_no_key(
-    keyed_client: FlaskClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    keyed_client: FlaskClient, caplog: pytest.LogCaptureFixture, log: StringIO
 ) -> None:
-    caplog.set_level(logging.DEBUG, logs.REQUESTS)
-    written = StringIO()
-    monkeypatch.setattr(logs, "STANDARD_OUTPUT", written)
-
     keyed_client.get("/version", headers={"Authorization": f"Bearer {KEY}"})
     keyed_client.get("/version", headers={"Authorization": f"Bearer {OTHER_KEY}"})
 
-    lines = [json.loads(line) for line in written.getvalue().splitlines()]
+    lines = [json.loads(line) for line in log.getvalue().splitlines()]
     assert [line.get("caller") for line in lines] == ["hospital", None]
-    assert not any(key in written.getvalue() + caplog.text for key in (KEY, OTHER_KEY))
+    assert not any(key in log.getvalue() + caplog.text for key in (KEY, OTHER_KEY))
 
 
 def test_the_application_learns_who_asks(known: Keys) -> None:

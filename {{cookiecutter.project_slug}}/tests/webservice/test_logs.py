@@ -10,11 +10,10 @@ import pytest
 from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
-from werkzeug.exceptions import NotFound
-from werkzeug.test import Client
 
 from tests.webservice.conftest import request_log
 from webservice import logs
+from webservice.logs import Answered
 
 REQUESTS = "webservice.requests"
 
@@ -113,7 +112,6 @@ raw_texts = st.text(st.characters(codec="latin-1"))
     request_id=st.from_regex(logs.REQUEST_ID, fullmatch=True),
     status=st.integers(200, 599),
     seconds=st.floats(0, 1e6),
-    level=st.sampled_from(list(logs.LEVELS)),
     caller=st.none() | st.text(),
     records=st.none() | st.integers(0, 10**6),
 )
@@ -123,17 +121,15 @@ def test_a_line_is_what_the_formatter_makes_of_its_fields(
     request_id: str,
     status: int,
     seconds: float,
-    level: int,
     caller: str | None,
     records: int | None,
 ) -> None:
-    # Given any request and answer
-    environ: dict[str, Any] = {"PATH_INFO": path, "REQUEST_METHOD": method, logs.REQUEST_ID_KEY: request_id}
-    known = {logs.CALLER_KEY: caller, logs.RECORDS_KEY: records}
-    environ |= {key: value for key, value in known.items() if value is not None}
+    # Given any answer
+    answered = Answered(seconds, path, method, status, seconds, request_id, caller, records)
 
     # When its line is written
-    line = logs.line_of(environ, status, seconds, level)
+    with request_log():
+        line = str(answered)
 
     # Then it is one line, the same that the formatter writes, but for the time and the digits of the duration
     fields = {
@@ -143,7 +139,8 @@ def test_a_line_is_what_the_formatter_makes_of_its_fields(
         "status": status,
         "duration_ms": 0.0,
     }
-    fields |= {key.removeprefix("webservice."): value for key, value in known.items() if value is not None}
+    fields |= {key: value for key, value in (("caller", caller), ("records", records)) if value is not None}
+    level = logs.line_level(path, status)
     entry = logging.makeLogRecord({"name": REQUESTS, "levelno": level, "levelname": logging.getLevelName(level)})
     entry.msg, entry.fields = "request", fields  # type: ignore[attr-defined]
     assert same_moment(line) == same_moment(logs.JsonFormatter().format(entry) + "\n")
@@ -163,32 +160,6 @@ def test_a_time_is_that_of_the_moment_in_utc(milliseconds: int) -> None:
 
     assert datetime.fromisoformat(told).timestamp() == pytest.approx(milliseconds / 1000, abs=1e-4)
     assert told.endswith("+00:00")
-
-
-def test_who_asks_is_in_the_line(log: StringIO) -> None:
-    # Given an application that knows who asks
-    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        environ[logs.CALLER_KEY] = 'team "A"'
-        start_response("200 OK", [])
-        return []
-
-    Client(logs.logged(application, lambda *_: None)).get("/version")
-
-    assert lines(log)[0]["caller"] == 'team "A"'
-
-
-def test_each_answer_is_noted() -> None:
-    noted: list[tuple[str, str, int]] = []
-
-    def observe(path: str, method: str, status: int, seconds: float) -> None:
-        assert seconds > 0
-        noted.append((path, method, status))
-
-    client = Client(logs.logged(NotFound(), observe))
-    client.put("/a")
-    client.get("/healthz")
-
-    assert noted == [("/a", "PUT", 404), ("/healthz", "GET", 404)]
 
 
 def test_a_traceback_is_part_of_its_line() -> None:

@@ -13,7 +13,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain_families
 
 from tests.conftest import PROJECT
-from webservice.metrics import BUCKETS, OTHER, Metrics, blueprint, route_of
+from webservice.metrics import ANSWERS_AT_ONCE, BUCKETS, OTHER, Metrics, blueprint, route_of
 
 from {{cookiecutter.__package}}_model.classifier import Classifier
 from {{cookiecutter.__package}}_model.features import features_of
@@ -62,7 +62,7 @@ def test_answers_are_counted_by_method_route_and_status(metrics: Metrics) -> Non
         ("/v1/predictions", "POST", 422),
         ("/", "GET", 200),
     ]:
-        metrics.request(path, method, status, 0.001)
+        metrics.answered(path, method, status, 0.001)
 
     found = {key[1:]: value for key, value in samples(metrics).items() if key[0] == "webservice_requests_total"}
     assert found == {
@@ -76,7 +76,7 @@ def test_durations_are_counted_in_buckets(metrics: Metrics) -> None:
     # Given durations at either end, at a bound, and beyond all
     durations = [0.0, 0.00005, 0.001, 0.0011, 3.0, 10.0, 11.0]
     for seconds in durations:
-        metrics.request("/v1/predictions", "POST", 200, seconds)
+        metrics.answered("/v1/predictions", "POST", 200, seconds)
     # Then each bucket has those that took no longer than its bound
     found = samples(metrics)
     for bound in BUCKETS:
@@ -87,13 +87,28 @@ def test_durations_are_counted_in_buckets(metrics: Metrics) -> None:
     assert found["webservice_request_duration_seconds_sum", "/v1/predictions"] == pytest.approx(sum(durations))
 
 
+def test_of_many_answers_none_waits_to_be_counted(metrics: Metrics) -> None:
+    # Given more answers than are gathered, of several threads
+    def answer(_: int) -> None:
+        for _ in range(ANSWERS_AT_ONCE):
+            metrics.answered("/", "GET", 200, 0.5)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(answer, range(4)))
+
+    # Then each is counted once
+    found = samples(metrics)
+    assert found["webservice_requests_total", "GET", "/", "200"] == 4 * ANSWERS_AT_ONCE
+    assert found["webservice_request_duration_seconds_sum", "/"] == 2 * ANSWERS_AT_ONCE
+
+
 @given(st.text(), st.text(), st.integers(), st.floats(0, 100))
 def test_whatever_callers_send_there_are_no_more_series(
     classifier: Classifier, path: str, method: str, status: int, seconds: float
 ) -> None:
     # Given a path, a method and a status that no route has
     metrics = Metrics(classifier, None, "1.2.3")
-    metrics.request(f"no/{path}", f"no {method}", -abs(status), seconds)
+    metrics.answered(f"no/{path}", f"no {method}", -abs(status), seconds)
 
     found = {key[1:]: value for key, value in samples(metrics).items() if key[0] == "webservice_requests_total"}
     assert found == {(OTHER, OTHER, OTHER): 1}
@@ -136,9 +151,10 @@ def test_processes_count_together(classifier: Classifier, tmp_path: Path) -> Non
     # Given two processes, of which one was killed with requests in work
     one, other = (Metrics(classifier, tmp_path, "1.2.3") for _ in range(2))
     for metrics in (one, other):
-        metrics.request("/", "GET", 200, 0.01)
+        metrics.answered("/", "GET", 200, 0.01)
         metrics.in_work(2)
         metrics.lines_dropped(3)
+        metrics.flush()
     found = samples(one)
     assert found["webservice_requests_total", "GET", "/", "200"] == 2
     assert found["webservice_requests_in_work",] == 4
@@ -156,7 +172,7 @@ def test_processes_count_together(classifier: Classifier, tmp_path: Path) -> Non
 def test_threads_lose_no_request(metrics: Metrics) -> None:
     def ask(_: int) -> None:
         for _ in range(2000):
-            metrics.request("/v1/predictions", "POST", 200, 0.5)
+            metrics.answered("/v1/predictions", "POST", 200, 0.5)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(ask, range(8)))
@@ -186,7 +202,7 @@ def test_metrics_are_told_in_the_format_that_is_accepted(
     metrics: Metrics, classifier: Classifier, accept: str | None, content_type: str, families: Families
 ) -> None:
     # Given a service that has answered, and predicted more than a thousand records
-    metrics.request("/v1/predictions", "POST", 200, 0.01)
+    metrics.answered("/v1/predictions", "POST", 200, 0.01)
     features = features_of([golden.record for golden in classifier.golden_records])
     for _ in range(1 + 1000 // len(features)):
         metrics.predicted(features, classifier.predictions(features))
