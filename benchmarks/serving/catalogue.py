@@ -7,6 +7,8 @@ from environments import MODEL_PACKAGES
 from protocols import Protocol, data_frame, output_strings, probability_rows, tensor_of_strings
 
 SERVICE, FLOOR, CONSTANT = "service", "floor", "constant"
+IN_TURNS = (SERVICE, FLOOR, "flask", "fastapi")
+"""Servers whose rates are near enough to be compared in turns as well."""
 GRANIAN = ("granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "1", "--host", "127.0.0.1")
 
 CONTRACT = Protocol(record_path="/v1/predictions", records_path="/v1/predictions")

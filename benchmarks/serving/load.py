@@ -26,17 +26,34 @@ def load(url: str, bodies: Path, connections: int, seconds: float) -> dict[str, 
     Raises:
         StepError: if wrk fails.
     """
-    command: list[str | Path] = [
+    return result_of(said(command(url, bodies, connections, max(round(seconds), 1))))
+
+
+def command(url: str, bodies: Path, connections: int, seconds: int) -> list[str | Path]:
+    """Return the command that makes the load."""
+    return [
         "wrk",
         "-t1",
         f"-c{connections}",
-        f"-d{max(round(seconds), 1)}s",
+        f"-d{seconds}s",
         "--timeout",
         "10s",
         "-s",
         SCRIPT,
+        "-H",
+        "Content-Type: application/json",
+        url,
+        "--",
+        bodies,
     ]
-    output = said([*command, "-H", "Content-Type: application/json", url, "--", bodies])
+
+
+def result_of(output: str) -> dict[str, Any]:
+    """Return what wrk measured, as `load` does, from what it printed.
+
+    Raises:
+        StepError: if it printed no result.
+    """
     lines = [line for line in output.splitlines() if line.startswith("RESULT ")]
     if not lines:
         raise StepError(f"wrk printed no result: {output[-300:]}")
