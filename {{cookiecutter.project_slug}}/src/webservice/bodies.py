@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import InputStream, StartResponse, WSGIApplication, WSGIEnvironment
 
 TABLE = "/table"
-CHUNK = 64 * 1024
+PART = 4096
+"""Bytes that are read at a time where a client may send them one by one: 0.1 s then, else next to nothing."""
 DISCARDED = 16 * 1024 * 1024
 """Bytes of a body too long that are read, so that its sender gets to read the answer."""
 
@@ -35,7 +36,11 @@ def received(application: "WSGIApplication", settings: Settings, guard: Guard) -
         limit = settings.max_table_length if environ["PATH_INFO"] == TABLE else settings.max_content_length
         length = int(declared) if declared else limit + 1
         with guard.receiving() as wait:
-            body = stream.read(length) if length <= limit or not declared else b""
+            body = b""
+            if not declared:
+                body = read_parts(stream, length, wait)
+            elif length <= limit:
+                body = stream.read(length)
             too_long = max(len(body), length if declared else 0) > limit
             if too_long:
                 discard(stream, wait)
@@ -48,9 +53,22 @@ def received(application: "WSGIApplication", settings: Settings, guard: Guard) -
     return answer
 
 
+def read_parts(stream: "InputStream", most: int, wait: Wait) -> bytes:
+    """Return a body that does not say how long it is, up to so many bytes.
+
+    A client that sends it in the smallest pieces, one after the other, keeps the server at work: the
+    guard could end a wait for more, but no reading. So it is looked after each part whether the wait is over.
+    """
+    parts: list[bytes] = []
+    while most and not wait.cut_short and (part := stream.read(min(most, PART))):
+        parts.append(part)
+        most -= len(part)
+    return b"".join(parts)
+
+
 def discard(stream: "InputStream", wait: Wait) -> None:
     """Read a part of a body that nobody wants: a client that is still sending would not read the answer."""
-    for _ in range(DISCARDED // CHUNK):
+    for _ in range(DISCARDED // PART):
         # A client that sends all the time does not notice that its wait has been ended.
-        if wait.cut_short or not stream.read(CHUNK):
+        if wait.cut_short or not stream.read(PART):
             break

@@ -177,6 +177,34 @@ def test_slow_uploads_hold_nobody_up(
         assert all(map(is_right, asked_at_once(service, body, connections=8, each=10)))
 
 
+def test_a_body_in_the_smallest_pieces_holds_nobody_up_for_long(start_service: StartService) -> None:
+    # Given a client that sends a million bytes, each in a chunk of its own
+    service = start_service()
+    with raw(service) as connection, ThreadPoolExecutor(1) as sender:
+        connection.sendall(head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked"))
+
+        def send() -> None:
+            with suppress(OSError):
+                for _ in range(100):
+                    connection.sendall(b"1\r\n \r\n" * 10_000)
+
+        sending = sender.submit(send)
+        time.sleep(0.5)
+
+        # When others ask, then none is left without an answer, and soon each gets what it asked for
+        started = time.monotonic()
+        statuses = []
+        while statuses[-3:] != [200, 200, 200]:
+            statuses.append(service.ask("GET", "/version").status)
+            assert time.monotonic() - started < PATIENCE
+        assert set(statuses) <= {200, 503}
+
+        # And that client is given up, if it still listens with an answer
+        answer = received(connection)
+        assert not answer or answer.startswith(b"HTTP/1.1 408 ")
+        sending.result(PATIENCE)
+
+
 def test_an_upload_that_does_not_end_is_given_up(start_service: StartService, body: bytes) -> None:
     service = start_service(LOG_LEVEL="error", BODY_TIMEOUT="1")
 
