@@ -128,7 +128,8 @@ def second_of(seconds: int) -> str:
 @lru_cache(maxsize=64)
 def quoted(text: str) -> str:
     """Return a text of the WSGI environment, which hands on bytes as Latin-1, as JSON has it."""
-    return json.dumps(text.encode("latin-1").decode(errors="replace"))
+    # A text that is no Latin-1 all the same must not end the thread that writes.
+    return json.dumps(text.encode("latin-1", "replace").decode(errors="replace"))
 
 
 def line_level(path: str, status: int) -> int:

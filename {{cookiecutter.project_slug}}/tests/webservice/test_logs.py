@@ -148,6 +148,13 @@ def test_a_line_is_what_the_formatter_makes_of_its_fields(
     assert json.loads(line)["duration_ms"] == pytest.approx(seconds * 1000, abs=1e-3)
 
 
+def test_a_path_that_no_server_should_hand_on_is_logged_all_the_same() -> None:
+    with request_log():
+        line = str(Answered(0, "/\u0142\ud800", "GET", 404, 0.001, "abc"))
+
+    assert json.loads(line)["path"] == "/??"
+
+
 def same_moment(line: str) -> str:
     """Return a line without what is never the same twice."""
     line = re.sub(r'^{"time": "[^"]{23}[+]00:00"', '{"time": "now"', line)
