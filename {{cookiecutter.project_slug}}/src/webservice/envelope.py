@@ -19,6 +19,8 @@ from webservice.logs import (
     REQUEST_ID_KEY,
     SERVER_ERROR,
     Answered,
+    line_level,
+    logger,
 )
 from webservice.output import STANDARD_OUTPUT
 
@@ -56,8 +58,10 @@ def enveloped(application: "WSGIApplication", marker: Marker, observe: Observe) 
         seconds = time.perf_counter() - started
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         observe(path, method, status, seconds)
-        caller, records = environ.get(CALLER_KEY), environ.get(RECORDS_KEY)
-        STANDARD_OUTPUT.write(Answered(time.time(), path, method, status, seconds, request_id, caller, records))
+        # What is no line takes no place among those that wait to be written.
+        if logger.isEnabledFor(line_level(path, status)):
+            caller, records = environ.get(CALLER_KEY), environ.get(RECORDS_KEY)
+            STANDARD_OUTPUT.write(Answered(time.time(), path, method, status, seconds, request_id, caller, records))
         return body
 
     return answer

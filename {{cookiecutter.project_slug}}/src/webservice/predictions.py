@@ -4,24 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, request
-from werkzeug.exceptions import RequestEntityTooLarge
 
-from webservice import formats
 from webservice.formats import all_valid, is_list, read_records, refused, write_predictions
 from webservice.logs import RECORDS_KEY
 from webservice.negotiation import LENIENT, Format, Terms, terms_of
 from webservice.problems import InvalidRequestError
 
 from {{cookiecutter.__package}}_model.datamodel import Prediction, Record
-
-MEDIA_TYPE = "application/json"
-JSON_SPACE = formats.JSON_SPACE
-CHUNK = 64 * 1024
-DISCARDED_CHUNKS = 256
-"""How much of a body that is too long is read, so that its sender gets to read the answer: 16 MiB."""
-
-predictions_adapter = formats.predictions_adapter
-refuse_repeated_names = formats.refuse_repeated_names
 
 Predict = Callable[[Sequence[Record]], list[Prediction]]
 
@@ -52,7 +41,7 @@ def blueprint(predict: Predict, max_records: int) -> Blueprint:
     @routes.post("/v1/predictions")
     def predicted() -> Response:
         terms = terms_of(request.headers)
-        answer = answer_to(read_body(), terms, predict, max_records)
+        answer = answer_to(request.get_data(cache=False), terms, predict, max_records)
         request.environ[RECORDS_KEY] = answer.records
         response = Response(answer.content, content_type=answer.media_type)
         if answer.lenient:
@@ -88,24 +77,3 @@ def answer_to(body: bytes, terms: Terms, predict: Predict, max_records: int) -> 
         refused=len(found) - len(records),
         lenient=lenient,
     )
-
-
-def read_body() -> bytes:
-    """Return the body of the request.
-
-    Raises:
-        RequestEntityTooLarge: if it has more bytes than the application takes.
-    """
-    stream = request.environ["wsgi.input"]
-    try:
-        body = request.get_data(cache=False)
-        # A body that does not say how long it is ends at the limit without a word, even if more follows.
-        if request.content_length is None and len(body) == request.max_content_length and stream.read(1):
-            raise RequestEntityTooLarge
-    except RequestEntityTooLarge:
-        # A client that is still sending when the connection closes would not read the answer.
-        for _ in range(DISCARDED_CHUNKS):
-            if not stream.read(CHUNK):
-                break
-        raise
-    return body

@@ -1,4 +1,5 @@
 import json
+import logging
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ import pytest
 from werkzeug.exceptions import NotFound
 from werkzeug.test import Client
 
+from tests.webservice.conftest import request_log
+from webservice import envelope
 from webservice.drain import Marker
 from webservice.envelope import enveloped
 from webservice.logs import CALLER_KEY, RECORDS_KEY, REQUEST_ID_KEY
@@ -43,6 +46,17 @@ def test_what_the_application_knows_is_in_the_line(marker: Marker, log: StringIO
     line = json.loads(log.getvalue())
     assert (line["caller"], line["records"]) == ('team "A"', 3)
     assert line["request_id"] == response.headers["X-Seen"] == response.headers["X-Request-ID"]
+
+
+def test_what_is_not_logged_takes_no_place_among_the_lines(marker: Marker, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a log whose reader stalls, at a level that leaves ordinary answers out
+    written: list[object] = []
+    with request_log(logging.ERROR):
+        monkeypatch.setattr(envelope.STANDARD_OUTPUT, "write", written.append)
+
+        Client(enveloped(NotFound(), marker, lambda *_: None)).get("/version")
+
+    assert written == []
 
 
 def test_each_answer_is_noted(marker: Marker) -> None:
