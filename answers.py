@@ -27,7 +27,7 @@ REGION = re.compile(
 TEAM = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 # No quotes but the apostrophe, and nothing that a makefile, a shell, YAML, TOML or HTML takes for its own.
 PUNCTUATION = frozenset(" .,:!?()/+_'-")
-LONGEST = {"project_name": 60, "description": 200, "__author": 80}
+MAX_LENGTH = {"project_name": 60, "description": 200, "__author": 80}
 """Questions that are answered in words, and how many characters an answer may have."""
 
 TASKS = ("auto", "binary", "multiclass", "regression")
@@ -38,7 +38,7 @@ SHIPPED_DESCRIPTION = "Is a breast tumour benign or malignant? A prediction from
 SHIPPED_DATA = "breast_cancer_wisconsin.csv"
 SHIPPED_FLOORS = "accuracy=0.93 recall=0.90 roc_auc=0.98"
 
-LONGEST_FROM_FILE = 30
+MAX_FROM_FILE_LENGTH = 30
 """Characters of a file's name that go into the project's name: the slug has 40 at most."""
 
 MANY_ROWS = 400
@@ -60,7 +60,7 @@ def slug_fault(slug: str) -> str | None:
 
 def text_fault(question: str, text: str) -> str | None:
     """Return the sentence that refuses a name or description, or None."""
-    longest = LONGEST[question]
+    longest = MAX_LENGTH[question]
     if not 1 <= len(text) <= longest or not text[0].isalnum() or text != text.strip():
         return f"{question}: type 1 to {longest} characters, with a letter or digit first and no space last."
     for character in text:
@@ -118,7 +118,7 @@ def first_fault(answers: Mapping[str, str]) -> str | None:
     """Return the sentence that refuses the first bad answer, or None."""
     faults = (
         slug_fault(answers["project_slug"]),
-        *(text_fault(question, answers[question]) for question in LONGEST),
+        *(text_fault(question, answers[question]) for question in MAX_LENGTH),
         region_fault(answers["aws_region"]),
         team_fault(answers["team"]),
         task_fault(answers["task"]),
@@ -194,7 +194,7 @@ def project_name(answers: Mapping[str, str]) -> str:
     if not answers["dataset"]:
         return SHIPPED_NAME
     stem = Path(answers["dataset"]).name.split(".")[0]
-    words = " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", stem)))[:LONGEST_FROM_FILE].strip()
+    words = " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", stem)))[:MAX_FROM_FILE_LENGTH].strip()
     name = words[:1].upper() + words[1:]
     # A file called test.csv or 2024.csv makes no name of a package by itself.
     names = (name, f"{name} model", f"Model {name}", "Model of a table")

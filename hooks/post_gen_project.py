@@ -10,7 +10,7 @@ from pathlib import Path
 ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
 
-LARGEST_COMMITTED = 50 * 2**20
+MAX_COMMITTED = 50 * 2**20
 """Bytes of the largest table that is committed: git hosts refuse files of 100 MB, and clones grow slow before."""
 
 
@@ -32,7 +32,7 @@ def take_table() -> None:
     (data / "README.md").write_text(readme.render(found, copy.name), encoding="utf-8")
     (Path("src") / package / "datamodel.py").write_text(datamodel.render(found, package), encoding="utf-8")
     print(summary(found))
-    if copy.stat().st_size > LARGEST_COMMITTED:
+    if copy.stat().st_size > MAX_COMMITTED:
         with Path(".gitignore").open("a", encoding="utf-8") as ignored:
             ignored.write(f"# Too large for git: keep it elsewhere, and put it here before `make train`.\n/{copy}\n")
         print(f"{copy} is too large to be committed: .gitignore names it.")

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment, StrictUndefined
 from markupsafe import escape
 
-from answers import LONGEST, PUNCTUATION, first_fault, region_fault, slug_fault, team_fault, text_fault
+from answers import MAX_LENGTH, PUNCTUATION, first_fault, region_fault, slug_fault, team_fault, text_fault
 from tests.conftest import TEMPLATE, bake
 
 DEFAULTS = {
@@ -124,7 +124,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("question", list(LONGEST))
+@pytest.mark.parametrize("question", list(MAX_LENGTH))
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_text_is_refused(question: str, text: str) -> None:
     fault = text_fault(question, text)
@@ -162,7 +162,7 @@ def test_one_character_that_a_file_format_takes_for_its_own_spoils_a_text(text: 
     assert ordinary or bad in PUNCTUATION or fault is not None
 
 
-@given(st.fixed_dictionaries(dict.fromkeys(LONGEST, TEXTS)))
+@given(st.fixed_dictionaries(dict.fromkeys(MAX_LENGTH, TEXTS)))
 @settings(max_examples=30, deadline=None)
 def test_an_accepted_text_comes_out_of_every_format_as_it_went_in(answers: dict[str, str]) -> None:
     # Given the two files that hold the texts

@@ -15,7 +15,7 @@ from service import Lab
 SEED = 20_260
 BODIES = 200_000
 HEADS = 10_000
-MOST_SECONDS = 150.0
+MAX_SECONDS = 150.0
 MEDIA_TYPES = (
     "application/json",
     "application/json; charset=utf-8",
@@ -202,7 +202,7 @@ def fuzz(lab: Lab, golden: Golden) -> Report:
         workers = service.workers()
         script = Mutations(golden, bodies)
         crowd = Crowd(service.port, script, 16, each=bodies // 16, patience=0)
-        tally = asyncio.run(crowd.run(MOST_SECONDS, 20))
+        tally = asyncio.run(crowd.run(MAX_SECONDS, 20))
         statuses = ", ".join(f"{count:,} × {status}" for status, count in sorted(script.statuses.items()))
         report.add("Mutated bodies", f"{tally.said()} ({statuses})", tally.lost == 0, **tally.figures())
         for told, number in dict(reversed([*script.worst, *crowd.unanswered])).items():

@@ -13,7 +13,7 @@ FAULTY_EACH = 100
 """One request in so many has a fault."""
 SAMPLE_SECONDS = 10.0
 WARM_UP = 0.1
-MOST_SECONDS = 420.0
+MAX_SECONDS = 420.0
 
 
 class Mixed(Script):
@@ -95,9 +95,9 @@ async def _sampled(service: Service, script: Script, requests: int) -> tuple[Tal
     connections = 32
     crowd = Crowd(service.port, script, connections, each=requests // connections)
     started = time.monotonic()
-    every = min(SAMPLE_SECONDS, MOST_SECONDS * requests / REQUESTS / 20)
+    every = min(SAMPLE_SECONDS, MAX_SECONDS * requests / REQUESTS / 20)
     samples = [(0.0, service.memory(), service.descriptors())]
-    running = asyncio.create_task(crowd.run(MOST_SECONDS, 20))
+    running = asyncio.create_task(crowd.run(MAX_SECONDS, 20))
     while not running.done():
         await asyncio.wait([running], timeout=every)
         moment = time.monotonic() - started

@@ -26,7 +26,7 @@ from sklearn.metrics import accuracy_score, r2_score, roc_auc_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-MOST_CATEGORIES = 255
+MAX_CATEGORIES = 255
 """Values that a column may have for the booster to take it as categories."""
 
 METRICS = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "r2"}
@@ -72,7 +72,7 @@ def booster(features: pd.DataFrame, *, labels: bool) -> Pipeline:
     words = [name for name in features if name.endswith(" (text)")]
     categories = [name for name in features if features[name].dtype == object and name not in words]
     numbers = [name for name in features if name not in (*words, *categories)]
-    few = [name for name in categories if features[name].nunique() <= MOST_CATEGORIES]
+    few = [name for name in categories if features[name].nunique() <= MAX_CATEGORIES]
     many = [name for name in categories if name not in few]
     codes = OrdinalEncoder(
         handle_unknown="use_encoded_value", unknown_value=np.nan, encoded_missing_value=np.nan, dtype=np.float64

@@ -25,7 +25,7 @@ Record = Callable[[str, object], None]
 NAMESPACE = "mlops-template-tests"
 NODE_PORT = int(os.environ.get("TEST_NODE_PORT", "30080"))
 ADDRESS = f"127.0.0.1:{NODE_PORT}"
-MOST_SECONDS_FOR_KEYS = 120
+MAX_SECONDS_FOR_KEYS = 120
 IMAGES = "{.items[*].spec.template.spec.containers[*].image}"
 
 
@@ -73,13 +73,13 @@ class Site:
         """Return how long it took until a key was answered with this status, by every pod."""
         began = time.monotonic()
         in_a_row = 0
-        while time.monotonic() - began < MOST_SECONDS_FOR_KEYS:
+        while time.monotonic() - began < MAX_SECONDS_FOR_KEYS:
             # Each connection may come to another pod.
             in_a_row = in_a_row + 1 if ask(ADDRESS, "/version", key=key)[0] == status else 0
             if in_a_row == 20:
                 return time.monotonic() - began
             time.sleep(0.1)
-        pytest.fail(f"no {status} for a key within {MOST_SECONDS_FOR_KEYS} s")
+        pytest.fail(f"no {status} for a key within {MAX_SECONDS_FOR_KEYS} s")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from {{cookiecutter.__package}}_model.fields import LabelPrediction, RecordModel, Task, Whole
+from {{cookiecutter.__package}}_model.fields import LabelPrediction, RecordModel, Task, Integer
 
 TASK = Task.BINARY
 
@@ -20,56 +20,56 @@ TARGET = "Class"
 class Record(RecordModel):
     """Nine measurements of one fine needle aspirate of a breast mass."""
 
-    clump_thickness: Whole = Field(
+    clump_thickness: Integer = Field(
         alias="Clump_thickness",
         ge=1,
         le=10,
         description="Benign cells tend to lie in one layer, malignant ones in several",
     )
-    uniformity_of_cell_size: Whole = Field(
+    uniformity_of_cell_size: Integer = Field(
         alias="Uniformity_of_cell_size",
         ge=1,
         le=10,
         description="How much the cells differ in size",
     )
-    uniformity_of_cell_shape: Whole = Field(
+    uniformity_of_cell_shape: Integer = Field(
         alias="Uniformity_of_cell_shape",
         ge=1,
         le=10,
         description="How much the cells differ in shape",
     )
-    marginal_adhesion: Whole = Field(
+    marginal_adhesion: Integer = Field(
         alias="Marginal_adhesion",
         ge=1,
         le=10,
         description="How far the cells have lost their hold on one another",
     )
-    single_epithelial_cell_size: Whole = Field(
+    single_epithelial_cell_size: Integer = Field(
         alias="Single_epithelial_cell_size",
         ge=1,
         le=10,
         description="How enlarged the single epithelial cells are",
     )
-    bare_nuclei: Whole | None = Field(
+    bare_nuclei: Integer | None = Field(
         default=None,
         alias="Bare_nuclei",
         ge=1,
         le=10,
         description="How many nuclei lack their cytoplasm; may be missing",
     )
-    bland_chromatin: Whole = Field(
+    bland_chromatin: Integer = Field(
         alias="Bland_chromatin",
         ge=1,
         le=10,
         description="How coarse the texture of the nucleus is",
     )
-    normal_nucleoli: Whole = Field(
+    normal_nucleoli: Integer = Field(
         alias="Normal_nucleoli",
         ge=1,
         le=10,
         description="How prominent the nucleoli are",
     )
-    mitoses: Whole = Field(
+    mitoses: Integer = Field(
         alias="Mitoses",
         ge=1,
         le=10,

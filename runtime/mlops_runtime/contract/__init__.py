@@ -1,0 +1,36 @@
+"""The contract: types of fields, records as arrays, and the value that binds them together."""
+
+from mlops_runtime.contract.contract import Contract
+from mlops_runtime.contract.features import Features, Layout
+from mlops_runtime.contract.fields import (
+    Category,
+    DateFormat,
+    ExpectedRange,
+    FieldSpec,
+    Integer,
+    Kind,
+    LabelPrediction,
+    RecordModel,
+    Task,
+    Text,
+    ValuePrediction,
+    field_specs,
+)
+
+__all__ = [
+    "Category",
+    "Contract",
+    "DateFormat",
+    "ExpectedRange",
+    "Features",
+    "FieldSpec",
+    "Integer",
+    "Kind",
+    "LabelPrediction",
+    "Layout",
+    "RecordModel",
+    "Task",
+    "Text",
+    "ValuePrediction",
+    "field_specs",
+]

@@ -1,0 +1,75 @@
+"""The contract as a value: the record, the prediction, the task and the target of one project."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from mlops_runtime.contract.features import Features, Layout
+from mlops_runtime.contract.fields import FieldSpec, LabelPrediction, RecordModel, Task, ValuePrediction, field_specs
+
+Prediction = LabelPrediction | ValuePrediction
+
+
+class Contract:
+    """What callers send, what they get, and what the model learns from.
+
+    Made once in a project's `datamodel.py` and handed to whatever needs it.
+
+    Attributes:
+        record: type of a record.
+        prediction: type of a prediction.
+        task: binary, multiclass or regression.
+        target: column of the training table that holds the label or value.
+        fields: description of each field, in order.
+        features: names of the fields: columns of the training table, keys in JSON.
+        labels: labels that a prediction may have, in order; empty for regression.
+        layout: where the values of a record are in the arrays.
+        sha256: hash of everything that a model depends on, not of descriptions and limits.
+        record_adapter: validates a record.
+        predictions_adapter: validates and serialises a list of predictions.
+    """
+
+    def __init__(self, record: type[RecordModel], prediction: type[Prediction], task: Task, target: str) -> None:
+        """Bind the parts together.
+
+        Raises:
+            TypeError: if a field has a type that is not supported, or the prediction does not fit the task.
+        """
+        if issubclass(prediction, ValuePrediction) != (task is Task.REGRESSION):
+            base = "ValuePrediction" if task is Task.REGRESSION else "LabelPrediction"
+            raise TypeError(f"{prediction.__name__} does not fit the task {task}: derive it from {base}")
+        self.record = record
+        self.prediction = prediction
+        self.task = task
+        self.target = target
+        self.fields = field_specs(record)
+        self.features = tuple(field.name for field in self.fields)
+        self.labels = _labels(prediction)
+        self.layout = Layout(self.fields)
+        self.sha256 = _sha256(task, target, self.labels, self.fields)
+        self.record_adapter: TypeAdapter[RecordModel] = TypeAdapter(record)
+        self.predictions_adapter: TypeAdapter[list[Prediction]] = TypeAdapter(list[prediction])  # type: ignore[valid-type]
+
+    @property
+    def description(self) -> str:
+        """What a record is: the docstring of its type."""
+        return (self.record.__doc__ or "").strip()
+
+    def encode(self, records: Sequence[RecordModel]) -> Features:
+        """Return records as arrays."""
+        return self.layout.encode(records)
+
+
+def _labels(prediction: type[Prediction]) -> tuple[str, ...]:
+    if issubclass(prediction, ValuePrediction):
+        return ()
+    annotation: Any = prediction.model_fields["label"].annotation
+    return tuple(annotation)
+
+
+def _sha256(task: Task, target: str, labels: Sequence[str], fields: Sequence[FieldSpec]) -> str:
+    columns = [(field.name, field.kind, field.optional, field.choices) for field in fields]
+    return hashlib.sha256(json.dumps([task, target, labels, columns]).encode()).hexdigest()

@@ -1,0 +1,26 @@
+"""The model that is distributed: its artefact and the predictor that loads it."""
+
+from mlops_runtime.model.artefact import Artefact, ArtefactError, read_artefact
+from mlops_runtime.model.baseline import Baseline, NumberBaseline, ValueBaseline
+from mlops_runtime.model.encoding import Encoding
+from mlops_runtime.model.golden import GoldenRecord, agrees
+from mlops_runtime.model.metadata import Interval, Metadata
+from mlops_runtime.model.onnx_predictor import OnnxModel, OnnxPredictor
+from mlops_runtime.model.predictor import Predictor
+
+__all__ = [
+    "Artefact",
+    "ArtefactError",
+    "Baseline",
+    "Encoding",
+    "GoldenRecord",
+    "Interval",
+    "Metadata",
+    "NumberBaseline",
+    "OnnxModel",
+    "OnnxPredictor",
+    "Predictor",
+    "ValueBaseline",
+    "agrees",
+    "read_artefact",
+]

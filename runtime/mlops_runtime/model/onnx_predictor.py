@@ -1,0 +1,66 @@
+"""The predictor of models that are ONNX graphs."""
+
+import os
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_runtime.contract import Features
+from mlops_runtime.model.artefact import MODEL_FILE, ArtefactError
+from mlops_runtime.model.predictor import Predictor
+
+# ONNX Runtime 1.29 and later reports usage to its vendor unless this is set before it is imported.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+import onnxruntime
+
+OUTPUT = "outputs"
+"""Name of the output of the graph: a probability for each label, or one value."""
+
+
+class OnnxModel:
+    """An ONNX graph: features in, probabilities or values out."""
+
+    def __init__(self, content: bytes, columns: int) -> None:
+        """Make the inference session.
+
+        Args:
+            content: of an ONNX file.
+            columns: of its output: the number of labels, or 1.
+
+        Raises:
+            ArtefactError: if the bytes are no ONNX model, or its output has another shape.
+        """
+        options = onnxruntime.SessionOptions()
+        # A tabular model takes microseconds: threads of its own would cost more than they give.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's exceptions share no base class but this one
+            raise ArtefactError(f"ONNX Runtime cannot load the model: {error}") from error
+        outputs = [(node.name, node.shape[-1]) for node in self._session.get_outputs()]
+        if outputs != [(OUTPUT, columns)]:
+            raise ArtefactError(f"the model has the outputs {outputs}: not made by this trainer")
+        # A graph that uses no text, say, has no such input.
+        self._inputs = tuple(node.name for node in self._session.get_inputs())
+
+    def outputs(self, features: Features) -> NDArray[np.float64]:
+        """Return the probabilities of each label, shape (rows, labels), or the values, shape (rows, 1)."""
+        inputs = features.inputs()
+        (outputs,) = self._session.run([OUTPUT], {name: inputs[name] for name in self._inputs})
+        return np.asarray(outputs, dtype=np.float64)
+
+
+class OnnxPredictor(Predictor):
+    """Predicts with the ONNX graph in `model.onnx`."""
+
+    def load_model(self, files: Mapping[str, bytes]) -> None:
+        """Make the inference session."""
+        if MODEL_FILE not in files:
+            raise ArtefactError(f"the artefact has no {MODEL_FILE}; run `make train`")
+        self._model = OnnxModel(files[MODEL_FILE], len(self.contract.labels) or 1)
+
+    def outputs(self, features: Features) -> NDArray[np.float64]:
+        """Return the probabilities of each label, shape (rows, labels), or the values, shape (rows, 1)."""
+        return self._model.outputs(features)

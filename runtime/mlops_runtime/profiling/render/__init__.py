@@ -1,0 +1,1 @@
+"""Source code and documentation rendered from the profile of a table."""

@@ -1,0 +1,110 @@
+"""Negotiation: in which format a request comes, in which its answer goes, and what becomes of faulty records."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from werkzeug.datastructures import Headers, MIMEAccept
+from werkzeug.exceptions import NotAcceptable, UnsupportedMediaType
+from werkzeug.http import parse_accept_header, parse_options_header
+
+from mlops_runtime.serving.api import arrow
+
+
+class Format(StrEnum):
+    """How records and predictions are written: media types."""
+
+    JSON = "application/json"
+    NDJSON = "application/x-ndjson"
+    CSV = "text/csv"
+    ARROW = "application/vnd.apache.arrow.stream"
+
+
+FORMATS = tuple(one for one in Format if one is not Format.ARROW or arrow.AVAILABLE)
+"""Those that this service speaks, the one that needs a package of its own only where that is installed."""
+
+UTF_8 = frozenset({"utf-8", "utf8", "us-ascii"})
+LENIENT = "handling=lenient"
+"""The preference (RFC 7240) for an answer that tells of each faulty record in its place, beside the predictions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a request and its answer agree on.
+
+    Attributes:
+        sent: format of the request.
+        wanted: format of the answer.
+        lenient: whether faulty records are told of in their places, instead of failing the request.
+    """
+
+    sent: Format
+    wanted: Format
+    lenient: bool = False
+
+
+def terms_of(headers: Headers) -> Terms:
+    """Return the terms that the headers of a request ask for.
+
+    Raises:
+        UnsupportedMediaType: if the body is in no format that this service reads.
+        NotAcceptable: if the answer should be in none that it writes.
+    """
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
+    sent = sent_format(headers.get("Content-Type", ""))
+    return Terms(sent, wanted_format(headers.get("Accept", ""), sent), prefers_lenient(headers.get("Prefer", "")))
+
+
+def sent_format(content_type: str) -> Format:
+    """Return the format that a Content-Type names.
+
+    Raises:
+        UnsupportedMediaType: if this service does not read it.
+    """
+    name, parameters = parse_options_header(content_type)
+    known = {str(one): one for one in Format}
+    sent = known.get(name.lower())
+    if sent not in FORMATS:
+        why = "Arrow takes pyarrow, which is not installed here. " if sent is Format.ARROW else ""
+        raise UnsupportedMediaType(
+            f"{why}Send the body as {one_of(FORMATS)}, and say which in the header Content-Type."
+        )
+    if sent is Format.CSV and parameters.get("charset", "utf-8").lower() not in UTF_8:
+        raise UnsupportedMediaType("Send the table in UTF-8.")
+    if sent is Format.CSV and parameters.get("header", "present").lower() != "present":
+        raise UnsupportedMediaType("Send the table with a header: a first line with the names of the fields.")
+    return sent
+
+
+def wanted_format(accept: str, sent: Format) -> Format:
+    """Return the format that an Accept header likes best: of several, that of the request, and then JSON.
+
+    Raises:
+        NotAcceptable: if it takes none that this service writes.
+    """
+    if not accept.strip():
+        return sent
+    # Parameters, such as a charset, make no other format here.
+    liked = MIMEAccept(
+        (kind.partition(";")[0].strip(), quality) for kind, quality in parse_accept_header(accept, MIMEAccept)
+    )
+    best = max((sent, *FORMATS), key=liked.quality)
+    if not liked.quality(best):
+        raise NotAcceptable(f"The answer can be {one_of(FORMATS)}: name one of them in the header Accept.")
+    return best
+
+
+def prefers_lenient(prefer: str) -> bool:
+    """Return whether a Prefer header asks for lenient handling; of preferences that are repeated the first counts."""
+    for preference in prefer.split(","):
+        name, _, value = preference.partition(";")[0].partition("=")
+        if name.strip().lower() == "handling":
+            return value.strip().strip('"').lower() == "lenient"
+    return False
+
+
+def one_of(formats: Collection[str]) -> str:
+    """Return the formats as a choice in words."""
+    *others, last = formats
+    return f"{', '.join(others)} or {last}"

@@ -1,0 +1,139 @@
+"""Logs: one JSON object a line on standard output, one line a request, and nothing of what records hold."""
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+from flask import has_request_context, request
+
+REQUEST_ID_HEADER = "X-Request-ID"
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+"""What is taken over from a caller as the id of a request; anything else might forge a header or a line."""
+PROBES = frozenset({"/healthz", "/readyz"})
+"""Paths that the cluster asks every few seconds: their successes are logged at level debug."""
+
+# What a request knows of itself, in its WSGI environment.
+REQUEST_ID_KEY = "webservice.request_id"
+RECORDS_KEY = "webservice.records"
+CALLER_KEY = "webservice.caller"
+
+SERVER_ERROR = HTTPStatus.INTERNAL_SERVER_ERROR.value
+
+REQUESTS = "webservice.requests"
+logger = logging.getLogger(REQUESTS)
+
+# What each line has in common with others.
+BEGINNING = '{"time": "'
+LEVELS = {
+    level: f'", "level": "{logging.getLevelName(level).lower()}", "logger": "{REQUESTS}", '
+    '"message": "request", "request_id": "'
+    for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
+}
+
+
+class Answered(NamedTuple):
+    """An answer, as it is noted while its client waits: what is made of it comes later.
+
+    Attributes:
+        moment: in seconds since 1970.
+        path: that was asked for, as it came.
+        method: of HTTP, as it came.
+        status: of the answer.
+        seconds: from the request to the answer.
+        request_id: by which it is known.
+        caller: who asked, where that is known.
+        records: that were predicted, if any were.
+    """
+
+    moment: float
+    path: str
+    method: str
+    status: int
+    seconds: float
+    request_id: str
+    caller: str | None = None
+    records: int | None = None
+
+    def __str__(self) -> str:
+        """Return the line in the log, with its end.
+
+        It has the form of `JsonFormatter`, which takes ten times as long: as long as the model.
+        """
+        level = line_level(self.path, self.status)
+        caller = "" if self.caller is None else f', "caller": {json.dumps(self.caller)}'
+        records = "" if self.records is None else f', "records": {self.records}'
+        return (
+            f'{BEGINNING}{moment_of(int(self.moment * 1000))}{LEVELS[level]}{self.request_id}", '
+            f'"method": {quoted(self.method)}, "path": {quoted(self.path)}, '
+            f'"status": {self.status}, "duration_ms": {self.seconds * 1000:.3f}{caller}{records}'
+            "}\n"
+        )
+
+
+class JsonFormatter(logging.Formatter):
+    """Makes a JSON object of a log record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record as one line of JSON."""
+        line: dict[str, Any] = {
+            "time": moment_of(int(record.created * 1000)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if has_request_context():
+            line["request_id"] = request.environ.get(REQUEST_ID_KEY)
+        line |= getattr(record, "fields", {})
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+def configuration(level: str) -> dict[str, Any]:
+    """Return the logging configuration for a level, as `logging.config.dictConfig` takes it."""
+    here = {"handlers": ["stdout"], "level": level.upper(), "propagate": False}
+    stdout = {
+        "class": "logging.StreamHandler",
+        "formatter": "json",
+        "stream": "ext://webservice.output.STANDARD_OUTPUT",
+    }
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"json": {"()": "mlops_runtime.serving.telemetry.logs.JsonFormatter"}},
+        "handlers": {"stdout": stdout},
+        # "_granian" is the logger of the server itself.
+        "loggers": {"webservice": here, "_granian": here},
+        "root": {"handlers": ["stdout"], "level": "WARNING"},
+    }
+
+
+def moment_of(milliseconds: int) -> str:
+    """Return the date and time of a moment, in milliseconds since 1970, as ISO 8601 has it in UTC."""
+    return f"{second_of(milliseconds // 1000)}.{milliseconds % 1000:03d}+00:00"
+
+
+@lru_cache(maxsize=2)
+def second_of(seconds: int) -> str:
+    """Return the date and time of a second since 1970."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+@lru_cache(maxsize=64)
+def quoted(text: str) -> str:
+    """Return a text of the WSGI environment, which hands on bytes as Latin-1, as JSON has it."""
+    # A text that is no Latin-1 all the same must not end the thread that writes.
+    return json.dumps(text.encode("latin-1", "replace").decode(errors="replace"))
+
+
+def line_level(path: str, status: int) -> int:
+    """Return the level at which an answer is logged."""
+    if status == SERVER_ERROR:
+        return logging.ERROR
+    if status > SERVER_ERROR:
+        return logging.WARNING
+    return logging.DEBUG if path in PROBES else logging.INFO

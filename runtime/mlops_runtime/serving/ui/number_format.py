@@ -1,0 +1,66 @@
+"""Numbers as people read them: as many digits as mean something, and no more."""
+
+import math
+from fractions import Fraction
+
+MAX_INTEGER_LENGTH = 1e15
+"""Above this a number is written with an exponent: its last digits are not exact in a double."""
+READABLE = 6
+"""Significant digits of a number that stands by itself."""
+MAX_DECIMALS = 12
+
+
+def exact(value: float) -> str:
+    """Return a number with all its digits, without a needless point: what is read back is the same number."""
+    if value.is_integer() and abs(value) < MAX_INTEGER_LENGTH:
+        return str(int(value))
+    return repr(value)
+
+
+def readable(value: float) -> str:
+    """Return a number rounded to six digits, all of those before the point kept."""
+    if 10**READABLE <= abs(value) < MAX_INTEGER_LENGTH:
+        return f"{value:.0f}"
+    return f"{value:.{READABLE}g}"
+
+
+def rounded(value: float, spread: float) -> str:
+    """Return a number with the digits that its spread leaves meaning: two digits of the spread are kept.
+
+    Args:
+        value: the number.
+        spread: how far off it may be, in the same unit: at least 0.
+    """
+    if not 0 < spread < math.inf or abs(value) >= MAX_INTEGER_LENGTH:
+        return readable(value)
+    decimals = 1 - math.floor(math.log10(spread))
+    if decimals > MAX_DECIMALS:
+        return readable(value)
+    # What rounds to zero from below is zero, not minus zero.
+    return f"{round(value, max(decimals, 0)) + 0.0:,.{max(decimals, 0)}f}"
+
+
+def percent(share: float) -> str:
+    """Return a share between 0 and 1 in per cent; what is not certain is not called so."""
+    if 0.999 < share < 1:
+        return "over 99.9 %"
+    if 0 < share < 0.001:
+        return "under 0.1 %"
+    return f"{share * 100:.1f} %"
+
+
+def whole_percent(share: float) -> str:
+    """Return a share between 0 and 1 in whole per cent; what is not all or nothing is not called so."""
+    if 0.99 < share < 1:
+        return "over 99 %"
+    if 0 < share < 0.01:
+        return "under 1 %"
+    return f"{share * 100:.0f} %"
+
+
+def out_of(share: float) -> str:
+    """Return a share between 0 and 1 as people count: 0.9 is 9 of 10, 0.95 is 19 of 20."""
+    fraction = Fraction(share).limit_denominator(100)
+    if fraction.denominator < 10 and 10 % fraction.denominator == 0:
+        return f"{fraction * 10} of 10"
+    return f"{fraction.numerator} of {fraction.denominator}"

@@ -1,0 +1,1 @@
+"""Tools for tests: a pytest plugin, strategies for records, synthetic contracts."""

@@ -1,0 +1,85 @@
+"""Hypothesis strategies for the records of a contract."""
+
+import math
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta, timezone
+from typing import Any
+
+from hypothesis import strategies as st
+
+from mlops_runtime.contract import FieldSpec, Kind, RecordModel, field_specs
+
+MAX_DRAWN = 30
+"""Fields of a record that get any value; the others get a plain one."""
+
+
+def valid_numbers(field: FieldSpec) -> st.SearchStrategy[float]:
+    """Return a strategy for the numbers that a field allows, those that are usual and the extreme ones."""
+    low, high = field.minimum, field.maximum
+    if field.kind is Kind.INTEGER:
+        bounds = (int(-1e15 if low is None else low), int(1e15 if high is None else high))
+        return st.integers(*bounds).map(float)
+    anywhere = st.floats(low, high, allow_nan=False, allow_infinity=False)
+    if not field.expected:
+        return anywhere
+    minimum, maximum = field.expected
+    minimum = max(minimum, minimum if low is None else low)
+    maximum = min(maximum, maximum if high is None else high)
+    return st.floats(minimum, maximum) | anywhere
+
+
+def valid_values(field: FieldSpec) -> st.SearchStrategy[Any]:
+    """Return a strategy for the values that a field allows."""
+    values: st.SearchStrategy[Any]
+    match field.kind:
+        case Kind.NUMBER | Kind.INTEGER:
+            values = valid_numbers(field)
+        case Kind.BOOLEAN:
+            values = st.booleans()
+        case Kind.CHOICE:
+            values = st.sampled_from(field.choices)
+        case Kind.CATEGORY | Kind.TEXT:
+            values = st.text(st.characters(codec="utf-8"), min_size=1, max_size=min(field.max_length or 40, 40))
+        case Kind.DATE:
+            values = st.dates()
+        case Kind.DATETIME:
+            offsets = st.integers(-23, 23).map(lambda hours: timezone(timedelta(hours=hours)))
+            values = st.datetimes(timezones=st.none() | offsets)
+        case Kind.TIME:
+            values = st.times()
+    return values | st.none() if field.optional else values
+
+
+def plain_value(field: FieldSpec) -> Any:
+    """Return a value that a field allows: none, where it may be missing."""
+    if field.optional:
+        return None
+    match field.kind:
+        case Kind.NUMBER | Kind.INTEGER:
+            low, high = field.minimum, field.maximum
+            return float(min(max(0.0, 0.0 if low is None else math.ceil(low)), math.inf if high is None else high))
+        case Kind.BOOLEAN:
+            return False
+        case Kind.CHOICE:
+            return field.choices[0]
+        case Kind.CATEGORY | Kind.TEXT:
+            return "word"
+        case Kind.DATE:
+            return date(2000, 1, 1)
+        case Kind.DATETIME:
+            return datetime(2000, 1, 1)  # noqa: DTZ001 - tables seldom say where they were written
+        case Kind.TIME:
+            return time(12)
+
+
+@st.composite
+def valid_records(draw: Callable[[st.SearchStrategy[Any]], Any], record: type[RecordModel]) -> Any:
+    """Return a strategy for the records that a contract allows, missing values among them.
+
+    Of a wide contract some fields at a time are drawn: more would be more than Hypothesis takes.
+    """
+    specs = field_specs(record)
+    drawn = set(specs) if len(specs) <= MAX_DRAWN else draw(st.sets(st.sampled_from(specs), max_size=MAX_DRAWN))
+    return record.model_validate(
+        {spec.name: draw(valid_values(spec)) if spec in drawn else plain_value(spec) for spec in specs}
+    )

@@ -1,0 +1,148 @@
+"""The command: `python -m trainer`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mlops_runtime.contract.features import LABELS
+from mlops_runtime.contract.fields import Task
+from mlops_runtime.model.artefact import ArtefactError
+from mlops_runtime.model.predictor import ARTEFACT
+from mlops_runtime.training.candidates import LearningProblem, settings_for
+from mlops_runtime.training.gate import DEFAULT_FLOORS, parse_floor
+from mlops_runtime.training.parity import ParityError
+from mlops_runtime.training.report.report import Findings
+from mlops_runtime.training.run import GateError, Listener, Settings, train
+from mlops_runtime.training.split import TEST_SHARE_BOUNDS
+from mlops_runtime.training.table import MAX_ROWS, Table, TableError
+
+MADE, FAILED, DATA_REFUSED, GATE_REFUSED = range(4)
+
+
+TOLD = {
+    Task.BINARY: ("accuracy", "roc_auc"),
+    Task.MULTICLASS: ("accuracy", "macro_f1"),
+    Task.REGRESSION: ("r2", "mae", "coverage"),
+}
+"""Metrics that a run prints beside those that have a floor."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train a model and return the exit code.
+
+    0: the artefact was made. 1: something failed. 2: the arguments or the data are wrong.
+    3: the gate refused the model. But for 0, the artefact that was there is untouched.
+    """
+    settings = _settings(argv)
+    try:
+        with _progress() as progress:
+            metadata = train(settings, _listener(settings, progress))
+    except TableError as error:
+        return _refuse(error, settings, DATA_REFUSED)
+    except GateError as error:
+        print(f"See {settings.report} for the whole picture.")
+        return _refuse(error, settings, GATE_REFUSED)
+    except (ArtefactError, ParityError, OSError) as error:
+        return _refuse(error, settings, FAILED)
+    print(f"Made {settings.artefact} (version {metadata.version}); see {settings.report}.")
+    return MADE
+
+
+def _settings(argv: Sequence[str] | None) -> Settings:
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer",
+        description="Train, evaluate, gate and export a model.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    paths = parser.add_argument_group("files")
+    paths.add_argument("--data", type=Path, required=True, help="training table")
+    paths.add_argument("--artefact", type=Path, default=ARTEFACT, help="folder the artefact is put into")
+    paths.add_argument("--report", type=Path, default="build/report.html", help="report to write")
+    paths.add_argument("--metrics", type=Path, default="build/metrics.json", help="metrics to write")
+    paths.add_argument("--lock", type=Path, default="Pipfile.lock", help="lock file of this environment")
+    floors = [parse_floor(f"{name}={floor}", TASK) for name, floor in DEFAULT_FLOORS.items()]
+    parser.add_argument(
+        "--floors", nargs="+", type=_floor, default=floors, metavar="METRIC=VALUE",
+        help="least value of each metric on held-out rows",
+    )  # fmt: skip
+    parser.add_argument("--seed", type=int, default=0, help="of split, folds, estimator and resampling")
+    parser.add_argument("--test-share", type=_test_share, default=0.25, help="share of the rows to hold out")
+    parser.add_argument("--max-rows", type=int, default=MAX_ROWS, help="rows to take of a table that has more")
+    parser.add_argument("--budget", type=float, default=120, help="seconds to try settings of estimators for")
+    parser.add_argument("--version", default="development", help="version to write into the artefact")
+    parser.add_argument("--commit", default="unknown", help="git commit to write into the artefact")
+    arguments = parser.parse_args(argv)
+    floors_given = dict(arguments.floors)
+    if len(floors_given) < len(arguments.floors):
+        parser.error("argument --floors: a metric has two floors")
+    return Settings(**vars(arguments) | {"floors": floors_given})
+
+
+def _floor(text: str) -> tuple[str, float]:
+    try:
+        return parse_floor(text, TASK)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _test_share(text: str) -> float:
+    low, high = TEST_SHARE_BOUNDS
+    share = float(text)
+    if not low <= share <= high:
+        raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
+    return share
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _listener(settings: Settings, progress: Progress) -> Listener:
+    task = progress.add_task("Reading", total=None)
+
+    def on_read(table: Table) -> None:
+        ignored = f" (not in the contract, ignored: {', '.join(table.ignored)})" if table.ignored else ""
+        print(f"Read {len(table):,} rows of {settings.data}{ignored}.")
+        for note in table.notes:
+            print(note)
+        total = len(settings_for(LearningProblem((), len(LABELS))))
+        progress.update(task, description="Cross-validating", total=total)
+
+    def on_evaluated(findings: Findings) -> None:
+        best = findings.scores[0]
+        print(
+            f"Chose {best.name}, {findings.loss} {best.mean:.4g} in cross-validation; "
+            f"without a look at the features it is {findings.baseline_score:.4g}. {findings.search}"
+        )
+        values = [
+            f"{name} {estimate.value:.4g} ({estimate.low:.4g} to {estimate.high:.4g})"
+            for name, estimate in findings.evaluation.metrics.items()
+            if name in {*settings.floors, *TOLD[TASK]}
+        ]
+        print(f"On {findings.held_out_rows:,} held-out rows: {', '.join(values)}.")
+        progress.update(task, description="Exporting")
+
+    return Listener(on_read, lambda _: progress.advance(task), on_evaluated)
+
+
+def _refuse(error: Exception, settings: Settings, code: int) -> int:
+    print(error, file=sys.stderr)
+    print(f"Nothing was changed in {settings.artefact}.", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""What it takes to test the service from outside: the service itself, a browser, and a judge of accessibility.
+
+What is missing on a machine is a reason to skip a test, with the way to get it.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.runtime.live_service.conftest import Service, artefact, classifier, service, start_service
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+    from selenium.webdriver.remote.webelement import WebElement
+
+__all__ = ["artefact", "browse", "browser", "classifier", "judge", "service", "start_service"]
+
+AXE = "axe-core@4.14.1"
+BUILD = Path(__file__).parents[2] / "build"
+PATIENCE = 20.0
+"""Seconds after which something that should happen does not happen any more."""
+
+OPTIONS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+SERIOUS = frozenset({"serious", "critical"})
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A browser, and the service that it looks at.
+
+    Attributes:
+        driver: of the browser.
+        base: address of the service.
+        downloads: folder that files are stored in.
+        asked: addresses that the browser asked for.
+    """
+
+    driver: "Chrome"
+    base: str
+    downloads: Path
+    asked: list[str] = field(default_factory=list)
+
+    def open(self, path: str) -> None:
+        """Go to a path of the service."""
+        self.driver.get(self.base + path)
+
+    def one(self, selector: str) -> "WebElement":
+        """Return the first element that a CSS selector finds."""
+        return self.driver.find_element("css selector", selector)
+
+    def all(self, selector: str) -> "list[WebElement]":
+        """Return the elements that a CSS selector finds."""
+        return self.driver.find_elements("css selector", selector)
+
+    def texts(self, selector: str) -> list[str]:
+        """Return the texts of all elements that a CSS selector finds."""
+        return [element.text for element in self.all(selector)]
+
+    def wait(self, happened: Callable[[], Any]) -> Any:
+        """Return what a function returns as soon as that is true."""
+        deadline = time.monotonic() + PATIENCE
+        while not (found := happened()):
+            assert time.monotonic() < deadline, "what should happen does not"
+            time.sleep(0.05)
+        return found
+
+    def predict(self) -> None:
+        """Send the form as it is, and wait for the page with the answer."""
+        self.press("form.record > button")
+
+    def press(self, selector: str) -> None:
+        """Press a button, and wait for the page that it leads to."""
+        page = self.one("html").id
+        self.one(selector).click()
+        self.wait(lambda: self.one("html").id != page)
+
+    def look(self, width: int = 1280, *, dark: bool = False) -> None:
+        """Be a screen of that width, with a light or dark scheme."""
+        metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
+
+    def downloaded(self) -> str:
+        """Return the file that the browser stores, as soon as it has it."""
+        path: Path = self.wait(lambda: next(self.downloads.glob("*.csv"), None))
+        text = path.read_bytes().decode()
+        path.unlink()
+        return text
+
+    def requests(self) -> list[str]:
+        """Return the addresses that the browser asked for since this was asked the last time."""
+        entries = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
+        sent = [entry["params"] for entry in entries if entry["method"] == "Network.requestWillBeSent"]
+        addresses = [one["request"]["url"] for one in sent]
+        self.asked.extend(addresses)
+        return addresses
+
+    def refusals(self) -> list[str]:
+        """Return what the browser itself found wrong, such as a breach of the security policy."""
+        messages = [entry["message"] for entry in self.driver.get_log("browser")]
+        # An answer with an error is one that a test asked for.
+        return [message for message in messages if "the server responded with a status of" not in message]
+
+
+@contextmanager
+def driven(base: str, downloads: Path, *, scripts: bool = True) -> Iterator[Browser]:
+    """Yield a browser that is gone when the block ends."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="`make acceptance` installs selenium")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
+    chromedriver = shutil.which("chromedriver")
+    if not chromium or not chromedriver:
+        pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for option in OPTIONS:
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    if not scripts:
+        options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(chromedriver))
+    try:
+        behaviour = {"behavior": "allow", "downloadPath": str(downloads)}
+        driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+        yield Browser(driver, base, downloads)
+    finally:
+        driver.quit()
+
+
+def checked(browser: Browser) -> Iterator[Browser]:
+    """Yield a browser without a memory; fail if it was made to ask another host, or to do what it must not."""
+    browser.look()
+    browser.open("/")
+    browser.driver.execute_script("localStorage.clear()")
+    browser.requests()
+    browser.refusals()
+    browser.asked.clear()
+    yield browser
+    host = urlsplit(browser.base).netloc
+    browser.requests()
+    addresses = [urlsplit(address) for address in browser.asked]
+    assert addresses
+    assert {address.netloc for address in addresses if address.scheme not in ("blob", "data")} <= {host}
+    assert browser.refusals() == []
+
+
+@pytest.fixture(scope="session")
+def started_browser(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with driven(f"http://{service.host}:{service.port}", tmp_path_factory.mktemp("downloads")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(started_browser: Browser) -> Iterator[Browser]:
+    """Return a browser that looks at the service."""
+    yield from checked(started_browser)
+
+
+@pytest.fixture
+def browse(started_browser: Browser) -> Callable[[Service], Browser]:
+    """Return a function that lets the browser look at another service."""
+
+    def look_at(other: Service) -> Browser:
+        return Browser(started_browser.driver, f"http://{other.host}:{other.port}", started_browser.downloads)
+
+    return look_at
+
+
+@pytest.fixture(scope="session")
+def browser_without_scripts(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """Return a browser in which JavaScript is off."""
+    downloads = tmp_path_factory.mktemp("downloads")
+    with driven(f"http://{service.host}:{service.port}", downloads, scripts=False) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """Return the source of axe-core: that of AXE, or else of the npm package, fetched into build/ once."""
+    if path := os.environ.get("AXE"):
+        return Path(path).read_text(encoding="utf-8")
+    package = BUILD / f"{AXE.replace('@', '-')}.tgz"
+    if not package.exists():
+        npm = shutil.which("npm")
+        if not npm:
+            pytest.skip("needs axe-core: install npm, or set AXE to the path of an axe.min.js")
+        BUILD.mkdir(exist_ok=True)
+        fetched = subprocess.run(
+            [npm, "pack", AXE, "--silent", "--pack-destination", str(BUILD)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if fetched.returncode:
+            pytest.skip(
+                f"npm cannot fetch {AXE}, set AXE to the path of an axe.min.js: {fetched.stderr.strip()[-200:]}"
+            )
+    with tarfile.open(package) as archive:
+        file = archive.extractfile("package/axe.min.js")
+        assert file
+        return file.read().decode()
+
+
+@pytest.fixture
+def judge(browser: Browser, axe: str) -> Callable[..., list[str]]:
+    """Return a function that returns the serious findings of axe-core on the page that is open."""
+
+    def findings(*excluded: str) -> list[str]:
+        browser.driver.execute_script(axe)
+        rules = {rule: {"enabled": False} for rule in excluded}
+        found = browser.driver.execute_async_script(
+            "axe.run(document, {resultTypes: ['violations'], rules: arguments[0]})"
+            ".then(arguments[arguments.length - 1])",
+            rules,
+        )
+        return [
+            f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes']][:5]}"
+            for one in found["violations"]
+            if one["impact"] in SERIOUS
+        ]
+
+    return findings

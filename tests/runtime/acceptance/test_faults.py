@@ -1,0 +1,391 @@
+"""What the service promises under load and fault: each promise with a small proof of its own service.
+
+The figures, with thousands of connections and a million requests, come from a benchmark of the template.
+"""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager, suppress
+from http.client import HTTPException
+from pathlib import Path
+
+import pytest
+
+from mlops_runtime.model.golden import agrees
+from mlops_runtime.model.predictor import ARTEFACT, Predictor
+from tests.runtime.live_service.conftest import (
+    Answer,
+    OwnService,
+    StartService,
+    ask_on,
+    running_service,
+    wait_until_ready,
+)
+
+URL = "/v1/predictions"
+PATIENCE = 20.0
+"""Seconds after which something that should happen does not happen any more."""
+
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER that makes a close a reset."""
+
+HANG = """
+import os, pathlib, time
+from onnxruntime.capi.onnxruntime_inference_collection import Session
+
+fault, run = pathlib.Path(os.environ["FAULT"]), Session.run
+
+def run_or_hang(*arguments, **options):
+    if fault.exists():
+        fault.unlink()
+        time.sleep(1000)
+    return run(*arguments, **options)
+
+Session.run = run_or_hang
+"""
+"""Makes one call of the model hang, in the process that imports it."""
+
+
+@pytest.fixture
+def body(classifier: Predictor) -> bytes:
+    """Return a request for the prediction of one record."""
+    return classifier.golden_records[0].record.model_dump_json().encode()
+
+
+@pytest.fixture
+def is_right(classifier: Predictor) -> Callable[[Answer], bool]:
+    """Return a function that says whether an answer to that request is the golden prediction."""
+    golden = classifier.golden_records[0].prediction
+    return lambda answer: answer.status == 200 and agrees(Prediction.model_validate_json(answer.body), golden)
+
+
+def head(length: int) -> bytes:
+    """Return the head of a request for a prediction."""
+    return (
+        f"POST {URL} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
+    )
+
+
+def raw(service: OwnService) -> socket.socket:
+    """Return a connection without any HTTP."""
+    return socket.create_connection((service.host, service.port), timeout=PATIENCE)
+
+
+def received(connection: socket.socket) -> bytes:
+    """Return all that comes until the service closes the connection."""
+    content = b""
+    with suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            content += part
+    return content
+
+
+def workers(service: OwnService) -> list[int]:
+    """Return the processes that answer."""
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
+    if not children.exists():
+        pytest.skip("this system does not say which processes belong to the service")
+    return [int(worker) for worker in children.read_text().split()]
+
+
+def open_files(service: OwnService) -> int:
+    """Return how many files and connections the workers have open."""
+    return sum(len(list(Path(f"/proc/{worker}/fd").iterdir())) for worker in workers(service))
+
+
+def lines_dropped(service: OwnService) -> float:
+    """Return how many lines of the log the service says are lost."""
+    lines = service.ask("GET", "/metrics").body.decode().splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("webservice_log_lines_dropped_total"))
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until a condition holds; fail the test when it does not get there."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {PATIENCE:g} s: {what}")
+        time.sleep(0.05)
+
+
+@contextmanager
+def uploads_that_pause(service: OwnService, body: bytes, count: int) -> Iterator[list[socket.socket]]:
+    """Yield connections on which the first half of a request has been sent."""
+    with ExitStack() as stack:
+        connections = [stack.enter_context(raw(service)) for _ in range(count)]
+        for connection in connections:
+            connection.sendall(head(len(body)) + body[: len(body) // 2])
+        yield connections
+
+
+def asked_at_once(service: OwnService, body: bytes, connections: int, each: int) -> list[Answer]:
+    """Return the answers to requests of many connections, each sending one request after the other."""
+
+    def ask(_: int) -> list[Answer]:
+        with closing(service.connect()) as connection:
+            return [ask_on(connection, "POST", URL, body) for _ in range(each)]
+
+    with ThreadPoolExecutor(connections) as clients:
+        return [answer for answers in clients.map(ask, range(connections)) for answer in answers]
+
+
+def test_each_of_256_connections_is_answered_rightly(
+    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+) -> None:
+    service = start_service(LOG_LEVEL="error")
+
+    answers = asked_at_once(service, body, connections=256, each=4)
+
+    assert len(answers) == 256 * 4
+    assert all(map(is_right, answers))
+
+
+def test_requests_beyond_the_limit_are_asked_to_come_again(
+    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+) -> None:
+    # Given a service that works on one large request at a time
+    service = start_service(LOG_LEVEL="error", THREADS="4", MAX_LARGE_REQUESTS="1")
+    table = b"[" + b",".join([body] * 1000) + b"]"
+
+    # When many of them come
+    answers = asked_at_once(service, table, connections=16, each=2)
+
+    # Then each is answered, or told when to come again
+    refused = [answer for answer in answers if answer.status != 200]
+    assert {answer.status for answer in refused} == {503}
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
+    assert all(len(json.loads(answer.body)) == 1000 for answer in answers if answer.status == 200)
+
+    # And nothing of it stays
+    assert is_right(service.ask("POST", URL, body))
+
+
+def test_slow_uploads_hold_nobody_up(
+    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+) -> None:
+    # Given many more slow uploads than there are threads
+    service = start_service(LOG_LEVEL="error", THREADS="2")
+    with uploads_that_pause(service, body, 64) as slow:
+        # Then each of them is told that it took too long, or to come again
+        assert {received(connection)[:12] for connection in slow} <= {b"HTTP/1.1 408", b"HTTP/1.1 503"}
+
+        # And others are answered, once the rush is over
+        wait_until_ready(service)
+        wait_until(lambda: is_right(service.ask("POST", URL, body)), "an answer")
+        assert all(map(is_right, asked_at_once(service, body, connections=8, each=10)))
+
+
+def test_a_body_in_the_smallest_pieces_holds_nobody_up_for_long(start_service: StartService) -> None:
+    # Given a client that sends a million bytes, each in a chunk of its own
+    service = start_service()
+    with raw(service) as connection, ThreadPoolExecutor(1) as sender:
+        connection.sendall(head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked"))
+
+        def send() -> None:
+            with suppress(OSError):
+                for _ in range(100):
+                    connection.sendall(b"1\r\n \r\n" * 10_000)
+
+        sending = sender.submit(send)
+        time.sleep(0.5)
+
+        # When others ask, then none is left without an answer, and soon each gets what it asked for
+        started = time.monotonic()
+        statuses = []
+        while statuses[-3:] != [200, 200, 200]:
+            statuses.append(service.ask("GET", "/version").status)
+            assert time.monotonic() - started < PATIENCE
+        assert set(statuses) <= {200, 503}
+
+        # And that client is given up, if it still listens with an answer
+        answer = received(connection)
+        assert not answer or answer.startswith(b"HTTP/1.1 408 ")
+        sending.result(PATIENCE)
+
+
+def test_an_upload_that_does_not_end_is_given_up(start_service: StartService, body: bytes) -> None:
+    service = start_service(LOG_LEVEL="error", BODY_TIMEOUT="1")
+
+    with uploads_that_pause(service, body, 2) as connections:
+        answers = [received(connection) for connection in connections]
+
+    assert {answer[:12] for answer in answers} == {b"HTTP/1.1 408"}
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "endless"])
+def test_a_body_that_is_too_long_is_refused_without_being_kept(start_service: StartService, *, declared: bool) -> None:
+    # Given a client that never stops sending
+    service = start_service(LOG_LEVEL="error", BODY_TIMEOUT="3")
+    part = b" " * 65536
+    kind = "Content-Length: 1000000000000" if declared else "Transfer-Encoding: chunked"
+    start = f"POST {URL} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n{kind}\r\n\r\n".encode()
+
+    # When it sends until it is stopped
+    sent = 0
+    with raw(service) as connection:
+        connection.sendall(start)
+        with suppress(ConnectionError):
+            while sent < 1 << 30:
+                connection.sendall(part if declared else b"%x\r\n%b\r\n" % (len(part), part))
+                sent += len(part)
+        answer = received(connection)
+
+    # Then that is soon, and the answer, where it still arrives, says why
+    assert sent < 1 << 27
+    assert answer[:12] in (b"HTTP/1.1 413", b"")
+    assert service.ask("GET", "/readyz").status == 200
+
+
+def test_a_request_that_hides_another_is_refused(start_service: StartService) -> None:
+    service = start_service(LOG_LEVEL="error")
+
+    with raw(service) as connection:
+        connection.sendall(
+            f"POST {URL} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 5\r\n"
+            "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /version HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+        )
+        answer = received(connection)
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert answer.count(b"HTTP/1.1") == 1
+
+
+def test_clients_that_go_leave_nothing_behind(
+    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+) -> None:
+    # Given a service, and the files that it has open
+    service = start_service(LOG_LEVEL="error")
+    running, files = workers(service), open_files(service)
+    request = head(len(body)) + body
+
+    # When clients close, reset or half-close their connections in the middle of a head or a body, or before the answer
+    for sent in (request[:20], request[: -len(body) // 2], request):
+        for _ in range(50):
+            raw(service).close()
+            with raw(service) as half_closed:
+                half_closed.sendall(sent)
+                half_closed.shutdown(socket.SHUT_WR)
+                received(half_closed)
+            with raw(service) as closed:
+                closed.sendall(sent)
+            with raw(service) as reset:
+                reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                reset.sendall(sent)
+
+    # Then all is as it was
+    wait_until(lambda: open_files(service) <= files, "the connections are closed")
+    assert workers(service) == running
+    assert is_right(service.ask("POST", URL, body))
+
+
+def test_a_killed_worker_is_replaced_while_the_other_answers(
+    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+) -> None:
+    service = start_service(LOG_LEVEL="error", WORKERS="2")
+    killed, other = workers(service)
+
+    os.kill(killed, signal.SIGKILL)
+
+    wait_until(lambda: len(set(workers(service)) - {killed}) == 2, "there are two workers again")
+    assert other in workers(service)
+    wait_until_ready(service)
+    assert all(map(is_right, asked_at_once(service, body, connections=16, each=4)))
+
+
+@pytest.mark.parametrize("records", [1, 500], ids=["one-record", "many-records"])
+def test_a_worker_that_hangs_is_replaced(
+    start_service: StartService, tmp_path: Path, body: bytes, is_right: Callable[[Answer], bool], records: int
+) -> None:
+    # Given a service of which one call of the model will hang
+    (tmp_path / "sitecustomize.py").write_text(HANG)
+    path = os.pathsep.join([str(tmp_path), str(ARTEFACT.parents[1])])
+    service = start_service(HANG_TIMEOUT="1", LOG_LEVEL="error", PYTHONPATH=path, FAULT=str(tmp_path / "fault"))
+    running = workers(service)
+    (tmp_path / "fault").touch()
+
+    # When it does
+    with pytest.raises((HTTPException, OSError)):
+        service.ask("POST", URL, b"[" + b",".join([body] * records) + b"]" if records > 1 else body)
+
+    # Then another worker takes over, and the log says where it hung
+    wait_until(lambda: workers(service) not in ([], running), "another worker runs")
+    wait_until_ready(service)
+    assert is_right(service.ask("POST", URL, body))
+    status, log = service.stop()
+    assert status == 0
+    assert "run_or_hang" in log
+
+
+def test_a_full_disk_for_the_log_stops_nobody(body: bytes, is_right: Callable[[Answer], bool], tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no device that is always full")
+    with (
+        Path("/dev/full").open("w") as full,
+        running_service({"DRAIN_MARKER": str(tmp_path / "draining")}, output=full) as service,
+    ):
+        answers = asked_at_once(service, body, connections=4, each=50)
+        assert all(map(is_right, answers))
+
+        # And the lines that are lost are counted
+        wait_until(lambda: lines_dropped(service) > 0, "lost lines are counted")
+        service.process.terminate()
+        assert service.process.wait(PATIENCE) == 0
+
+
+def test_a_log_that_nobody_reads_stops_nobody(
+    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+) -> None:
+    # The pipe that the log goes to holds less than the lines of these requests.
+    service = start_service()
+    answers = asked_at_once(service, body, connections=4, each=1000)
+
+    assert all(map(is_right, answers))
+    assert is_right(service.ask("POST", URL, body))
+
+
+def test_more_connections_than_open_files_are_survived(
+    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+) -> None:
+    # Given a worker that may open some twenty files more
+    service = start_service(LOG_LEVEL="error")
+    (worker,) = workers(service)
+    limit = open_files(service) + 20
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (limit, limit))
+
+    # When more connections than that are there at once
+    with ExitStack() as stack:
+        for _ in range(60):
+            stack.enter_context(raw(service))
+
+    # Then it answers again as soon as they have gone
+    wait_until_ready(service)
+    assert is_right(service.ask("POST", URL, body))
+    assert workers(service) == [worker]
+
+
+def test_an_artefact_that_is_damaged_on_disk_serves_no_wrong_answer(
+    start_service: StartService, tmp_path: Path, body: bytes, is_right: Callable[[Answer], bool]
+) -> None:
+    # Given a service that runs on a copy of the model package, which is damaged then
+    package = ARTEFACT.parent
+    shutil.copytree(package, tmp_path / package.name)
+    path = os.pathsep.join([str(tmp_path), str(ARTEFACT.parents[1])])
+    service = start_service(LOG_LEVEL="error", PYTHONPATH=path)
+    (tmp_path / package.name / ARTEFACT.name / "model.onnx").write_bytes(b"damaged")
+
+    # Then the worker that runs goes on rightly
+    assert all(map(is_right, asked_at_once(service, body, connections=4, each=10)))
+
+    # And when it is replaced, the service ends and says why, instead of answering wrongly
+    os.kill(workers(service)[0], signal.SIGKILL)
+    log, _ = service.process.communicate(timeout=PATIENCE)
+    assert service.process.returncode == 1
+    assert any("model.onnx" in json.loads(line)["message"] for line in log.splitlines() if line.startswith("{"))

@@ -1,0 +1,109 @@
+"""Metrics of a service of several processes: they are those of all, and outlive each."""
+
+import json
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from mlops_runtime.model.predictor import Predictor
+from tests.runtime.live_service.conftest import OwnService, StartService, ask_on
+
+URL = "/v1/predictions"
+WORKERS = 3
+CONNECTIONS = 24
+REQUESTS = 15
+"""Requests of each connection, the last of them one that is refused."""
+SCRAPES = 12
+PATIENCE = 20.0
+"""Seconds after which something that should happen does not happen any more."""
+
+Samples = dict[tuple[str, ...], float]
+
+
+def scraped(service: OwnService) -> Samples:
+    """Return what one of the processes tells: values by the name of the sample and the values of its labels."""
+    text = service.ask("GET", "/metrics").body.decode()
+    samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
+    return {(sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value for sample in samples}
+
+
+def of_predictions(samples: Samples) -> dict[str, float]:
+    """Return the number of answers to requests for predictions, by status, and of records."""
+    answers = {key[3]: value for key, value in samples.items() if key[:3] == ("webservice_requests_total", "POST", URL)}
+    return answers | {"records": samples["webservice_records_total",]}
+
+
+def have_started(service: OwnService) -> float:
+    """Return how many processes have started to serve; 0 if the one that is asked is being killed."""
+    try:
+        return scraped(service)["webservice_process_starts_total",]
+    except OSError:
+        return 0
+
+
+def workers(service: OwnService) -> list[int]:
+    """Return the processes that answer."""
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
+    if not children.exists():
+        pytest.skip("this system does not say which processes belong to the service")
+    return [int(worker) for worker in children.read_text().split()]
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """Wait until a condition holds; fail the test when it does not get there."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {PATIENCE:g} s: {what}")
+        time.sleep(0.1)
+
+
+def counted_by_clients(service: OwnService, record: str) -> Counter[str]:
+    """Return what clients count who ask on many connections at once: answers by status, and records."""
+
+    def ask(connection_number: int) -> Counter[str]:
+        size = connection_number % 3 + 1
+        bodies = [json.dumps([json.loads(record)] * size)] * (REQUESTS - 1) + ["[]"]
+        counted: Counter[str] = Counter()
+        with closing(service.connect()) as connection:
+            for body in bodies:
+                status = ask_on(connection, "POST", URL, body.encode()).status
+                counted += Counter({str(status): 1, "records": size if status == 200 else 0})
+        return counted
+
+    with ThreadPoolExecutor(CONNECTIONS) as clients:
+        return sum(clients.map(ask, range(CONNECTIONS)), Counter())
+
+
+def test_every_process_tells_the_counts_of_all_those_that_were_killed_included(
+    start_service: StartService, classifier: Predictor
+) -> None:
+    # Given a service of several processes, and clients that count what they are answered
+    service = start_service(WORKERS=str(WORKERS), LOG_LEVEL="error")
+    wait_until(lambda: have_started(service) == WORKERS, "all processes serve")
+    record = classifier.golden_records[0].record.model_dump_json()
+    counted = counted_by_clients(service, record)
+    assert {"200", "422"} < counted.keys()
+
+    # Then whichever process is asked, it soon tells just that
+    def all_tell(expected: Counter[str]) -> bool:
+        return all(of_predictions(scraped(service)) == expected for _ in range(SCRAPES))
+
+    wait_until(lambda: all_tell(counted), "all requests are counted")
+
+    # When one of them is killed, and another one has taken its place
+    os.kill(workers(service)[0], signal.SIGKILL)
+    wait_until(lambda: have_started(service) == WORKERS + 1, "a process is replaced")
+
+    # Then what it had counted is not lost, and what comes is counted as well
+    assert all_tell(counted)
+    counted += counted_by_clients(service, record)
+    wait_until(lambda: all_tell(counted), "the requests of the new processes are counted")

@@ -1,0 +1,114 @@
+"""Shared by the tests of the runtime: synthetic contracts, and one training run for each of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from mlops_runtime.contract import Contract, Task
+from mlops_runtime.model import OnnxPredictor
+from mlops_runtime.testing import synthetic
+from mlops_runtime.testing.strategies import valid_records
+from mlops_runtime.training.run import Settings, train
+
+TEMPLATE = Path(__file__).parents[2]
+LOCK = TEMPLATE / "{{cookiecutter.project_slug}}" / "Pipfile.lock"
+
+# A busy machine is no reason for a test to fail.
+settings.register_profile("runtime", deadline=None)
+settings.load_profile("runtime")
+
+# Tests write `from_type(Order)`.
+st.register_type_strategy(synthetic.Order, valid_records(synthetic.Order))
+
+
+@dataclass(frozen=True)
+class Run:
+    """Files that one training run made."""
+
+    artefact: Path
+    report: Path
+    metrics: Path
+
+
+def training_settings(folder: Path, data: Path) -> Settings:
+    """Return settings of a short run that writes into the folder and depends on no clock."""
+    return Settings(
+        data=data,
+        artefact=folder / "artefact",
+        report=folder / "report.html",
+        metrics=folder / "metrics.json",
+        lock=LOCK,
+        floors={"skill": 0.1},
+        seed=0,
+        test_share=0.25,
+        budget=0,
+        version="1.2.3",
+        commit="0" * 40,
+    )
+
+
+@pytest.fixture(scope="session")
+def lock() -> Path:
+    return LOCK
+
+
+@pytest.fixture(scope="session")
+def contract() -> Contract:
+    """A contract with two labels, for tests that need any contract."""
+    return synthetic.CONTRACTS[Task.BINARY]
+
+
+@pytest.fixture(scope="session", params=Task, ids=str)
+def each_contract(request: pytest.FixtureRequest) -> Contract:
+    """The contract of each task in turn."""
+    return synthetic.CONTRACTS[request.param]
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> "Runs":
+    return Runs(tmp_path_factory)
+
+
+class Runs:
+    """Training runs on synthetic orders, made when they are first asked for."""
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        self._folders = folders
+        self._runs: dict[Task, Run] = {}
+
+    def of(self, contract: Contract) -> Run:
+        """Return the run of a synthetic contract."""
+        if contract.task not in self._runs:
+            folder = self._folders.mktemp(f"trained-{contract.task}")
+            rows = synthetic.rows_of_table(400, contract.task)
+            settings = training_settings(folder, synthetic.write_table(folder / "orders.csv", rows))
+            train(contract, settings)
+            self._runs[contract.task] = Run(settings.artefact, settings.report, settings.metrics)
+        return self._runs[contract.task]
+
+
+@pytest.fixture(scope="session")
+def run(runs: Runs, contract: Contract) -> Run:
+    """The training run of `contract`."""
+    return runs.of(contract)
+
+
+@pytest.fixture(scope="session")
+def artefact(run: Run) -> Path:
+    """The artefact of `contract`: to read, not to change."""
+    return run.artefact
+
+
+@pytest.fixture(scope="session")
+def predictor(contract: Contract, artefact: Path) -> OnnxPredictor:
+    """The predictor of `contract`."""
+    return OnnxPredictor.load(contract, artefact)
+
+
+@pytest.fixture(scope="session")
+def each_predictor(runs: Runs, each_contract: Contract) -> OnnxPredictor:
+    """The predictor of each task in turn."""
+    return OnnxPredictor.load(each_contract, runs.of(each_contract).artefact)

@@ -1,0 +1,167 @@
+"""The trained model, and the service as a process of its own.
+
+With SERVICE_URL set, the tests that need no process of their own ask the service that runs there.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import IO
+from urllib.parse import urlsplit
+
+import pytest
+
+from mlops_runtime.model.predictor import ARTEFACT, Predictor
+
+START_TIMEOUT = 30.0
+STOP_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the service answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service that answers at an address."""
+
+    host: str
+    port: int
+
+    def connect(self) -> HTTPConnection:
+        """Return a connection, to be closed by the caller."""
+        return HTTPConnection(self.host, self.port, timeout=10)
+
+    def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json") -> Answer:
+        """Return the answer to a request on a connection of its own."""
+        connection = self.connect()
+        try:
+            return ask_on(connection, method, path, body, content_type)
+        finally:
+            connection.close()
+
+
+def ask_on(
+    connection: HTTPConnection,
+    method: str,
+    path: str,
+    body: bytes | None = None,
+    content_type: str = "application/json",
+) -> Answer:
+    """Return the answer to a request on an open connection."""
+    connection.request(method, path, body, {} if body is None else {"Content-Type": content_type})
+    response = connection.getresponse()
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    return Answer(response.status, headers, response.read())
+
+
+@dataclass(frozen=True)
+class OwnService(Service):
+    """A service whose process belongs to the test."""
+
+    process: subprocess.Popen[str]
+    environment: dict[str, str]
+
+    def stop(self) -> tuple[int, str]:
+        """Tell the service to stop; return its exit status and all that it logged."""
+        self.process.terminate()
+        log, _ = self.process.communicate(timeout=STOP_TIMEOUT)
+        return self.process.returncode, log
+
+
+StartService = Callable[..., OwnService]
+
+
+@contextmanager
+def running_service(environment: dict[str, str], output: int | IO[str] = subprocess.PIPE) -> Iterator[OwnService]:
+    """Yield a service of one's own that is ready, and logs there; its process is gone when the block ends."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port), "PYTHONPATH": path} | environment
+    process = subprocess.Popen(
+        [sys.executable, "-m", "webservice"],
+        env=environment,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # A group of its own, which can be ended as a whole.
+        start_new_session=True,
+    )
+    service = OwnService("127.0.0.1", port, process, environment)
+    try:
+        wait_until_ready(service)
+        yield service
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        try:
+            process.communicate(timeout=STOP_TIMEOUT)
+        finally:
+            # Workers outlive a main process that was not stopped in order.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_until_ready(service: OwnService) -> None:
+    """Wait until the service is ready; fail the test when it does not get there."""
+    deadline = time.monotonic() + START_TIMEOUT
+    while time.monotonic() < deadline:
+        try:
+            if service.ask("GET", "/readyz").status == 200:
+                return
+        except OSError:
+            if service.process.poll() is not None:
+                pytest.fail(f"the service ended with exit status {service.process.returncode}")
+        time.sleep(0.05)
+    pytest.fail(f"the service was not ready after {START_TIMEOUT:g} s")
+
+
+@pytest.fixture(scope="session")
+def artefact() -> Path:
+    """Return the folder that `make train` fills."""
+    return ARTEFACT
+
+
+@pytest.fixture(scope="session")
+def classifier(artefact: Path) -> Predictor:
+    return Predictor.load(artefact)
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Return the service at SERVICE_URL, or else one that runs for these tests."""
+    if url := os.environ.get("SERVICE_URL"):
+        address = urlsplit(url)
+        yield Service(address.hostname or "127.0.0.1", address.port or 80)
+        return
+    marker = tmp_path_factory.mktemp("drain") / "draining"
+    with running_service({"DRAIN_MARKER": str(marker), "VERSION": "1.2.3", "LOG_LEVEL": "error"}) as service:
+        yield service
+
+
+@pytest.fixture
+def start_service(tmp_path: Path) -> Iterator[StartService]:
+    """Return a function that starts a service for one test, with settings by keyword."""
+    if "SERVICE_URL" in os.environ:
+        pytest.skip("needs a process of its own, and SERVICE_URL names another")
+    with ExitStack() as running:
+
+        def start(**settings: str) -> OwnService:
+            return running.enter_context(running_service({"DRAIN_MARKER": str(tmp_path / "draining")} | settings))
+
+        yield start

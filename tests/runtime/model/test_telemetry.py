@@ -1,0 +1,25 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from mlops_runtime.model import predictor as classifier
+
+PROGRAM = f"""
+import sys
+from pathlib import Path
+from {classifier.__name__} import Predictor
+Predictor.load(Path(sys.argv[1]))
+"""
+
+
+def test_loading_the_model_keeps_nothing_to_report(artefact: Path, tmp_path: Path) -> None:
+    # Given a home in which ONNX Runtime would keep what it reports to its vendor
+    environment = {name: value for name, value in os.environ.items() if name not in ("CI", "XDG_CACHE_HOME")}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": "src"}
+
+    # When a model is loaded
+    subprocess.run([sys.executable, "-c", PROGRAM, str(artefact)], env=environment, check=True)
+
+    # Then the home stays empty
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,58 @@
+import sys
+
+import pytest
+
+from mlops_runtime.operations.doctor import Check, Finding, checks, examine, report, version
+
+
+def python_check(program: str, minimum: tuple[int, ...] = ()) -> Check:
+    return Check("python", (sys.executable, "-c", program), "everything", "install it", minimum)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("git version 2.39.5", (2, 39, 5), id="three parts"),
+        pytest.param("GNU Make 4.3", (4, 3), id="two parts"),
+        pytest.param("Client:", (), id="none"),
+    ],
+)
+def test_version_is_the_first_number(text: str, expected: tuple[int, ...]) -> None:
+    assert version(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("check", "state"),
+    [
+        pytest.param(python_check("print('tool 3.2')", (3,)), "found", id="new enough"),
+        pytest.param(python_check("print('tool 2.9')", (3,)), "old", id="too old"),
+        pytest.param(python_check("raise SystemExit('no server')"), "missing", id="fails"),
+        pytest.param(Check("x", ("no-such-program",), "everything", "install it"), "missing", id="not installed"),
+    ],
+)
+def test_a_tool_is_found_old_or_missing(check: Check, state: str) -> None:
+    assert examine(check).state == state
+
+
+def test_the_line_with_the_version_is_shown() -> None:
+    assert examine(python_check("print('Client:'); print('  Version: 28.2.2')")).detail == "Version: 28.2.2"
+
+
+def test_a_tool_that_hangs_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlops_runtime.operations.doctor.TIMEOUT", 0.2)
+
+    assert examine(python_check("import time; time.sleep(5)")).detail == "no answer in 0.2 s"
+
+
+def test_the_report_names_the_remedy_only_where_needed() -> None:
+    check = python_check("")
+
+    assert "install it" not in report([Finding(check, "found", "3.12")])
+    assert "install it" in report([Finding(check, "missing", "not installed")])
+
+
+def test_commands_follow_the_environment() -> None:
+    commands = {check.name: check.command for check in checks({"DOCKER": "sudo podman", "KUBECTL": "kubectl -n x"})}
+
+    assert commands["image engine"][:2] == ("sudo", "podman")
+    assert commands["kubectl"][:3] == ("kubectl", "-n", "x")

@@ -1,0 +1,106 @@
+import pytest
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import NotAcceptable, UnsupportedMediaType
+
+from mlops_runtime.serving.api import negotiation
+from mlops_runtime.serving.api.negotiation import (
+    FORMATS,
+    Format,
+    Terms,
+    prefers_lenient,
+    sent_format,
+    terms_of,
+    wanted_format,
+)
+
+
+@pytest.mark.parametrize("sent", FORMATS)
+@pytest.mark.parametrize("accept", ["", "*/*", "*/*;q=0.1", "image/png, */*;q=0.8", " "])
+def test_without_a_preference_the_answer_is_in_the_format_of_the_request(accept: str, sent: Format) -> None:
+    assert wanted_format(accept, sent) is sent
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        pytest.param("text/csv", Format.CSV, id="one"),
+        pytest.param("Text/CSV; charset=utf-8", Format.CSV, id="with-a-parameter"),
+        pytest.param("text/csv;q=0.5, application/x-ndjson", Format.NDJSON, id="by-quality"),
+        pytest.param("application/x-ndjson;q=0.5, text/csv;q=0.9, */*;q=0.1", Format.CSV, id="by-quality-before-any"),
+        pytest.param("text/*", Format.CSV, id="a-range"),
+        pytest.param("application/*", Format.JSON, id="the-first-of-a-range"),
+        pytest.param("application/json;q=0, */*", Format.NDJSON, id="all-but-one"),
+        pytest.param("image/png, text/csv;q=0.1", Format.CSV, id="the-only-known-one"),
+        pytest.param("application/problem+json, application/json", Format.JSON, id="beside-problems"),
+    ],
+)
+def test_the_answer_is_in_the_format_that_is_liked_best(accept: str, wanted: Format) -> None:
+    assert wanted_format(accept, Format.JSON) is wanted
+
+
+@pytest.mark.parametrize("accept", ["image/png", "application/json;q=0", "text/html, text/plain;q=0.9", "nonsense"])
+def test_an_answer_that_nobody_can_write_is_refused_with_what_can_be(accept: str) -> None:
+    with pytest.raises(NotAcceptable, match="text/csv"):
+        wanted_format(accept, Format.JSON)
+
+
+@pytest.mark.parametrize("sent", FORMATS)
+def test_a_content_type_names_a_format(sent: Format) -> None:
+    assert sent_format(sent) is sent
+    assert sent_format(sent.upper()) is sent
+    assert sent_format(f"{sent}; charset=UTF-8") is sent
+
+
+@pytest.mark.parametrize("content_type", ["", "text/plain", "application/csv", "text/csvx", "\xff"])
+def test_another_content_type_is_refused_with_those_that_are_read(content_type: str) -> None:
+    with pytest.raises(UnsupportedMediaType, match="text/csv"):
+        sent_format(content_type)
+
+
+@pytest.mark.parametrize("parameter", ["charset=latin-1", "header=absent"])
+def test_a_table_of_another_making_is_refused(parameter: str) -> None:
+    with pytest.raises(UnsupportedMediaType, match="Send the table"):
+        sent_format(f"text/csv; {parameter}")
+
+
+def test_arrow_without_its_package_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(negotiation, "FORMATS", (Format.JSON, Format.CSV))
+
+    with pytest.raises(UnsupportedMediaType, match=r"pyarrow.*application/json or text/csv"):
+        sent_format(Format.ARROW)
+    with pytest.raises(NotAcceptable):
+        wanted_format(Format.ARROW, Format.JSON)
+
+
+@pytest.mark.parametrize(
+    ("prefer", "lenient"),
+    [
+        ("", False),
+        ("handling=lenient", True),
+        ('Handling="Lenient"', True),
+        ("respond-async, handling=lenient; why=tables", True),
+        ("handling=strict", False),
+        ("handling=strict, handling=lenient", False),
+        ("handling", False),
+        ("lenient", False),
+    ],
+)
+def test_lenience_is_preferred_in_the_words_of_its_standard(prefer: str, lenient: bool) -> None:
+    assert prefers_lenient(prefer) is lenient
+
+
+def test_the_headers_of_a_request_are_its_terms() -> None:
+    headers = Headers({"Content-Type": "text/csv", "Accept": "application/json", "Prefer": "handling=lenient"})
+
+    assert terms_of(headers) == Terms(Format.CSV, Format.JSON, lenient=True)
+
+
+@pytest.mark.parametrize(("coding", "taken"), [("identity", True), ("Identity", True), ("gzip", False), ("br", False)])
+def test_a_body_is_sent_as_it_is(coding: str, taken: bool) -> None:
+    headers = Headers({"Content-Type": "text/csv", "Content-Encoding": coding})
+
+    if taken:
+        assert terms_of(headers).sent is Format.CSV
+    else:
+        with pytest.raises(UnsupportedMediaType, match="Content-Encoding"):
+            terms_of(headers)

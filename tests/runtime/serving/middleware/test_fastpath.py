@@ -1,0 +1,236 @@
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.test import Client
+
+from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.serving import app as app_module
+from mlops_runtime.serving.app import create_app
+from mlops_runtime.serving.middleware.fastpath import PATH, plain, shortened
+from mlops_runtime.serving.settings import Settings
+from mlops_runtime.serving.telemetry import logs
+from mlops_runtime.serving.telemetry.metrics import Metrics
+from tests.runtime.serving.conftest import request_log
+
+NEVER_TWICE_THE_SAME = {"time", "duration_ms"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """All that anybody sees of a request."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    content: bytes
+    line: dict[str, Any]
+    metrics: list[str]
+
+
+class Service:
+    """A service that is asked, and watched."""
+
+    def __init__(self, classifier: Predictor, settings: Settings) -> None:
+        self._counts = Metrics(classifier, None, settings.version)
+        self._client = create_app(classifier, settings, self._counts).test_client()
+
+    def seen(self, body: bytes, headers: dict[str, str]) -> Seen:
+        """Return what is seen of a request."""
+        with request_log() as log:
+            answer = self._client.post(PATH, data=body, headers={"X-Request-ID": "same"} | headers, buffered=True)
+        line = {name: value for name, value in json.loads(log.getvalue()).items() if name not in NEVER_TWICE_THE_SAME}
+        metrics = [
+            f"{sample.name} {sample.labels} {sample.value}"
+            for metric in self._counts.collect()
+            for sample in metric.samples
+            if "duration" not in metric.name
+        ]
+        return Seen(answer.status, sorted(answer.headers), answer.data, line, metrics)
+
+
+@dataclass(frozen=True)
+class Services:
+    """Two services that differ in the way that a plain request takes."""
+
+    short: Service
+    long: Service
+
+
+@pytest.fixture(scope="module")
+def services(classifier: Predictor, settings: Settings) -> Services:
+    short = Service(classifier, settings)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app_module, "shortened", lambda application, *_: application)
+        long = Service(classifier, settings)
+    return Services(short, long)
+
+
+some_space = st.text(" \t\r\n", max_size=2).map(str.encode)
+records = st.from_type(Record).flatmap(
+    # Missing values are written as null, or not at all.
+    lambda record: st.sampled_from([False, True]).map(
+        lambda exclude_none: record.model_dump_json(exclude_none=exclude_none).encode()
+    )
+)
+lists = st.lists(records, max_size=4).map(lambda records: b"[" + b", ".join(records) + b"]")
+valid_bodies = st.tuples(some_space, records | lists, some_space).map(b"".join)
+
+
+@st.composite
+def damaged_bodies(draw: st.DrawFn) -> bytes:
+    """Return a body of which a part is missing, repeated or something else."""
+    body = draw(valid_bodies)
+    start = draw(st.integers(0, len(body)))
+    end = draw(st.integers(start, min(len(body), start + 20)))
+    return body[:start] + draw(st.sampled_from([b"", body[start:end] * 2]) | st.binary(max_size=5)) + body[end:]
+
+
+@st.composite
+def repeated_names(draw: st.DrawFn) -> bytes:
+    """Return a record, alone or in a list, with a name that stands there twice."""
+    pairs = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in json.loads(draw(records)).items()]
+    place = draw(st.integers(0, len(pairs)))
+    record = "{" + ", ".join([*pairs[:place], draw(st.sampled_from(pairs)), *pairs[place:]]) + "}"
+    return draw(st.sampled_from([record, f"[{record}]"])).encode()
+
+
+any_bodies = valid_bodies | damaged_bodies() | repeated_names() | st.binary(max_size=40)
+any_headers = st.fixed_dictionaries(
+    {
+        "Content-Type": st.sampled_from(
+            ["application/json", "application/JSON; charset=utf-8", "application/x-ndjson", "text/plain", ""]
+        )
+    },
+    optional={
+        "Accept": st.sampled_from(["*/*", "application/json", "text/csv", "application/json;q=0.5, */*", "image/png"]),
+        "Prefer": st.sampled_from(["handling=lenient", "handling=strict"]),
+        "Content-Encoding": st.sampled_from(["gzip", "identity"]),
+    },
+)
+
+
+@given(body=valid_bodies)
+def test_a_plain_request_gets_the_same_answer_line_and_counts(services: Services, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+
+    assert services.short.seen(body, headers) == services.long.seen(body, headers)
+
+
+@given(body=any_bodies, headers=any_headers)
+def test_any_other_request_does_too(services: Services, body: bytes, headers: dict[str, str]) -> None:
+    assert services.short.seen(body, headers) == services.long.seen(body, headers)
+
+
+@pytest.mark.parametrize("excess", [-1, 0, 1])
+def test_lists_and_bodies_around_their_limits_do_too(
+    services: Services, settings: Settings, record: dict[str, Any], excess: int
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    for body in (
+        json.dumps([record] * (settings.max_records + excess)).encode(),
+        json.dumps(record).encode().ljust(settings.max_content_length + excess),
+    ):
+        short = services.short.seen(body, headers)
+
+        assert short == services.long.seen(body, headers)
+        assert short.status[:3] == ("413" if excess > 0 else "200")
+
+
+# Which requests take the short way.
+
+
+def environ(body: bytes = b"", **special: str) -> dict[str, Any]:
+    """Return a plain request, but for what is special."""
+    plain_one = {
+        "PATH_INFO": PATH,
+        "REQUEST_METHOD": "POST",
+        "CONTENT_TYPE": "application/json",
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": BytesIO(body),
+    }
+    return plain_one | special
+
+
+@pytest.mark.parametrize(
+    "special",
+    [
+        {},
+        {"CONTENT_TYPE": "application/json; charset=utf-8"},
+        {"CONTENT_TYPE": "application/JSON;charset=UTF-8"},
+        {"HTTP_ACCEPT": "*/*"},
+        {"HTTP_ACCEPT": "application/json"},
+        {"HTTP_USER_AGENT": "curl/8", "HTTP_X_REQUEST_ID": "a", "QUERY_STRING": "a=b"},
+    ],
+    ids=str,
+)
+def test_a_plain_request_takes_the_short_way(special: dict[str, str]) -> None:
+    assert plain(environ(**special))
+
+
+@pytest.mark.parametrize(
+    "special",
+    [
+        {"PATH_INFO": "/v1/predictions/"},
+        {"REQUEST_METHOD": "GET"},
+        {"CONTENT_TYPE": ""},
+        {"CONTENT_TYPE": "text/csv"},
+        {"CONTENT_TYPE": "application/json; charset=latin-1"},
+        {"HTTP_ACCEPT": "text/csv"},
+        {"HTTP_ACCEPT": "application/json, text/csv"},
+        {"HTTP_ACCEPT": ""},
+        {"HTTP_PREFER": "handling=lenient"},
+        {"HTTP_CONTENT_ENCODING": "gzip"},
+        {"CONTENT_LENGTH": ""},
+        {"CONTENT_LENGTH": "-1"},
+    ],
+    ids=str,
+)
+def test_whatever_is_special_goes_the_long_way(special: dict[str, str]) -> None:
+    assert not plain(environ(**special))
+
+
+def long_way(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """Answer with the body, as a request found it that took the long way."""
+    start_response("299 Long", [])
+    return [environ["wsgi.input"].read()]
+
+
+def fails(_: Sequence[Record]) -> list[Prediction]:
+    raise RuntimeError("the reason")
+
+
+def test_a_valid_request_takes_it(classifier: Predictor, record: dict[str, Any]) -> None:
+    client = Client(shortened(long_way, classifier.predict, 1))
+
+    for sent in (record, [record]):
+        assert client.post(PATH, json=sent).status_code == 200
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"[", b"null"])
+def test_a_body_that_is_not_valid_arrives_at_the_long_way(classifier: Predictor, body: bytes) -> None:
+    if body == b"{}" and not any(field.is_required() for field in Record.model_fields.values()):
+        pytest.skip("each field of the contract may be missing")
+    answer = Client(shortened(long_way, classifier.predict, 1)).post(PATH, data=body, content_type="application/json")
+
+    assert (answer.status_code, answer.data) == (299, body)
+
+
+def test_a_prediction_that_fails_is_told_of_by_the_long_way(record: dict[str, Any]) -> None:
+    # Given a model that fails
+    known: dict[str, Any] = {}
+
+    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        known.update(environ)
+        return long_way(environ, start_response)
+
+    answer = Client(shortened(application, fails, 1)).post(PATH, json=record)
+
+    # Then the request goes on as it came, and nothing was predicted
+    assert answer.status_code == 299
+    assert json.loads(answer.data) == record
+    assert logs.RECORDS_KEY not in known

@@ -1,0 +1,30 @@
+import pytest
+from flask.testing import FlaskClient
+
+from mlops_runtime.serving.middleware.headers import FOR_ALL, FOR_DOCUMENTS
+
+
+@pytest.mark.parametrize("path", ["/", "/docs/", "/report", "/static/page.css", "/static/icon.svg"])
+def test_a_document_tells_a_browser_how_little_it_may_do(client: FlaskClient, path: str) -> None:
+    response = client.get(path)
+
+    for name, _ in FOR_DOCUMENTS:
+        assert len(response.headers.getlist(name)) == 1
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/readyz", "/version", "/unknown"])
+def test_data_are_never_taken_for_a_document(client: FlaskClient, path: str) -> None:
+    response = client.get(path)
+
+    for name, _ in FOR_ALL:
+        assert len(response.headers.getlist(name)) == 1
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_an_answer_keeps_what_it_brings_itself(client: FlaskClient) -> None:
+    # Files may be kept by a browser that asks whether they are still the same, predictions may not
+    assert client.get("/static/page.css").headers["Cache-Control"] == "no-cache"
+    assert client.get("/").headers["Cache-Control"] == "no-store"

@@ -1,0 +1,179 @@
+import fcntl
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from mlops_runtime.serving.telemetry import log_output as output
+from mlops_runtime.serving.telemetry.log_output import Output
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """Yield the descriptors of a pipe, to read from and to write to."""
+    reader, writer = os.pipe()
+    yield reader, writer
+    # What still waits to be written fails when nobody can read it any more.
+    os.close(reader)
+    os.close(writer)
+
+
+def lines_from(reader: int, last: Callable[[list[str]], bool]) -> list[str]:
+    """Return the lines that come out of a pipe until a condition on them holds."""
+    content = b""
+    while not (content.endswith(b"\n") and last(content.decode().splitlines())):
+        content += os.read(reader, 65536)
+    return content.decode().splitlines()
+
+
+def run(program: str) -> list[str]:
+    """Return the lines that a program writes."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.splitlines()
+
+
+def test_texts_of_several_threads_come_out_whole_and_in_order(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    stream = Output(writer)
+
+    # When several threads write
+    def write(thread: int) -> None:
+        for number in range(200):
+            stream.write(f"{thread} {number}\n")
+            stream.flush()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(write, range(8)))
+
+    # Then each text comes out once, and those of a thread in their order
+    lines = [line.split() for line in lines_from(reader, lambda lines: len(lines) == 8 * 200)]
+    for thread in range(8):
+        assert [int(number) for name, number in lines if int(name) == thread] == list(range(200))
+    assert stream.dropped_since() == 0
+
+
+def test_what_is_no_text_of_utf_8_is_written_all_the_same(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+
+    Output(writer).write("half a surrogate: \ud800, ü\n")
+
+    assert lines_from(reader, bool) == ["half a surrogate: \\ud800, ü"]
+
+
+def test_a_reader_who_stalls_costs_texts_that_are_counted(pipe: tuple[int, int]) -> None:
+    # Given a pipe that holds few texts, and nobody who reads
+    reader, writer = pipe
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    stream = Output(writer, most=10)
+
+    # When many are written, then that is possible at once
+    for number in range(5000):
+        stream.write(f"{number:0100}\n")
+
+    # And what did not fit is counted, once
+    dropped = stream.dropped_since()
+    assert dropped > 0
+    assert stream.dropped_since() == 0
+
+    # And the others come out whole and in their order when somebody reads
+    numbers = [int(line) for line in lines_from(reader, lambda lines: len(lines) == 5000 - dropped)]
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_reader_who_stalls_does_not_hold_up_the_end_of_a_process(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a text that is longer than a pipe nobody reads holds
+    ends: list[Callable[[], None]] = []
+    monkeypatch.setattr(output, "Finalize", lambda _, end, **__: ends.append(end))
+    monkeypatch.setattr(output, "FAREWELL", 0.01)
+    reader, writer = pipe
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    stream = Output(writer)
+    stream.write("first" * 2000 + "\n")
+
+    # When the process ends, then it waits a moment and no longer
+    (end,) = ends
+    end()
+
+    # And what is read after all is whole
+    assert lines_from(reader, bool) == ["first" * 2000]
+
+
+def test_after_a_disk_that_is_full_writing_goes_on(pipe: tuple[int, int]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no device that is always full")
+    # Given a descriptor that nothing can be written to
+    reader, writer = pipe
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    stream = Output(descriptor)
+
+    # When a text is written, then it is counted as lost
+    stream.write("lost\n")
+    deadline = time.monotonic() + PATIENCE
+    while not (dropped := stream.dropped_since()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert dropped == 1
+
+    # And the next one is written as soon as there is room
+    os.dup2(writer, descriptor)
+    stream.write("written\n")
+    assert lines_from(reader, bool) == ["written"]
+    assert stream.dropped_since() == 0
+    os.close(descriptor)
+
+
+def test_what_waits_at_the_end_of_a_process_is_written() -> None:
+    lines = run("""
+from mlops_runtime.serving.telemetry.log_output import STANDARD_OUTPUT
+for number in range(1000):
+    STANDARD_OUTPUT.write(f"{number}\\n")
+""")
+
+    assert lines == [str(number) for number in range(1000)]
+
+
+def test_what_comes_while_something_is_written_is_not_forgotten_at_the_end() -> None:
+    # Given a process whose thread is busy writing more than a pipe holds, when it takes a last text and ends
+    lines = run("""
+import fcntl, threading, time
+from mlops_runtime.serving.telemetry import log_output as output
+output.FAREWELL = 30
+fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 4096)
+for _ in range(200):
+    output.STANDARD_OUTPUT.write("first" * 2000 + "\\n")
+time.sleep(2 * output.PAUSE)
+output.STANDARD_OUTPUT.write("last\\n")
+""")
+
+    # Then that is written, too
+    assert len(lines) == 201
+    assert lines[-1] == "last"
+
+
+def test_a_process_and_its_fork_write_each_text_once() -> None:
+    # Given a text that waits to be written while the process forks
+    lines = run("""
+import multiprocessing, warnings
+from mlops_runtime.serving.telemetry.log_output import STANDARD_OUTPUT
+
+warnings.simplefilter("ignore")
+STANDARD_OUTPUT.write("parent\\n")
+child = multiprocessing.get_context("fork").Process(target=STANDARD_OUTPUT.write, args=("child\\n",))
+child.start()
+child.join()
+""")
+
+    # Then the parent writes its own, and the child its own
+    assert sorted(lines) == ["child", "parent"]

@@ -1,0 +1,358 @@
+import codecs
+import csv
+import gzip
+import itertools
+import re
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mlops_runtime.tables import source as module
+from mlops_runtime.tables.source import MISSING, SourceError, distinct_names, open_source
+
+ROWS = [["id", "price (€)", "city"], ["1", "2.50", "Zürich"], ["2", "0.75", "Genève"], ["3", "4", ""]]
+
+QUOTED = [[f'"{cell}"' for cell in row] for row in ROWS]
+
+
+def written(delimiter: str, rows: list[list[str]] = ROWS) -> str:
+    return "".join(delimiter.join(row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "delimiter"),
+    [
+        pytest.param(written(",").encode(), "utf-8", ",", id="comma"),
+        pytest.param(written(";").encode(), "utf-8", ";", id="semicolon"),
+        pytest.param(written("\t").encode(), "utf-8", "\t", id="tab"),
+        pytest.param(written("|").encode(), "utf-8", "|", id="bar"),
+        pytest.param(codecs.BOM_UTF8 + written(",").encode(), "utf-8-sig", ",", id="utf-8-with-mark"),
+        pytest.param(written(",").encode("utf-16"), "utf-16", ",", id="utf-16"),
+        pytest.param(codecs.BOM_UTF16_BE + written(";").encode("utf-16-be"), "utf-16", ";", id="utf-16-big-endian"),
+        pytest.param(written(",").encode("cp1252"), "cp1252", ",", id="cp1252"),
+        pytest.param(gzip.compress(written(",").encode()), "utf-8", ",", id="gzip"),
+        pytest.param(written(",").replace("\n", "\r\n").encode(), "utf-8", ",", id="windows-line-ends"),
+        pytest.param(written(",").replace("\n", "\r").encode(), "utf-8", ",", id="old-mac-line-ends"),
+        pytest.param(written(",").rstrip("\n").encode(), "utf-8", ",", id="no-line-end-at-the-end"),
+        pytest.param(written(" , ").encode(), "utf-8", ",", id="spaces-around-cells"),
+        pytest.param(written(",", QUOTED).encode(), "utf-8", ",", id="all-quoted"),
+    ],
+)
+def test_each_dialect_gives_the_same_table(content: bytes, encoding: str, delimiter: str, tmp_path: Path) -> None:
+    # given
+    path = tmp_path / "table"
+    path.write_bytes(content)
+    # when
+    source = open_source(path)
+    # then
+    assert (source.encoding, source.delimiter, source.decimal) == (encoding, delimiter, ".")
+    assert source.header == ("id", "price (€)", "city")
+    assert [cells for _, cells in source.rows()] == ROWS[1:]
+
+
+def test_what_no_usual_encoding_has_is_read_as_latin_1(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"a,b\n\xe9,\x81\n")
+    source = open_source(path)
+    assert source.encoding == "latin-1"
+    assert [cells for _, cells in source.rows()] == [["é", "\x81"]]
+
+
+def test_an_encoding_is_told_from_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given: the only byte that is not UTF-8 stands far behind, and a letter lies across two blocks
+    monkeypatch.setattr(module, "BLOCK", 5)
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"a,b\n" + "ü,é\n".encode() * 10)
+    assert open_source(path).encoding == "utf-8"
+    with path.open("ab") as file:
+        file.write(b"\xfc,1\n")
+    assert open_source(path).encoding == "cp1252"
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "cells", "decimal"),
+    [
+        pytest.param(";", ["1,5", "2,25"], ",", id="comma"),
+        pytest.param(";", ["1.5", "2.25"], ".", id="point"),
+        pytest.param(";", ["1.234,5", "2"], ",", id="thousands-by-point"),
+        pytest.param(";", ["1,234.5", "2"], ".", id="thousands-by-comma"),
+        pytest.param(";", ["1,234", "2,345"], ",", id="three-digits-in-a-semicolon-table"),
+        pytest.param("\t", ["1,234", "2,345"], ".", id="three-digits-in-a-tab-table"),
+        pytest.param(",", ['"1,5"', '"2,25"'], ",", id="quoted-commas"),
+        pytest.param(";", ["red, green", "3.4.2020"], ".", id="words-and-dates"),
+    ],
+)
+def test_the_decimal_mark_is_told_from_the_numbers(
+    delimiter: str, cells: list[str], decimal: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(written(delimiter, [["name", "value"], *(["x", cell] for cell in cells * 3)]))
+    assert open_source(path).decimal == decimal
+
+
+def test_decimals_that_stand_far_behind_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 100)
+    monkeypatch.setattr(module, "HEAD", 100)
+    path = tmp_path / "table.csv"
+    path.write_text("a;b\n" + "1;2\n" * 100 + "1;2,5\n" * 300)
+    assert open_source(path).decimal == ","
+
+
+def test_a_row_may_be_longer_than_what_the_dialect_is_told_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: a header and rows that are longer than the head, the blocks and the probes
+    for name in ("BLOCK", "HEAD", "PROBE"):
+        monkeypatch.setattr(module, name, 50)
+    names = [f"a long name {place}" for place in range(99)]
+    path = tmp_path / "table.csv"
+    path.write_text(written(";", [names, *[["1,5"] * 99] * 9]))
+    # when
+    source = open_source(path)
+    # then
+    assert source.header == tuple(names)
+    assert (source.delimiter, source.decimal) == (";", ",")
+
+
+@pytest.mark.parametrize(
+    ("content", "delimiter", "header"),
+    [
+        pytest.param("a;b\n1,5;2,5\n1,2;3,4\n", ";", ("a", "b"), id="more-decimals-than-delimiters"),
+        pytest.param('"a, b";c\n"1;2";3\n', ";", ("a, b", "c"), id="delimiters-within-quotes"),
+        pytest.param("a\n1\n2\n", ",", ("a",), id="a-single-column"),
+        pytest.param("a,b\n1,2\n3\n4,5\n" + "6,7\n" * 9, ",", ("a", "b"), id="a-ragged-row"),
+        pytest.param("\n\na,b\n1,2\n", ",", ("a", "b"), id="blank-lines-first"),
+    ],
+)
+def test_the_delimiter_cuts_rows_evenly(content: str, delimiter: str, header: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(content)
+    source = open_source(path)
+    assert (source.delimiter, source.header) == (delimiter, header)
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        pytest.param([" a ", "b"], ("a", "b"), id="spaces"),
+        pytest.param(["a", "a", "a"], ("a", "a_2", "a_3"), id="repeated"),
+        pytest.param(["a", "", "a_2", "a"], ("a", "column_2", "a_2", "a_3"), id="a-repeat-that-is-taken"),
+        pytest.param(["", "column_1"], ("column_1_2", "column_1"), id="an-empty-name-that-is-taken"),
+        pytest.param(["two\nlines"], ("two lines",), id="line-end"),
+    ],
+)
+def test_columns_have_distinct_names(cells: list[str], names: tuple[str, ...]) -> None:
+    assert distinct_names(cells) == names
+
+
+@given(cells=st.lists(st.sampled_from(["", " ", "a", "a_2", "a_2_2", "column_1", "column_2"]), max_size=8))
+def test_names_are_distinct_whatever_the_header(cells: list[str]) -> None:
+    names = distinct_names(cells)
+    assert len(set(names)) == len(cells)
+    assert all(names)
+
+
+@pytest.mark.parametrize("word", ["", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "None", "<NA>", "#N/A",
+                                  "?", "inf", "-inf", "Infinity", "-INFINITY"])  # fmt: skip
+def test_a_word_for_a_missing_value_is_an_empty_cell(word: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f"a,b\n1, {word} \n")
+    assert list(open_source(path).rows()) == [(2, ["1", ""])]
+
+
+def test_words_that_only_start_so_are_values() -> None:
+    assert MISSING.isdisjoint({"Nan Goldin", "nano", "info", "NAN1", "0", "-"})
+
+
+def test_rows_have_the_numbers_of_their_lines(tmp_path: Path) -> None:
+    # given: a blank line, a row of empty cells, a cell of two lines
+    path = tmp_path / "table.csv"
+    path.write_text('a,b\n1,2\n\n,\n"two\nlines",3\n4,5\n')
+    assert list(open_source(path).rows()) == [(2, ["1", "2"]), (6, ["two\nlines", "3"]), (7, ["4", "5"])]
+
+
+@pytest.mark.parametrize(
+    ("row", "cells"),
+    [
+        pytest.param("1,2,3,,", ["1", "2", "3"], id="empty-cells-too-many"),
+        pytest.param("1,2", ["1", "2", ""], id="cells-too-few"),
+    ],
+)
+def test_rows_are_cut_or_filled_by_empty_cells(row: str, cells: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(f"a,b,c\n4,5,6\n{row}\n")
+    assert list(open_source(path).rows())[1] == (3, cells)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param("a,b\n1,2\n1,2,3\n", "row 3 has 3 cells, but the header names 2 columns", id="too-long"),
+        pytest.param('a,b\n1,2\n1,"2\n3,4\n', "row {end} is not valid CSV", id="quote-left-open"),
+        pytest.param('a,b\n1,2\n1,"2"x\n', "row 3 is not valid CSV", id="text-behind-a-quote"),
+        pytest.param(f"a,b\n1,2\n1,{'x' * 200_000}\n", "row 3 is not valid CSV: field larger", id="huge-cell"),
+    ],
+)
+@pytest.mark.parametrize("suffix", ["", "\n" * 5], ids=["end", "blank-lines"])
+def test_a_row_that_is_not_valid_is_named(content: str, message: str, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text(content + suffix)
+    message = message.format(end=4 + len(suffix))
+    source = open_source(path)
+    with pytest.raises(SourceError, match=re.escape(f"table.csv, {message}")):
+        list(source.rows())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(b"", "is empty", id="empty"),
+        pytest.param(b" \n\n", "is empty", id="blank-lines"),
+        pytest.param(codecs.BOM_UTF8, "holds no table", id="only-a-mark"),
+        pytest.param(gzip.compress(b""), "is empty", id="empty-gzip"),
+        pytest.param(b"PK\x03\x04 and so on", "Excel workbook or a zip archive: save", id="zip"),
+        pytest.param(b"\xd0\xcf\x11\xe0 and so on", "Excel workbook: save", id="old-excel"),
+        pytest.param(b"BZh91AY", "decompress it", id="bzip2"),
+        pytest.param(b"a,b\n1,\0\n", "bytes of zero: save", id="zeros"),
+        pytest.param(b'"a,b\n1,2\n', "row 1 is not valid CSV", id="quote-left-open"),
+        pytest.param("a,b\n".encode("utf-16-le"), "bytes of zero: save", id="utf-16-without-mark"),
+        pytest.param(codecs.BOM_UTF16_LE + b"a\0\0\0", "holds zeros: save", id="zeros-in-utf-16"),
+        pytest.param(codecs.BOM_UTF16_LE + b"a\0b", "starts as UTF-16", id="half-a-letter-of-utf-16"),
+        pytest.param(gzip.compress(b"a,b\n1,2\n" * 99)[:-9], "can't be read", id="gzip-that-is-cut"),
+        pytest.param(b"\x1f\x8bnonsense", "can't be read", id="gzip-that-is-none"),
+    ],
+)
+def test_what_is_no_table_is_refused_with_what_to_do(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=message):
+        open_source(path)
+
+
+def test_a_line_without_end_is_refused_before_it_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BLOCK", 10)
+    monkeypatch.setattr(module, "MAX_LINE_LENGTH", 100)
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n" + "1,2\n" * 100)
+    assert open_source(path).header == ("a", "b")
+    path.write_text("a,b\n" + "1,2 " * 100)
+    with pytest.raises(SourceError, match="a line of more than 100 bytes"):
+        open_source(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [pytest.param("none.csv", "does not exist", id="no-file"), pytest.param("", "is a folder", id="folder")],
+)
+def test_a_path_without_a_file_is_refused(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=message):
+        open_source(tmp_path / name)
+
+
+@pytest.mark.parametrize("quoted", [False, True], ids=["plain", "quoted"])
+@pytest.mark.parametrize(("rows", "step"), [(10, 10), (7, 15), (1000, 1)])
+def test_a_sample_is_spread_evenly(rows: int, step: int, quoted: bool, tmp_path: Path) -> None:
+    # given: a hundred rows that know their line
+    mark = '"' if quoted else ""
+    path = tmp_path / "table.csv"
+    path.write_text("line,b\n" + "".join(f"{mark}{line}{mark},x\n" for line in range(2, 101)))
+    source = open_source(path)
+    # when
+    sample = source.sample(rows)
+    # then
+    lines = [int(cells[0]) for cells in sample]
+    assert abs(len(sample) - min(rows, 99)) <= 1
+    assert {after - before for before, after in itertools.pairwise(lines)} == {step}
+    assert [line for line, _ in source.raw_rows(step)] == lines
+
+
+@given(
+    rows=st.lists(st.tuples(st.text('ab ,;"\n\t|é', max_size=4), st.sampled_from("xyz")), min_size=2, max_size=8),
+    delimiter=st.sampled_from(",;\t|"),
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_the_csv_module_writes_is_read_back(rows: list[tuple[str, str]], delimiter: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([("first", "second"), *rows])
+    source = open_source(path)
+    assert source.delimiter == delimiter
+    assert [cells for _, cells in source.rows()] == [[first.strip(), second] for first, second in rows]
+
+
+class ParquetFile:
+    """Stands in for pyarrow's: two batches of columns."""
+
+    schema_arrow = SimpleNamespace(names=["a", "b"])
+    metadata = SimpleNamespace(num_rows=4)
+
+    def __init__(self, path: Path) -> None:
+        if path.read_bytes() == b"PAR1damaged":
+            raise OSError("no footer")
+
+    def __enter__(self) -> "ParquetFile":
+        return self
+
+    def __exit__(self, *details: object) -> None: ...
+
+    def iter_batches(self, batch_size: int) -> list[SimpleNamespace]:
+        assert batch_size > 0
+        columns: list[list[list[object]]] = [
+            [[1.5, float("nan")], [True, None]],
+            [[date(2020, 1, 2), datetime(2020, 1, 2, 3, 4)], [b"x", "y"]],  # noqa: DTZ001
+        ]
+        return [
+            SimpleNamespace(columns=[SimpleNamespace(to_pylist=lambda column=column: column) for column in batch])
+            for batch in columns
+        ]
+
+
+@pytest.fixture
+def pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    stand_in, parquet = ModuleType("pyarrow"), ModuleType("pyarrow.parquet")
+    vars(stand_in)["ArrowException"] = type("ArrowException", (Exception,), {})
+    vars(parquet)["ParquetFile"] = ParquetFile
+    monkeypatch.setitem(sys.modules, "pyarrow", stand_in)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", parquet)
+
+
+@pytest.fixture
+def parquet(tmp_path: Path) -> Callable[[bytes], Path]:
+    def write(content: bytes) -> Path:
+        path = tmp_path / "table.parquet"
+        path.write_bytes(content)
+        return path
+
+    return write
+
+
+@pytest.mark.usefixtures("pyarrow")
+def test_parquet_is_read_as_text(parquet: Callable[[bytes], Path]) -> None:
+    source = open_source(parquet(b"PAR1..."))
+    assert source.header == ("a", "b")
+    assert [cells for _, cells in source.rows()] == [
+        ["1.5", "true"],
+        ["", ""],
+        ["2020-01-02", "x"],
+        ["2020-01-02 03:04:00", "y"],
+    ]
+
+
+@pytest.mark.usefixtures("pyarrow")
+def test_damaged_parquet_is_refused(parquet: Callable[[bytes], Path]) -> None:
+    with pytest.raises(SourceError, match="can't be read as Parquet: no footer"):
+        open_source(parquet(b"PAR1damaged"))
+
+
+def test_parquet_without_pyarrow_is_refused_with_what_to_do(
+    parquet: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(SourceError, match="install pyarrow"):
+        open_source(parquet(b"PAR1..."))

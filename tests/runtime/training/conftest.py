@@ -1,0 +1,40 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from mlops_runtime.contract.features import Features
+from mlops_runtime.model.onnx_predictor import OUTPUT
+from mlops_runtime.training.table import Table, read_table
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """On small tables several threads wait for one another longer than they work."""
+    with threadpool_limits(limits=1):
+        yield
+
+
+class Exported:
+    """An exported model with no project around it; its outputs are what the classifier would say."""
+
+    def __init__(self, content: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+    def outputs(self, features: Features) -> NDArray[np.float64]:
+        """Return what the model says of each row."""
+        inputs = features.inputs()
+        (outputs,) = self._session.run([OUTPUT], {node.name: inputs[node.name] for node in self._session.get_inputs()})
+        return np.asarray(outputs)
+
+
+@pytest.fixture(scope="session")
+def table(data: Path) -> Table:
+    """The table of the project."""
+    return read_table(data)

@@ -1,0 +1,174 @@
+from datetime import date
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mlops_runtime.contract.features import Features
+from mlops_runtime.contract.fields import Kind, Task
+from mlops_runtime.model.baseline import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
+from mlops_runtime.testing import synthetic as orders
+from mlops_runtime.testing.synthetic import LABELS, LAYOUT, Order, targets
+from mlops_runtime.training import baseline as module
+from mlops_runtime.training.baseline import BINS, baseline
+
+ROWS = 200
+ORDERS = orders.some_orders(ROWS)
+FIELDS = {field.attribute: field for field in orders.FIELDS}
+
+
+@pytest.fixture(scope="module")
+def found() -> Baseline:
+    return of_prices(ORDERS, targets(ORDERS, Task.REGRESSION))
+
+
+def of_prices(some: list[Order], prices: NDArray[np.float64]) -> Baseline:
+    """Return the baseline of orders whose prices a model knows."""
+    return baseline(LAYOUT.encode(some), prices, (), prices.reshape(-1, 1))
+
+
+def told(found: Baseline, attribute: str) -> FieldBaseline:
+    return found.fields[FIELDS[attribute].name]
+
+
+def test_every_field_is_described(found: Baseline) -> None:
+    assert found.rows == ROWS
+    assert list(found.fields) == [field.name for field in orders.FIELDS]
+    for field in orders.FIELDS:
+        values = field.kind in (Kind.BOOLEAN, Kind.CHOICE, Kind.CATEGORY)
+        assert isinstance(found.fields[field.name], ValueBaseline if values else NumberBaseline)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "number"),
+    [
+        pytest.param("weight", float, id="number"),
+        pytest.param("items", float, id="whole-number"),
+        pytest.param("remark", lambda text: len(text.split()), id="words-of-a-text"),
+        pytest.param("ordered", lambda day: (day - date(1970, 1, 1)).days, id="days-of-a-date"),
+        pytest.param("paid", lambda moment: (moment.date() - date(1970, 1, 1)).days, id="days-of-a-datetime"),
+        pytest.param("slot", lambda slot: slot.hour + slot.minute / 60, id="hour-of-a-time"),
+    ],
+)
+def test_numbers_are_described_as_numpy_describes_them(attribute, number, found: Baseline) -> None:
+    # given
+    values = [getattr(order, attribute) for order in ORDERS]
+    present = np.array([number(value) for value in values if value is not None], dtype=float)
+    # when
+    field = told(found, attribute)
+    # then
+    assert field.missing_share == pytest.approx(1 - len(present) / ROWS)
+    assert field.mean == pytest.approx(present.mean())
+    assert field.standard_deviation == pytest.approx(present.std())
+    assert (field.minimum, field.maximum) == pytest.approx((present.min(), present.max()))
+    assert len(field.bin_shares) == len(field.bin_edges) - 1 == BINS
+    assert sum(field.bin_shares) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "name"),
+    [
+        pytest.param("express", lambda value: str(value).lower(), id="flag"),
+        pytest.param("insured", lambda value: str(value).lower(), id="optional-flag"),
+        pytest.param("size", str, id="choice"),
+        pytest.param("courier", str, id="category"),
+        pytest.param("city", str, id="optional-category"),
+    ],
+)
+def test_values_are_described_by_their_shares(attribute, name, found: Baseline) -> None:
+    # given
+    present = [name(value) for order in ORDERS if (value := getattr(order, attribute)) is not None]
+    # when
+    field = told(found, attribute)
+    # then: the commonest first
+    assert field.missing_share == pytest.approx(1 - len(present) / ROWS)
+    known = {value for value in present if present.count(value) > 1}
+    assert field.shares == {value: pytest.approx(present.count(value) / len(present)) for value in known}
+    assert list(field.shares.values()) == sorted(field.shares.values(), reverse=True)
+
+
+def test_bins_span_the_bounds_of_the_contract_where_it_has_them(found: Baseline) -> None:
+    weight, margin, remark = (told(found, name) for name in ("weight", "margin", "remark"))
+    assert (weight.bin_edges[0], weight.bin_edges[-1]) == (0, 1000)
+    assert (margin.bin_edges[0], margin.bin_edges[-1]) == (margin.minimum, margin.maximum)
+    assert (remark.bin_edges[0], remark.bin_edges[-1]) == (0, remark.maximum)
+
+
+def test_a_value_of_one_row_is_kept_unless_the_model_does_not_learn_it() -> None:
+    # given: a choice and a category that one row has, and another one three
+    four = [ORDERS[0].model_copy(update={"size": orders.Size.LARGE, "city": "common"})] * 3
+    four.append(four[0].model_copy(update={"size": orders.Size.SMALL, "city": "rare"}))
+    # when
+    found = of_prices(four, np.arange(4.0))
+    # then
+    assert told(found, "size").shares == {"large": 0.75, "small": 0.25}
+    assert told(found, "city").shares == {"common": 0.75}
+
+
+def test_only_the_commonest_values_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_VALUES", 3)
+    found = of_prices(ORDERS, targets(ORDERS, Task.REGRESSION))
+    city = told(found, "city")
+    assert len(city.shares) == 3
+    assert sum(city.shares.values()) < 1
+
+
+def test_a_field_that_no_row_has_is_described_without_a_number_that_json_lacks() -> None:
+    # given
+    some = LAYOUT.encode(ORDERS)
+    numbers = np.full_like(some.numbers, np.nan)
+    numbers[:, [place for place, number in enumerate(LAYOUT.numbers) if number.field.kind is Kind.CHOICE]] = -1
+    strings = [np.full_like(array, "") for array in (some.categories, some.texts)]
+    # when
+    found = baseline(Features(LAYOUT, numbers, *strings), np.ones(ROWS), (), np.ones((ROWS, 1)))
+    # then
+    assert all(field.missing_share == 1 for field in found.fields.values())
+    assert Baseline.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_field_of_one_value_has_bins() -> None:
+    found = of_prices(ORDERS[:1] * 3, np.array([5.0] * 3))
+    assert sum(told(found, "margin").bin_shares) == pytest.approx(1)
+    assert (found.target.minimum, found.target.maximum) == (5, 5)
+
+
+@pytest.mark.parametrize("task", Task)
+def test_the_target_is_described_as_a_field_is(task: Task) -> None:
+    target = targets(ORDERS, task)
+    outputs = np.ones((ROWS, len(LABELS[task]) or 1))
+    found = baseline(LAYOUT.encode(ORDERS), target, LABELS[task], outputs).target
+    if task is Task.REGRESSION:
+        assert found.mean == pytest.approx(target.mean())
+    else:
+        shares = {str(label): pytest.approx(np.mean(target == place)) for place, label in enumerate(LABELS[task])}
+        assert found.shares == shares
+
+
+def test_predictions_are_described_by_what_the_model_says_of_other_rows() -> None:
+    # given: outputs for three rows, of a model that never says the third label
+    outputs = np.array([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3], [0.2, 0.5, 0.3]])
+    # when
+    labels = baseline(LAYOUT.encode(ORDERS), np.full(ROWS, 2), ("a", "b", "c"), outputs).predictions
+    values = baseline(LAYOUT.encode(ORDERS), np.zeros(ROWS), (), np.array([[1.0], [2.0], [6.0]])).predictions
+    # then
+    assert labels.shares == {"b": pytest.approx(2 / 3), "a": pytest.approx(1 / 3)}
+    assert (values.minimum, values.mean, values.maximum) == (1, 3, 6)
+
+
+@pytest.mark.parametrize(
+    ("values", "cuts", "shares"),
+    [
+        pytest.param(np.arange(200.0), np.arange(20.0, 200, 20), [0.1] * 10, id="all-different"),
+        pytest.param([0.0] * 190 + [1.0, 2.0, 3.0, 4.0, 900.0] * 2, [1.0], [0.95, 0.05], id="nearly-all-the-same"),
+        pytest.param([7.0] * 200, [], [1.0], id="all-the-same"),
+        pytest.param([1.0] * 100 + [2.0] * 40 + [3.0] * 60, [2.0, 3.0], [0.5, 0.2, 0.3], id="few-values"),
+        pytest.param(np.arange(60.0), [20.0, 40.0], [1 / 3] * 3, id="few-rows"),
+        pytest.param(np.arange(3.0), [], [1.0], id="hardly-a-row"),
+    ],
+)
+def test_cuts_part_the_numbers_into_groups_of_about_the_same_size(values, cuts, shares) -> None:
+    # given: prices of some orders
+    found = of_prices(ORDERS[: len(values)], np.asarray(values)).target
+    # then
+    assert list(found.cuts) == list(cuts)
+    assert list(found.cut_shares) == pytest.approx(shares)

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+
+from mlops_runtime.contract.fields import Task
+from mlops_runtime.model.encoding import Column, ColumnKind, Encoding
+from mlops_runtime.testing import synthetic as orders
+from mlops_runtime.testing.synthetic import LABELS, LAYOUT, targets
+from mlops_runtime.training.candidates import (
+    Blend,
+    LearningProblem,
+    Setting,
+    build,
+    loss_of,
+    outputs_of,
+    select_estimator,
+)
+from mlops_runtime.training.export import onnx_model
+from tests.runtime.training.conftest import Exported
+
+ROWS = 400
+NUMBERS = LearningProblem((Column(ColumnKind.NUMBER),) * 3, 0)
+RIDGE = Setting("ridge regression", {"alpha": 1.0})
+BOOSTER = Setting("gradient boosting", {"max_iter": 60, "max_leaf_nodes": 8}, boosting=True)
+
+
+def test_two_that_err_differently_are_blended() -> None:
+    # given: a value with a part that a line fits, and a part that steps fit
+    generator = np.random.default_rng(0)
+    matrix = generator.normal(size=(ROWS, 3))
+    target = 2 * matrix[:, 0] + 2 * np.sign(matrix[:, 1]) + generator.normal(size=ROWS)
+    # when
+    selection = select_estimator(matrix, target, NUMBERS, 0, 1000, [RIDGE, BOOSTER])
+    # then: the blend is named, comes first, and has the loss that its predictions have
+    assert isinstance(selection.estimator, Blend)
+    assert sum(weight for weight, _ in selection.estimator.parts) == 1
+    assert selection.name.startswith(("75% ", "50% "))
+    assert {RIDGE.name, BOOSTER.name} == {score.name for score in selection.scores[1:]}
+    assert selection.scores[0].mean < 0.985 * selection.scores[1].mean
+    assert loss_of(selection.predicted, target) == pytest.approx(selection.scores[0].mean, rel=0.02)
+
+
+def test_one_that_is_best_alone_stays_alone() -> None:
+    # given: a value on a line
+    generator = np.random.default_rng(0)
+    matrix = generator.normal(size=(ROWS, 3))
+    target = 2 * matrix[:, 0] + generator.normal(size=ROWS) / 100
+    # when
+    selection = select_estimator(matrix, target, NUMBERS, 0, 1000, [BOOSTER, RIDGE])
+    # then
+    assert selection.name == RIDGE.name
+    assert len(selection.scores) == 2
+
+
+@pytest.mark.parametrize("task", Task)
+def test_a_blend_says_the_average_of_its_parts_once_exported_too(task: Task) -> None:
+    # given: a blend of two fitted estimators
+    features = LAYOUT.encode(orders.some_orders(ROWS))
+    encoding = Encoding.fitted(features)
+    matrix, target = encoding.matrix(features), targets(orders.some_orders(ROWS), task)
+    labels = len(LABELS[task])
+    problem = LearningProblem(encoding.columns, labels)
+    linear = Setting("logistic regression", {"C": 1.0}) if labels else RIDGE
+    parts = [build(setting, problem, 0).fit(matrix, target) for setting in (linear, BOOSTER)]
+    blend = Blend(((0.75, parts[0]), (0.25, parts[1])))
+    # when
+    averaged = outputs_of(blend, matrix, labels)
+    # then
+    expected = 0.75 * outputs_of(parts[0], matrix, labels) + 0.25 * outputs_of(parts[1], matrix, labels)
+    np.testing.assert_allclose(averaged, expected, atol=1e-12)
+    exported = Exported(onnx_model(encoding, blend, labels)).outputs(features)
+    np.testing.assert_allclose(exported, averaged, rtol=1e-9, atol=1e-9)

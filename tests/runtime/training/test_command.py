@@ -1,0 +1,144 @@
+from pathlib import Path
+
+import pytest
+
+from mlops_runtime.contract.fields import Task
+from mlops_runtime.testing import synthetic as orders
+from mlops_runtime.testing.synthetic import TARGET
+from mlops_runtime.training.command import main
+from tests.conftest import NO_FLOOR, OnOrders
+
+TOLD = {
+    Task.BINARY: ["log loss", "accuracy 0.", "roc_auc 0.", "skill "],
+    Task.MULTICLASS: ["log loss", "accuracy 0.", "macro_f1 0.", "skill "],
+    Task.REGRESSION: ["root mean squared error", "r2 0.", "mae ", "coverage ", "skill "],
+}
+of_values = pytest.mark.parametrize("on_orders", [Task.REGRESSION], indirect=True)
+
+
+@pytest.fixture
+def arguments(on_orders: OnOrders, lock: Path, tmp_path: Path) -> dict[str, str]:
+    table = orders.write_table(tmp_path / "orders.csv", orders.rows_of_table(120, on_orders.task))
+    return {
+        "--data": str(table),
+        "--lock": str(lock),
+        "--artefact": str(tmp_path / "artefact"),
+        "--report": str(tmp_path / "report.html"),
+        "--metrics": str(tmp_path / "metrics.json"),
+        "--budget": "0",
+    }
+
+
+def call(on_orders: OnOrders, arguments: dict[str, str], *more: str) -> int:
+    code: int = on_orders.command.main([*(part for pair in arguments.items() for part in pair), *more])
+    return code
+
+
+def test_a_run_says_what_it_did(
+    on_orders: OnOrders, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given: a table with a column that nobody knows, and a row without a target
+    rows = orders.rows_of_table(120, on_orders.task)
+    rows[3][-1] = ""
+    orders.write_table(tmp_path / "orders.csv", [[*cells, "Unknown"] for cells in rows])
+    # when
+    code = call(on_orders, arguments, "--floors", NO_FLOOR, "--version", "3.1.4", "--test-share", "0.5")
+    # then
+    printed = capsys.readouterr()
+    assert (code, printed.err) == (0, "")
+    read, note, chose, measured, made = printed.out.splitlines()
+    assert read == f"Read 119 rows of {arguments['--data']} (not in the contract, ignored: Unknown)."
+    assert note == f"1 row is without a value in {TARGET[on_orders.task]}: left out."
+    assert "1 setting was compared" in chose
+    assert measured.startswith("On 60 held-out rows: ")
+    assert all(words in chose + measured for words in TOLD[on_orders.task])
+    assert "version 3.1.4" in made
+
+
+def test_the_gate_is_on_by_default(
+    on_orders: OnOrders, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given: a table whose target has nothing to do with the rest
+    rows = orders.rows_of_table(120, on_orders.task)
+    targets = [cells[-1] for cells in orders.rows_of_table(120, on_orders.task, seed=8)]
+    orders.write_table(
+        tmp_path / "orders.csv", [[*cells[:-1], cell] for cells, cell in zip(rows, targets, strict=True)]
+    )
+    # when
+    code = call(on_orders, arguments)
+    # then
+    printed = capsys.readouterr()
+    assert code == on_orders.command.GATE_REFUSED == 3
+    assert "skill is " in printed.err
+    assert "its floor 0.0200" in printed.err
+    assert arguments["--report"] in printed.out
+    assert not (tmp_path / "artefact").exists()
+    assert (tmp_path / "report.html").exists()
+
+
+@of_values
+def test_wrong_data_are_refused(
+    on_orders: OnOrders, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given
+    table = tmp_path / "orders.csv"
+    table.write_text(table.read_text().replace("Weight", "Mass", 1))
+    # when
+    code = call(on_orders, arguments)
+    # then
+    assert code == on_orders.command.DATA_REFUSED == 2
+    error = capsys.readouterr().err
+    assert "row 1, column Weight (kg)" in error
+    assert "Nothing was changed" in error
+    assert list(tmp_path.iterdir()) == [table]
+
+
+@of_values
+def test_what_is_missing_is_named_in_one_line(
+    on_orders: OnOrders, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = call(on_orders, arguments | {"--lock": str(tmp_path / "none.lock")})
+    assert code == on_orders.command.FAILED == 1
+    first, second = capsys.readouterr().err.splitlines()
+    assert "none.lock" in first
+    assert second.startswith("Nothing was changed")
+
+
+@of_values
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        pytest.param(["--floors", "rr=0.9"], "'rr' is no metric", id="unknown-metric"),
+        pytest.param(["--floors", "accuracy=0.9"], "'accuracy' is no metric of a regression model", id="other-task"),
+        pytest.param(["--floors", "mae=0.1"], "'mae' is no metric", id="lower-is-better"),
+        pytest.param(["--floors", "r2=nan"], "is no floor for r2", id="no-number"),
+        pytest.param(["--floors"], "expected at least one argument", id="no-floor"),
+        pytest.param(["--floors", "r2=0.1", "r2=0.9"], "a metric has two floors", id="twice"),
+        pytest.param(["--test-share", "0.9"], "0.9 is not from 0.1 to 0.5", id="test-share"),
+        pytest.param(["--test-share", "nan"], "nan is not from 0.1 to 0.5", id="test-share-nan"),
+        pytest.param(["--seed", "x"], "invalid int value", id="seed"),
+        pytest.param(["--budget", "long"], "invalid float value", id="budget"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_anything_runs(
+    wrong: list[str],
+    message: str,
+    on_orders: OnOrders,
+    arguments: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        call(on_orders, arguments, *wrong)
+    assert caught.value.code == 2
+    assert message in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]
+
+
+def test_a_table_of_another_contract_is_refused(lock: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("\u2400,\u2401\nred,round\n", encoding="utf-8")
+    paths = {name: str(tmp_path / name) for name in ("artefact", "report", "metrics")} | {"data": str(table)}
+    code = main(["--lock", str(lock), *(part for name, path in paths.items() for part in (f"--{name}", path))])
+    assert code == 2
+    assert "names no column of the contract" in capsys.readouterr().err

@@ -1,0 +1,208 @@
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from mlops_runtime.contract.features import LIMIT, Features, Layout
+from mlops_runtime.contract.fields import Category, Kind, RecordModel, Task, field_specs
+from mlops_runtime.model.encoding import Encoding
+from mlops_runtime.testing import synthetic as orders
+from mlops_runtime.testing.synthetic import LABELS, LAYOUT, Text, targets
+from mlops_runtime.training.candidates import (
+    LearningProblem,
+    Setting,
+    build,
+    outputs_of,
+    select_estimator,
+    settings_for,
+)
+from mlops_runtime.training.export import onnx_model
+from tests.runtime.training.conftest import Exported
+
+ROWS = 250
+ORDERS = orders.some_orders(ROWS)
+FEATURES = LAYOUT.encode(ORDERS)
+ENCODING = Encoding.fitted(FEATURES)
+MATRIX = ENCODING.matrix(FEATURES)
+SETTINGS = [
+    pytest.param(task, setting, id=f"{task}-{setting.name}")
+    for task in Task
+    for setting in settings_for(LearningProblem(ENCODING.columns, len(LABELS[task])))
+]
+KINDS = [
+    pytest.param(task, setting, id=f"{task}-{setting.kind}")
+    for task in Task
+    for setting in settings_for(LearningProblem(ENCODING.columns, len(LABELS[task])))[:2]
+]
+"""One setting of each kind."""
+
+
+def fitted(task: Task, setting: Setting) -> Pipeline:
+    problem = LearningProblem(ENCODING.columns, len(LABELS[task]))
+    return build(setting, problem, 0).fit(MATRIX, targets(ORDERS, task))
+
+
+def assert_same_outputs(encoding: Encoding, estimator: Pipeline, labels: int, features: Features) -> None:
+    """Fail unless the exported model says the same of each row, up to rounding in double precision."""
+    found = Exported(onnx_model(encoding, estimator, labels)).outputs(features)
+    expected = outputs_of(estimator, encoding.matrix(features), labels)
+    assert found.dtype == np.float64
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(("task", "setting"), SETTINGS)
+def test_every_setting_gives_the_same_answers_once_exported(task: Task, setting: Setting) -> None:
+    # given
+    estimator = fitted(task, setting)
+    # then: of the rows it was fitted on, and of new ones
+    assert_same_outputs(ENCODING, estimator, len(LABELS[task]), FEATURES)
+    assert_same_outputs(ENCODING, estimator, len(LABELS[task]), orders.features(500, seed=1))
+
+
+@pytest.mark.parametrize(("task", "setting"), KINDS)
+def test_the_same_rows_give_the_same_bytes(task: Task, setting: Setting) -> None:
+    first, second = (onnx_model(ENCODING, fitted(task, setting), len(LABELS[task])) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize(("task", "setting"), KINDS)
+def test_the_model_keeps_the_rules_of_its_format(task: Task, setting: Setting) -> None:
+    # given
+    model = onnx.load_from_string(onnx_model(ENCODING, fitted(task, setting), len(LABELS[task])))
+    # then
+    onnx.checker.check_model(model, full_check=True)
+    (output,) = model.graph.output
+    assert output.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE
+    assert [node.name for node in model.graph.input] == ["numbers", "categories", "text_0"]
+
+
+def odd_numbers(kind: Kind) -> st.SearchStrategy[float]:
+    if kind is Kind.CHOICE:
+        return st.integers(-1, len(orders.Size) - 1).map(float)
+    return st.sampled_from([np.nan, 0.0, 1.0, LIMIT, -LIMIT, 1e-300]) | st.floats(-LIMIT, LIMIT)
+
+
+@st.composite
+def odd_features(draw: Callable[..., list[object]]) -> Features:
+    """Return rows that no table has: extreme numbers, missing values in any place, strings that nobody knows."""
+    rows = draw(st.integers(1, 6))
+    texts = st.text(st.characters(codec="utf-8"), max_size=20)
+    strings = {
+        "categories": [st.sampled_from([*orders.COURIERS, *orders.CITIES, ""]) | texts for _ in LAYOUT.categories],
+        "texts": [st.lists(st.sampled_from(orders.WORDS) | texts, max_size=6).map(" ".join) for _ in LAYOUT.texts],
+    }
+    numbers = [odd_numbers(number.field.kind) for number in LAYOUT.numbers]
+    return Features(
+        LAYOUT,
+        np.array(draw(st.lists(st.tuples(*numbers), min_size=rows, max_size=rows))),
+        *(
+            np.array(draw(st.lists(st.tuples(*columns), min_size=rows, max_size=rows)), dtype=object)
+            for columns in strings.values()
+        ),
+    )
+
+
+@pytest.fixture(scope="module", params=[pytest.param(kind.values, id=kind.id) for kind in KINDS])
+def exported(request: pytest.FixtureRequest) -> tuple[Exported, Pipeline, int]:
+    """A model of each kind for each task, as it is exported, as it is fitted, and how many labels it has."""
+    task, setting = request.param
+    estimator, labels = fitted(task, setting), len(LABELS[task])
+    return Exported(onnx_model(ENCODING, estimator, labels)), estimator, labels
+
+
+@settings(max_examples=25)
+@given(features=odd_features())
+def test_the_oddest_rows_get_the_same_finite_answers(
+    features: Features, exported: tuple[Exported, Pipeline, int]
+) -> None:
+    # given
+    model, estimator, labels = exported
+    # when
+    found = model.outputs(features)
+    # then: up to rounding, which is of the magnitude of what is summed up
+    expected = outputs_of(estimator, ENCODING.matrix(features), labels)
+    magnitude = 1 if labels else max(1, float(np.nan_to_num(np.abs(features.numbers)).max()))
+    assert np.isfinite(found).all()
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9 * magnitude)
+
+
+@pytest.mark.parametrize(("task", "setting"), KINDS)
+def test_values_that_the_fit_had_no_row_of_are_answered_alike(task: Task, setting: Setting) -> None:
+    # given: an encoding that knows more cities than the rows of the fit have, and a column without any value
+    problem = LearningProblem(ENCODING.columns, len(LABELS[task]))
+    few, target = MATRIX[:60].copy(), targets(ORDERS, task)[:60]
+    few[:, 1] = np.nan
+    estimator = select_estimator(few, target, problem, 0, 1000, [setting]).estimator
+    # then
+    assert_same_outputs(ENCODING, estimator, problem.labels, orders.features(300, seed=2))
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["linear", "boosting"])
+@pytest.mark.parametrize("labels", [[1, 3], [0, 1, 2]], ids=["two-of-four", "three-of-four"])
+def test_a_label_that_the_rows_lack_has_probability_0(place: int, labels: list[int]) -> None:
+    # given
+    problem = LearningProblem(ENCODING.columns, 4)
+    target = np.array(labels)[np.arange(ROWS) % len(labels)]
+    estimator = build(settings_for(problem)[place], problem, 0).fit(MATRIX, target)
+    # when
+    found = Exported(onnx_model(ENCODING, estimator, 4)).outputs(FEATURES)
+    # then
+    lacking = [label for label in range(4) if label not in labels]
+    assert (found[:, lacking] == 0).all()
+    assert found.sum(axis=1) == pytest.approx(np.ones(ROWS))
+    assert_same_outputs(ENCODING, estimator, 4, FEATURES)
+
+
+@pytest.mark.parametrize("target", [np.full(12, 5.0), np.arange(12.0)], ids=["constant", "too-few-rows-to-part"])
+def test_trees_without_a_decision_are_exported(target: NDArray[np.float64]) -> None:
+    # given
+    problem = LearningProblem(ENCODING.columns, 0)
+    estimator = build(settings_for(problem)[1], problem, 0).fit(MATRIX[:12], target)
+    assert all(len(trees[0].nodes) == 1 for trees in estimator["estimator"]._predictors)
+    # then
+    assert_same_outputs(ENCODING, estimator, 0, FEATURES)
+
+
+class Widths(RecordModel):
+    """A contract of one number that is never missing."""
+
+    width: float
+
+
+class Words(RecordModel):
+    """A contract of texts alone."""
+
+    title: Text
+    body: Text | None = None
+
+
+class Places(RecordModel):
+    """A contract of one category alone."""
+
+    place: Category | None = None
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["linear", "boosting"])
+@pytest.mark.parametrize(
+    "records",
+    [
+        pytest.param([Widths(width=float(number)) for number in range(54)], id="a-number"),
+        pytest.param([Words(title=f"{word} word", body=None) for word in orders.WORDS * 9], id="texts"),
+        pytest.param([Places(place=city) for city in orders.CITIES[:9] * 6], id="a-category"),
+        pytest.param([Places(place=f"{number}") for number in range(54)], id="a-category-of-which-nothing-is-learned"),
+    ],
+)
+def test_a_contract_of_one_kind_is_exported(place: int, records: list[RecordModel]) -> None:
+    # given
+    features = Layout(field_specs(type(records[0]))).encode(records)
+    encoding = Encoding.fitted(features)
+    problem = LearningProblem(encoding.columns, 2)
+    estimator = build(settings_for(problem)[place], problem, 0).fit(encoding.matrix(features), np.arange(54) % 2)
+    # then
+    assert_same_outputs(encoding, estimator, 2, features)

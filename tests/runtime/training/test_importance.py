@@ -1,0 +1,151 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mlops_runtime.contract.features import Features, Layout
+from mlops_runtime.contract.fields import FieldSpec, Kind
+from mlops_runtime.training import importance
+from mlops_runtime.training.importance import field_columns, importances
+
+ROWS = 300
+
+
+def layout_of(**kinds: Kind) -> Layout:
+    return Layout(
+        [
+            FieldSpec(name=name, attribute=name, kind=kind, description="", optional=False)
+            for name, kind in kinds.items()
+        ]
+    )
+
+
+@pytest.fixture
+def features() -> Features:
+    """Rows of four fields; the parts of the date always say the same."""
+    generator = np.random.default_rng(5)
+    layout = layout_of(unused=Kind.NUMBER, category=Kind.CATEGORY, date=Kind.DATE, text=Kind.TEXT)
+    day = generator.normal(size=ROWS)
+    parts = [day * factor for factor in range(1, len(layout.numbers))]
+    words = generator.choice(["a", "b"], size=(ROWS, 2)).astype(object)
+    return Features(layout, np.column_stack([generator.normal(size=ROWS), *parts]), words[:, :1], words[:, 1:])
+
+
+def outputs(features: Features) -> NDArray[np.float64]:
+    """A model that takes half of its value from each of two parts of a date, and adds 1 and 3 for category and text."""
+    numbers = features.numbers
+    value = (numbers[:, 1] + numbers[:, 2] / 2) / 2
+    return (value + (features.categories[:, 0] == "a") + 3 * (features.texts[:, 0] == "a"))[:, None]
+
+
+def squared_loss(features: Features):
+    truth = outputs(features)
+    return lambda rows, found: 5 + float(np.mean((found - truth[rows]) ** 2))
+
+
+def by_name(features: Features, seed: int = 0):
+    return {found.feature: found for found in importances(outputs, features, squared_loss(features), seed)}
+
+
+def test_importance_is_the_rise_of_the_loss(features: Features) -> None:
+    # given: a model that is always right, so that shuffling a field costs twice the variance of what it adds
+    found = by_name(features)
+    # then
+    assert found["date"].mean == pytest.approx(2 * np.var(features.numbers[:, 1]), rel=0.1)
+    assert found["category"].mean == pytest.approx(2 * 0.25, rel=0.1)
+    assert found["text"].mean == pytest.approx(2 * 9 * 0.25, rel=0.1)
+    assert (found["unused"].mean, found["unused"].standard_deviation) == (0, 0)
+    assert all(found[name].standard_deviation > 0 for name in ("date", "category", "text"))
+
+
+def test_the_highest_comes_first(features: Features) -> None:
+    assert list(by_name(features)) == ["text", "date", "category", "unused"]
+
+
+def test_the_columns_of_a_field_are_shuffled_together(features: Features) -> None:
+    # given: a model that fails if the parts of a date disagree
+    def consistent(shuffled: Features) -> NDArray[np.float64]:
+        assert np.array_equal(shuffled.numbers[:, 2], 2 * shuffled.numbers[:, 1])
+        return outputs(shuffled)
+
+    importances(consistent, features, squared_loss(features), 0)
+
+
+def test_one_field_at_a_time_is_shuffled_and_nothing_stays_so(features: Features) -> None:
+    # given
+    before = features.take(np.arange(ROWS))
+    changed: list[tuple[str, ...]] = []
+
+    def watched(shuffled: Features) -> NDArray[np.float64]:
+        names = [
+            field.name
+            for field in field_columns(features.layout)
+            if not np.array_equal(shuffled.numbers[:, field.numbers], before.numbers[:, field.numbers])
+            or not np.array_equal(shuffled.categories[:, field.categories], before.categories[:, field.categories])
+            or not np.array_equal(shuffled.texts[:, field.texts], before.texts[:, field.texts])
+        ]
+        changed.append(tuple(names))
+        return outputs(shuffled)
+
+    # when
+    importances(watched, features, squared_loss(features), 0)
+    # then
+    assert changed[0] == ()
+    assert set(changed[1:]) == {("unused",), ("category",), ("date",), ("text",)}
+    assert np.array_equal(features.numbers, before.numbers)
+
+
+def test_the_seed_decides_the_shuffles(features: Features) -> None:
+    assert by_name(features, seed=1) == by_name(features, seed=1)
+    assert by_name(features, seed=1) != by_name(features, seed=2)
+
+
+def test_of_many_rows_some_are_taken_each_once(features: Features, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given
+    monkeypatch.setattr(importance, "MAX_ROWS", 50)
+    seen: list[NDArray[np.intp]] = []
+
+    def loss(rows: NDArray[np.intp], found: NDArray[np.float64]) -> float:
+        assert len(rows) == len(found)
+        seen.append(rows)
+        return squared_loss(features)(rows, found)
+
+    # when
+    importances(outputs, features, loss, 0)
+    # then
+    assert len(set(seen[0].tolist())) == 50
+    assert seen[0].max() > 100
+    assert all(np.array_equal(rows, seen[0]) for rows in seen)
+
+
+@pytest.mark.parametrize(
+    ("rows", "numbers", "characters", "expected"),
+    [
+        pytest.param(171, 9, 0, (171, 20), id="small-table"),
+        pytest.param(100_000, 20, 0, (2000, 20), id="many-rows"),
+        pytest.param(100_000, 200, 0, (1666, 3), id="many-fields"),
+        pytest.param(100_000, 500, 0, (266, 3), id="more-fields"),
+        pytest.param(100_000, 5000, 0, (100, 1), id="very-many-fields"),
+        pytest.param(3, 5000, 0, (3, 1), id="many-fields-few-rows"),
+        pytest.param(2000, 10, 1000, (1511, 3), id="long-texts"),
+    ],
+)
+def test_more_work_means_fewer_repeats_and_then_fewer_rows(
+    rows: int, numbers: int, characters: int, expected: tuple[int, int]
+) -> None:
+    texts = np.full((rows, 1 if characters else 0), "x" * characters, dtype=object)
+    features = Features(Layout([]), np.broadcast_to(0.0, (rows, numbers)), np.empty((rows, 0), dtype=object), texts)
+    assert importance.affordable(features, numbers + texts.shape[1]) == expected
+
+
+def test_every_column_belongs_to_one_field() -> None:
+    layout = layout_of(a=Kind.TEXT, b=Kind.DATE, c=Kind.CHOICE, d=Kind.CATEGORY, e=Kind.TEXT, f=Kind.BOOLEAN)
+    found = field_columns(layout)
+    assert [field.name for field in found] == list("abcdef")
+    assert [(field.numbers, field.categories, field.texts) for field in found] == [
+        ((), (), (0,)),
+        ((0, 1, 2, 3, 4), (), ()),
+        ((5,), (), ()),
+        ((), (0,), ()),
+        ((), (), (1,)),
+        ((6,), (), ()),
+    ]

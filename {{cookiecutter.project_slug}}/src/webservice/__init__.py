@@ -1,3 +1,0 @@
-"""The web-service: predictions over HTTP, a form for people, and what a cluster asks of a service."""
-
-TITLE = "{{cookiecutter.project_name}}"
