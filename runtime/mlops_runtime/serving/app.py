@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def create_app(
-    classifier: Predictor | None = None,
+    predictor: Predictor | None = None,
     settings: Settings | None = None,
     counts: Metrics | None = None,
     guard: Guard | None = None,
@@ -35,7 +35,7 @@ def create_app(
     """Return the application, ready to answer.
 
     Args:
-        classifier: the model to serve; by default that of the installed artefact.
+        predictor: the model to serve; by default that of the installed artefact.
         settings: by default those of the environment.
         counts: of requests and predictions; by default new ones.
         guard: over the threads that answer; by default one that does not look.
@@ -47,11 +47,11 @@ def create_app(
             and there are none.
     """
     settings = settings or Settings.from_environment()
-    classifier = classifier or Predictor.load()
-    counts = counts or Metrics(classifier, settings.metrics_folder, settings.version)
+    predictor = predictor or Predictor.load()
+    counts = counts or Metrics(predictor, settings.metrics_folder, settings.version)
     guard = guard or Guard(settings)
     marker = Marker(settings.marker)
-    predict = counting(classifier, counts)
+    predict = counting(predictor, counts)
 
     app = Flask(__name__)
     # A page of many fields would be half white space.
@@ -61,12 +61,12 @@ def create_app(
     app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_content_length
     problems.register(app)
     app.register_blueprint(predictions.blueprint(predict, settings.max_records))
-    app.register_blueprint(health.blueprint(classifier, marker, settings.version))
+    app.register_blueprint(health.blueprint(predictor, marker, settings.version))
     app.register_blueprint(metrics.blueprint(counts))
-    app.register_blueprint(description.blueprint(classifier, settings))
+    app.register_blueprint(description.blueprint(predictor, settings))
     app.register_blueprint(docs.blueprint())
-    app.register_blueprint(page.blueprint(classifier, settings, predict))
-    app.register_blueprint(report.blueprint(classifier))
+    app.register_blueprint(page.blueprint(predictor, settings, predict))
+    app.register_blueprint(report.blueprint(predictor))
 
     # Around it all, so that these hold for every answer, errors included. The last one comes first.
     answer: WSGIApplication = shortened(app.wsgi_app, predict, settings.max_records)
@@ -80,12 +80,12 @@ def create_app(
     return app
 
 
-def counting(classifier: Predictor, counts: Metrics) -> predictions.Predict:
+def counting(predictor: Predictor, counts: Metrics) -> predictions.Predict:
     """Return the prediction of records, which are counted."""
 
     def predict(records: Sequence[Record]) -> list[Prediction]:
         features = features_of(records)
-        predicted = classifier.predictions(features)
+        predicted = predictor.predictions(features)
         counts.predicted(features, predicted)
         return predicted
 

@@ -10,12 +10,12 @@ from mlops_runtime.serving.caching import Constant
 from mlops_runtime.serving.drain import Marker
 
 
-def blueprint(classifier: Predictor, marker: Marker, version: str) -> Blueprint:
+def blueprint(predictor: Predictor, marker: Marker, version: str) -> Blueprint:
     """Return the blueprint that tells of this process."""
     routes = Blueprint("health", __name__)
     # JSON has no NaN, as of a metric that could not be measured: pydantic makes it null.
     release = Constant(
-        json.dumps({"version": version, "model": json.loads(classifier.metadata.model_dump_json())}),
+        json.dumps({"version": version, "model": json.loads(predictor.metadata.model_dump_json())}),
         "application/json",
     )
 
@@ -29,7 +29,7 @@ def blueprint(classifier: Predictor, marker: Marker, version: str) -> Blueprint:
         """Answer: this process should get requests."""
         if marker.stands():
             raise ServiceUnavailable("The service is about to stop and takes its leave.")
-        if not classifier.gives_golden_predictions():
+        if not predictor.gives_golden_predictions():
             raise ServiceUnavailable("The model does not give its golden answers: it must not be used.")
         return {"status": "ready"}
 

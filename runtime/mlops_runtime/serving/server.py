@@ -94,14 +94,14 @@ def application() -> "WSGIApplication":
     """Return the application of a worker, under guard: granian calls this once in each."""
     settings = Settings.from_environment()
     try:
-        classifier = Predictor.load()
+        predictor = Predictor.load()
     except ArtefactError as error:
         # It was fine when the service started: what is on the disk has changed since.
         logger.critical("cannot start a worker: %s", error)
         raise
-    counts = Metrics(classifier, settings.metrics_folder, settings.version)
+    counts = Metrics(predictor, settings.metrics_folder, settings.version)
     guard = Guard(settings)
-    app = create_app(classifier, settings, counts, guard)
+    app = create_app(predictor, settings, counts, guard)
 
     def beat(in_work: int) -> None:
         counts.in_work(in_work)

@@ -55,15 +55,15 @@ Session.run = run_or_hang
 
 
 @pytest.fixture
-def body(classifier: Predictor) -> bytes:
+def body(predictor: Predictor) -> bytes:
     """Return a request for the prediction of one record."""
-    return classifier.golden_records[0].record.model_dump_json().encode()
+    return predictor.golden_records[0].record.model_dump_json().encode()
 
 
 @pytest.fixture
-def is_right(classifier: Predictor) -> Callable[[Answer], bool]:
+def is_right(predictor: Predictor) -> Callable[[Answer], bool]:
     """Return a function that says whether an answer to that request is the golden prediction."""
-    golden = classifier.golden_records[0].prediction
+    golden = predictor.golden_records[0].prediction
     return lambda answer: answer.status == 200 and agrees(Prediction.model_validate_json(answer.body), golden)
 
 

@@ -84,12 +84,12 @@ def counted_by_clients(service: OwnService, record: str) -> Counter[str]:
 
 
 def test_every_process_tells_the_counts_of_all_those_that_were_killed_included(
-    start_service: StartService, classifier: Predictor
+    start_service: StartService, predictor: Predictor
 ) -> None:
     # Given a service of several processes, and clients that count what they are answered
     service = start_service(WORKERS=str(WORKERS), LOG_LEVEL="error")
     wait_until(lambda: have_started(service) == WORKERS, "all processes serve")
-    record = classifier.golden_records[0].record.model_dump_json()
+    record = predictor.golden_records[0].record.model_dump_json()
     counted = counted_by_clients(service, record)
     assert {"200", "422"} < counted.keys()
 

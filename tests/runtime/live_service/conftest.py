@@ -138,7 +138,7 @@ def artefact() -> Path:
 
 
 @pytest.fixture(scope="session")
-def classifier(artefact: Path) -> Predictor:
+def predictor(artefact: Path) -> Predictor:
     return Predictor.load(artefact)
 
 

@@ -13,13 +13,13 @@ from mlops_runtime.model.metadata import CONTRACT
 from mlops_runtime.model.predictor import Predictor
 
 
-def test_the_model_gives_its_golden_answers(classifier: Predictor) -> None:
-    assert classifier.golden_records
-    assert classifier.gives_golden_predictions()
+def test_the_model_gives_its_golden_answers(predictor: Predictor) -> None:
+    assert predictor.golden_records
+    assert predictor.gives_golden_predictions()
 
 
-def test_the_metrics_that_have_a_floor_are_above_it(classifier: Predictor) -> None:
-    metadata = classifier.metadata
+def test_the_metrics_that_have_a_floor_are_above_it(predictor: Predictor) -> None:
+    metadata = predictor.metadata
 
     # Given the floors that the gate was set to, of which there is one at least
     assert metadata.floors
@@ -29,15 +29,15 @@ def test_the_metrics_that_have_a_floor_are_above_it(classifier: Predictor) -> No
         assert metadata.metrics[metric].value >= metadata.floors[metric]
 
 
-def test_every_metric_has_an_interval(classifier: Predictor) -> None:
-    assert classifier.metadata.metrics
-    for estimate in classifier.metadata.metrics.values():
+def test_every_metric_has_an_interval(predictor: Predictor) -> None:
+    assert predictor.metadata.metrics
+    for estimate in predictor.metadata.metrics.values():
         assert np.isfinite([estimate.value, estimate.low, estimate.high]).all()
         assert estimate.low <= estimate.high
 
 
-def test_the_model_says_where_it_comes_from(classifier: Predictor) -> None:
-    metadata = classifier.metadata
+def test_the_model_says_where_it_comes_from(predictor: Predictor) -> None:
+    metadata = predictor.metadata
 
     assert metadata.version
     assert metadata.git_commit
@@ -67,10 +67,10 @@ def test_the_baseline_knows_every_field(artefact: Path) -> None:
     assert baseline.target.missing_share == 0
 
 
-def test_the_outputs_are_probabilities_or_values(classifier: Predictor) -> None:
-    records = [golden.record for golden in classifier.golden_records]
+def test_the_outputs_are_probabilities_or_values(predictor: Predictor) -> None:
+    records = [golden.record for golden in predictor.golden_records]
 
-    outputs = classifier.outputs(features_of(records))
+    outputs = predictor.outputs(features_of(records))
 
     assert outputs.shape == (len(records), len(LABELS) or 1)
     assert np.isfinite(outputs).all()
@@ -78,14 +78,14 @@ def test_the_outputs_are_probabilities_or_values(classifier: Predictor) -> None:
         np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
 
 
-def test_threads_may_share_the_model(classifier: Predictor) -> None:
+def test_threads_may_share_the_model(predictor: Predictor) -> None:
     # Given what the model says when it is asked one thing at a time
-    records = [golden.record for golden in classifier.golden_records] * 50
-    expected = [classifier.predict_one(record) for record in records]
+    records = [golden.record for golden in predictor.golden_records] * 50
+    expected = [predictor.predict_one(record) for record in records]
 
     # When eight threads ask it at once
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(classifier.predict_one, records))
+        found = list(threads.map(predictor.predict_one, records))
 
     # Then it says the same
     assert len(found) == len(expected)

@@ -25,9 +25,9 @@ URL = "/v1/predictions"
 
 
 @pytest.fixture(scope="session")
-def body(classifier: Predictor) -> bytes:
+def body(predictor: Predictor) -> bytes:
     """Return a request for the prediction of one record."""
-    return classifier.golden_records[0].record.model_dump_json().encode()
+    return predictor.golden_records[0].record.model_dump_json().encode()
 
 
 def test_the_service_is_ready(service: Service) -> None:
@@ -35,16 +35,16 @@ def test_the_service_is_ready(service: Service) -> None:
     assert service.ask("GET", "/readyz").status == 200
 
 
-def test_golden_records_get_their_predictions(service: Service, classifier: Predictor) -> None:
-    for golden in classifier.golden_records:
+def test_golden_records_get_their_predictions(service: Service, predictor: Predictor) -> None:
+    for golden in predictor.golden_records:
         answer = service.ask("POST", URL, golden.record.model_dump_json().encode())
 
         assert answer.status == 200
         assert agrees(Prediction.model_validate_json(answer.body), golden.prediction)
 
 
-def test_a_list_is_answered_in_its_order(service: Service, classifier: Predictor) -> None:
-    golden = classifier.golden_records
+def test_a_list_is_answered_in_its_order(service: Service, predictor: Predictor) -> None:
+    golden = predictor.golden_records
     records = json.dumps([one.record.model_dump(mode="json") for one in golden]).encode()
 
     answer = service.ask("POST", URL, records)
@@ -71,11 +71,11 @@ def test_what_cannot_be_predicted_is_a_problem(service: Service, body: bytes, co
     assert json.loads(answer.body)["status"] == status
 
 
-def test_the_service_runs_the_model_that_was_trained(service: Service, classifier: Predictor) -> None:
+def test_the_service_runs_the_model_that_was_trained(service: Service, predictor: Predictor) -> None:
     running = json.loads(service.ask("GET", "/version").body)
 
     assert running["version"]
-    assert running["model"] == classifier.metadata.model_dump(mode="json")
+    assert running["model"] == predictor.metadata.model_dump(mode="json")
 
 
 def test_the_interface_is_described(service: Service) -> None:
@@ -86,7 +86,7 @@ def test_the_interface_is_described(service: Service) -> None:
     assert service.ask("GET", "/docs/swagger-ui-bundle.js").status == 200
 
 
-def test_a_person_gets_a_prediction(service: Service, classifier: Predictor) -> None:
+def test_a_person_gets_a_prediction(service: Service, predictor: Predictor) -> None:
     # Given the form, with a record to start from
     form = service.ask("GET", "/")
     page = Page(form.body.decode())
@@ -97,8 +97,8 @@ def test_a_person_gets_a_prediction(service: Service, classifier: Predictor) -> 
     answer = service.ask("POST", "/", urlencode(page.sent).encode(), "application/x-www-form-urlencoded")
 
     # Then the page shows the label or the value
-    prediction = classifier.predict_one(classifier.golden_records[0].record)
-    headline = panel_of(prediction, classifier.baseline, classifier.metadata.interval).headline
+    prediction = predictor.predict_one(predictor.golden_records[0].record)
+    headline = panel_of(prediction, predictor.baseline, predictor.metadata.interval).headline
     assert answer.status == 200
     assert f'<p class="headline">{headline}</p>' in html.unescape(answer.body.decode())
 

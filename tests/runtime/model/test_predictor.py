@@ -46,54 +46,54 @@ def model(artefact: Path) -> bytes:
 
 @pytest.fixture(scope="module")
 def of_orders(on_orders: OnOrders, orders_run: Run) -> Any:
-    """A classifier of orders; it is of the class that their modules have."""
-    return on_orders.classifier.Predictor.load(orders_run.artefact)
+    """A predictor of orders; it is of the class that their modules have."""
+    return on_orders.predictor.Predictor.load(orders_run.artefact)
 
 
 @given(record=st.from_type(Record))
-def test_every_valid_record_gets_a_sound_prediction(record: Record, classifier: Predictor) -> None:
-    assert_sound(classifier.predict_one(record))
+def test_every_valid_record_gets_a_sound_prediction(record: Record, predictor: Predictor) -> None:
+    assert_sound(predictor.predict_one(record))
 
 
 @given(records=st.lists(st.from_type(Record), min_size=1, max_size=20))
-def test_many_records_get_the_predictions_that_each_gets_alone(records: list[Record], classifier: Predictor) -> None:
-    together = classifier.predict(records)
-    alone = [classifier.predict_one(record) for record in records]
+def test_many_records_get_the_predictions_that_each_gets_alone(records: list[Record], predictor: Predictor) -> None:
+    together = predictor.predict(records)
+    alone = [predictor.predict_one(record) for record in records]
     assert all(agrees(prediction, wanted) for prediction, wanted in zip(together, alone, strict=True))
     assert [prediction.warnings for prediction in together] == [prediction.warnings for prediction in alone]
 
 
-def test_no_record_gets_no_prediction(classifier: Predictor) -> None:
-    assert classifier.predict([]) == []
+def test_no_record_gets_no_prediction(predictor: Predictor) -> None:
+    assert predictor.predict([]) == []
 
 
-def test_missing_values_are_no_reason_to_fail(classifier: Predictor) -> None:
+def test_missing_values_are_no_reason_to_fail(predictor: Predictor) -> None:
     nothing = Features(
         LAYOUT,
         np.full((2, len(LAYOUT.numbers)), np.nan),
         np.full((2, len(LAYOUT.categories)), "", dtype=object),
         np.full((2, len(LAYOUT.texts)), "", dtype=object),
     )
-    outputs = classifier.outputs(nothing)
+    outputs = predictor.outputs(nothing)
     assert outputs.shape == (2, len(LABELS) or 1)
     assert np.isfinite(outputs).all()
 
 
-def test_threads_get_the_same_predictions(classifier: Predictor) -> None:
+def test_threads_get_the_same_predictions(predictor: Predictor) -> None:
     # given
-    records = [golden.record for golden in classifier.golden_records] * 20
-    expected = classifier.predict(records)
+    records = [golden.record for golden in predictor.golden_records] * 20
+    expected = predictor.predict(records)
     # when: eight threads ask at once, for all records and for one
     with ThreadPoolExecutor(8) as threads:
-        many = list(threads.map(classifier.predict, [records] * 64))
-        single = list(threads.map(classifier.predict_one, records))
+        many = list(threads.map(predictor.predict, [records] * 64))
+        single = list(threads.map(predictor.predict_one, records))
     # then
     assert all(predictions == expected for predictions in many)
     assert all(agrees(prediction, wanted) for prediction, wanted in zip(single, expected, strict=True))
 
 
-def test_golden_answers_are_given(classifier: Predictor) -> None:
-    assert classifier.gives_golden_predictions()
+def test_golden_answers_are_given(predictor: Predictor) -> None:
+    assert predictor.gives_golden_predictions()
 
 
 def test_golden_answers_about_orders_are_given(of_orders: Any) -> None:
@@ -118,8 +118,8 @@ def test_another_answer_is_noticed(place: int, of_orders: Any, on_orders: OnOrde
     assert not changed.gives_golden_predictions()
 
 
-def test_a_model_without_golden_records_proves_nothing(classifier: Predictor, model: bytes) -> None:
-    assert not Predictor(model, classifier.metadata, classifier.baseline).gives_golden_predictions()
+def test_a_model_without_golden_records_proves_nothing(predictor: Predictor, model: bytes) -> None:
+    assert not Predictor(model, predictor.metadata, predictor.baseline).gives_golden_predictions()
 
 
 def test_what_training_saw_is_no_reason_to_warn(of_orders: Any) -> None:
@@ -165,14 +165,14 @@ def test_a_value_that_training_has_not_seen_is_a_missing_one(of_orders: Any) -> 
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x00" * 100], ids=["empty", "text", "zeros"])
-def test_bytes_that_are_no_model_are_refused(content: bytes, classifier: Predictor) -> None:
+def test_bytes_that_are_no_model_are_refused(content: bytes, predictor: Predictor) -> None:
     with pytest.raises(ArtefactError, match="cannot load the model"):
-        Predictor(content, classifier.metadata, classifier.baseline)
+        Predictor(content, predictor.metadata, predictor.baseline)
 
 
-def test_a_truncated_model_is_refused(classifier: Predictor, model: bytes) -> None:
+def test_a_truncated_model_is_refused(predictor: Predictor, model: bytes) -> None:
     with pytest.raises(ArtefactError):
-        Predictor(model[: len(model) // 2], classifier.metadata, classifier.baseline)
+        Predictor(model[: len(model) // 2], predictor.metadata, predictor.baseline)
 
 
 def twice_as_many_columns(graph: onnx.GraphProto) -> None:
@@ -187,12 +187,12 @@ def another_name(graph: onnx.GraphProto) -> None:
 
 @pytest.mark.parametrize("change", [twice_as_many_columns, another_name])
 def test_a_model_with_other_outputs_is_refused(
-    change: Callable[[onnx.GraphProto], None], classifier: Predictor, model: bytes
+    change: Callable[[onnx.GraphProto], None], predictor: Predictor, model: bytes
 ) -> None:
     changed = onnx.load_from_string(model)
     change(changed.graph)
     with pytest.raises(ArtefactError, match="not made by this trainer"):
-        Predictor(changed.SerializeToString(), classifier.metadata, classifier.baseline)
+        Predictor(changed.SerializeToString(), predictor.metadata, predictor.baseline)
 
 
 def test_outputs_become_answers_of_the_task(on_orders: OnOrders) -> None:
@@ -201,7 +201,7 @@ def test_outputs_become_answers_of_the_task(on_orders: OnOrders) -> None:
     outputs = np.eye(len(labels) or 1)[[0, -1, 0]]
     outputs[2] = outputs.shape[1] ** -1
     # when
-    found = on_orders.classifier.answers(outputs, interval((0.5,)), {1: ("odd",)})
+    found = on_orders.predictor.answers(outputs, interval((0.5,)), {1: ("odd",)})
     # then
     assert [prediction.warnings for prediction in found] == [(), ("odd",), ()]
     if labels:

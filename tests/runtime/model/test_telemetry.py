@@ -3,12 +3,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mlops_runtime.model import predictor as classifier
+from mlops_runtime.model import predictor as predictor
 
 PROGRAM = f"""
 import sys
 from pathlib import Path
-from {classifier.__name__} import Predictor
+from {predictor.__name__} import Predictor
 Predictor.load(Path(sys.argv[1]))
 """
 

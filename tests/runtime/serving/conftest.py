@@ -54,8 +54,8 @@ PARCEL_FIELDS = {field.name: field for field in field_specs(Parcel)}
 
 
 @pytest.fixture(scope="session")
-def settings(classifier: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    longest = max(len(golden.record.model_dump_json()) for golden in classifier.golden_records)
+def settings(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    longest = max(len(golden.record.model_dump_json()) for golden in predictor.golden_records)
     return Settings(
         version="1.2.3",
         max_records=MAX_RECORDS,
@@ -72,8 +72,8 @@ class WholeAnswers(FlaskClient):
 
 
 @pytest.fixture(scope="session")
-def app(classifier: Predictor, settings: Settings) -> Flask:
-    app = create_app(classifier, settings)
+def app(predictor: Predictor, settings: Settings) -> Flask:
+    app = create_app(predictor, settings)
     # What goes wrong inside the service fails the test, instead of becoming an answer.
     app.testing = True
     app.test_client_class = WholeAnswers
@@ -113,10 +113,10 @@ def log() -> Iterator[StringIO]:
 
 
 @pytest.fixture
-def record(classifier: Predictor) -> dict[str, Any]:
+def record(predictor: Predictor) -> dict[str, Any]:
     """Return a valid record, as JSON has it, with a value in each field that has one in any golden record."""
     record: dict[str, Any] = {}
-    for golden in classifier.golden_records:
+    for golden in predictor.golden_records:
         given = {name: value for name, value in golden.record.model_dump(mode="json").items() if value is not None}
         record = given | record
     return record

@@ -35,7 +35,7 @@ class Service:
     task: Task
     client: FlaskClient
     without_short_way: FlaskClient
-    classifier: Any
+    predictor: Any
     words: ModuleType
 
     def ask(self, body: str) -> Any:
@@ -55,11 +55,11 @@ def service(on_orders: OnOrders, orders_run: Run, settings: Settings) -> Service
     kept = {name: sys.modules.pop(name) for name in bound()}
     sys.modules[datamodel.__name__] = orders.contract(on_orders.task, datamodel.__name__)
     try:
-        classifier = import_module(f"{package}.classifier").Predictor.load(orders_run.artefact)
+        predictor = import_module(f"{package}.predictor").Predictor.load(orders_run.artefact)
         module = import_module("mlops_runtime.serving.app")
-        app = module.create_app(classifier, settings)
+        app = module.create_app(predictor, settings)
         vars(module).update(shortened=lambda application, *_: application)
-        without_short_way = module.create_app(classifier, settings)
+        without_short_way = module.create_app(predictor, settings)
         words = import_module("mlops_runtime.serving.ui.field_text")
         app.testing = True
         app.test_client_class = WholeAnswers
@@ -67,23 +67,23 @@ def service(on_orders: OnOrders, orders_run: Run, settings: Settings) -> Service
         for name in bound():
             del sys.modules[name]
         sys.modules.update(kept)
-    return Service(on_orders.task, app.test_client(), without_short_way.test_client(), classifier, words)
+    return Service(on_orders.task, app.test_client(), without_short_way.test_client(), predictor, words)
 
 
 @pytest.fixture(scope="module")
 def record(service: Service) -> dict[str, Any]:
     """Return an order as JSON has it."""
-    record: dict[str, Any] = service.classifier.golden_records[0].record.model_dump(mode="json")
+    record: dict[str, Any] = service.predictor.golden_records[0].record.model_dump(mode="json")
     return record
 
 
 def test_golden_records_get_their_predictions(service: Service) -> None:
-    golden = service.classifier.golden_records
+    golden = service.predictor.golden_records
 
     answer = service.ask(json.dumps([one.record.model_dump(mode="json") for one in golden]))
 
     assert answer.status_code == 200
-    expected = service.classifier.predict([one.record for one in golden])
+    expected = service.predictor.predict([one.record for one in golden])
     assert answer.get_json() == [one.model_dump(mode="json") for one in expected]
     assert service.client.get("/readyz").status_code == 200
 

@@ -16,9 +16,9 @@ def marker(tmp_path: Path) -> drain.Marker:
 
 
 @pytest.fixture
-def draining_client(classifier: Predictor, marker: drain.Marker, tmp_path: Path) -> FlaskClient:
+def draining_client(predictor: Predictor, marker: drain.Marker, tmp_path: Path) -> FlaskClient:
     marker.put()
-    return create_app(classifier, Settings(drain_marker=tmp_path / "draining")).test_client()
+    return create_app(predictor, Settings(drain_marker=tmp_path / "draining")).test_client()
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/unknown", "/static/page.css"])
@@ -31,8 +31,8 @@ def test_otherwise_connections_stay_open(client: FlaskClient) -> None:
     assert "Connection" not in client.get("/healthz").headers
 
 
-def test_predictions_are_still_given_while_it_drains(draining_client: FlaskClient, classifier: Predictor) -> None:
-    record = classifier.golden_records[0].record.model_dump(mode="json")
+def test_predictions_are_still_given_while_it_drains(draining_client: FlaskClient, predictor: Predictor) -> None:
+    record = predictor.golden_records[0].record.model_dump(mode="json")
 
     assert draining_client.post("/v1/predictions", json=record).status_code == 200
 

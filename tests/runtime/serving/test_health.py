@@ -25,9 +25,9 @@ def test_a_model_with_its_golden_answers_is_ready(client: FlaskClient) -> None:
     assert (response.status_code, response.json) == (200, {"status": "ready"})
 
 
-def test_a_model_without_its_golden_answers_is_not_ready(client: FlaskClient, classifier: Predictor) -> None:
+def test_a_model_without_its_golden_answers_is_not_ready(client: FlaskClient, predictor: Predictor) -> None:
     # Given a model that answers something else
-    with patch.object(classifier, "gives_golden_predictions", return_value=False):
+    with patch.object(predictor, "gives_golden_predictions", return_value=False):
         # When the cluster asks
         ready, alive = client.get("/readyz"), client.get("/healthz")
 
@@ -38,32 +38,32 @@ def test_a_model_without_its_golden_answers_is_not_ready(client: FlaskClient, cl
     assert alive.status_code == 200
 
 
-def test_a_service_that_drains_is_alive_but_not_ready(classifier: Predictor, tmp_path: Path) -> None:
+def test_a_service_that_drains_is_alive_but_not_ready(predictor: Predictor, tmp_path: Path) -> None:
     # Given a service that is about to stop
     settings = Settings(drain_marker=tmp_path / "draining")
     Marker(settings.marker).put()
-    client = create_app(classifier, settings).test_client()
+    client = create_app(predictor, settings).test_client()
 
     # Then it gets no new requests
     assert client.get("/readyz").status_code == 503
     assert client.get("/healthz").status_code == 200
 
 
-def test_the_version_is_that_of_the_release_and_its_model(client: FlaskClient, classifier: Predictor) -> None:
+def test_the_version_is_that_of_the_release_and_its_model(client: FlaskClient, predictor: Predictor) -> None:
     response = client.get("/version")
 
     assert response.get_json()["version"] == "1.2.3"
-    assert Metadata.model_validate_json(json.dumps(response.get_json()["model"])) == classifier.metadata
+    assert Metadata.model_validate_json(json.dumps(response.get_json()["model"])) == predictor.metadata
 
 
-def test_a_metric_that_could_not_be_measured_is_null(classifier: Predictor, settings: Settings) -> None:
+def test_a_metric_that_could_not_be_measured_is_null(predictor: Predictor, settings: Settings) -> None:
     # Given a model of whose metrics one is not a number
     unmeasured = Estimate(value=math.nan, low=math.nan, high=math.nan)
-    metadata = classifier.metadata.model_copy(update={"metrics": {"unmeasured": unmeasured}})
+    metadata = predictor.metadata.model_copy(update={"metrics": {"unmeasured": unmeasured}})
 
     # When it is asked for
-    with patch.object(classifier, "metadata", metadata):
-        response = create_app(classifier, settings).test_client().get("/version")
+    with patch.object(predictor, "metadata", metadata):
+        response = create_app(predictor, settings).test_client().get("/version")
 
     # Then the answer is JSON, which has no NaN
     assert b"NaN" not in response.data

@@ -59,13 +59,13 @@ def free_port() -> int:
 
 
 @pytest.fixture
-def marker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: int, classifier: Predictor) -> Path:
+def marker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: int, predictor: Predictor) -> Path:
     """Set up all that the service needs to start; return the path of its drain marker."""
     monkeypatch.setenv("PORT", str(free_port))
     monkeypatch.setenv("DRAIN_MARKER", str(tmp_path / "draining"))
     # The service sets it for its workers: what is set here is put back.
     monkeypatch.setenv("METRICS_FOLDER", "")
-    monkeypatch.setattr(Predictor, "load", lambda: classifier)
+    monkeypatch.setattr(Predictor, "load", lambda: predictor)
     return tmp_path / "draining"
 
 
@@ -376,8 +376,8 @@ def test_a_module_that_runs_ends_with_its_status(module: str) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_the_application_for_a_server_is_there(monkeypatch: pytest.MonkeyPatch, classifier: Predictor) -> None:
-    monkeypatch.setattr(Predictor, "load", lambda: classifier)
+def test_the_application_for_a_server_is_there(monkeypatch: pytest.MonkeyPatch, predictor: Predictor) -> None:
+    monkeypatch.setattr(Predictor, "load", lambda: predictor)
 
     from webservice.wsgi import app
 

@@ -20,7 +20,7 @@ def _one_thread() -> Iterator[None]:
 
 
 class Exported:
-    """An exported model with no project around it; its outputs are what the classifier would say."""
+    """An exported model with no project around it; its outputs are what the predictor would say."""
 
     def __init__(self, content: bytes) -> None:
         options = onnxruntime.SessionOptions()

@@ -137,10 +137,10 @@ def test_rows_that_are_no_records_any_more_are_never_chosen(rows: set[int], on_o
 
 
 def test_the_artefact_about_orders_has_golden_records_of_held_out_rows(on_orders: OnOrders, orders_run: Run) -> None:
-    found = on_orders.classifier.Predictor.load(orders_run.artefact).golden_records
+    found = on_orders.predictor.Predictor.load(orders_run.artefact).golden_records
     assert len({one.record for one in found}) == len(found) >= 2 * PER_LABEL
 
 
-def test_the_artefact_of_the_project_has_golden_records(classifier: Predictor) -> None:
-    found = classifier.golden_records
+def test_the_artefact_of_the_project_has_golden_records(predictor: Predictor) -> None:
+    found = predictor.golden_records
     assert 1 <= len({one.record for one in found}) == len(found)

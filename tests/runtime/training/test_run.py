@@ -125,7 +125,7 @@ def test_the_same_data_and_seed_give_the_same_model(settings: Any, on_orders: On
     for _ in range(2):
         on_orders.training.train(settings, candidates=candidates)
         models.append((settings.artefact / MODEL_FILE).read_bytes())
-        assert on_orders.classifier.Predictor.load(settings.artefact).gives_golden_predictions()
+        assert on_orders.predictor.Predictor.load(settings.artefact).gives_golden_predictions()
     on_orders.training.train(replace(settings, seed=1), candidates=candidates)
     assert models[0] == models[1] != (settings.artefact / MODEL_FILE).read_bytes()
 
@@ -278,7 +278,7 @@ def test_a_table_so_small_that_no_held_out_row_is_a_record_has_golden_records(
     # when
     on_orders.training.train(settings, candidates=quick(on_orders.task))
     # then
-    (golden,) = on_orders.classifier.Predictor.load(settings.artefact).golden_records
+    (golden,) = on_orders.predictor.Predictor.load(settings.artefact).golden_records
     assert golden.record == orders.some_orders(1)[0]
 
 

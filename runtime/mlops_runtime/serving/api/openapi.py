@@ -117,10 +117,10 @@ def schemas() -> tuple[Mapping[type[BaseModel], dict[str, Any]], dict[str, Any]]
 REFERENCES, COMPONENTS = schemas()
 
 
-def blueprint(classifier: Predictor, settings: Settings) -> Blueprint:
+def blueprint(predictor: Predictor, settings: Settings) -> Blueprint:
     """Return the blueprint that describes the service."""
     routes = Blueprint("description", __name__)
-    document = Constant(json.dumps(openapi(classifier.golden_records, settings), ensure_ascii=False), Format.JSON.value)
+    document = Constant(json.dumps(openapi(predictor.golden_records, settings), ensure_ascii=False), Format.JSON.value)
 
     @routes.get("/openapi.json")
     def describe() -> Response:

@@ -76,24 +76,24 @@ class Metrics:
     Its methods may be called by several threads at once.
     """
 
-    def __init__(self, classifier: Predictor, folder: Path | None, version: str) -> None:
+    def __init__(self, predictor: Predictor, folder: Path | None, version: str) -> None:
         """Start to count.
 
         Args:
-            classifier: whose records and predictions are counted.
+            predictor: whose records and predictions are counted.
             folder: that all processes of the service share; without one this process counts alone.
             version: the release.
         """
         self._lock = threading.Lock()
         self._answers = array("d")
         self._requests = Counts(folder, "requests", SIZE)
-        held_out = classifier.metadata.rows["held_out"]
-        self._drift = Drift(LAYOUT, LABELS, classifier.baseline, held_out, folder)
+        held_out = predictor.metadata.rows["held_out"]
+        self._drift = Drift(LAYOUT, LABELS, predictor.baseline, held_out, folder)
         self._build = {
             "version": version,
-            "model_version": classifier.metadata.version,
-            "estimator": classifier.metadata.estimator,
-            "task": str(classifier.metadata.task),
+            "model_version": predictor.metadata.version,
+            "estimator": predictor.metadata.estimator,
+            "task": str(predictor.metadata.task),
         }
         # What a dead process had in work is in work no more.
         self._requests.cells[IN_WORK] = 0

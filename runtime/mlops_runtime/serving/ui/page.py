@@ -71,14 +71,14 @@ class Form:
     table_problem: str = ""
 
 
-def blueprint(classifier: Predictor, settings: Settings, predict: Predict) -> Blueprint:
+def blueprint(predictor: Predictor, settings: Settings, predict: Predict) -> Blueprint:
     """Return the blueprint with the form, and predictions as `predict` makes them."""
     routes = Blueprint("page", __name__)
     routes.after_request(allow_own_scripts)
-    inputs = form_inputs(FIELDS, classifier.baseline)
-    examples = {example.key: example for example in examples_of(classifier.golden_records)}
-    first = classifier.golden_records[0].record
-    background = background_of(classifier.golden_records, classifier.baseline)
+    inputs = form_inputs(FIELDS, predictor.baseline)
+    examples = {example.key: example for example in examples_of(predictor.golden_records)}
+    first = predictor.golden_records[0].record
+    background = background_of(predictor.golden_records, predictor.baseline)
 
     @routes.get("/")
     def show() -> str:
@@ -94,12 +94,12 @@ def blueprint(classifier: Predictor, settings: Settings, predict: Predict) -> Bl
             return page(Form(texts, errors_of(inputs, error))), HTTPStatus.UNPROCESSABLE_ENTITY
         request.environ[RECORDS_KEY] = 1
         (prediction,) = predict([record])
-        panel = panel_of(prediction, classifier.baseline, classifier.metadata.interval)
+        panel = panel_of(prediction, predictor.baseline, predictor.metadata.interval)
         return page(Form(texts, panel=panel, drivers=drivers(record, prediction, texts))), HTTPStatus.OK
 
     @routes.get("/table")
     def example() -> Response:
-        return download(example_table(classifier.golden_records), "example.csv")
+        return download(example_table(predictor.golden_records), "example.csv")
 
     @routes.post("/table")
     def predict_table() -> Response | tuple[str, int]:
@@ -118,13 +118,13 @@ def blueprint(classifier: Predictor, settings: Settings, predict: Predict) -> Bl
     def drivers(record: Record, prediction: Prediction, texts: Mapping[str, str]) -> Drivers:
         column = LABELS.index(str(prediction.label)) if isinstance(prediction, LabelPrediction) else 0
         found = contributions(
-            lambda features: classifier.outputs(features)[:, column], features_of([record]), background
+            lambda features: predictor.outputs(features)[:, column], features_of([record]), background
         )
         answered = Answered(record, inputs, texts, prediction)
-        return drivers_of(answered, found, classifier.baseline, classifier.metadata.target)
+        return drivers_of(answered, found, predictor.baseline, predictor.metadata.target)
 
     def page(form: Form) -> str:
-        return rendered(inputs, form, tuple(examples.values()), classifier.metadata, settings)
+        return rendered(inputs, form, tuple(examples.values()), predictor.metadata, settings)
 
     return routes
 

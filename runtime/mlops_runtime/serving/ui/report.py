@@ -10,7 +10,7 @@ CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-u
 """The report is one file with its own styles, those of its figures on each element. It has no script."""
 
 
-def blueprint(classifier: Predictor) -> Blueprint:
+def blueprint(predictor: Predictor) -> Blueprint:
     """Return the blueprint that shows the report."""
     routes = Blueprint("report", __name__)
 
@@ -18,7 +18,7 @@ def blueprint(classifier: Predictor) -> Blueprint:
     def show() -> Response:
         try:
             # Read anew each time: it would be the largest thing in memory after the model, and is seldom asked for.
-            content = classifier.report()
+            content = predictor.report()
         except ArtefactError as error:
             raise NotFound("The report of the model that runs is not here: train and deploy again.") from error
         response = Response(content, mimetype="text/html")

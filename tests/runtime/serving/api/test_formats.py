@@ -390,8 +390,8 @@ def test_of_rows_without_a_byte_no_more_are_read_than_are_taken() -> None:
 
 
 @pytest.fixture(scope="module")
-def predictions(classifier: Predictor) -> list[Prediction]:
-    return classifier.predict([golden.record for golden in classifier.golden_records])
+def predictions(predictor: Predictor) -> list[Prediction]:
+    return predictor.predict([golden.record for golden in predictor.golden_records])
 
 
 def test_a_prediction_is_the_same_in_every_format(predictions: list[Prediction]) -> None:

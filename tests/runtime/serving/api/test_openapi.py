@@ -151,13 +151,13 @@ def test_the_limits_are_described(document: dict[str, Any], settings: Settings) 
 
 @pytest.mark.parametrize("path", ["/v1/predictions", "/version", "/openapi.json"])
 def test_keys_and_rates_are_described_where_there_are_some(
-    classifier: Predictor, settings: Settings, tmp_path: Path, path: str
+    predictor: Predictor, settings: Settings, tmp_path: Path, path: str
 ) -> None:
     # Given a service that wants keys and limits rates
     strict = settings.model_copy(update={"api_keys": tmp_path, "rate_limit": 10})
 
     # When it describes itself
-    document, free = (openapi(classifier.golden_records, one) for one in (strict, settings))
+    document, free = (openapi(predictor.golden_records, one) for one in (strict, settings))
 
     # Then it tells so, and another one does not
     (operation,), (of_free,) = document["paths"][path].values(), free["paths"][path].values()
@@ -167,8 +167,8 @@ def test_keys_and_rates_are_described_where_there_are_some(
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_the_cluster_needs_no_key(classifier: Predictor, settings: Settings, tmp_path: Path, path: str) -> None:
-    document = openapi(classifier.golden_records, settings.model_copy(update={"api_keys": tmp_path}))
+def test_the_cluster_needs_no_key(predictor: Predictor, settings: Settings, tmp_path: Path, path: str) -> None:
+    document = openapi(predictor.golden_records, settings.model_copy(update={"api_keys": tmp_path}))
 
     assert document["paths"][path]["get"]["security"] == []
     assert "401" not in document["paths"][path]["get"]["responses"]

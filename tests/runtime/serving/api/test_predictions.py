@@ -47,8 +47,8 @@ def problem_of(response: TestResponse) -> Problem:
     return problem
 
 
-def test_golden_records_get_their_predictions(client: FlaskClient, classifier: Predictor) -> None:
-    for golden in classifier.golden_records:
+def test_golden_records_get_their_predictions(client: FlaskClient, predictor: Predictor) -> None:
+    for golden in predictor.golden_records:
         # When a golden record is sent by itself
         response = post(client, golden.record.model_dump(mode="json"))
 
@@ -57,9 +57,9 @@ def test_golden_records_get_their_predictions(client: FlaskClient, classifier: P
         assert agrees(Prediction.model_validate_json(response.data), golden.prediction)
 
 
-def test_a_list_is_answered_in_its_order(client: FlaskClient, classifier: Predictor) -> None:
+def test_a_list_is_answered_in_its_order(client: FlaskClient, predictor: Predictor) -> None:
     # When records are sent in one request
-    golden = classifier.golden_records
+    golden = predictor.golden_records
     response = post(client, [one.record.model_dump(mode="json") for one in golden])
 
     # Then the predictions come in the order of the records
@@ -70,14 +70,14 @@ def test_a_list_is_answered_in_its_order(client: FlaskClient, classifier: Predic
 
 @given(record=valid_records)
 def test_every_record_within_the_contract_is_predicted(
-    client: FlaskClient, classifier: Predictor, record: dict[str, Any]
+    client: FlaskClient, predictor: Predictor, record: dict[str, Any]
 ) -> None:
     # When any record that keeps to the contract is sent, alone and in a list
     one, many = post(client, record), post(client, [record])
 
-    # Then the answer is what the classifier says
+    # Then the answer is what the predictor says
     assert (one.status_code, many.status_code) == (200, 200)
-    expected = classifier.predict_one(Record.model_validate_json(json.dumps(record)))
+    expected = predictor.predict_one(Record.model_validate_json(json.dumps(record)))
     assert Prediction.model_validate_json(one.data) == expected
     assert many.get_json() == [one.get_json()]
 
@@ -370,7 +370,7 @@ MANY = {Format.JSON: as_json, Format.NDJSON: as_lines, Format.CSV: as_table, For
 def test_any_format_may_be_answered_in_any(
     client: FlaskClient, record: dict[str, Any], sent: Format, wanted: Format
 ) -> None:
-    # Given what the classifier says of two records
+    # Given what the predictor says of two records
     plain = [record, dict(reversed(record.items()))]
     expected = [Prediction.model_validate_json(json.dumps(one)) for one in post(client, plain).get_json()]
 

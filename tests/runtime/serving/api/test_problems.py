@@ -43,9 +43,9 @@ def test_a_redirect_stays_one(client: FlaskClient) -> None:
 
 
 @pytest.fixture
-def broken_app(classifier: Predictor, settings: Settings) -> Flask:
+def broken_app(predictor: Predictor, settings: Settings) -> Flask:
     """Return an application with an address at which it fails."""
-    app = create_app(classifier, settings)
+    app = create_app(predictor, settings)
 
     @app.get("/broken")
     def fail() -> str:

@@ -35,9 +35,9 @@ class Seen:
 class Service:
     """A service that is asked, and watched."""
 
-    def __init__(self, classifier: Predictor, settings: Settings) -> None:
-        self._counts = Metrics(classifier, None, settings.version)
-        self._client = create_app(classifier, settings, self._counts).test_client()
+    def __init__(self, predictor: Predictor, settings: Settings) -> None:
+        self._counts = Metrics(predictor, None, settings.version)
+        self._client = create_app(predictor, settings, self._counts).test_client()
 
     def seen(self, body: bytes, headers: dict[str, str]) -> Seen:
         """Return what is seen of a request."""
@@ -62,11 +62,11 @@ class Services:
 
 
 @pytest.fixture(scope="module")
-def services(classifier: Predictor, settings: Settings) -> Services:
-    short = Service(classifier, settings)
+def services(predictor: Predictor, settings: Settings) -> Services:
+    short = Service(predictor, settings)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app_module, "shortened", lambda application, *_: application)
-        long = Service(classifier, settings)
+        long = Service(predictor, settings)
     return Services(short, long)
 
 
@@ -204,18 +204,18 @@ def fails(_: Sequence[Record]) -> list[Prediction]:
     raise RuntimeError("the reason")
 
 
-def test_a_valid_request_takes_it(classifier: Predictor, record: dict[str, Any]) -> None:
-    client = Client(shortened(long_way, classifier.predict, 1))
+def test_a_valid_request_takes_it(predictor: Predictor, record: dict[str, Any]) -> None:
+    client = Client(shortened(long_way, predictor.predict, 1))
 
     for sent in (record, [record]):
         assert client.post(PATH, json=sent).status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"[", b"null"])
-def test_a_body_that_is_not_valid_arrives_at_the_long_way(classifier: Predictor, body: bytes) -> None:
+def test_a_body_that_is_not_valid_arrives_at_the_long_way(predictor: Predictor, body: bytes) -> None:
     if body == b"{}" and not any(field.is_required() for field in Record.model_fields.values()):
         pytest.skip("each field of the contract may be missing")
-    answer = Client(shortened(long_way, classifier.predict, 1)).post(PATH, data=body, content_type="application/json")
+    answer = Client(shortened(long_way, predictor.predict, 1)).post(PATH, data=body, content_type="application/json")
 
     assert (answer.status_code, answer.data) == (299, body)
 

@@ -61,8 +61,8 @@ def looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def keyed_app(classifier: Predictor, folder: Path, tmp_path: Path) -> Flask:
-    return create_app(classifier, Settings(api_keys=folder, drain_marker=tmp_path / "draining"))
+def keyed_app(predictor: Predictor, folder: Path, tmp_path: Path) -> Flask:
+    return create_app(predictor, Settings(api_keys=folder, drain_marker=tmp_path / "draining"))
 
 
 @pytest.fixture
@@ -408,6 +408,6 @@ def test_without_the_setting_everyone_is_let_in(client: FlaskClient) -> None:
     assert client.get("/version").status_code == 200
 
 
-def test_an_empty_folder_is_no_service(classifier: Predictor, tmp_path: Path) -> None:
+def test_an_empty_folder_is_no_service(predictor: Predictor, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="holds no key"):
-        create_app(classifier, Settings(api_keys=tmp_path, drain_marker=tmp_path / "draining"))
+        create_app(predictor, Settings(api_keys=tmp_path, drain_marker=tmp_path / "draining"))

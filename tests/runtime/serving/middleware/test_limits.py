@@ -37,9 +37,9 @@ class Clock:
 
 
 @pytest.fixture
-def limited_client(classifier: Predictor, tmp_path: Path) -> FlaskClient:
+def limited_client(predictor: Predictor, tmp_path: Path) -> FlaskClient:
     """A client of a service that takes one request in a hundred seconds."""
-    app = create_app(classifier, Settings(rate_limit=0.01, drain_marker=tmp_path / "draining"))
+    app = create_app(predictor, Settings(rate_limit=0.01, drain_marker=tmp_path / "draining"))
     app.test_client_class = WholeAnswers
     return app.test_client()
 
@@ -149,14 +149,14 @@ def test_each_address_is_a_caller(limited_client: FlaskClient) -> None:
     assert [status(address) for address in ("192.0.2.1", "192.0.2.1", "192.0.2.2")] == [200, 429, 200]
 
 
-def test_each_key_is_a_caller_wherever_it_is_shown(classifier: Predictor, tmp_path: Path) -> None:
+def test_each_key_is_a_caller_wherever_it_is_shown(predictor: Predictor, tmp_path: Path) -> None:
     # Given a service with two keys and a limit
     folder = tmp_path / "keys"
     folder.mkdir()
     (folder / "one").write_text(hash_of(KEY))
     (folder / "other").write_text(hash_of(OTHER_KEY))
     settings = Settings(api_keys=folder, rate_limit=0.01, drain_marker=tmp_path / "draining")
-    client = create_app(classifier, settings).test_client()
+    client = create_app(predictor, settings).test_client()
 
     def status(key: str, address: str) -> int:
         headers = {"Authorization": f"Bearer {key}"}

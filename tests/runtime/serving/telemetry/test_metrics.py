@@ -29,8 +29,8 @@ Families = Callable[[str], Iterable[Any]]
 
 
 @pytest.fixture
-def metrics(classifier: Predictor) -> Metrics:
-    return Metrics(classifier, None, "1.2.3")
+def metrics(predictor: Predictor) -> Metrics:
+    return Metrics(predictor, None, "1.2.3")
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, ...], float]:
@@ -103,10 +103,10 @@ def test_of_many_answers_none_waits_to_be_counted(metrics: Metrics) -> None:
 
 @given(st.text(), st.text(), st.integers(), st.floats(0, 100))
 def test_whatever_callers_send_there_are_no_more_series(
-    classifier: Predictor, path: str, method: str, status: int, seconds: float
+    predictor: Predictor, path: str, method: str, status: int, seconds: float
 ) -> None:
     # Given a path, a method and a status that no route has
-    metrics = Metrics(classifier, None, "1.2.3")
+    metrics = Metrics(predictor, None, "1.2.3")
     metrics.answered(f"no/{path}", f"no {method}", -abs(status), seconds)
 
     found = {key[1:]: value for key, value in samples(metrics).items() if key[0] == "webservice_requests_total"}
@@ -136,19 +136,19 @@ def test_every_route_of_the_service_has_a_name(app: Flask) -> None:
     assert not nameless, f"name {nameless} in ROUTES of webservice/metrics.py"
 
 
-def test_the_release_and_its_model_are_told(metrics: Metrics, classifier: Predictor) -> None:
+def test_the_release_and_its_model_are_told(metrics: Metrics, predictor: Predictor) -> None:
     (build,) = (metric for metric in metrics.collect() if metric.name == "webservice_build")
     assert build.samples[0].labels == {
         "version": "1.2.3",
-        "model_version": classifier.metadata.version,
-        "estimator": classifier.metadata.estimator,
-        "task": classifier.metadata.task,
+        "model_version": predictor.metadata.version,
+        "estimator": predictor.metadata.estimator,
+        "task": predictor.metadata.task,
     }
 
 
-def test_processes_count_together(classifier: Predictor, tmp_path: Path) -> None:
+def test_processes_count_together(predictor: Predictor, tmp_path: Path) -> None:
     # Given two processes, of which one was killed with requests in work
-    one, other = (Metrics(classifier, tmp_path, "1.2.3") for _ in range(2))
+    one, other = (Metrics(predictor, tmp_path, "1.2.3") for _ in range(2))
     for metrics in (one, other):
         metrics.answered("/", "GET", 200, 0.01)
         metrics.in_work(2)
@@ -160,7 +160,7 @@ def test_processes_count_together(classifier: Predictor, tmp_path: Path) -> None
     assert found["webservice_log_lines_dropped_total",] == 6
     # When a third takes its place
     del other, metrics
-    third = Metrics(classifier, tmp_path, "1.2.3")
+    third = Metrics(predictor, tmp_path, "1.2.3")
     # Then its counts are gone on with, but for what it had in work
     found = samples(third)
     assert found["webservice_requests_total", "GET", "/", "200"] == 2
@@ -180,10 +180,10 @@ def test_threads_lose_no_request(metrics: Metrics) -> None:
     assert found["webservice_request_duration_seconds_sum", "/v1/predictions"] == 8000
 
 
-def test_predictions_are_counted_when_somebody_asks(metrics: Metrics, classifier: Predictor) -> None:
-    features = features_of([golden.record for golden in classifier.golden_records])
-    metrics.predicted(features, classifier.predictions(features))
-    assert samples(metrics)["webservice_records_total",] == len(classifier.golden_records)
+def test_predictions_are_counted_when_somebody_asks(metrics: Metrics, predictor: Predictor) -> None:
+    features = features_of([golden.record for golden in predictor.golden_records])
+    metrics.predicted(features, predictor.predictions(features))
+    assert samples(metrics)["webservice_records_total",] == len(predictor.golden_records)
 
 
 @pytest.mark.parametrize(
@@ -198,13 +198,13 @@ def test_predictions_are_counted_when_somebody_asks(metrics: Metrics, classifier
     ],
 )
 def test_metrics_are_told_in_the_format_that_is_accepted(
-    metrics: Metrics, classifier: Predictor, accept: str | None, content_type: str, families: Families
+    metrics: Metrics, predictor: Predictor, accept: str | None, content_type: str, families: Families
 ) -> None:
     # Given a service that has answered, and predicted more than a thousand records
     metrics.answered("/v1/predictions", "POST", 200, 0.01)
-    features = features_of([golden.record for golden in classifier.golden_records])
+    features = features_of([golden.record for golden in predictor.golden_records])
     for _ in range(1 + 1000 // len(features)):
-        metrics.predicted(features, classifier.predictions(features))
+        metrics.predicted(features, predictor.predictions(features))
     # When it is asked
     found, text = exposed(metrics, accept)
     # Then another program reads what was counted

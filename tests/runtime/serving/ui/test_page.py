@@ -52,9 +52,9 @@ WRONG = {
 
 
 @pytest.fixture(scope="module")
-def inputs(classifier: Predictor) -> dict[str, Input]:
+def inputs(predictor: Predictor) -> dict[str, Input]:
     """Return the inputs for the project's contract, by the field's name."""
-    return {one.spec.name: one for one in form_inputs(FIELDS, classifier.baseline)}
+    return {one.spec.name: one for one in form_inputs(FIELDS, predictor.baseline)}
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +94,15 @@ def test_the_form_has_an_input_for_each_field(client: FlaskClient, inputs: dict[
 
 
 def test_the_form_starts_with_a_golden_record(
-    client: FlaskClient, classifier: Predictor, inputs: dict[str, Input]
+    client: FlaskClient, predictor: Predictor, inputs: dict[str, Input]
 ) -> None:
-    texts = texts_of(classifier.golden_records[0].record)
+    texts = texts_of(predictor.golden_records[0].record)
 
     assert Page(client.get("/").text).sent == {inputs[name].name: text for name, text in texts.items()}
 
 
-def test_each_example_gives_its_prediction(client: FlaskClient, classifier: Predictor) -> None:
-    examples = examples_of(classifier.golden_records)
+def test_each_example_gives_its_prediction(client: FlaskClient, predictor: Predictor) -> None:
+    examples = examples_of(predictor.golden_records)
     assert examples
 
     for example in examples:
@@ -112,8 +112,8 @@ def test_each_example_gives_its_prediction(client: FlaskClient, classifier: Pred
 
         # Then the prediction is that of its record
         assert answer.status_code == 200
-        prediction = classifier.predict_one(example.record)
-        headline = panel_of(prediction, classifier.baseline, classifier.metadata.interval).headline
+        prediction = predictor.predict_one(example.record)
+        headline = panel_of(prediction, predictor.baseline, predictor.metadata.interval).headline
         assert f'<p class="headline">{headline}</p>' in html.unescape(answer.text)
 
 
@@ -235,23 +235,23 @@ PARCEL = Parcel.model_validate_json("""{
 
 
 @pytest.fixture(scope="module")
-def parcel_inputs(classifier: Predictor) -> tuple[Input, ...]:
-    return form_inputs(tuple(PARCEL_FIELDS.values()), classifier.baseline)
+def parcel_inputs(predictor: Predictor) -> tuple[Input, ...]:
+    return form_inputs(tuple(PARCEL_FIELDS.values()), predictor.baseline)
 
 
 def page_of(
-    app: Flask, classifier: Predictor, inputs: Sequence[Input], form: Form, examples: Sequence[Example] = ()
+    app: Flask, predictor: Predictor, inputs: Sequence[Input], form: Form, examples: Sequence[Example] = ()
 ) -> str:
     """Return the page that shows a form."""
     with app.test_request_context():
-        return rendered(inputs, form, examples, classifier.metadata, Settings())
+        return rendered(inputs, form, examples, predictor.metadata, Settings())
 
 
 def test_fields_of_every_kind_come_back_as_they_were_shown(
-    app: Flask, classifier: Predictor, parcel_inputs: tuple[Input, ...]
+    app: Flask, predictor: Predictor, parcel_inputs: tuple[Input, ...]
 ) -> None:
     # When a record with fields of every kind is shown
-    page = assert_whole(page_of(app, classifier, parcel_inputs, Form(texts_of(PARCEL))))
+    page = assert_whole(page_of(app, predictor, parcel_inputs, Form(texts_of(PARCEL))))
 
     # Then what a browser sends of it is that record
     assert page.sent["paid"] == "2024-12-31T13:45:07"
@@ -259,7 +259,7 @@ def test_fields_of_every_kind_come_back_as_they_were_shown(
 
 
 def test_an_empty_form_of_every_kind_says_what_each_takes(
-    app: Flask, classifier: Predictor, parcel_inputs: tuple[Input, ...]
+    app: Flask, predictor: Predictor, parcel_inputs: tuple[Input, ...]
 ) -> None:
     # Given a form in which nothing is typed
     texts = sent_texts(parcel_inputs, {})
@@ -268,7 +268,7 @@ def test_an_empty_form_of_every_kind_says_what_each_takes(
 
     # When it is shown again
     errors = errors_of(parcel_inputs, caught.value)
-    page = assert_whole(page_of(app, classifier, parcel_inputs, Form(texts, errors)))
+    page = assert_whole(page_of(app, predictor, parcel_inputs, Form(texts, errors)))
 
     # Then each field that must be given says so
     required = [one for one in parcel_inputs if not one.spec.optional]
@@ -287,9 +287,9 @@ PANELS: Mapping[str, Panel] = {
 
 @pytest.mark.parametrize("panel", PANELS.values(), ids=list(PANELS))
 def test_a_prediction_is_shown_in_words_and_as_bars(
-    app: Flask, classifier: Predictor, parcel_inputs: tuple[Input, ...], panel: Panel
+    app: Flask, predictor: Predictor, parcel_inputs: tuple[Input, ...], panel: Panel
 ) -> None:
-    text = page_of(app, classifier, parcel_inputs, Form(texts_of(PARCEL), panel=panel))
+    text = page_of(app, predictor, parcel_inputs, Form(texts_of(PARCEL), panel=panel))
     page = assert_whole(text)
 
     assert f"<title>{panel.headline.replace('<', '&lt;')[:4]}" in text
@@ -300,12 +300,12 @@ def test_a_prediction_is_shown_in_words_and_as_bars(
     assert all(word in shown for word in words)
 
 
-def wide_inputs(classifier: Predictor, count: int) -> tuple[Input, ...]:
+def wide_inputs(predictor: Predictor, count: int) -> tuple[Input, ...]:
     specs = [
         FieldSpec(name=f"n {number}", attribute=f"n{number}", kind=Kind.NUMBER, description="A number", optional=False)
         for number in range(count)
     ]
-    return form_inputs(specs, classifier.baseline)
+    return form_inputs(specs, predictor.baseline)
 
 
 @pytest.mark.parametrize(
@@ -318,13 +318,13 @@ def wide_inputs(classifier: Predictor, count: int) -> tuple[Input, ...]:
     ],
 )
 def test_of_many_fields_most_wait_behind_a_line_that_opens(
-    app: Flask, classifier: Predictor, count: int, wrong: int | None, details: list[dict[str, Any]]
+    app: Flask, predictor: Predictor, count: int, wrong: int | None, details: list[dict[str, Any]]
 ) -> None:
-    inputs = wide_inputs(classifier, count)
+    inputs = wide_inputs(predictor, count)
     texts = {one.spec.name: "1" for one in inputs}
     errors = {} if wrong is None else {inputs[wrong].spec.name: "Enter a number."}
 
-    page = assert_whole(page_of(app, classifier, inputs, Form(texts, errors)))
+    page = assert_whole(page_of(app, predictor, inputs, Form(texts, errors)))
 
     assert page.elements.get("details", []) == details
     assert list(page.sent.values()) == ["1"] * count
@@ -332,14 +332,14 @@ def test_of_many_fields_most_wait_behind_a_line_that_opens(
 
 @pytest.mark.parametrize("count", [0, 1, 2, MAX_LINKS, MAX_LINKS + 1])
 def test_many_examples_are_a_list_to_choose_from(
-    app: Flask, classifier: Predictor, parcel_inputs: tuple[Input, ...], count: int
+    app: Flask, predictor: Predictor, parcel_inputs: tuple[Input, ...], count: int
 ) -> None:
     # Given examples with awkward names
-    record = classifier.golden_records[0].record
+    record = predictor.golden_records[0].record
     examples = [Example(f"a&b=<{number}>", f"A <{number}>", record) for number in range(count)]
 
     # When the page shows them
-    page = assert_whole(page_of(app, classifier, parcel_inputs, Form(texts_of(PARCEL)), examples))
+    page = assert_whole(page_of(app, predictor, parcel_inputs, Form(texts_of(PARCEL)), examples))
 
     # Then one of them is asked for by a link, or by a choice
     linked = [parse_qs(urlsplit(target).query)["example"][0] for target in page.links.values() if "example=" in target]
@@ -358,9 +358,9 @@ def test_many_examples_are_a_list_to_choose_from(
     ],
 )
 def test_of_values_a_low_a_middle_and_a_high_one_are_examples(
-    classifier: Predictor, values: list[float], titles: list[str]
+    predictor: Predictor, values: list[float], titles: list[str]
 ) -> None:
-    record = classifier.golden_records[0].record
+    record = predictor.golden_records[0].record
     found = [(ValuePrediction(value=value, low=value - 0.1, high=value + 0.1), record) for value in values]
 
     assert [example.title for example in examples_of_values(found)] == titles
@@ -371,7 +371,7 @@ def send_table(client: FlaskClient, content: bytes, name: str = "mine.csv") -> T
     return client.post("/table", data={"table": (BytesIO(content), name)})
 
 
-def test_the_example_of_a_table_comes_back_with_its_predictions(client: FlaskClient, classifier: Predictor) -> None:
+def test_the_example_of_a_table_comes_back_with_its_predictions(client: FlaskClient, predictor: Predictor) -> None:
     # When the table that the page offers is sent
     example = client.get("/table")
     answer = send_table(client, example.data)
@@ -381,8 +381,8 @@ def test_the_example_of_a_table_comes_back_with_its_predictions(client: FlaskCli
     assert answer.headers["Content-Disposition"] == "attachment; filename=mine-predictions.csv"
     header, *rows = csv.reader(StringIO(answer.text))
     assert header == [field.name for field in FIELDS] + columns(errors=True)
-    assert len(rows) == len(classifier.golden_records)
-    for row, golden in zip(rows, classifier.golden_records, strict=True):
+    assert len(rows) == len(predictor.golden_records)
+    for row, golden in zip(rows, predictor.golden_records, strict=True):
         answered = dict(zip(header, row, strict=True))
         expected = dict(zip(columns(errors=True), cells_of(golden.prediction, errors=True), strict=True))
         name = "label" if LABELS else "value"
@@ -411,9 +411,9 @@ def test_no_table_is_an_empty_one(client: FlaskClient) -> None:
     assert client.post("/table").status_code == 422
 
 
-def test_a_table_may_be_longer_than_another_body_but_has_a_limit(classifier: Predictor) -> None:
+def test_a_table_may_be_longer_than_another_body_but_has_a_limit(predictor: Predictor) -> None:
     settings = Settings(max_content_length=100, max_table_length=10_000)
-    client = create_app(classifier, settings).test_client()
+    client = create_app(predictor, settings).test_client()
 
     assert send_table(client, b"x" * 5_000).status_code == 422
     answer = send_table(client, b"x" * 10_000)

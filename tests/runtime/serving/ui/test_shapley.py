@@ -177,20 +177,20 @@ def test_a_wide_record_is_explained_with_bounded_work(count: int) -> None:
     assert sum(sizes) <= 1.5 * module.MAX_CELLS
 
 
-def test_golden_records_weigh_as_much_as_their_labels(classifier: Predictor) -> None:
-    background = background_of(classifier.golden_records, classifier.baseline)
+def test_golden_records_weigh_as_much_as_their_labels(predictor: Predictor) -> None:
+    background = background_of(predictor.golden_records, predictor.baseline)
 
-    assert len(background.features) == len(classifier.golden_records)
+    assert len(background.features) == len(predictor.golden_records)
     assert background.weights.sum() == pytest.approx(1)
     assert (background.weights >= 0).all()
 
 
-def test_every_golden_record_of_the_project_is_explained(classifier: Predictor) -> None:
-    background = background_of(classifier.golden_records, classifier.baseline)
+def test_every_golden_record_of_the_project_is_explained(predictor: Predictor) -> None:
+    background = background_of(predictor.golden_records, predictor.baseline)
 
-    for golden in classifier.golden_records[:3]:
+    for golden in predictor.golden_records[:3]:
         found = contributions(
-            lambda features: classifier.outputs(features)[:, len(LABELS) // 2], features_of([golden.record]), background
+            lambda features: predictor.outputs(features)[:, len(LABELS) // 2], features_of([golden.record]), background
         )
 
         assert found.start + sum(part.amount for part in found.parts) == pytest.approx(found.end)

@@ -19,9 +19,9 @@ NAMES = [field.name for field in FIELDS]
 
 
 @pytest.fixture(scope="module")
-def cells(classifier: Predictor) -> list[list[str]]:
+def cells(predictor: Predictor) -> list[list[str]]:
     """Return some records of the project as cells."""
-    _, *rows = csv.reader(StringIO(tables.example_table(classifier.golden_records)))
+    _, *rows = csv.reader(StringIO(tables.example_table(predictor.golden_records)))
     return rows
 
 
@@ -29,20 +29,20 @@ def table_of(rows: Sequence[Sequence[str]], separator: str = ",") -> bytes:
     return "".join(line(row, separator) for row in rows).encode()
 
 
-def answer_of(content: bytes, classifier: Predictor, most: int = 1000) -> list[list[str]]:
+def answer_of(content: bytes, predictor: Predictor, most: int = 1000) -> list[list[str]]:
     """Return the table that a table is answered with."""
     table = Table(content)
-    return list(csv.reader(StringIO("".join(predicted(table, classifier.predict, most))), delimiter=table.separator))
+    return list(csv.reader(StringIO("".join(predicted(table, predictor.predict, most))), delimiter=table.separator))
 
 
-def test_faulty_rows_are_marked_and_the_others_predicted(classifier: Predictor, cells: list[list[str]]) -> None:
+def test_faulty_rows_are_marked_and_the_others_predicted(predictor: Predictor, cells: list[list[str]]) -> None:
     # Given a table whose second row is too long, and whose third lacks its values
     required = [not field.optional for field in FIELDS]
     wrong = ["" if needed else cell for cell, needed in zip(cells[0], required, strict=True)]
     rows = [cells[0], [*cells[0], "more"], wrong if any(required) else [*cells[0], "more"], cells[0]]
 
     # When it is predicted
-    header, first, long, other, last = answer_of(table_of([NAMES, *rows]), classifier)
+    header, first, long, other, last = answer_of(table_of([NAMES, *rows]), predictor)
 
     # Then these two say why, the others have their prediction, and every row has just the columns of the header
     assert first == last
@@ -54,36 +54,36 @@ def test_faulty_rows_are_marked_and_the_others_predicted(classifier: Predictor, 
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_a_table_comes_back_as_it_was_separated(separator: str, classifier: Predictor, cells: list[list[str]]) -> None:
-    (_, *rows) = answer_of(table_of([NAMES, *cells], separator), classifier)
+def test_a_table_comes_back_as_it_was_separated(separator: str, predictor: Predictor, cells: list[list[str]]) -> None:
+    (_, *rows) = answer_of(table_of([NAMES, *cells], separator), predictor)
 
-    assert rows == answer_of(table_of([NAMES, *cells]), classifier)[1:]
+    assert rows == answer_of(table_of([NAMES, *cells]), predictor)[1:]
 
 
-def test_other_columns_stay_as_they_are(classifier: Predictor, cells: list[list[str]]) -> None:
+def test_other_columns_stay_as_they_are(predictor: Predictor, cells: list[list[str]]) -> None:
     # Given a table with an id before the fields, and a column that is called as one of the answer
     name = columns(errors=True)[0]
     rows = [[f"id {number}", *row, 'as "it" was, once'] for number, row in enumerate(cells)]
 
-    header, *answered = answer_of(table_of([["id", *NAMES, name], *rows]), classifier)
+    header, *answered = answer_of(table_of([["id", *NAMES, name], *rows]), predictor)
 
     assert header == ["id", *NAMES, name, f"predicted_{name}", *columns(errors=True)[1:]]
     assert [row[: len(rows[0])] for row in answered] == rows
 
 
 @pytest.mark.parametrize("most", [1, 2, 1000])
-def test_batches_make_no_difference(most: int, classifier: Predictor, cells: list[list[str]]) -> None:
+def test_batches_make_no_difference(most: int, predictor: Predictor, cells: list[list[str]]) -> None:
     content = table_of([NAMES, *cells])
 
-    assert answer_of(content, classifier, most) == answer_of(content, classifier)
+    assert answer_of(content, predictor, most) == answer_of(content, predictor)
 
 
-def test_a_table_out_of_a_spreadsheet_is_read(classifier: Predictor, cells: list[list[str]]) -> None:
+def test_a_table_out_of_a_spreadsheet_is_read(predictor: Predictor, cells: list[list[str]]) -> None:
     # Given a byte order mark, blank lines and space around names and cells
     rows = [[f" {name}" for name in NAMES], [], *([f"{cell} " for cell in row] for row in cells), []]
-    plain = answer_of(table_of([NAMES, *cells]), classifier)
+    plain = answer_of(table_of([NAMES, *cells]), predictor)
 
-    answered = answer_of(b"\xef\xbb\xbf" + table_of(rows), classifier)
+    answered = answer_of(b"\xef\xbb\xbf" + table_of(rows), predictor)
 
     assert [row[len(NAMES) :] for row in answered] == [row[len(NAMES) :] for row in plain]
 
