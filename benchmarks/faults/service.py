@@ -162,7 +162,7 @@ class Lab:
         """
         port = free_port()
         log = self.work / f"service-{port}.log"
-        path = os.pathsep.join(map(str, (*python_path, self.project.folder / "src")))
+        path = os.pathsep.join(map(str, (*python_path, self.project.folder / "src", self.project.folder / "vendor")))
         own = {"HOST": HOST, "PORT": str(port), "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
         marker = {"DRAIN_MARKER": str(self.work / f"draining-{port}")}
         with log.open("wb") as file:

@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 
 import numpy as np
-from trainer.split import split_table
-from trainer.table import read_table
+from mlops_runtime.training.split import split_table
+from mlops_runtime.training.table import read_table
 
 
 def main() -> None:
@@ -24,9 +24,9 @@ def main() -> None:
     parser.add_argument("seed", type=int)
     parser.add_argument("test_share", type=float)
     arguments = parser.parse_args()
-    features = import_module(f"{arguments.package}.features")
-    table = read_table(arguments.data)
-    labels = [str(label) for label in features.LABELS]
+    contract = import_module(f"{arguments.package}.datamodel").CONTRACT
+    table = read_table(contract, arguments.data)
+    labels = [str(label) for label in contract.labels]
     # A row has no number of its own. Its number as the only feature goes where the row goes.
     rows = np.arange(len(table))
     numbered = replace(table, features=replace(table.features, numbers=rows.reshape(-1, 1)))
@@ -34,7 +34,7 @@ def main() -> None:
     print(
         json.dumps(
             {
-                "kinds": Counter(str(field.kind) for field in features.FIELDS),
+                "kinds": Counter(str(field.kind) for field in contract.fields),
                 "target": [labels[place] for place in table.target] if labels else table.target.tolist(),
                 "training": training.features.numbers[:, 0].astype(int).tolist(),
                 "held_out": held_out.features.numbers[:, 0].astype(int).tolist(),

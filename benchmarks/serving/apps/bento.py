@@ -3,7 +3,7 @@
 from typing import Annotated
 
 import bentoml
-from oncology_model.classifier import Classifier
+from oncology_model.classifier import load
 from oncology_model.datamodel import Prediction, Record
 from pydantic import Field
 
@@ -12,28 +12,28 @@ Records = Annotated[list[Record], Field(min_length=1, max_length=1000)]
 
 @bentoml.service(workers=1, traffic={"timeout": 30})
 class Predictions:
-    """The classifier."""
+    """The predictor."""
 
     def __init__(self) -> None:
         """Load the model."""
-        self.classifier = Classifier.load()
+        self.predictor = load()
 
     @bentoml.api
     def predict_record(self, record: Record) -> Prediction:
         """Answer a record in a thread."""
-        return self.classifier.predict([record])[0]
+        return self.predictor.predict([record])[0]
 
     @bentoml.api
     def predict_records(self, records: Records) -> list[Prediction]:
         """Answer a list of records in a thread."""
-        return self.classifier.predict(records)
+        return self.predictor.predict(records)
 
     @bentoml.api
     async def predict_record_at_once(self, record: Record) -> Prediction:
         """Answer a record on the event loop."""
-        return self.classifier.predict([record])[0]
+        return self.predictor.predict([record])[0]
 
     @bentoml.api
     async def predict_records_at_once(self, records: Records) -> list[Prediction]:
         """Answer a list of records on the event loop."""
-        return self.classifier.predict(records)
+        return self.predictor.predict(records)

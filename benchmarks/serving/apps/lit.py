@@ -7,7 +7,7 @@ import sys
 from typing import Annotated, Any
 
 import litserve
-from oncology_model.classifier import Classifier
+from oncology_model.classifier import load
 from oncology_model.datamodel import Prediction, Record
 from pydantic import Field, TypeAdapter
 
@@ -15,11 +15,11 @@ records_adapter = TypeAdapter(Annotated[list[Record], Field(min_length=1, max_le
 
 
 class ClassifierAPI(litserve.LitAPI):
-    """The classifier, behind the steps that LitServe asks for."""
+    """The predictor, behind the steps that LitServe asks for."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 (LitServe gives it)
         """Load the model."""
-        self.classifier = Classifier.load()
+        self.predictor = load()
 
     def decode_request(self, request):  # type: ignore[no-untyped-def]
         """Return the records of a request: the body is one, or a list of them.
@@ -30,7 +30,7 @@ class ClassifierAPI(litserve.LitAPI):
 
     def predict(self, x: list[Record]) -> list[Prediction]:
         """Return the predictions."""
-        return self.classifier.predict(x)
+        return self.predictor.predict(x)
 
     def encode_response(self, output: list[Prediction]) -> list[dict[str, Any]]:
         """Return what becomes JSON."""

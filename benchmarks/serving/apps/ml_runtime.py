@@ -3,7 +3,7 @@
 from mlserver import MLModel
 from mlserver.codecs import StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse
-from oncology_model.classifier import Classifier
+from oncology_model.classifier import load
 from oncology_model.datamodel import Record
 from pydantic import TypeAdapter
 
@@ -11,16 +11,16 @@ record_adapter = TypeAdapter(Record)
 
 
 class ClassifierRuntime(MLModel):
-    """The classifier, behind the inference protocol."""
+    """The predictor, behind the inference protocol."""
 
     async def load(self) -> bool:
         """Load the model."""
-        self.classifier = Classifier.load()
+        self.predictor = load()
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Answer the records of a request, each with a prediction as a JSON string."""
         records = [record_adapter.validate_json(text) for text in StringCodec.decode_input(payload.inputs[0])]
-        answers = [prediction.model_dump_json() for prediction in self.classifier.predict(records)]
+        answers = [prediction.model_dump_json() for prediction in self.predictor.predict(records)]
         output = StringCodec.encode_output("predictions", answers)
         return InferenceResponse(model_name=self.name, outputs=[output])

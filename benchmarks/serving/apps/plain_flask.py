@@ -1,16 +1,16 @@
-"""Flask with the same validation and the same classifier, as one writes it in a few lines."""
+"""Flask with the same validation and the same predictor, as one writes it in a few lines."""
 
 from typing import Annotated
 
 from flask import Flask, Response, request
-from oncology_model.classifier import Classifier
+from oncology_model.classifier import load
 from oncology_model.datamodel import Prediction, Record
 from pydantic import Field, TypeAdapter, ValidationError
 
 record_adapter = TypeAdapter(Record)
 records_adapter = TypeAdapter(Annotated[list[Record], Field(min_length=1, max_length=1000)])
 predictions_adapter = TypeAdapter(list[Prediction])
-classifier = Classifier.load()
+predictor = load()
 app = Flask(__name__)
 
 
@@ -19,9 +19,9 @@ def predict() -> Response:
     """Answer a record or a list of records."""
     body = request.get_data()
     if body.startswith(b"["):
-        content = predictions_adapter.dump_json(classifier.predict(records_adapter.validate_json(body)))
+        content = predictions_adapter.dump_json(predictor.predict(records_adapter.validate_json(body)))
     else:
-        content = classifier.predict([record_adapter.validate_json(body)])[0].model_dump_json().encode()
+        content = predictor.predict([record_adapter.validate_json(body)])[0].model_dump_json().encode()
     return Response(content, mimetype="application/json")
 
 
