@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, SerializeAsAny, TypeAdapter
@@ -30,10 +30,16 @@ GoldenRecords = tuple[GoldenRecord[RecordModel, LabelPrediction | ValuePredictio
 
 
 @cache
+def golden_record_type(contract: Contract) -> type[GoldenRecord[RecordModel, LabelPrediction | ValuePrediction]]:
+    """Return the type of the golden records of a contract."""
+    return GoldenRecord[contract.record, contract.prediction]  # type: ignore[name-defined]
+
+
+@cache
 def golden_records_adapter(contract: Contract) -> TypeAdapter[GoldenRecords]:
     """Return what reads and writes the golden records of a contract."""
-    golden_record = GoldenRecord[contract.record, contract.prediction]  # type: ignore[name-defined]
-    return TypeAdapter(tuple[golden_record, ...])
+    records: Any = tuple[golden_record_type(contract), ...]  # type: ignore[misc]
+    return TypeAdapter(records)
 
 
 def agrees(prediction: LabelPrediction | ValuePrediction, golden: LabelPrediction | ValuePrediction) -> bool:

@@ -5,3 +5,7 @@ import os
 # Threads of a booster that wait for one another by spinning make it many times as slow on a busy
 # machine. OpenMP reads this when scikit-learn loads it, so it stands before any import of that.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from mlops_runtime.training.run import Settings, train
+
+__all__ = ["Settings", "train"]

@@ -5,21 +5,13 @@ swapped in by renaming. A run that is interrupted leaves the old artefact, or th
 aside, which the next run puts back.
 """
 
+import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from mlops_runtime.model.artefact import (
-    BASELINE_FILE,
-    GOLDEN_FILE,
-    METADATA_FILE,
-    MODEL_FILE,
-    REPORT_FILE,
-    ArtefactError,
-)
+from mlops_runtime.model.artefact import METADATA_FILE, MODEL_FILE, RESERVED_FILES, ArtefactError
 from mlops_runtime.model.predictor import Predictor
-
-FILES = frozenset({MODEL_FILE, BASELINE_FILE, GOLDEN_FILE, REPORT_FILE, METADATA_FILE})
 
 
 def prepare_folder(folder: Path) -> None:
@@ -38,16 +30,21 @@ def prepare_folder(folder: Path) -> None:
         return
     if not folder.is_dir():
         raise ArtefactError(f"{folder} is no folder: name another one for the artefact")
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in FILES)
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in _artefact_files(folder))
     if foreign:
         raise ArtefactError(f"{folder} holds {foreign[0]!r}, which is no part of an artefact: name another folder")
 
 
-def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Put an artefact in place of the one in the folder, after it has proved to load and to answer.
+def replace_folder(folder: Path, contents: Mapping[str, bytes], load: Callable[[Path], Predictor]) -> None:
+    """Put an artefact in place of the one in the folder, once it loads and gives its golden predictions.
+
+    Args:
+        folder: of the artefact.
+        contents: of each file, by name.
+        load: returns the predictor of the artefact in a folder.
 
     Raises:
-        ArtefactError: if the new artefact cannot be loaded or does not give its golden answers;
+        ArtefactError: if the new artefact cannot be loaded or does not give its golden predictions;
             the old one stays.
     """
     prepare_folder(folder)
@@ -56,13 +53,22 @@ def replace_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         for name, content in contents.items():
             (new / name).write_bytes(content)
-        if not Predictor.load(new).gives_golden_predictions():
-            raise ArtefactError("the artefact does not give its own golden answers; the old one stays")
+        if not load(new).gives_golden_predictions():
+            raise ArtefactError("the artefact does not give its own golden predictions; the old one stays")
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
     finally:
         prepare_folder(folder)
+
+
+def _artefact_files(folder: Path) -> frozenset[str]:
+    """Return the names that files of the artefact in the folder may have: its metadata list those of the model."""
+    try:
+        listed = json.loads((folder / METADATA_FILE).read_bytes())["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        listed = ()
+    return RESERVED_FILES | {MODEL_FILE} | frozenset(map(str, listed))
 
 
 def _beside(folder: Path, state: str) -> Path:

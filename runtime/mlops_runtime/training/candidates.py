@@ -22,6 +22,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 
 from mlops_runtime.model.encoding import Column, ColumnKind
+from mlops_runtime.training.fitted_model import outputs_of
 
 FOLDS = 5
 FEWER_FOLDS = 3
@@ -249,19 +250,6 @@ def _columns(problem: LearningProblem, seed: int, *, scaled: bool) -> ColumnTran
         # Words and one-hot columns are nearly all zeros, which linear estimators pass over; a booster can't.
         sparse_threshold=SPARSE_DENSITY if scaled else 0,
     )
-
-
-def outputs_of(estimator: Any, matrix: NDArray[np.float64], labels: int) -> NDArray[np.float64]:
-    """Return what a fitted estimator says of each row, as the exported model does.
-
-    Returns:
-        Shape (rows, labels), 0 for a label that the estimator has not seen; or shape (rows, 1).
-    """
-    if not labels:
-        return np.asarray(estimator.predict(matrix), dtype=np.float64).reshape(-1, 1)
-    outputs = np.zeros((len(matrix), labels))
-    outputs[:, estimator.classes_] = estimator.predict_proba(matrix)
-    return outputs
 
 
 def loss_of(outputs: NDArray[np.float64], target: NDArray[Any]) -> float:

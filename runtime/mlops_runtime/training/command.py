@@ -3,27 +3,29 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from mlops_runtime.contract.features import LABELS
-from mlops_runtime.contract.fields import Task
+from mlops_runtime.contract import Contract, Task
 from mlops_runtime.model.artefact import ArtefactError
-from mlops_runtime.model.predictor import ARTEFACT
-from mlops_runtime.training.candidates import LearningProblem, settings_for
+from mlops_runtime.model.onnx_predictor import OnnxPredictor
+from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.training.candidates import LearningProblem, Setting, settings_for
+from mlops_runtime.training.export import onnx_files
 from mlops_runtime.training.gate import DEFAULT_FLOORS, parse_floor
 from mlops_runtime.training.parity import ParityError
 from mlops_runtime.training.report.report import Findings
-from mlops_runtime.training.run import GateError, Listener, Settings, train
+from mlops_runtime.training.run import Export, GateError, Listener, Settings, train
 from mlops_runtime.training.split import TEST_SHARE_BOUNDS
 from mlops_runtime.training.table import MAX_ROWS, Table, TableError
 
 MADE, FAILED, DATA_REFUSED, GATE_REFUSED = range(4)
 
 
-TOLD = {
+PRINTED_METRICS = {
     Task.BINARY: ("accuracy", "roc_auc"),
     Task.MULTICLASS: ("accuracy", "macro_f1"),
     Task.REGRESSION: ("r2", "mae", "coverage"),
@@ -31,16 +33,32 @@ TOLD = {
 """Metrics that a run prints beside those that have a floor."""
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(
+    contract: Contract,
+    artefact: Path,
+    argv: Sequence[str] | None = None,
+    candidates: Sequence[Setting] | None = None,
+    predictor: type[Predictor] = OnnxPredictor,
+    export: Export = onnx_files,
+) -> int:
     """Train a model and return the exit code.
 
     0: the artefact was made. 1: something failed. 2: the arguments or the data are wrong.
     3: the gate refused the model. But for 0, the artefact that was there is untouched.
+
+    Args:
+        contract: of the project.
+        artefact: folder that the artefact is put into.
+        argv: arguments; by default those of the process.
+        candidates: estimators to choose from; by default those for the task.
+        predictor: class that will load the model and predict.
+        export: returns the files that the predictor loads.
     """
-    settings = _settings(argv)
+    settings = _settings(contract, artefact, argv)
     try:
         with _progress() as progress:
-            metadata = train(settings, _listener(settings, progress))
+            listener = _listener(contract, settings, progress)
+            metadata = train(contract, settings, candidates, predictor, export, listener)
     except TableError as error:
         return _refuse(error, settings, DATA_REFUSED)
     except GateError as error:
@@ -52,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return MADE
 
 
-def _settings(argv: Sequence[str] | None) -> Settings:
+def _settings(contract: Contract, artefact: Path, argv: Sequence[str] | None) -> Settings:
     parser = argparse.ArgumentParser(
         prog="python -m trainer",
         description="Train, evaluate, gate and export a model.",
@@ -60,13 +78,13 @@ def _settings(argv: Sequence[str] | None) -> Settings:
     )
     paths = parser.add_argument_group("files")
     paths.add_argument("--data", type=Path, required=True, help="training table")
-    paths.add_argument("--artefact", type=Path, default=ARTEFACT, help="folder the artefact is put into")
+    paths.add_argument("--artefact", type=Path, default=artefact, help="folder the artefact is put into")
     paths.add_argument("--report", type=Path, default="build/report.html", help="report to write")
     paths.add_argument("--metrics", type=Path, default="build/metrics.json", help="metrics to write")
     paths.add_argument("--lock", type=Path, default="Pipfile.lock", help="lock file of this environment")
-    floors = [parse_floor(f"{name}={floor}", TASK) for name, floor in DEFAULT_FLOORS.items()]
+    floors = [parse_floor(f"{name}={floor}", contract.task) for name, floor in DEFAULT_FLOORS.items()]
     parser.add_argument(
-        "--floors", nargs="+", type=_floor, default=floors, metavar="METRIC=VALUE",
+        "--floors", nargs="+", type=partial(_floor, contract.task), default=floors, metavar="METRIC=VALUE",
         help="least value of each metric on held-out rows",
     )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="of split, folds, estimator and resampling")
@@ -82,9 +100,9 @@ def _settings(argv: Sequence[str] | None) -> Settings:
     return Settings(**vars(arguments) | {"floors": floors_given})
 
 
-def _floor(text: str) -> tuple[str, float]:
+def _floor(task: Task, text: str) -> tuple[str, float]:
     try:
-        return parse_floor(text, TASK)
+        return parse_floor(text, task)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
@@ -110,7 +128,7 @@ def _progress() -> Progress:
     )
 
 
-def _listener(settings: Settings, progress: Progress) -> Listener:
+def _listener(contract: Contract, settings: Settings, progress: Progress) -> Listener:
     task = progress.add_task("Reading", total=None)
 
     def on_read(table: Table) -> None:
@@ -118,7 +136,7 @@ def _listener(settings: Settings, progress: Progress) -> Listener:
         print(f"Read {len(table):,} rows of {settings.data}{ignored}.")
         for note in table.notes:
             print(note)
-        total = len(settings_for(LearningProblem((), len(LABELS))))
+        total = len(settings_for(LearningProblem((), len(contract.labels))))
         progress.update(task, description="Cross-validating", total=total)
 
     def on_evaluated(findings: Findings) -> None:
@@ -130,7 +148,7 @@ def _listener(settings: Settings, progress: Progress) -> Listener:
         values = [
             f"{name} {estimate.value:.4g} ({estimate.low:.4g} to {estimate.high:.4g})"
             for name, estimate in findings.evaluation.metrics.items()
-            if name in {*settings.floors, *TOLD[TASK]}
+            if name in {*settings.floors, *PRINTED_METRICS[contract.task]}
         ]
         print(f"On {findings.held_out_rows:,} held-out rows: {', '.join(values)}.")
         progress.update(task, description="Exporting")
@@ -142,7 +160,3 @@ def _refuse(error: Exception, settings: Settings, code: int) -> int:
     print(error, file=sys.stderr)
     print(f"Nothing was changed in {settings.artefact}.", file=sys.stderr)
     return code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -16,9 +16,11 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.feature_extraction.text import TfidfTransformer
 from sklearn.pipeline import Pipeline
 
+from mlops_runtime.model.artefact import MODEL_FILE
 from mlops_runtime.model.encoding import Encoding
 from mlops_runtime.model.onnx_predictor import OUTPUT
 from mlops_runtime.training.candidates import Blend
+from mlops_runtime.training.fitted_model import FittedModel
 
 OPSET = 18
 ML = "ai.onnx.ml"
@@ -75,6 +77,11 @@ class Graph:
         versions = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)]
         model = helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION)
         return bytes(model.SerializeToString(deterministic=True))
+
+
+def onnx_files(model: FittedModel) -> dict[str, bytes]:
+    """Return the files of a fitted model as an ONNX graph."""
+    return {MODEL_FILE: onnx_model(model.encoding, model.estimator, len(model.contract.labels))}
 
 
 def onnx_model(encoding: Encoding, estimator: Pipeline | Blend, labels: int) -> bytes:

@@ -5,19 +5,20 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_runtime.model.golden import GoldenRecord
+from mlops_runtime.contract import Contract, RecordModel
+from mlops_runtime.model.golden import GoldenRecords, golden_record_type
 from mlops_runtime.model.metadata import Interval
 from mlops_runtime.model.predictor import predictions_from_outputs
 
 PER_LABEL = 4
-MOST = 24
+MAX_RECORDS = 24
 """About how many there are; with many labels each has one."""
 WITH_MISSING = 2
 
 
 def golden_records(
-    records: Mapping[int, Record], outputs: NDArray[np.float64], interval: Interval | None
-) -> tuple[GoldenRecord, ...]:
+    contract: Contract, records: Mapping[int, RecordModel], outputs: NDArray[np.float64], interval: Interval | None
+) -> GoldenRecords:
     """Return some distinct records with the estimator's predictions for them.
 
     Of labels, the record nearest to the border between two comes first, where a small error shows
@@ -27,6 +28,7 @@ def golden_records(
     evaluated.
 
     Args:
+        contract: of the records.
         records: by row of the outputs; not every row needs one.
         outputs: of the estimator, shape (rows, labels) or (rows, 1).
         interval: of the model, if it predicts values.
@@ -35,9 +37,10 @@ def golden_records(
     order = _by_certainty if outputs.shape[1] > 1 else _by_value
     missing = {row for row in rows if any(value is None for value in vars(records[row]).values())}
     chosen = list(dict.fromkeys(order(np.array(rows), outputs, missing)))
-    predictions = answers(outputs[chosen], interval)
+    predictions = predictions_from_outputs(contract, outputs[chosen], interval)
+    golden_record = golden_record_type(contract)
     return tuple(
-        GoldenRecord(record=records[row], prediction=prediction)
+        golden_record(record=records[row], prediction=prediction)
         for row, prediction in zip(chosen, predictions, strict=True)
     )
 
@@ -47,7 +50,7 @@ def _by_certainty(rows: NDArray[np.intp], outputs: NDArray[np.float64], missing:
     winners = outputs[by_confidence].argmax(axis=1)
     yield int(by_confidence[0])
     yield from _spread([row for row in by_confidence.tolist() if row in missing], WITH_MISSING)
-    each = max(1, min(PER_LABEL, MOST // outputs.shape[1]))
+    each = max(1, min(PER_LABEL, MAX_RECORDS // outputs.shape[1]))
     for label in range(outputs.shape[1]):
         yield from _spread(by_confidence[winners == label].tolist(), each)
 

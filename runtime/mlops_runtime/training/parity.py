@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from mlops_runtime.contract.features import Features
 from mlops_runtime.contract.fields import Kind
 from mlops_runtime.model.golden import GOLDEN_TOLERANCE
-from mlops_runtime.model.onnx_predictor import OnnxModel
+from mlops_runtime.model.predictor import Predictor
 
 DRAWN_ROWS = 10_000
 MAX_CELLS = 10_000_000
@@ -58,7 +58,7 @@ def _shuffled(strings: NDArray[np.object_], count: int, generator: np.random.Gen
 
 
 def check_parity(
-    model: OnnxModel, estimator: Callable[[Features], NDArray[np.float64]], features: Features, scale: float
+    model: Predictor, estimator: Callable[[Features], NDArray[np.float64]], features: Features, scale: float
 ) -> float:
     """Return the largest difference between the outputs of the exported model and of the estimator.
 

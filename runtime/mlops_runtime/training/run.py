@@ -9,15 +9,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from mlops_runtime.contract.features import FEATURES, LABELS, Features
-from mlops_runtime.contract.fields import Kind, Task
-from mlops_runtime.model import metadata as artefact
+from mlops_runtime.contract import Contract, Features, Kind, Task
+from mlops_runtime.model import artefact
+from mlops_runtime.model.artefact import Artefact, ArtefactError
 from mlops_runtime.model.encoding import Encoding
-from mlops_runtime.model.onnx_predictor import OnnxModel
-from mlops_runtime.model.predictor import interval_bounds
+from mlops_runtime.model.golden import GoldenRecords, golden_records_adapter
+from mlops_runtime.model.metadata import Interval, Metadata
+from mlops_runtime.model.onnx_predictor import OnnxPredictor
+from mlops_runtime.model.predictor import Predictor, interval_bounds
 from mlops_runtime.training.artefact_folder import prepare_folder, replace_folder
 from mlops_runtime.training.baseline import baseline
 from mlops_runtime.training.candidates import (
@@ -27,11 +28,11 @@ from mlops_runtime.training.candidates import (
     Setting,
     baseline_estimator,
     loss_of,
-    outputs_of,
     select_estimator,
 )
 from mlops_runtime.training.evaluation import Evaluation, LabelOutcomes, Outcomes, ValueOutcomes, evaluate
-from mlops_runtime.training.export import onnx_model
+from mlops_runtime.training.export import onnx_files
+from mlops_runtime.training.fitted_model import FittedModel, outputs_of
 from mlops_runtime.training.gate import Check, check_floors
 from mlops_runtime.training.golden import golden_records
 from mlops_runtime.training.importance import importances
@@ -98,34 +99,47 @@ class Listener:
     on_evaluated: Callable[[Findings], None] = lambda _: None
 
 
+Export = Callable[[FittedModel], Mapping[str, bytes]]
+"""Returns the files of a model, by name."""
+
+
 @dataclass(frozen=True, slots=True)
-class Model:
-    """An estimator with all that turns features into its outputs."""
+class Serving:
+    """How the model will be served.
 
-    encoding: Encoding
-    selection: Selection
+    Attributes:
+        predictor: loads the files of the model.
+        export: writes them.
+    """
 
-    def outputs(self, features: Features) -> NDArray[np.float64]:
-        """Return what the estimator says of each row, shape (rows, labels) or (rows, 1)."""
-        return outputs_of(self.selection.estimator, self.encoding.matrix(features), len(LABELS))
+    predictor: type[Predictor]
+    export: Export
 
 
 def train(
-    settings: Settings, listener: Listener | None = None, candidates: Sequence[Setting] | None = None
-) -> artefact.Metadata:
+    contract: Contract,
+    settings: Settings,
+    candidates: Sequence[Setting] | None = None,
+    predictor: type[Predictor] = OnnxPredictor,
+    export: Export = onnx_files,
+    listener: Listener | None = None,
+) -> Metadata:
     """Make an artefact, and return its metadata.
 
     The exported model is the one that was evaluated, fitted on the training rows alone: a second
     one, fitted on all rows, might be better, but nobody would have measured it.
 
     Args:
+        contract: what to learn, and from which columns.
         settings: what to make it from, and where.
+        candidates: estimators to choose from; by default those for the task.
+        predictor: class that will load the model and predict.
+        export: returns the files that the predictor loads.
         listener: is told how far the run is.
-        candidates: settings of estimators to choose from; by default those for the task.
 
     Raises:
         TableError: if the table breaks the contract; nothing was written.
-        ParityError: if the exported model and the estimator differ; nothing was written.
+        ParityError: if the predictor and the estimator differ; nothing was written.
         GateError: if a metric is below its floor; report and metrics were written, the artefact was not.
         ArtefactError: if the artefact cannot be put into its folder.
         OSError: if a file cannot be read or written.
@@ -133,111 +147,195 @@ def train(
     listener = listener or Listener()
     lock_sha256 = artefact.sha256(settings.lock.read_bytes())
     prepare_folder(settings.artefact)
-    table = read_table(settings.data, settings.max_rows)
+    table = read_table(contract, settings.data, settings.max_rows)
     listener.on_read(table)
-    cells = len(table) * len(FEATURES)
+    cells = len(table) * len(contract.features)
     with threadpool_limits(limits=1 if cells <= ONE_THREAD_CELLS else None):
-        return _train(settings, listener, candidates, table, lock_sha256)
+        return _Run(contract, settings, Serving(predictor, export), listener, lock_sha256).train(table, candidates)
 
 
-def _train(
-    settings: Settings,
-    listener: Listener,
-    candidates: Sequence[Setting] | None,
-    table: Table,
-    lock_sha256: str,
-) -> artefact.Metadata:
-    training, held_out = split_table(table, settings.seed, settings.test_share, len(LABELS))
-    model = _fitted(training, settings, candidates, listener)
-    content = onnx_model(model.encoding, model.selection.estimator, len(LABELS))
-    exported = OnnxModel(content)
-    _check_parity(exported, model, table, settings.seed)
-    interval, evaluation = _evaluated(model, training, held_out, settings.seed)
-    values = {name: estimate.value for name, estimate in evaluation.metrics.items()}
-    values["cross_validated_skill"] = model.selection.skill
-    findings = Findings(
-        task=TASK,
-        target=TARGET,
-        subject=(Record.__doc__ or "").strip(),
-        features=FEATURES,
-        training_rows=len(training),
-        held_out_rows=len(held_out),
-        label_counts=_label_counts(training, held_out),
-        missing=_missing(table.features),
-        notes=_notes(table),
-        scores=model.selection.scores,
-        search=model.selection.search,
-        loss="log loss" if LABELS else "root mean squared error",
-        baseline_score=model.selection.baseline.mean,
-        evaluation=evaluation,
-        # The exported model is asked: it gives the same answers, and many times as fast.
-        importances=importances(
-            exported.outputs,
-            held_out.features,
-            lambda rows, outputs: loss_of(outputs, held_out.target[rows]),
-            settings.seed,
-        ),
-        interval=interval,
-        checks=check_floors(values, settings.floors),
-        provenance=_provenance(settings, table, lock_sha256),
-    )
-    listener.on_evaluated(findings)
-    report = render_report(findings)
-    made = {artefact.MODEL_FILE: content, artefact.REPORT_FILE: report.encode()}
-    metadata = None
-    if findings.passed:
-        metadata, contents = _artefact(findings, model, made, training, held_out)
-        replace_folder(settings.artefact, contents)
-    _write_text(settings.metrics, metrics_json(findings))
-    _write_text(settings.report, report)
-    if metadata is None:
-        raise GateError([check for check in findings.checks if not check.passed])
-    return metadata
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One training run, after the table was read."""
+
+    contract: Contract
+    settings: Settings
+    serving: Serving
+    listener: Listener
+    lock_sha256: str
+
+    def train(self, table: Table, candidates: Sequence[Setting] | None) -> Metadata:
+        contract, settings = self.contract, self.settings
+        labels = contract.labels
+        training, held_out = split_table(table, settings.seed, settings.test_share, len(labels))
+        encoding, selection = self._selected(training, candidates)
+        model = FittedModel(contract, encoding, selection.estimator)
+        interval, evaluation = self._evaluated(model, selection, training, held_out)
+        values = {name: estimate.value for name, estimate in evaluation.metrics.items()}
+        values["cross_validated_skill"] = selection.skill
+        files = dict(self.serving.export(model))
+        _refuse_reserved(files)
+        checks = check_floors(values, settings.floors)
+        golden, contents = self._golden(model, interval, training, held_out), dict(files)
+        contents[artefact.GOLDEN_FILE] = golden_records_adapter(contract).dump_json(golden, indent=2)
+        statistics = baseline(training.features, training.target, labels, model.outputs(held_out.features))
+        contents[artefact.BASELINE_FILE] = statistics.model_dump_json(indent=2).encode()
+        provenance = self._provenance(table)
+        metadata = self._metadata(selection, provenance, (training, held_out), interval, evaluation, checks)
+        exported = self.serving.predictor(
+            Artefact(
+                contract=contract,
+                metadata=metadata,
+                baseline=statistics,
+                golden_records=golden,
+                model_files=files,
+            )
+        )
+        _check_parity(exported, model, table, settings.seed)
+        findings = Findings(
+            task=contract.task,
+            target=contract.target,
+            subject=contract.description,
+            features=contract.features,
+            training_rows=len(training),
+            held_out_rows=len(held_out),
+            label_counts=_label_counts(labels, training, held_out),
+            missing=_missing(table.features),
+            notes=_notes(table),
+            scores=selection.scores,
+            search=selection.search,
+            loss="log loss" if labels else "root mean squared error",
+            baseline_score=selection.baseline.mean,
+            evaluation=evaluation,
+            # The exported model is asked: it gives the same outputs, and many times as fast.
+            importances=importances(
+                exported.outputs,
+                held_out.features,
+                lambda rows, outputs: loss_of(outputs, held_out.target[rows]),
+                settings.seed,
+            ),
+            interval=interval,
+            checks=checks,
+            provenance=provenance,
+        )
+        self.listener.on_evaluated(findings)
+        report = render_report(findings)
+        if findings.passed:
+            contents[artefact.REPORT_FILE] = report.encode()
+            hashes = {name: artefact.sha256(content) for name, content in contents.items()}
+            metadata = metadata.model_copy(update={"files": hashes})
+            contents[artefact.METADATA_FILE] = metadata.model_dump_json(indent=2).encode()
+            replace_folder(settings.artefact, contents, lambda folder: self.serving.predictor.load(contract, folder))
+        _write_text(settings.metrics, metrics_json(findings))
+        _write_text(settings.report, report)
+        if not findings.passed:
+            raise GateError([check for check in findings.checks if not check.passed])
+        return metadata
+
+    def _selected(self, training: Table, candidates: Sequence[Setting] | None) -> tuple[Encoding, Selection]:
+        encoding = Encoding.fitted(training.features)
+        if not encoding.columns:
+            raise TableError(
+                self.settings.data, [Problem("no word is in two rows or more: there is nothing to learn from")]
+            )
+        selection = select_estimator(
+            encoding.matrix(training.features),
+            training.target,
+            LearningProblem(encoding.columns, len(self.contract.labels), len(training)),
+            self.settings.seed,
+            self.settings.budget,
+            candidates,
+            self.listener.on_scored,
+        )
+        return encoding, selection
+
+    def _evaluated(
+        self, model: FittedModel, selection: Selection, training: Table, held_out: Table
+    ) -> tuple[Interval | None, Evaluation]:
+        """Return the interval of a model that predicts values, and how good the model is on the held-out rows."""
+        task, labels, seed = self.contract.task, self.contract.labels, self.settings.seed
+        ignorant = baseline_estimator(len(labels)).fit(np.zeros((len(training), 1)), training.target)
+        guessed = outputs_of(ignorant, np.zeros((len(held_out), 1)), len(labels))
+        outputs = model.outputs(held_out.features)
+        if labels:
+            # The rare label is the one to find: precision and recall of the common label flatter a model.
+            counts = np.bincount(training.target, minlength=len(labels))
+            positive = str(labels[int(counts.argmin())]) if task is Task.BINARY else None
+            names = tuple(str(label) for label in labels)
+            outcomes, guesses = (LabelOutcomes(names, held_out.target, each) for each in (outputs, guessed))
+            return None, evaluate(task, outcomes, guesses, seed, positive)
+        interval = conformal_interval(selection.predicted[:, 0], training.target[selection.rows])
+        spread = conformal_interval(np.full(len(training), training.target.mean()), training.target)
+        of_values: list[Outcomes] = [
+            ValueOutcomes(held_out.target, each[:, 0], *interval_bounds(each[:, 0], ends))
+            for each, ends in ((outputs, interval), (guessed, spread))
+        ]
+        evaluation = evaluate(task, of_values[0], of_values[1], seed)
+        return interval.model_copy(update={"coverage": evaluation.metrics["coverage"]}), evaluation
+
+    def _golden(self, model: FittedModel, interval: Interval | None, training: Table, held_out: Table) -> GoldenRecords:
+        # A small table may have no held-out row that is still a record.
+        rows = held_out if held_out.records else training
+        return golden_records(self.contract, rows.records, model.outputs(rows.features), interval)
+
+    def _provenance(self, table: Table) -> Provenance:
+        settings = self.settings
+        return Provenance(
+            version=settings.version,
+            git_commit=settings.commit,
+            trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            data=settings.data.name,
+            data_sha256=table.sha256,
+            lock_sha256=self.lock_sha256,
+            seed=settings.seed,
+            libraries={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
+        )
+
+    def _metadata(
+        self,
+        selection: Selection,
+        provenance: Provenance,
+        tables: tuple[Table, Table],
+        interval: Interval | None,
+        evaluation: Evaluation,
+        checks: Sequence[Check],
+    ) -> Metadata:
+        """Return the metadata without the hashes of the files, which are not all made yet."""
+        contract = self.contract
+        training, held_out = tables
+        return Metadata(
+            version=provenance.version,
+            git_commit=provenance.git_commit,
+            trained_at=provenance.trained_at,
+            data_sha256=provenance.data_sha256,
+            lock_sha256=provenance.lock_sha256,
+            seed=provenance.seed,
+            estimator=selection.name,
+            task=contract.task,
+            target=contract.target,
+            contract=contract.sha256,
+            features=contract.features,
+            labels=contract.labels,
+            interval=interval,
+            rows={"training": len(training), "held_out": len(held_out)},
+            cross_validation={score.name: score.mean for score in selection.scores},
+            metrics=dict(evaluation.metrics),
+            floors={check.metric: check.floor for check in checks},
+            libraries=dict(provenance.libraries),
+            files={},
+        )
 
 
-def _fitted(training: Table, settings: Settings, candidates: Sequence[Setting] | None, listener: Listener) -> Model:
-    encoding = Encoding.fitted(training.features)
-    if not encoding.columns:
-        raise TableError(settings.data, [Problem("no word stands in two rows: there is nothing to learn from")])
-    selection = select_estimator(
-        encoding.matrix(training.features),
-        training.target,
-        LearningProblem(encoding.columns, len(LABELS), len(training)),
-        settings.seed,
-        settings.budget,
-        candidates,
-        listener.on_scored,
-    )
-    return Model(encoding, selection)
+def _refuse_reserved(files: Mapping[str, bytes]) -> None:
+    reserved = sorted(set(files) & artefact.RESERVED_FILES)
+    if reserved:
+        raise ArtefactError(
+            f"the export returns a file called {reserved[0]}, which is part of every artefact: rename it"
+        )
 
 
-def _evaluated(
-    model: Model, training: Table, held_out: Table, seed: int
-) -> tuple[artefact.Interval | None, Evaluation]:
-    """Return the interval of a model that predicts values, and how good the model is on the held-out rows."""
-    ignorant = baseline_estimator(len(LABELS)).fit(np.zeros((len(training), 1)), training.target)
-    guessed = outputs_of(ignorant, np.zeros((len(held_out), 1)), len(LABELS))
-    outputs = model.outputs(held_out.features)
-    if LABELS:
-        # What is rare is what one looks for: precision and recall of the common label flatter a model.
-        counts = np.bincount(training.target, minlength=len(LABELS))
-        positive = str(LABELS[int(counts.argmin())]) if TASK is Task.BINARY else None
-        names = tuple(str(label) for label in LABELS)
-        outcomes, guesses = (LabelOutcomes(names, held_out.target, each) for each in (outputs, guessed))
-        return None, evaluate(TASK, outcomes, guesses, seed, positive)
-    selection = model.selection
-    interval = conformal_interval(selection.predicted[:, 0], training.target[selection.rows])
-    spread = conformal_interval(np.full(len(training), training.target.mean()), training.target)
-    of_values: list[Outcomes] = [
-        ValueOutcomes(held_out.target, each[:, 0], *bounds(each[:, 0], ends))
-        for each, ends in ((outputs, interval), (guessed, spread))
-    ]
-    evaluation = evaluate(TASK, of_values[0], of_values[1], seed)
-    return interval.model_copy(update={"coverage": evaluation.metrics["coverage"]}), evaluation
-
-
-def _check_parity(exported: OnnxModel, model: Model, table: Table, seed: int) -> None:
-    scale = 1.0 if LABELS else max(float(table.target.std()), np.finfo(np.float64).tiny)
+def _check_parity(exported: Predictor, model: FittedModel, table: Table, seed: int) -> None:
+    scale = 1.0 if model.contract.labels else max(float(table.target.std()), np.finfo(np.float64).tiny)
     for features in (table.features, drawn_features(table.features, seed)):
         check_parity(exported, model.outputs, features, scale)
 
@@ -262,67 +360,15 @@ def metrics_json(findings: Findings) -> str:
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
-def _provenance(settings: Settings, table: Table, lock_sha256: str) -> Provenance:
-    return Provenance(
-        version=settings.version,
-        git_commit=settings.commit,
-        trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        data=settings.data.name,
-        data_sha256=table.sha256,
-        lock_sha256=lock_sha256,
-        seed=settings.seed,
-        libraries={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
-    )
-
-
-def _artefact(
-    findings: Findings, model: Model, made: Mapping[str, bytes], training: Table, held_out: Table
-) -> tuple[artefact.Metadata, dict[str, bytes]]:
-    """Return the metadata, and the content of every file of the artefact, those that are made already among them."""
-    provenance, selection = findings.provenance, model.selection
-    outputs = model.outputs(held_out.features)
-    # A small table may have no held-out row that is still a record.
-    rows, of_rows = (held_out, outputs) if held_out.records else (training, model.outputs(training.features))
-    golden = golden_records(rows.records, of_rows, findings.interval)
-    statistics = baseline(training.features, training.target, LABELS, outputs)
-    contents = {
-        **made,
-        artefact.BASELINE_FILE: statistics.model_dump_json(indent=2).encode(),
-        artefact.GOLDEN_FILE: artefact.golden_records_adapter.dump_json(golden, indent=2),
-    }
-    metadata = artefact.Metadata(
-        version=provenance.version,
-        git_commit=provenance.git_commit,
-        trained_at=provenance.trained_at,
-        data_sha256=provenance.data_sha256,
-        lock_sha256=provenance.lock_sha256,
-        seed=provenance.seed,
-        estimator=selection.name,
-        task=TASK,
-        target=TARGET,
-        contract=artefact.CONTRACT,
-        features=FEATURES,
-        labels=LABELS,
-        interval=findings.interval,
-        rows=_row_counts(findings),
-        cross_validation={score.name: score.mean for score in selection.scores},
-        metrics=dict(findings.evaluation.metrics),
-        floors={check.metric: check.floor for check in findings.checks},
-        libraries=dict(provenance.libraries),
-        files={name: artefact.sha256(content) for name, content in contents.items()},
-    )
-    return metadata, contents | {artefact.METADATA_FILE: metadata.model_dump_json(indent=2).encode()}
-
-
 def _row_counts(findings: Findings) -> dict[str, int]:
     return {"training": findings.training_rows, "held_out": findings.held_out_rows}
 
 
-def _label_counts(training: Table, held_out: Table) -> list[tuple[str, int, int]]:
+def _label_counts(labels: Sequence[str], training: Table, held_out: Table) -> list[tuple[str, int, int]]:
     """Return each label with its number of training rows and of held-out rows."""
     return [
         (str(label), int(np.count_nonzero(training.target == place)), int(np.count_nonzero(held_out.target == place)))
-        for place, label in enumerate(LABELS)
+        for place, label in enumerate(labels)
     ]
 
 

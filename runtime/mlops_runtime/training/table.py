@@ -14,14 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from mlops_runtime.contract.features import (
-    FEATURES,
-    FIELDS,
-    LABELS,
-    LAYOUT,
-    Features,
-    features_of,
-)
+from mlops_runtime.contract import Contract, Features, RecordModel
 from mlops_runtime.tables.cells import canonicalizer
 from mlops_runtime.tables.source import Source, SourceError, cleaned, open_source
 
@@ -84,7 +77,7 @@ class Table:
 
     Attributes:
         features: of each row.
-        target: shape (rows,), the place of each row's label among LABELS, or its value.
+        target: shape (rows,), the index of each row's label in the contract, or its value.
         records: some of the rows as records, by row.
         ignored: columns of the file that the contract does not know.
         notes: sentences on rows that were left out.
@@ -93,7 +86,7 @@ class Table:
 
     features: Features
     target: NDArray[Any]
-    records: Mapping[int, Record]
+    records: Mapping[int, RecordModel]
     ignored: tuple[str, ...]
     notes: tuple[str, ...]
     sha256: str
@@ -111,58 +104,63 @@ class Table:
         )
 
 
-def read_table(path: Path, most_rows: int = MAX_ROWS) -> Table:
+def read_table(contract: Contract, path: Path, max_rows: int = MAX_ROWS) -> Table:
     """Return the table in a file, every cell that is read checked.
 
     Rows without a target are left out, as are those whose label stands on one row alone and is no
     label of the contract; the notes count them, and tell of a file that was not read whole.
 
     Args:
+        contract: that every cell must keep.
         path: of the file.
-        most_rows: to read, so that memory and time are bounded.
+        max_rows: to read, so that memory and time are bounded.
 
     Raises:
         TableError: if the file cannot be read, or any part of it breaks the contract.
     """
     try:
         source = open_source(path)
-        if problems := list(_header_problems(source.header)):
+        if problems := list(_header_problems(contract, source.header)):
             raise TableError(path, problems)
-        reading = _Reading(source, most_rows)
+        reading = _Reading(contract, source, max_rows)
         reading.read()
         sha256 = _sha256(path)
     except SourceError as error:
         raise TableError(path, [Problem(str(error))]) from error
     except OSError as error:
         raise TableError(path, [Problem(f"the file cannot be read: {error.strerror}")]) from error
-    if problems := reading.problems or list(_count_problems(reading.target)):
+    if problems := reading.problems or list(_count_problems(contract, reading.target)):
         raise TableError(path, problems)
-    ignored = tuple(name for name in source.header if name not in (*FEATURES, TARGET))
+    ignored = tuple(name for name in source.header if name not in (*contract.features, contract.target))
     return Table(reading.features(), np.array(reading.target), reading.kept, ignored, tuple(reading.notes()), sha256)
 
 
 class _Reading:
     """A file on its way to arrays."""
 
-    def __init__(self, source: Source, most_rows: int) -> None:
+    def __init__(self, contract: Contract, source: Source, max_rows: int) -> None:
         self.problems: list[Problem] = []
         self.target: list[Any] = []
-        self.kept: dict[int, Record] = {}
+        self.kept: dict[int, RecordModel] = {}
+        self._contract = contract
         self._source = source
-        self._step = source.step(most_rows + most_rows // SLACK)
+        self._step = source.step(max_rows + max_rows // SLACK)
         self._every = 1
         self._without_target = 0
         self._unknown: Counter[str] = Counter()
         self._unknown_rows: dict[str, int] = {}
-        self._chunk: list[Record] = []
+        self._chunk: list[RecordModel] = []
         self._parts: list[Features] = []
         places = {name: place for place, name in enumerate(source.header)}
-        self._target_place = places[TARGET]
+        self._target_place = places[contract.target]
         self._columns = tuple(
             (field.name, places[field.name], canonicalizer(field.kind.value, source.decimal, field.date_format))
-            for field in FIELDS
+            for field in contract.fields
         )
-        self._value = _label if LABELS else _value(canonicalizer("number", source.decimal, None))
+        labels = {str(label): place for place, label in enumerate(contract.labels)}
+        self._value: Callable[[str], Any] = (
+            labels.__getitem__ if labels else _value(canonicalizer("number", source.decimal, None))
+        )
 
     def read(self) -> None:
         for number, raw_cells in self._source.raw_rows(self._step):
@@ -180,18 +178,20 @@ class _Reading:
                 self._unknown_rows.setdefault(cell, number)
                 continue
             except ValueError:
-                self.problems.append(Problem(f"{reprlib.repr(cell)} is no finite number", number, TARGET))
+                self.problems.append(
+                    Problem(f"{reprlib.repr(cell)} is no finite number", number, self._contract.target)
+                )
                 continue
             self._add(number, cells, value)
         for label, count in self._unknown.items():
             if count >= MINIMUM_LABEL_ROWS:
-                message = f"{reprlib.repr(label)} is no label of the contract ({_listed(LABELS)})"
-                self.problems.append(Problem(message, self._unknown_rows[label], TARGET))
+                message = f"{reprlib.repr(label)} is no label of the contract ({_listed(self._contract.labels)})"
+                self.problems.append(Problem(message, self._unknown_rows[label], self._contract.target))
 
     def _add(self, number: int, cells: Sequence[str], value: Any) -> None:
         present = {name: canonical(cells[place]) for name, place, canonical in self._columns if cells[place]}
         try:
-            record = Record.model_validate_strings(present)
+            record = self._contract.record.model_validate_strings(present)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 name = str(detail["loc"][0])
@@ -209,13 +209,13 @@ class _Reading:
             self._flush()
 
     def _flush(self) -> None:
-        self._parts.append(features_of(self._chunk))
+        self._parts.append(self._contract.encode(self._chunk))
         self._chunk = []
 
     def features(self) -> Features:
         self._flush()
         return Features(
-            LAYOUT,
+            self._contract.layout,
             np.concatenate([part.numbers for part in self._parts]),
             np.concatenate([part.categories for part in self._parts]),
             np.concatenate([part.texts for part in self._parts]),
@@ -225,10 +225,11 @@ class _Reading:
         if self._step > 1:
             yield f"One row in {self._step} was read, of about {self._source.lines:,}: MAX_ROWS says how many to take."
         if self._without_target:
-            yield f"{_rows(self._without_target)} without a value in {TARGET}: left out."
+            yield f"{_rows(self._without_target)} without a value in {self._contract.target}: left out."
         single = [label for label, count in self._unknown.items() if count < MINIMUM_LABEL_ROWS]
         if single:
-            yield f"Only one row each has the {TARGET} {_listed(single)}: too few to learn from, left out."
+            target = self._contract.target
+            yield f"Only one row each has the {target} {_listed(single)}: too few to learn from, left out."
 
 
 def _rows(count: int) -> str:
@@ -238,13 +239,6 @@ def _rows(count: int) -> str:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - LISTED_PROBLEMS} more" if len(names) > LISTED_PROBLEMS else ""
     return ", ".join(reprlib.repr(str(name)) for name in names[:LISTED_PROBLEMS]) + more
-
-
-LABEL_PLACES = {str(label): place for place, label in enumerate(LABELS)}
-
-
-def _label(cell: str) -> int:
-    return LABEL_PLACES[cell]
 
 
 def _value(canonical: Callable[[str], str]) -> Callable[[str], float]:
@@ -262,8 +256,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _header_problems(header: Sequence[str]) -> Iterator[Problem]:
-    expected = (*FEATURES, TARGET)
+def _header_problems(contract: Contract, header: Sequence[str]) -> Iterator[Problem]:
+    expected = (*contract.features, contract.target)
     if not set(expected) & set(header):
         names = reprlib.repr(",".join(header))
         yield Problem(f"{names} names no column of the contract: the first row must be a header", 1)
@@ -282,15 +276,15 @@ def _cell_message(cell: str | None, message: str) -> str:
     return f"{reprlib.repr(cell)} is refused: {message[0].lower()}{message[1:]}; see make datamodel"
 
 
-def _count_problems(target: Iterable[Any]) -> Iterator[Problem]:
+def _count_problems(contract: Contract, target: Iterable[Any]) -> Iterator[Problem]:
     counts = Counter(target)
     if counts.total() < MINIMUM_ROWS:
         yield Problem(f"rows that can be used: {counts.total()}; training needs {MINIMUM_ROWS} or more")
-    for place, label in enumerate(LABELS):
+    for place, label in enumerate(contract.labels):
         if counts[place] < MINIMUM_LABEL_ROWS:
             yield Problem(
                 f"rows with the label {str(label)!r}: {counts[place]}; training needs {MINIMUM_LABEL_ROWS} or more",
-                column=TARGET,
+                column=contract.target,
             )
-    if not LABELS and len(counts) == 1:
-        yield Problem("every row has the same value: there is nothing to learn", column=TARGET)
+    if not contract.labels and len(counts) == 1:
+        yield Problem("every row has the same value: there is nothing to learn", column=contract.target)
