@@ -1,4 +1,4 @@
-"""The command: `python -m profiling`."""
+"""The command: `python -m mlops_runtime.profiling`."""
 
 import argparse
 import difflib
@@ -32,11 +32,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m profiling", description="Compare the contract with the table.")
+    parser = argparse.ArgumentParser(
+        prog="python -m mlops_runtime.profiling", description="Compare the contract with the table."
+    )
     parser.add_argument("--data", type=Path, required=True, help="training table")
     parser.add_argument("--target", help="column to predict, by default that of the contract")
     parser.add_argument("--task", choices=TASKS, help="what to predict, by default what the contract says")
-    parser.add_argument("--package", required=True, help="name of the model package")
     parser.add_argument("--output", type=Path, required=True, help="the contract, datamodel.py")
     parser.add_argument("--force", action="store_true", help="write the contract anew")
     return parser.parse_args(argv)
@@ -48,7 +49,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     kept = read_existing(existing)
     target, task = arguments.target or kept.target_name, arguments.task or kept.task
     found = profile(arguments.data, target or "", task or TASKS[0])
-    written = render(found, arguments.package, existing)
+    written = render(found, existing)
     if written == existing:
         print(f"{output} agrees with {arguments.data}")
         return EQUAL

@@ -75,7 +75,7 @@ class Format:
     """A way to write dates or times: kind, and the codes of strftime, or None for ISO 8601."""
 
     kind: str
-    written: str | None
+    date_format: str | None
 
     @property
     def year_first(self) -> bool:
@@ -112,8 +112,8 @@ class Column:
         quartiles: numbers that a quarter and three quarters of the values are not above, or None.
         minimum: least number that the contract allows, or None.
         maximum: greatest number that the contract allows, or None.
-        usual: numbers between which the contract expects one, or None.
-        written: format of its dates in the codes of strftime, or None for ISO 8601.
+        expected: numbers between which the contract expects one, or None.
+        date_format: format of its dates in the codes of strftime, or None for ISO 8601.
         words: of a value, on average, for a text.
         longest: characters of the longest value.
     """
@@ -130,8 +130,8 @@ class Column:
     quartiles: tuple[float, float] | None = None
     minimum: float | None = None
     maximum: float | None = None
-    usual: tuple[float, float] | None = None
-    written: str | None = None
+    expected: tuple[float, float] | None = None
+    date_format: str | None = None
     words: float = 0.0
     longest: int = 0
 
@@ -385,9 +385,9 @@ def _date_column(tally: Tally, day_first: bool, sampled: bool) -> Column:
     formats = tally.formats or {}
     form = next(iter(formats))
     if is_ambiguous(tally) and not day_first:
-        form = next(other for other in formats if (other.written or "").startswith("%m"))
+        form = next(other for other in formats if (other.date_format or "").startswith("%m"))
     low, high = formats[form]
-    return _column(tally, form.kind, sampled, low=low, high=high, written=form.date_format)
+    return _column(tally, form.kind, sampled, low=low, high=high, date_format=form.date_format)
 
 
 def is_ambiguous(tally: Tally) -> bool:
@@ -437,7 +437,7 @@ def _column(
     *,
     low: float | str | None = None,
     high: float | str | None = None,
-    written: str | None = None,
+    date_format: str | None = None,
     words: float = 0.0,
 ) -> Column:
     values = tally.values or Counter()
@@ -453,7 +453,7 @@ def _column(
         common=tuple(common if kind == "choice" else common[:COMMONEST]),
         low=low,
         high=high,
-        written=written,
+        date_format=date_format,
         words=words,
         longest=tally.longest,
     )

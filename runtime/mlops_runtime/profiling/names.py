@@ -25,8 +25,9 @@ FIELD_WORDS = frozenset(
 
 CLASS_WORDS = frozenset(
     (
-        "Annotated", "Category", "Field", "Label", "LabelPrediction", "Prediction", "Record", "RecordModel", "StrEnum",
-        "TARGET", "TASK", "Task", "Text", "ExpectedRange", "ValuePrediction", "Integer", "DateFormat",
+        "Annotated", "CONTRACT", "Category", "Contract", "Field", "Label", "LabelPrediction", "Prediction", "Record",
+        "RecordModel", "StrEnum", "DateFormat",
+        "ExpectedRange", "Integer", "TARGET", "TASK", "Task", "Text", "ValuePrediction",
         *dir(builtins),
         # letters that look like digits
         "I", "O",

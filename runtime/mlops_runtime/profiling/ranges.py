@@ -73,7 +73,7 @@ def with_ranges(columns: Sequence[Column], tallies: Sequence[Tally], sampled: bo
             limits = _limits(column, tally)
         bounded = limits.minimum is not None and limits.maximum is not None
         usual = None if bounded else usual_range(tally.low, tally.high, whole=column.kind == "integer")
-        found.append(replace(column, minimum=limits.minimum, maximum=limits.maximum, usual=usual))
+        found.append(replace(column, minimum=limits.minimum, maximum=limits.maximum, expected=usual))
     return tuple(found)
 
 

@@ -9,13 +9,10 @@ from hypothesis import strategies as st
 
 from mlops_runtime.contract.features import (
     DATE_PARTS,
-    FEATURES,
-    FIELDS,
     LIMIT,
     MAX_TOKENS,
     Features,
     Layout,
-    features_of,
     token_matrix,
     tokens,
 )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
 from mlops_runtime.contract.fields import (
-    MOMENTS,
+    DATE_PATTERNS,
     Category,
     DateFormat,
     ExpectedRange,
@@ -84,7 +84,7 @@ def test_all_that_the_contract_says_of_a_field_is_known() -> None:
         optional=False,
         minimum=0,
         maximum=1000,
-        usual=(-3, 41.5),
+        expected=(-3, 41.5),
     )
     assert SPECS["Items"].expected == (0, 14)
     assert SPECS["Size"].choices == tuple(Size)
@@ -189,7 +189,7 @@ def test_no_other_text_is_a_moment(name: str, text: str) -> None:
 def test_callers_are_told_how_moments_are_written() -> None:
     patterns = [schema["anyOf"][0]["pattern"] for schema in Moments.model_json_schema()["properties"].values()]
 
-    assert patterns == list(MOMENTS.values())
+    assert patterns == list(DATE_PATTERNS.values())
 
 
 @given(year=st.integers(0, 9999), month=st.integers(0, 13), day=st.integers(0, 32))
@@ -198,9 +198,9 @@ def test_the_pattern_of_days_knows_the_calendar(year: int, month: int, day: int)
     try:
         date(year, month, day)
     except ValueError:
-        assert not re.search(MOMENTS["date"], text)
+        assert not re.search(DATE_PATTERNS["date"], text)
     else:
-        assert re.search(MOMENTS["date"], text)
+        assert re.search(DATE_PATTERNS["date"], text)
 
 
 @pytest.mark.parametrize("value", ["", "x" * 201], ids=["empty", "too-long"])

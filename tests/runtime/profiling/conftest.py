@@ -7,18 +7,8 @@ from types import ModuleType
 
 import pytest
 
-from mlops_runtime.contract import fields
-
 Write = Callable[[str], Path]
 Import = Callable[[str], ModuleType]
-
-PACKAGE = fields.__name__.rpartition(".")[0]
-
-
-@pytest.fixture(scope="session")
-def package() -> str:
-    """Name of the model package, which rendered contracts import their words from."""
-    return PACKAGE
 
 
 @pytest.fixture
@@ -54,7 +44,7 @@ def import_contract() -> Iterator[Import]:
         module = ModuleType(f"rendered_contract_{len(imported)}")
         sys.modules[module.__name__] = module
         imported.append(module.__name__)
-        exec(compile(text, module.__name__, "exec"), vars(module))  # noqa: S102
+        exec(compile(text, module.__name__, "exec"), vars(module))
         return module
 
     yield import_text

@@ -16,7 +16,6 @@ def run(tmp_path: Path) -> Callable[..., int]:
         arguments = {
             "data": str(tmp_path / "table.csv"),
             "target": "label",
-            "package": "orders_model",
             "output": str(tmp_path / "datamodel.py"),
         }
         return main([*(f"--{name}={value}" for name, value in (arguments | changed).items()), *options])

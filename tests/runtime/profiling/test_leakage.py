@@ -6,7 +6,7 @@ import pytest
 from mlops_runtime.profiling.columns import Column
 from mlops_runtime.profiling.leakage import Values, leak
 
-GENERATOR = random.Random(0)  # noqa: S311
+GENERATOR = random.Random(0)
 NOISE = [GENERATOR.random() for _ in range(100)]
 LABELS = [GENERATOR.choice("ab") for _ in range(100)]
 AMOUNTS = [GENERATOR.random() for _ in range(100)]

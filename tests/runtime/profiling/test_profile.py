@@ -17,7 +17,7 @@ from mlops_runtime.tables.source import SourceError
 
 WriteColumns = Callable[..., Path]
 
-GENERATOR = random.Random(0)  # noqa: S311
+GENERATOR = random.Random(0)
 COUNT = 60
 LABELS = [GENERATOR.choice(["no", "yes"]) for _ in range(COUNT)]
 NOISE = [f"{GENERATOR.gauss(0, 1):.3f}" for _ in range(COUNT)]
@@ -188,7 +188,7 @@ def tables(draw: st.DrawFn) -> str:
 @given(text=tables())
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_whatever_the_table_its_contract_takes_every_row(
-    text: str, tmp_path: Path, package: str, import_contract: Callable[[str], ModuleType]
+    text: str, tmp_path: Path, import_contract: Callable[[str], ModuleType]
 ) -> None:
     # given
     path = tmp_path / "table.csv"
@@ -197,7 +197,7 @@ def test_whatever_the_table_its_contract_takes_every_row(
     found = profile_or_none(path, "target")
     # then
     if found is not None:
-        contract = import_contract(datamodel.render(found, package))
+        contract = import_contract(datamodel.render(found))
         assert len(accepted(found, contract)) == found.rows
         assert readme.render(found, "table.csv")
 

@@ -100,7 +100,7 @@ def test_what_is_usual_is_said_where_a_limit_is_lacking(
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "integer", "expected"),
+    ("low", "high", "whole", "expected"),
     [
         pytest.param(172, 231, True, (166, 237), id="whole"),
         pytest.param(0, 3, True, (0, 4), id="whole-from-0"),

@@ -10,11 +10,10 @@ from mlops_runtime.profiling.profile import Profile
 from mlops_runtime.profiling.source_code import LINE_LENGTH, assignment, number, prose, string
 from mlops_runtime.profiling.user_edits import GENERATED, LABEL_DESCRIPTIONS, Existing, ExistingEnum, read_existing
 
-MODULE_DOCSTRING = '''"""The contract: which columns a record has, and what a prediction says.
+MODULE_DOCSTRING = '''"""The contract: the columns of a record, and what a prediction says.
 
-This module is the only place that knows the columns. The trainer's checks, the service's
-validation, its OpenAPI document and form, the baseline statistics and the test data all
-follow from it. `make datamodel` compares it with the table.
+This module is the only place that knows the columns. Training, validation, OpenAPI, the form,
+drift and test data follow from it. `make datamodel` compares it with the table.
 """'''
 
 TYPES = {
@@ -30,10 +29,8 @@ TYPES = {
 """Types of the contract by kind; a choice has a class of its own."""
 
 PREDICTIONS = {
-    "label": '"""The label that the model gives a record, and how sure it is of that label."""',
-    "value": (
-        '"""The value that the model expects for a record, and the interval in which the true one is likely to lie."""'
-    ),
+    "label": '"""The predicted label, with its probability."""',
+    "value": '"""The predicted value, with its prediction interval."""',
 }
 
 
@@ -45,12 +42,11 @@ class _Field:
     enum: str | None
 
 
-def render(profile: Profile, package: str, existing: str | None = None) -> str:
+def render(profile: Profile, existing: str | None = None) -> str:
     """Return the text of datamodel.py.
 
     Args:
         profile: of the table.
-        package: name of the model package, such as orders_model.
         existing: text of the contract that is there: what people wrote into it, descriptions,
             docstrings and names, is kept where the column is still there.
 
@@ -61,7 +57,7 @@ def render(profile: Profile, package: str, existing: str | None = None) -> str:
     fields = list(_fields(profile.columns, kept))
     blocks = [
         kept.docstrings.get("", MODULE_DOCSTRING),
-        _imports(profile, fields, package),
+        _imports(profile, fields),
         f"TASK = Task.{profile.task.upper()}",
         f"{assignment('TARGET', profile.target)}\n{_target_docstring(profile, kept)}",
     ]
@@ -71,6 +67,7 @@ def render(profile: Profile, package: str, existing: str | None = None) -> str:
         docstring = kept.docstrings.get("Label", f'"""Values of {prose(profile.target)}."""')
         classes.append(_enum("Label", docstring, profile.labels, kept.label))
     classes.append(_prediction(profile, kept))
+    classes.append("CONTRACT = Contract(Record, Prediction, TASK, TARGET)")
     return "\n\n\n".join(["\n\n".join(blocks), *classes]) + "\n"
 
 
@@ -96,11 +93,11 @@ def _fields(columns: Sequence[Column], kept: Existing) -> Iterator[_Field]:
         yield _Field(column, attribute, description or f"description={string(GENERATED + seen(column))}", enum)
 
 
-def _imports(profile: Profile, fields: Sequence[_Field], package: str) -> str:
+def _imports(profile: Profile, fields: Sequence[_Field]) -> str:
     kinds = {field.column.kind for field in fields}
     annotated = any(field.column.expected or field.column.date_format for field in fields)
     moments = sorted(kinds & {"date", "datetime", "time"})
-    words = {"RecordModel", "Task", "LabelPrediction" if profile.labels else "ValuePrediction"}
+    words = {"Contract", "RecordModel", "Task", "LabelPrediction" if profile.labels else "ValuePrediction"}
     words.update(TYPES[kind] for kind in kinds & {"integer", "category", "text"})
     if any(field.column.expected for field in fields):
         words.add("ExpectedRange")
@@ -111,7 +108,7 @@ def _imports(profile: Profile, fields: Sequence[_Field], package: str) -> str:
         *(["from enum import StrEnum"] if profile.labels or "choice" in kinds else []),
         *(["from typing import Annotated"] if annotated else []),
     ]
-    sections = ["\n".join(standard), "from pydantic import Field", _import(f"{package}.fields", sorted(words))]
+    sections = ["\n".join(standard), "from pydantic import Field", _import("mlops_runtime.contract", sorted(words))]
     return "\n\n".join(section for section in sections if section)
 
 

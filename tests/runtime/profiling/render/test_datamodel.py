@@ -28,7 +28,7 @@ PROJECT = Path(__file__).parents[2]
 def column(name: str, kind: str, **known: object) -> Column:
     defaults = {"rows": 100, "missing": 0, "distinct": 5, "optional": False, "common": (("a", 60), ("b", 40))}
     if kind in ("number", "integer"):
-        defaults |= {"low": 0.0, "high": 9.0, "quartiles": (1.0, 4.0), "usual": (0.0, 10.0), "common": ()}
+        defaults |= {"low": 0.0, "high": 9.0, "quartiles": (1.0, 4.0), "expected": (0.0, 10.0), "common": ()}
     return Column(name=name, kind=kind, **(defaults | known))  # type: ignore[arg-type]
 
 
@@ -50,25 +50,25 @@ def made_of(columns: Sequence[Column], labels: Sequence[str] = (), target: str =
 
 
 EVERY_KIND = (
-    column("Weight (kg)", "number", minimum=0.0, usual=(0.0, 41.5)),
+    column("Weight (kg)", "number", minimum=0.0, expected=(0.0, 41.5)),
     column("Items", "integer", optional=True, missing=4),
     column("Express", "boolean"),
     column("Size", "choice", common=(("small", 60), ("large", 40))),
     column("City", "category", optional=True),
     column("Remark", "text", words=12.4, longest=300),
-    column("Ordered", "date", written="%d/%m/%Y", low="2020-01-02", high="2020-12-30"),
+    column("Ordered", "date", date_format="%d/%m/%Y", low="2020-01-02", high="2020-12-30"),
     column("Packed", "datetime", optional=True, low="2020-01-02", high="2020-12-30"),
     column("At", "time", low="00:00", high="23:59"),
-    column("Rating", "integer", minimum=1.0, maximum=5.0, usual=None),
+    column("Rating", "integer", minimum=1.0, maximum=5.0, expected=None),
 )
 
 
-def test_the_contract_of_a_regression_reads_like_this(package: str) -> None:
+def test_the_contract_of_a_regression_reads_like_this() -> None:
     kept = {"Weight (kg)", "Size", "City", "Ordered"}
-    text = render(made_of([each for each in EVERY_KIND if each.name in kept], target="Price paid"), package)
+    text = render(made_of([each for each in EVERY_KIND if each.name in kept], target="Price paid"))
     assert (
         text
-        == f'''"""The contract: which columns a record has, and what a prediction says.
+        == '''"""The contract: which columns a record has, and what a prediction says.
 
 This module is the only place that knows the columns. The trainer's checks, the service's
 validation, its OpenAPI document and form, the baseline statistics and the test data all
@@ -81,7 +81,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from {package}.fields import Category, RecordModel, Task, ExpectedRange, ValuePrediction, DateFormat
+from mlops_runtime.contract import Category, Contract, DateFormat, ExpectedRange, RecordModel, Task, ValuePrediction
 
 TASK = Task.REGRESSION
 
@@ -125,9 +125,9 @@ class Prediction(ValuePrediction):
     )
 
 
-def test_the_model_package_understands_each_field(package: str, import_contract: Import) -> None:
+def test_the_contract_package_understands_each_field(import_contract: Import) -> None:
     # when
-    contract = import_contract(render(made_of(EVERY_KIND), package))
+    contract = import_contract(render(made_of(EVERY_KIND)))
     specs = {spec.name: spec for spec in field_specs(contract.Record)}
     # then
     for each in EVERY_KIND:
@@ -138,8 +138,8 @@ def test_the_model_package_understands_each_field(package: str, import_contract:
     assert all(isinstance(spec, FieldSpec) and spec.description.startswith("In the table: ") for spec in specs.values())
 
 
-def test_a_record_is_made_from_cells(package: str, import_contract: Import) -> None:
-    contract = import_contract(render(made_of(EVERY_KIND), package))
+def test_a_record_is_made_from_cells(import_contract: Import) -> None:
+    contract = import_contract(render(made_of(EVERY_KIND)))
     record = contract.Record.model_validate_strings(
         {
             "Weight (kg)": "1.5",
@@ -161,9 +161,9 @@ def test_a_record_is_made_from_cells(package: str, import_contract: Import) -> N
     ids=["binary", "multiclass"],
 )
 def test_labels_are_the_values_of_a_prediction(
-    labels: tuple[str, ...], task: Task, which: str, package: str, import_contract: Import
+    labels: tuple[str, ...], task: Task, which: str, import_contract: Import
 ) -> None:
-    contract = import_contract(render(made_of([EVERY_KIND[0]], labels), package))
+    contract = import_contract(render(made_of([EVERY_KIND[0]], labels)))
     field = contract.Prediction.model_fields["label"]
     assert contract.TASK is task
     assert tuple(contract.Label) == labels
@@ -214,9 +214,9 @@ class Prediction(LabelPrediction):
 '''
 
 
-def test_what_people_wrote_is_kept(package: str, import_contract: Import) -> None:
+def test_what_people_wrote_is_kept(import_contract: Import) -> None:
     # when
-    text = render(made_of([EVERY_KIND[0], EVERY_KIND[3], EVERY_KIND[4]], ["no", "yes"]), package, HAND_WRITTEN)
+    text = render(made_of([EVERY_KIND[0], EVERY_KIND[3], EVERY_KIND[4]], ["no", "yes"]), HAND_WRITTEN)
     contract = import_contract(text)
     specs = {spec.attribute: spec for spec in field_specs(contract.Record)}
     # then
@@ -233,31 +233,31 @@ def test_what_people_wrote_is_kept(package: str, import_contract: Import) -> Non
     assert {member.name: member.value for member in contract.Label} == {"BROKEN": "no", "YES": "yes"}
 
 
-def test_what_is_generated_follows_the_table(package: str, import_contract: Import) -> None:
-    contract = import_contract(render(made_of([EVERY_KIND[0], EVERY_KIND[3]]), package, HAND_WRITTEN))
+def test_what_is_generated_follows_the_table(import_contract: Import) -> None:
+    contract = import_contract(render(made_of([EVERY_KIND[0], EVERY_KIND[3]]), HAND_WRITTEN))
     size = contract.Record.model_fields["box"]
     assert size.description == "In the table: most often small (60 %), large (40 %); 5 distinct values"
     assert "gone" not in contract.Record.model_fields
 
 
-def test_rendering_twice_changes_nothing(package: str) -> None:
+def test_rendering_twice_changes_nothing() -> None:
     for existing in (None, HAND_WRITTEN):
-        text = render(made_of(EVERY_KIND, ["no", "yes"]), package, existing)
-        assert render(made_of(EVERY_KIND, ["no", "yes"]), package, text) == text
+        text = render(made_of(EVERY_KIND, ["no", "yes"]), existing)
+        assert render(made_of(EVERY_KIND, ["no", "yes"]), text) == text
 
 
-def test_a_new_name_is_not_one_that_is_kept(package: str, import_contract: Import) -> None:
+def test_a_new_name_is_not_one_that_is_kept(import_contract: Import) -> None:
     # given: a column that would be called what another one is called already
     columns = [column("kilos", "number"), EVERY_KIND[0], column("Box", "choice"), EVERY_KIND[3]]
-    contract = import_contract(render(made_of(columns), package, HAND_WRITTEN))
+    contract = import_contract(render(made_of(columns), HAND_WRITTEN))
     assert list(contract.Record.model_fields) == ["kilos_2", "kilos", "box_2", "box"]
     assert (contract.Box2("a"), contract.Box("large")) == ("a", "large")
 
 
 @pytest.mark.parametrize("existing", ["class Record(:", "a = '\0'"], ids=["syntax", "zero"])
-def test_a_contract_that_is_no_python_is_refused(existing: str, package: str) -> None:
+def test_a_contract_that_is_no_python_is_refused(existing: str) -> None:
     with pytest.raises(ExistingError, match="mend it or remove it"):
-        render(made_of(EVERY_KIND), package, existing)
+        render(made_of(EVERY_KIND), existing)
 
 
 NAMES = st.one_of(
@@ -280,7 +280,7 @@ COLUMNS = st.builds(
     optional=st.booleans(),
     minimum=st.sampled_from([None, 0.0, -1.5e-300]),
     common=st.lists(NAMES, min_size=2, max_size=4, unique=True).map(lambda names: tuple((name, 50) for name in names)),
-    written=st.sampled_from([None, "%d/%m/%Y"]),
+    date_format=st.sampled_from([None, "%d/%m/%Y"]),
 ).map(lambda drawn: replace(drawn, **dict.fromkeys(NOT_SAID_OF[drawn.kind])))
 PROFILES = st.builds(
     made_of,
@@ -290,9 +290,7 @@ PROFILES = st.builds(
 )
 
 
-def test_whatever_the_names_the_text_is_formatted_typed_and_valid(
-    tmp_path: Path, package: str, import_contract: Import
-) -> None:
+def test_whatever_the_names_the_text_is_formatted_typed_and_valid(tmp_path: Path, import_contract: Import) -> None:
     # given: contracts of awkward names and values, each of which can be imported
     folder = tmp_path / "contracts"
     folder.mkdir()
@@ -300,7 +298,7 @@ def test_whatever_the_names_the_text_is_formatted_typed_and_valid(
     @given(drawn=PROFILES)
     @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], derandomize=True, database=None)
     def write(drawn: Profile) -> None:
-        text = render(drawn, package)
+        text = render(drawn)
         contract = import_contract(text)
         assert [spec.name for spec in field_specs(contract.Record)] == [each.name for each in drawn.columns]
         assert drawn.target == contract.TARGET
@@ -326,10 +324,10 @@ def run_ruff(command: str, folder: Path) -> str:
     return found.stdout + found.stderr
 
 
-def test_mypy_takes_each_kind_of_field(tmp_path: Path, package: str) -> None:
+def test_mypy_takes_each_kind_of_field(tmp_path: Path) -> None:
     # given
     path = tmp_path / "contract.py"
-    path.write_text(render(made_of(EVERY_KIND, ["no", "yes"]), package), encoding="utf-8")
+    path.write_text(render(made_of(EVERY_KIND, ["no", "yes"])), encoding="utf-8")
     # when
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(PROJECT / "pyproject.toml"), str(path)]
     found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT, env={"MYPYPATH": "src"})
@@ -337,9 +335,7 @@ def test_mypy_takes_each_kind_of_field(tmp_path: Path, package: str) -> None:
     assert found.returncode == 0, found.stdout + found.stderr
 
 
-def test_a_profile_that_was_read_is_rendered(
-    write: Callable[[str], Path], package: str, import_contract: Import
-) -> None:
+def test_a_profile_that_was_read_is_rendered(write: Callable[[str], Path], import_contract: Import) -> None:
     path = write("size;price\n" + "1,5;2,25\n2,5;3,75\n4;1\n" * 9)
-    contract = import_contract(render(profile(path, "price", "regression"), package))
+    contract = import_contract(render(profile(path, "price", "regression")))
     assert contract.Record.model_validate_strings({"size": "1.5"}).size == 1.5
