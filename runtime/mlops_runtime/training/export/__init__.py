@@ -1,0 +1,80 @@
+"""Export: a fitted model as an ONNX graph, in double precision throughout.
+
+The graph does what the encoding and the estimator do, step by step. Rounding to single precision would
+move thresholds and send records to the other side of a tree, so it happens only where the estimator
+itself rounds.
+
+Each kind of estimator has a converter. `converter` registers one for an estimator of your own.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from mlops_runtime.model.artefact import MODEL_FILE
+from mlops_runtime.model.encoding import Encoding
+from mlops_runtime.training.export import (
+    boosters,
+    calibration,
+    composition,
+    linear,
+    neighbors,
+    neural,
+    preprocessing,
+    svm,
+    trees,
+)
+from mlops_runtime.training.export.encoding import encode
+from mlops_runtime.training.export.graph import Graph
+from mlops_runtime.training.export.registry import Converter, ExportError, convert, converter
+from mlops_runtime.training.fitted_model import FittedModel
+
+__all__ = [
+    "Converter",
+    "ExportError",
+    "Graph",
+    "boosters",
+    "calibration",
+    "composition",
+    "convert",
+    "converter",
+    "linear",
+    "neighbors",
+    "neural",
+    "onnx_files",
+    "onnx_model",
+    "preprocessing",
+    "svm",
+    "trees",
+]
+
+
+def onnx_files(model: FittedModel) -> Mapping[str, bytes]:
+    """Return the files of a model that is an ONNX graph.
+
+    Raises:
+        ExportError: if the estimator has a part that cannot be exported.
+    """
+    return {MODEL_FILE: onnx_model(model.encoding, model.estimator, len(model.contract.labels))}
+
+
+def onnx_model(encoding: Encoding, estimator: Any, labels: int) -> bytes:
+    """Return the encoding and the fitted estimator as an ONNX model.
+
+    Its inputs are those of `Features.inputs`; its output has shape (rows, labels) or (rows, 1).
+
+    Raises:
+        ExportError: if the estimator has a part that cannot be exported.
+    """
+    graph = Graph()
+    matrix = encode(graph, encoding)
+    if not labels:
+        return graph.model(convert(graph, matrix, estimator, "predict"), 1)
+    probabilities = convert(graph, matrix, estimator, "predict_proba")
+    if len(estimator.classes_) < labels:
+        # A label that the training rows lack has the probability 0.
+        probabilities = graph.add("MatMul", probabilities, graph.constant(np.eye(labels)[estimator.classes_]))
+    # An average of ones may exceed 1 by rounding.
+    limits = graph.constant(0.0), graph.constant(1.0)
+    return graph.model(graph.add("Clip", probabilities, *limits), labels)

@@ -1,0 +1,151 @@
+"""LightGBM and XGBoost: trees from their own dumps, in double precision."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto
+
+from mlops_runtime.training.export.graph import Graph
+from mlops_runtime.training.export.links import logistic
+from mlops_runtime.training.export.registry import ExportError, converter
+from mlops_runtime.training.export.trees import LESS, Tree, tree_ensemble
+
+EXPONENTIAL = {"count:poisson", "gamma", "poisson", "reg:gamma", "reg:tweedie", "tweedie"}
+LIGHTGBM_REGRESSION = {
+    "fair",
+    "gamma",
+    "huber",
+    "mape",
+    "poisson",
+    "quantile",
+    "regression",
+    "regression_l1",
+    "tweedie",
+}
+XGBOOST_REGRESSION = {
+    "count:poisson",
+    "reg:absoluteerror",
+    "reg:gamma",
+    "reg:pseudohubererror",
+    "reg:quantileerror",
+    "reg:squarederror",
+    "reg:squaredlogerror",
+    "reg:tweedie",
+}
+"""Objectives whose outputs are the sums of the leaves, or their exponentials."""
+
+
+@converter("lightgbm.LGBMRegressor", method="predict")
+def _lightgbm_regressor(graph: Graph, columns: str, estimator: Any) -> str:
+    return _regression(graph, _lightgbm_sums(graph, columns, estimator, LIGHTGBM_REGRESSION), estimator.objective_)
+
+
+@converter("lightgbm.LGBMClassifier", method="predict_proba")
+def _lightgbm_classifier(graph: Graph, columns: str, estimator: Any) -> str:
+    return logistic(graph, _lightgbm_sums(graph, columns, estimator, {"binary", "multiclass"}), estimator.n_classes_)
+
+
+def _lightgbm_sums(graph: Graph, columns: str, estimator: Any, objectives: set[str]) -> str:
+    dump = estimator.booster_.dump_model(num_iteration=estimator.best_iteration_ or None)
+    # The objective is followed by its parameters, such as "sigmoid:1" or "sqrt".
+    name, *parameters = dump["objective"].split()
+    if name not in objectives or {"sqrt"} & {*parameters} or dump["average_output"]:
+        raise ExportError(estimator, "use a standard objective, and no reg_sqrt or random forest mode")
+    targets = dump["num_tree_per_iteration"]
+    trees = [
+        _lightgbm_tree(estimator, tree["tree_structure"], number % targets)
+        for number, tree in enumerate(dump["tree_info"])
+    ]
+    total = tree_ensemble(graph, columns, trees, targets)
+    steepness = [float(parameter[8:]) for parameter in parameters if parameter.startswith("sigmoid:")]
+    return graph.add("Mul", total, graph.row(steepness)) if steepness else total
+
+
+def _lightgbm_tree(estimator: Any, root: Mapping[str, Any], target: int) -> Tree:
+    nodes = list(_preorder(root))
+    indices = {id(node): index for index, node in enumerate(nodes)}
+    for node in nodes:
+        if node.get("decision_type", "<=") != "<=" or node.get("missing_type") == "Zero" or "leaf_coeff" in node:
+            raise ExportError(estimator, "leave out categorical features, zero_as_missing and linear_tree")
+    return Tree(
+        left=np.array([indices.get(id(node.get("left_child")), -1) for node in nodes]),
+        right=np.array([indices.get(id(node.get("right_child")), -1) for node in nodes]),
+        feature=np.array([node.get("split_feature", 0) for node in nodes]),
+        threshold=np.array([node.get("threshold", 0.0) for node in nodes]),
+        missing_left=np.array([_missing_left(node) for node in nodes]),
+        value=np.array([node.get("leaf_value", 0.0) for node in nodes]),
+        target=target,
+    )
+
+
+def _missing_left(node: Mapping[str, Any]) -> bool:
+    # NaN is compared as 0 where the training rows had no missing value.
+    return bool(node["threshold"] >= 0 if node.get("missing_type") == "None" else node.get("default_left", False))
+
+
+def _preorder(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    yield node
+    for side in ("left_child", "right_child"):
+        if side in node:
+            yield from _preorder(node[side])
+
+
+@converter("xgboost.XGBRegressor", method="predict")
+def _xgboost_regressor(graph: Graph, columns: str, estimator: Any) -> str:
+    objective, sums = _xgboost_sums(graph, columns, estimator, XGBOOST_REGRESSION)
+    return _regression(graph, sums, objective)
+
+
+@converter("xgboost.XGBClassifier", method="predict_proba")
+def _xgboost_classifier(graph: Graph, columns: str, estimator: Any) -> str:
+    _, sums = _xgboost_sums(graph, columns, estimator, {"binary:logistic", "multi:softprob"})
+    return logistic(graph, sums, estimator.n_classes_)
+
+
+def _xgboost_sums(graph: Graph, columns: str, estimator: Any, objectives: set[str]) -> tuple[str, str]:
+    booster = estimator.get_booster()
+    best = booster.attr("best_iteration")
+    learner = json.loads((booster if best is None else booster[: int(best) + 1]).save_raw("json"))["learner"]
+    objective, ensemble = learner["objective"]["name"], learner["gradient_booster"]
+    if objective not in objectives or ensemble["name"] != "gbtree":
+        raise ExportError(estimator, "use a standard objective, and booster='gbtree'")
+    model, shape = ensemble["model"], learner["learner_model_param"]
+    start = np.atleast_1d(json.loads(shape["base_score"])).astype(np.float64)
+    if objective == "binary:logistic":
+        start = np.log(start / (1 - start))
+    elif objective in EXPONENTIAL:
+        start = np.log(start)
+    trees = [_xgboost_tree(estimator, tree, number) for number, tree in enumerate(model["trees"])]
+    # XGBoost compares in single precision, in which its thresholds are exact, and sums the leaves in it one by one.
+    leaves = graph.cast(tree_ensemble(graph, graph.rounded(columns), trees, len(trees), LESS), TensorProto.FLOAT)
+    targets = max(int(shape["num_class"]), 1)
+    sums = []
+    for target, first in enumerate(np.broadcast_to(start, targets)):
+        indices = np.flatnonzero(np.equal(model["tree_info"], target))
+        starts = graph.constant(np.where(np.arange(len(indices)) == 0, first, 0).reshape(1, -1), np.float32)
+        addends = graph.add("Add", graph.columns(leaves, indices), starts)
+        cumulated = graph.add("CumSum", addends, graph.constant(1, np.int64))
+        sums.append(graph.columns(cumulated, [len(indices) - 1]))
+    return objective, graph.double(graph.joined(sums))
+
+
+def _xgboost_tree(estimator: Any, tree: Mapping[str, Any], target: int) -> Tree:
+    if any(tree["split_type"]):
+        raise ExportError(estimator, "it has categorical features; leave out enable_categorical")
+    # Numbers in the dump have the fewest digits that tell single precision numbers apart.
+    values = np.array(tree["split_conditions"], dtype=np.float32)
+    return Tree(
+        left=np.array(tree["left_children"]),
+        right=np.array(tree["right_children"]),
+        feature=np.array(tree["split_indices"]),
+        threshold=values,
+        missing_left=np.array(tree["default_left"]),
+        value=values,
+        target=target,
+    )
+
+
+def _regression(graph: Graph, sums: str, objective: str) -> str:
+    return graph.add("Exp", sums) if objective in EXPONENTIAL else sums

@@ -1,0 +1,74 @@
+"""Estimators that are made of others."""
+
+from typing import Any
+
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import VotingClassifier, VotingRegressor
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+from mlops_runtime.training.export.graph import Graph
+from mlops_runtime.training.export.registry import ExportError, Method, convert, converter
+
+
+def _pipeline(method: Method) -> None:
+    @converter(Pipeline, method=method)
+    def convert_pipeline(graph: Graph, matrix: str, pipeline: Any) -> str:
+        *steps, (_, last) = pipeline.steps
+        for _, step in steps:
+            matrix = _transformed(graph, matrix, step)
+        return _transformed(graph, matrix, last) if method == "transform" else convert(graph, matrix, last, method)
+
+
+for _method in ("transform", "predict", "predict_proba", "decision_function"):
+    _pipeline(_method)
+
+
+def _transformed(graph: Graph, matrix: str, step: Any) -> str:
+    return matrix if step is None or step == "passthrough" else convert(graph, matrix, step, "transform")
+
+
+@converter(ColumnTransformer, method="transform")
+def _column_transformer(graph: Graph, matrix: str, transformer: Any) -> str:
+    parts = []
+    for _, step, indices in transformer.transformers_:
+        if not (isinstance(step, str) and step == "drop"):
+            columns = graph.columns(
+                matrix, range(transformer.n_features_in_)[indices] if isinstance(indices, slice) else indices
+            )
+            parts.append(_transformed(graph, columns, step))
+    return graph.joined(parts)
+
+
+@converter(FeatureUnion, method="transform")
+def _feature_union(graph: Graph, matrix: str, union: Any) -> str:
+    if union.transformer_weights:
+        raise ExportError(union, "it has transformer_weights; leave them out")
+    return graph.joined([_transformed(graph, matrix, step) for _, step in union.transformer_list if step != "drop"])
+
+
+@converter(VotingClassifier, method="predict_proba")
+def _voting_classifier(graph: Graph, matrix: str, voting: Any) -> str:
+    return _averaged(graph, matrix, voting, "predict_proba")
+
+
+@converter(VotingRegressor, method="predict")
+def _voting_regressor(graph: Graph, matrix: str, voting: Any) -> str:
+    return _averaged(graph, matrix, voting, "predict")
+
+
+def _averaged(graph: Graph, matrix: str, voting: Any, method: Method) -> str:
+    weights = voting.weights or [1] * len(voting.estimators)
+    kept = [weight for weight, (_, part) in zip(weights, voting.estimators, strict=True) if part != "drop"]
+    return graph.averaged([convert(graph, matrix, part, method) for part in voting.estimators_], kept)
+
+
+@converter("mlops_runtime.Blend", method="predict_proba")
+def _blended_classifiers(graph: Graph, matrix: str, blend: Any) -> str:
+    weights, parts = zip(*blend.parts, strict=True)
+    return graph.averaged([convert(graph, matrix, part, "predict_proba") for part in parts], weights)
+
+
+@converter("mlops_runtime.Blend", method="predict")
+def _blended_regressors(graph: Graph, matrix: str, blend: Any) -> str:
+    weights, parts = zip(*blend.parts, strict=True)
+    return graph.averaged([convert(graph, matrix, part, "predict") for part in parts], weights)
