@@ -17,11 +17,11 @@ from mlops_runtime.training.candidates import (
     LearningProblem,
     Setting,
     build,
-    outputs_of,
     select_estimator,
     settings_for,
 )
 from mlops_runtime.training.export import onnx_model
+from mlops_runtime.training.fitted_model import outputs_of
 from tests.runtime.training.conftest import Exported
 
 ROWS = 250

@@ -148,7 +148,7 @@ def _function_transformer(graph: Graph, columns: str, transformer: Any) -> str:
 
 @converter(OneHotEncoder, method="transform")
 def _one_hot_encoder(graph: Graph, columns: str, encoder: Any) -> str:
-    if encoder.drop is not None or encoder.infrequent_categories_if_any():
+    if any(option is not None for option in (encoder.drop, encoder.min_frequency, encoder.max_categories)):
         raise ExportError(encoder, "it drops or groups categories; leave out drop, min_frequency and max_categories")
     repeated = [index for index, known in enumerate(encoder.categories_) for _ in known]
     known = graph.row(np.concatenate(encoder.categories_))
