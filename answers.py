@@ -31,7 +31,7 @@ MAX_LENGTH = {"project_name": 60, "description": 200, "__author": 80}
 """Questions that are answered in words, and how many characters an answer may have."""
 
 TASKS = ("auto", "binary", "multiclass", "regression")
-SOURCES = Path(__file__).parent / "{{cookiecutter.project_slug}}" / "src"
+SOURCES = Path(__file__).parent / "runtime"
 
 SHIPPED_NAME = "Oncology"
 SHIPPED_DESCRIPTION = "Is a breast tumour benign or malignant? A prediction from nine cell measurements."
@@ -147,7 +147,7 @@ def dataset_path(answers: Mapping[str, str]) -> str:
 
 
 def table_profile(answers: Mapping[str, str]) -> Any:
-    """Return what the generated project's own code finds in the table.
+    """Return what the runtime finds in the table.
 
     Raises:
         ValueError: if the table cannot be used; the message is one sentence.
@@ -157,11 +157,11 @@ def table_profile(answers: Mapping[str, str]) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def _profiled(path: Path, target: str, task: str) -> Any:
-    return _from_sources("profiling.profile").profile(path, target, task)
+    return _from_sources("mlops_runtime.profiling.profile").profile(path, target, task)
 
 
 def _from_sources(module: str) -> Any:
-    """Import a module of the generated project from the template."""
+    """Import a module of the runtime."""
     before = sys.dont_write_bytecode
     # Compiled files would be copied into the project.
     sys.dont_write_bytecode = True
@@ -177,7 +177,7 @@ def data_file(answers: Mapping[str, str]) -> str:
     """Return the name that the table has in the folder data/."""
     if not answers["dataset"]:
         return SHIPPED_DATA
-    name: str = _from_sources("profiling.transfer").copy_name(Path(dataset_path(answers)))
+    name: str = _from_sources("mlops_runtime.tables.table_copy").copy_name(Path(dataset_path(answers)))
     return name
 
 

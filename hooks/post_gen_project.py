@@ -18,10 +18,10 @@ def take_table() -> None:
     """Put the user's table, and the contract made from it, in place of the shipped ones."""
     # Compiled files have no place in a fresh project.
     sys.dont_write_bytecode = True
-    sys.path.insert(0, "src")
-    from profiling import datamodel, readme
-    from profiling.profile import profile, summary
-    from profiling.transfer import write_copy
+    sys.path.insert(0, "vendor")
+    from mlops_runtime.profiling.profile import profile, summary
+    from mlops_runtime.profiling.render import datamodel, readme
+    from mlops_runtime.tables.table_copy import write_copy
 
     data, package = Path("data"), f"{ANSWERS['__package']}_model"
     for shipped in data.iterdir():
@@ -30,7 +30,7 @@ def take_table() -> None:
     write_copy(Path(ANSWERS["__dataset"]), copy)
     found = profile(copy, ANSWERS["target"], ANSWERS["task"])
     (data / "README.md").write_text(readme.render(found, copy.name), encoding="utf-8")
-    (Path("src") / package / "datamodel.py").write_text(datamodel.render(found, package), encoding="utf-8")
+    (Path("src") / package / "datamodel.py").write_text(datamodel.render(found), encoding="utf-8")
     print(summary(found))
     if copy.stat().st_size > MAX_COMMITTED:
         with Path(".gitignore").open("a", encoding="utf-8") as ignored:
@@ -65,7 +65,14 @@ def first_commit() -> str | None:
     return None
 
 
+def remove_compiled_files() -> None:
+    """Remove what Python left in the template's library when it was last imported there."""
+    for folder in Path("vendor").rglob("__pycache__"):
+        shutil.rmtree(folder)
+
+
 if __name__ == "__main__":
+    remove_compiled_files()
     if ANSWERS["dataset"]:
         take_table()
     if reason := first_commit():

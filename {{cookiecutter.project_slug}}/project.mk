@@ -41,3 +41,6 @@ CLUSTER ?= $(PROJECT)
 NAMESPACE ?= $(PROJECT)
 ENVIRONMENT ?= production
 ROLLOUT_TIMEOUT ?= 180s
+
+# What commands read from the environment.
+export PACKAGE DATA

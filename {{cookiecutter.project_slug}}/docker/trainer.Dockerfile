@@ -18,12 +18,12 @@ COPY --from=dependencies /app/.venv /app/.venv
 COPY Pipfile.lock /app/Pipfile.lock
 COPY data /app/data
 COPY src/${PACKAGE} /app/src/${PACKAGE}
-COPY src/profiling /app/src/profiling
+COPY vendor/mlops_runtime /app/vendor/mlops_runtime
 COPY src/trainer /app/src/trainer
 ARG VERSION
 ARG COMMIT
 ENV PATH=/app/.venv/bin:$PATH \
-    PYTHONPATH=/app/src \
+    PYTHONPATH=/app/src:/app/vendor \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     MPLCONFIGDIR=/tmp/matplotlib \

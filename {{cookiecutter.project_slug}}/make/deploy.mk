@@ -5,8 +5,8 @@ KUBE := $(KUBECTL) --namespace $(NAMESPACE)
 DEPLOYMENT := $(PROJECT)-webservice
 SELECTOR ?= app=$(PROJECT),team=$(TEAM),component=webservice
 KEYS_SECRET := $(PROJECT)-webservice-keys
-KEYS := $(PYTHON) -m operations.keys --kubectl "$(KUBE)" --secret $(KEYS_SECRET) --selector $(SELECTOR)
-VERIFY := $(PYTHON) -m operations.verify --kubectl "$(KUBE)" --selector $(SELECTOR)
+KEYS := $(PYTHON) -m mlops_runtime.operations.keys --kubectl "$(KUBE)" --secret $(KEYS_SECRET) --selector $(SELECTOR)
+VERIFY := $(PYTHON) -m mlops_runtime.operations.verify --kubectl "$(KUBE)" --selector $(SELECTOR)
 REVISION := $(KUBE) get deployments --selector $(SELECTOR) --output 'jsonpath={.items[0].metadata.annotations.deployment\.kubernetes\.io/revision}'
 
 # The manifests in k8s/ name no answer and no image: this adds them.

@@ -25,7 +25,7 @@ build/version: FORCE
 	@echo "$(VERSION)" | cmp -s - $@ || echo "$(VERSION)" >$@
 
 build/webservice.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock $(WEBSERVICE_SOURCES) build/wheel/built build/version
-build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(PROFILING_SOURCES) $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/version
+build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/version
 
 build/%.built:
 	@$(DOCKER) info >/dev/null 2>&1 || { echo "$(DOCKER) does not answer: start it, or set DOCKER=podman; see make doctor" >&2; exit 1; }

@@ -14,14 +14,14 @@ export VERSION
 .PHONY: train
 train: build/trained  ## Train, evaluate and gate a model; report in build/report.html
 
-build/trained: $(DATA) $(MODEL_SOURCES) $(PROFILING_SOURCES) $(TRAINER_SOURCES) Pipfile.lock project.mk $(ENV)
+build/trained: $(DATA) $(MODEL_SOURCES) $(TRAINER_SOURCES) Pipfile.lock project.mk $(ENV)
 	@$(PYTHON) -m trainer --data $(DATA) --seed $(SEED) --test-share $(TEST_SHARE) --max-rows $(MAX_ROWS) --budget $(BUDGET) --floors $(FLOORS) \
 	  --version $(VERSION) --commit $(COMMIT) --artefact $(ARTEFACT) --report build/report.html --metrics build/metrics.json
 	@touch $@
 
 .PHONY: datamodel
 datamodel: $(ENV)  ## Compare datamodel.py with the table; FORCE=1 writes it anew
-	@$(PYTHON) -m profiling --data $(DATA) --package $(PACKAGE) --output src/$(PACKAGE)/datamodel.py $(if $(FORCE),--force)
+	@$(PYTHON) -m mlops_runtime.profiling --data $(DATA) --output src/$(PACKAGE)/datamodel.py $(if $(FORCE),--force)
 
 .PHONY: serve
 serve: build/trained  ## Serve the model at http://HOST:PORT (stop with Ctrl-C)
@@ -29,13 +29,15 @@ serve: build/trained  ## Serve the model at http://HOST:PORT (stop with Ctrl-C)
 
 .PHONY: predict
 predict: build/trained  ## Start the service, ask it for one prediction, show it, stop the service
-	@$(PYTHON) -m operations.predict
+	@$(PYTHON) -m mlops_runtime.operations.predict
 
 .PHONY: package.model
-package.model: build/wheel/built  ## Build the wheel that carries the model
+package.model: build/wheel/built  ## Build two wheels: the model, and the runtime that it needs
 
 build/wheel/built: build/trained pyproject.toml
 	@rm -rf build/wheel build/lib
-	@$(PYTHON) -m build --wheel --no-isolation --outdir build/wheel . >build/wheel.log 2>&1 || { cat build/wheel.log >&2; exit 1; }
+	@for source in . vendor; do \
+	  $(PYTHON) -m build --wheel --no-isolation --outdir build/wheel $$source >build/wheel.log 2>&1 || { cat build/wheel.log >&2; exit 1; }; \
+	done
 	@ls build/wheel/*.whl
 	@touch $@

@@ -1,7 +1,7 @@
 # Coverage and metrics of each version, kept where they can be compared: one file a version and
 # kind at s3://BUCKET/COMPONENT/KIND/KIND-VERSION.json, with the newest as latest.json beside it.
 
-COMPONENTS := model profiling trainer webservice operations
+COMPONENTS := model trainer webservice
 component_source = $(if $(filter model,$(1)),src/$(PACKAGE),src/$(1))
 
 ##@ Monitoring
@@ -21,7 +21,7 @@ upload.monitoring: unittest test | aws-account  ## Put coverage and metrics of t
 	@echo "s3://$(BUCKET)/ has coverage and metrics of $(VERSION)"
 
 .PHONY: upload.model
-upload.model: build/wheel/built | aws-account  ## Put the model wheel and the report on S3
+upload.model: build/wheel/built | aws-account  ## Put the wheels and the report on S3
 	@$(AWS) s3 cp --recursive --only-show-errors --exclude '*' --include '*.whl' build/wheel/ s3://$(BUCKET)/model/$(VERSION)/
 	@$(AWS) s3 cp --only-show-errors build/report.html s3://$(BUCKET)/model/$(VERSION)/report.html
-	@echo "s3://$(BUCKET)/model/$(VERSION)/ has the wheel and its report"
+	@echo "s3://$(BUCKET)/model/$(VERSION)/ has the wheels and the report"

@@ -3,20 +3,18 @@
 export PIPENV_VENV_IN_PROJECT := 1
 export PIPENV_IGNORE_VIRTUALENVS := 1
 export PIPENV_VERBOSITY := -1
-export PYTHONPATH := $(CURDIR)/src
+export PYTHONPATH := $(CURDIR)/src:$(CURDIR)/vendor
 
 PIPENV ?= pipenv
 PYTHON ?= .venv/bin/python
 ENV := .venv/.installed
 
-MODEL_SOURCES := $(wildcard src/$(PACKAGE)/*.py)
-PROFILING_SOURCES := $(shell find src/profiling -type f -not -name '*.pyc')
+RUNTIME_SOURCES := $(shell find vendor/mlops_runtime -type f -not -name '*.pyc')
+MODEL_SOURCES := $(wildcard src/$(PACKAGE)/*.py) $(RUNTIME_SOURCES)
 TRAINER_SOURCES := $(shell find src/trainer -type f -not -name '*.pyc')
 WEBSERVICE_SOURCES := $(shell find src/webservice -type f -not -name '*.pyc')
-OPERATIONS_SOURCES := $(shell find src/operations -type f -not -name '*.pyc')
-SOURCES := $(MODEL_SOURCES) $(PROFILING_SOURCES) $(TRAINER_SOURCES) $(WEBSERVICE_SOURCES) $(OPERATIONS_SOURCES)
-UNIT_TESTS := model profiling trainer webservice operations
-UNIT_TEST_FILES := $(shell find tests -name '*.py' -not -path 'tests/system/*' -not -path 'tests/acceptance/*')
+SOURCES := $(MODEL_SOURCES) $(TRAINER_SOURCES) $(WEBSERVICE_SOURCES)
+UNIT_TEST_FILES := $(shell find tests -name '*.py' -not -path 'tests/system/*')
 SYSTEM_TEST_FILES := $(shell find tests/system -name '*.py')
 
 ##@ Environment
@@ -39,7 +37,7 @@ $(ENV): Pipfile Pipfile.lock
 
 .PHONY: doctor
 doctor:  ## Say which tools and credentials are there, and how to get those that are missing
-	@AWS="$(AWS)" DOCKER="$(DOCKER)" KUBECTL="$(KUBECTL)" python3 src/operations/doctor.py
+	@AWS="$(AWS)" DOCKER="$(DOCKER)" KUBECTL="$(KUBECTL)" PYTHONPATH=vendor python3 -m mlops_runtime.operations.doctor
 
 .PHONY: clean
 clean:  ## Remove what the other commands made, but not .venv
@@ -62,7 +60,7 @@ unittest: build/unittest-coverage.json  ## Run the unit tests, with branch cover
 
 build/unittest-coverage.json: $(SOURCES) $(UNIT_TEST_FILES) $(DATA) pyproject.toml $(ENV)
 	@mkdir -p build
-	@$(PYTHON) -m coverage run --data-file=build/unittest.coverage -m pytest $(addprefix tests/,$(UNIT_TESTS))
+	@$(PYTHON) -m coverage run --data-file=build/unittest.coverage -m pytest tests --ignore tests/system
 	@$(PYTHON) -m coverage html --data-file=build/unittest.coverage --directory=build/unittest-coverage --quiet
 	@$(PYTHON) -m coverage json --data-file=build/unittest.coverage -o $@ --quiet
 	@$(PYTHON) -m coverage report --data-file=build/unittest.coverage --fail-under=$(MIN_COVERAGE) --skip-covered --show-missing
@@ -73,13 +71,3 @@ test: build/test-coverage.json  ## Test the trained model and the running servic
 build/test-coverage.json: build/trained $(SOURCES) $(SYSTEM_TEST_FILES)
 	@$(PYTHON) -m coverage run --data-file=build/test.coverage -m pytest tests/system
 	@$(PYTHON) -m coverage json --data-file=build/test.coverage -o $@ --quiet
-
-.PHONY: acceptance
-acceptance: build/trained .venv/.acceptance  ## Test the page in a browser, the interface with any input, and the service under fault
-	@$(PYTHON) -m pytest tests/acceptance
-
-.venv/.acceptance: Pipfile.lock $(ENV)
-	@echo "Installing what the acceptance tests need into .venv"
-	@mkdir -p build
-	@$(PIPENV) sync --categories "acceptance" >build/acceptance.log 2>&1 || { cat build/acceptance.log >&2; exit 1; }
-	@touch $@

@@ -26,11 +26,12 @@ class GoldenRecord(BaseModel, Generic[RecordT, PredictionT]):
     prediction: SerializeAsAny[PredictionT]
 
 
-GoldenRecords = tuple[GoldenRecord[RecordModel, LabelPrediction | ValuePrediction], ...]
+AnyGoldenRecord = GoldenRecord[RecordModel, LabelPrediction | ValuePrediction]
+GoldenRecords = tuple[AnyGoldenRecord, ...]
 
 
 @cache
-def golden_record_type(contract: Contract) -> type[GoldenRecord[RecordModel, LabelPrediction | ValuePrediction]]:
+def golden_record_type(contract: Contract) -> type[AnyGoldenRecord]:
     """Return the type of the golden records of a contract."""
     return GoldenRecord[contract.record, contract.prediction]  # type: ignore[name-defined]
 

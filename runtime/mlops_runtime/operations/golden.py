@@ -2,36 +2,22 @@
 
 import json
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 from urllib.request import Request, urlopen
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from mlops_runtime.contract.fields import LabelPrediction, ValuePrediction
-from mlops_runtime.model import metadata as artefact
+from mlops_runtime.model.artefact import Artefact
 from mlops_runtime.model.golden import agrees
-from mlops_runtime.model.predictor import ARTEFACT
 
 TIMEOUT = 10.0
 """Seconds that one answer may take."""
 
-predictions_adapter = TypeAdapter(list[Prediction])
-
 
 class ServiceError(RuntimeError):
     """The service does not answer, or not as it should."""
-
-
-def golden_records(folder: Path = ARTEFACT) -> tuple[artefact.GoldenRecord, ...]:
-    """Return the golden records of the artefact in the folder.
-
-    Raises:
-        ArtefactError: if the artefact is missing or damaged.
-    """
-    contents = artefact.read_verified(folder, artefact.read_metadata(folder))
-    return artefact.golden_records_adapter.validate_json(contents[artefact.GOLDEN_FILE])
 
 
 def fetch(url: str, payload: Any = None, key: str = "") -> bytes:
@@ -77,15 +63,16 @@ def check_version(url: str, version: str, key: str = "") -> None:
         raise ServiceError(f"{url} runs version {found}, not {version}")
 
 
-def check_predictions(url: str, golden: tuple[artefact.GoldenRecord, ...], key: str = "") -> None:
+def check_predictions(url: str, artefact: Artefact, key: str = "") -> None:
     """Check that the service at the URL gives each golden record its golden prediction.
 
     Raises:
         ServiceError: if a prediction differs.
     """
+    golden = artefact.golden_records
     content = fetch(f"{url}/v1/predictions", [one.record.model_dump(mode="json") for one in golden], key)
     try:
-        predictions = predictions_adapter.validate_json(content)
+        predictions = artefact.contract.predictions_adapter.validate_json(content)
     except ValidationError as error:
         raise ServiceError(f"{url} answered no predictions: {content[:80]!r}") from error
     if len(predictions) != len(golden):

@@ -25,9 +25,6 @@ OPERATOR = "operator"
 CHANGED = "api-keys-changed"
 """Annotation of the pods. A kubelet looks at the Secrets of a pod about once a minute, and whenever the pod changes."""
 
-CHANGED = "api-keys-changed"
-"""Annotation of the pods. A kubelet looks at the Secrets of a pod about once a minute, and whenever the pod changes."""
-
 USE = """\
 This is the API key of {name}. It is shown this once and stored nowhere: keep it where you keep passwords.
   curl --header "Authorization: Bearer KEY" …

@@ -7,14 +7,16 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import Any
 
 from mlops_runtime.contract.fields import LabelPrediction
 from mlops_runtime.model.artefact import ArtefactError
-from mlops_runtime.model.golden import GoldenRecord
-from mlops_runtime.operations.golden import ServiceError, fetch, golden_records
+from mlops_runtime.model.golden import AnyGoldenRecord, GoldenRecords
+from mlops_runtime.operations.golden import ServiceError, fetch
+from mlops_runtime.operations.project import project_artefact
 
 SERVICE = ("-m", "webservice")
 """What Python runs to serve."""
@@ -35,8 +37,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def local_service() -> Iterator[str]:
+def local_service(environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
     """Yield the URL of a service that runs for as long as the block does.
+
+    Args:
+        environment: settings of the service.
 
     Raises:
         ServiceError: if it does not become ready.
@@ -45,7 +50,7 @@ def local_service() -> Iterator[str]:
     # It is asked by nobody else: no key is needed.
     own = {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "error", "API_KEYS": ""}
     url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen([sys.executable, *SERVICE], env=os.environ | own) as process:
+    with subprocess.Popen([sys.executable, *SERVICE], env=os.environ | own | dict(environment)) as process:
         try:
             wait_until_ready(url, process)
             yield url
@@ -78,7 +83,7 @@ def without_point(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def shown_record(golden: Sequence[GoldenRecord]) -> GoldenRecord:
+def shown_record(golden: GoldenRecords) -> AnyGoldenRecord:
     """Return the golden record to show: the one with the surest label, or the first one if it has a value."""
     return max(golden, key=lambda one: one.prediction.probability if isinstance(one.prediction, LabelPrediction) else 0)
 
@@ -109,7 +114,7 @@ def text(value: Any) -> str:
 def main() -> int:
     """Show one prediction; return the exit status."""
     try:
-        values = shown_record(golden_records()).record.model_dump(mode="json")
+        values = shown_record(project_artefact().golden_records).record.model_dump(mode="json")
         record = {name: without_point(value) for name, value in values.items()}
         with local_service() as url:
             prediction = json.loads(fetch(f"{url}/v1/predictions", record))

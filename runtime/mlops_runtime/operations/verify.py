@@ -19,9 +19,9 @@ from mlops_runtime.operations.golden import (
     ServiceError,
     check_predictions,
     check_version,
-    golden_records,
     running_version,
 )
+from mlops_runtime.operations.project import project_artefact
 
 CONTAINER = "webservice"
 CONTAINER_PORT = 8000
@@ -102,16 +102,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     what.add_argument("--show", action="store_true", help="print each pod's version, compare nothing")
     arguments = parser.parse_args(argv)
     try:
-        golden = () if arguments.show else golden_records()
+        artefact = None if arguments.show else project_artefact()
         for pod in running_pods(arguments.kubectl, arguments.selector):
             key = operator_key(arguments.kubectl, pod)
             with forwarded(arguments.kubectl, pod) as url:
-                if arguments.show:
+                if artefact is None:
                     print(f"{pod} runs {running_version(url, key)}")
                 else:
                     check_version(url, arguments.version, key)
-                    check_predictions(url, golden, key)
-                    print(f"{pod} runs {arguments.version} and gives the {len(golden)} golden predictions")
+                    check_predictions(url, artefact, key)
+                    count = len(artefact.golden_records)
+                    print(f"{pod} runs {arguments.version} and gives the {count} golden predictions")
     except (ServiceError, ArtefactError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return 1

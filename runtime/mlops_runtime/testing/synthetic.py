@@ -149,7 +149,7 @@ def targets(orders: Sequence[Order], task: Task, seed: int = 0) -> NDArray[Any]:
     price *= generator.normal(1, 0.1, len(orders))
     match task:
         case Task.REGRESSION:
-            return price
+            return np.asarray(price)
         case Task.BINARY:
             return (price > np.quantile(price, 0.7)).astype(np.intp)
         case Task.MULTICLASS:

@@ -21,6 +21,7 @@ from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 
+from mlops_runtime.contract import Contract
 from mlops_runtime.model.encoding import Column, ColumnKind
 from mlops_runtime.training.fitted_model import outputs_of
 
@@ -475,3 +476,8 @@ def _seconds(estimator: Pipeline, matrix: NDArray[np.float64], target: NDArray[A
     began = time.monotonic()
     _fit(estimator, matrix, target)
     return time.monotonic() - began
+
+
+def default_candidates(contract: Contract) -> tuple[Setting, ...]:
+    """Return the candidates for the task of a contract: linear estimators and histogram gradient boosting."""
+    return settings_for(LearningProblem((), len(contract.labels)))

@@ -193,10 +193,8 @@ def test_texts_are_a_matrix_of_words() -> None:
     assert token_matrix([]).shape == (0, 1)
 
 
-@given(records=st.lists(st.from_type(Record), max_size=5))
-def test_records_of_the_project_become_arrays(records: list[Record]) -> None:
-    features = features_of(records)
+@given(records=st.lists(st.from_type(Order), max_size=5))
+def test_records_become_finite_arrays(records: list[Order]) -> None:
+    features = LAYOUT.encode(records)
     assert len(features) == len(records)
     assert not np.isinf(features.numbers).any()
-    assert features.layout.fields == FIELDS
-    assert tuple(field.name for field in FIELDS) == FEATURES

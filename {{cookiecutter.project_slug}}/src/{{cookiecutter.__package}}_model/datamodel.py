@@ -1,15 +1,14 @@
-"""The contract: which columns a record has, and what a prediction says.
+"""The contract: the columns of a record, and what a prediction says.
 
-This module is the only place that knows the columns. The trainer's checks, the service's
-validation, its OpenAPI document and form, the baseline statistics and the test data all
-follow from it. `make datamodel` compares it with the table.
+This module is the only place that knows the columns. Training, validation, OpenAPI, the form,
+drift and test data follow from it. `make datamodel` compares it with the table.
 """
 
 from enum import StrEnum
 
 from pydantic import Field
 
-from {{cookiecutter.__package}}_model.fields import LabelPrediction, RecordModel, Task, Integer
+from mlops_runtime.contract import Contract, Integer, LabelPrediction, RecordModel, Task
 
 TASK = Task.BINARY
 
@@ -78,13 +77,16 @@ class Record(RecordModel):
 
 
 class Label(StrEnum):
-    """What the tissue is: the values of the target column."""
+    """Values of the target: what the tissue is."""
 
     BENIGN = "benign"
     MALIGNANT = "malignant"
 
 
 class Prediction(LabelPrediction):
-    """The label that the model gives a record, and how sure it is of that label."""
+    """The predicted label, with its probability."""
 
     label: Label = Field(description="The more probable label")
+
+
+CONTRACT = Contract(Record, Prediction, TASK, TARGET)

@@ -1,0 +1,21 @@
+"""The project that a command is run in: its model package, by the name in the environment variable PACKAGE."""
+
+import os
+from importlib import import_module
+
+from mlops_runtime.model.artefact import Artefact, ArtefactError, read_artefact
+
+
+def project_artefact() -> Artefact:
+    """Return the artefact of the project.
+
+    Raises:
+        ArtefactError: if PACKAGE names no model package, or its artefact is missing or damaged.
+    """
+    package = os.environ.get("PACKAGE", "")
+    try:
+        classifier = import_module(f"{package}.classifier")
+        contract = import_module(f"{package}.datamodel").CONTRACT
+    except (ImportError, ValueError) as error:
+        raise ArtefactError(f"PACKAGE={package!r} names no model package: {error}; run this with make") from error
+    return read_artefact(contract, classifier.ARTEFACT)

@@ -1,0 +1,1 @@
+"""The trainer: run it with `make train`."""

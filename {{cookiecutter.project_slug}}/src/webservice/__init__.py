@@ -1,0 +1,1 @@
+"""The web-service: run it with `make serve`."""

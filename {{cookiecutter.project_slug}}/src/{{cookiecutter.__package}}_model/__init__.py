@@ -1,0 +1,1 @@
+"""The model that is distributed: its contract, its predictor and its artefact."""

@@ -1,0 +1,28 @@
+"""The service, with a model trained in seconds."""
+
+from flask.testing import FlaskClient
+from mlops_runtime.model import Predictor, agrees
+
+from {{cookiecutter.__package}}_model.datamodel import Prediction
+
+
+def test_a_record_gets_its_prediction(client: FlaskClient, predictor: Predictor) -> None:
+    golden = predictor.golden_records[0]
+
+    answer = client.post("/v1/predictions", json=golden.record.model_dump(mode="json"))
+
+    assert answer.status_code == 200
+    assert agrees(Prediction.model_validate_json(answer.data), golden.prediction)
+
+
+def test_a_record_that_breaks_the_contract_is_refused(client: FlaskClient) -> None:
+    answer = client.post("/v1/predictions", json={"no such field": 1})
+
+    assert answer.status_code == 422
+
+
+def test_the_page_shows_a_form(client: FlaskClient) -> None:
+    answer = client.get("/")
+
+    assert answer.status_code == 200
+    assert "<form" in answer.text
