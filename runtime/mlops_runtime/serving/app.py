@@ -1,92 +1,124 @@
-"""The application: what every request passes, and one blueprint for each thing the service does."""
+"""The application: one blueprint for each part of the service, and the middleware around them."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask
+from flask import Flask, request
+from jinja2 import ChoiceLoader, FileSystemLoader
 
-from mlops_runtime.contract.features import features_of
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.contract import RecordModel
+from mlops_runtime.model import Predictor
 from mlops_runtime.serving import health
-from mlops_runtime.serving.api import docs, predictions, problems
-from mlops_runtime.serving.api import openapi as description
+from mlops_runtime.serving.api import docs, openapi, predictions, problems
 from mlops_runtime.serving.drain import Marker
-from mlops_runtime.serving.middleware.access_log import enveloped
+from mlops_runtime.serving.middleware.access_log import logged
 from mlops_runtime.serving.middleware.fastpath import shortened
-from mlops_runtime.serving.middleware.guard import Guard
 from mlops_runtime.serving.middleware.keys import Keys, keyed
 from mlops_runtime.serving.middleware.limits import Buckets, limited
-from mlops_runtime.serving.middleware.request_body import received
+from mlops_runtime.serving.routes import ROUTE_KEY
 from mlops_runtime.serving.settings import Settings
-from mlops_runtime.serving.telemetry import metrics
+from mlops_runtime.serving.telemetry import metrics as telemetry
 from mlops_runtime.serving.telemetry.metrics import Metrics
 from mlops_runtime.serving.ui import page, report
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+EXTENSION = "mlops_runtime"
+"""Key of `app.extensions` under which the server finds the `Service`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What an application is made of.
+
+    Attributes:
+        predictor: that it serves.
+        settings: of the service.
+        metrics: of requests and predictions.
+        marker: the file that exists while the service drains.
+        logged: adds the request id, the default headers, the log line and the metrics to a WSGI application.
+    """
+
+    predictor: Predictor
+    settings: Settings
+    metrics: Metrics
+    marker: Marker
+    logged: "Callable[[WSGIApplication], WSGIApplication]"
+
 
 def create_app(
-    predictor: Predictor | None = None,
+    predictor: Predictor,
     settings: Settings | None = None,
-    counts: Metrics | None = None,
-    guard: Guard | None = None,
+    *,
+    title: str,
+    metrics: Metrics | None = None,
+    templates: Path | None = None,
 ) -> Flask:
-    """Return the application, ready to answer.
+    """Return the application.
 
     Args:
-        predictor: the model to serve; by default that of the installed artefact.
+        predictor: the model to serve.
         settings: by default those of the environment.
-        counts: of requests and predictions; by default new ones.
-        guard: over the threads that answer; by default one that does not look.
+        title: of the page and of the OpenAPI document.
+        metrics: of requests and predictions; by default new ones.
+        templates: folder with pages that replace those of this package by name.
 
     Raises:
-        ArtefactError: if the artefact cannot be used. There is no service without a model: the
-            process ends with that message and a rolling update stops at the old version.
-        SettingsError: if an environment variable has a value that cannot be used, or keys are wanted
-            and there are none.
+        SettingsError: if an environment variable has a value that cannot be used, or API keys are
+            required and none can be read.
     """
     settings = settings or Settings.from_environment()
-    predictor = predictor or Predictor.load()
-    counts = counts or Metrics(predictor, settings.metrics_folder, settings.version)
-    guard = guard or Guard(settings)
+    metrics = metrics or Metrics(predictor, settings.metrics_folder, settings.version)
     marker = Marker(settings.marker)
-    predict = counting(predictor, counts)
+    predict = measured(predictor, metrics)
 
     app = Flask(__name__)
-    # A page of many fields would be half white space.
+    if templates:
+        app.jinja_loader = ChoiceLoader([FileSystemLoader(templates), app.jinja_loader])  # type: ignore[list-item]
+    # Without these, a page with many fields is half white space.
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_content_length
-    # One limit for a body, whether a program sends it or a form.
-    app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_content_length
+    app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_content_length
+    app.before_request(note_route)
     problems.register(app)
-    app.register_blueprint(predictions.blueprint(predict, settings.max_records))
+    app.register_blueprint(predictions.blueprint(predictor.contract, predict, settings.max_records))
     app.register_blueprint(health.blueprint(predictor, marker, settings.version))
-    app.register_blueprint(metrics.blueprint(counts))
-    app.register_blueprint(description.blueprint(predictor, settings))
-    app.register_blueprint(docs.blueprint())
-    app.register_blueprint(page.blueprint(predictor, settings, predict))
+    app.register_blueprint(telemetry.blueprint(metrics))
+    app.register_blueprint(openapi.blueprint(predictor, settings, title))
+    app.register_blueprint(docs.blueprint(title))
+    app.register_blueprint(page.blueprint(predictor, settings, predict, title))
     app.register_blueprint(report.blueprint(predictor))
 
-    # Around it all, so that these hold for every answer, errors included. The last one comes first.
-    answer: WSGIApplication = shortened(app.wsgi_app, predict, settings.max_records)
+    # The last one is the outermost: what it does holds for every answer, errors included.
+    answer: WSGIApplication = shortened(app.wsgi_app, predictor.contract, predict, settings.max_records)
     if settings.rate_limit:
         answer = limited(answer, Buckets(settings.rate_limit))
     if settings.api_keys:
         answer = keyed(answer, Keys(settings.api_keys, settings.operator_key))
-    # Before all that may refuse a request: the server closes a connection on which a body is left unread.
-    answer = received(answer, settings, guard)
-    app.wsgi_app = enveloped(guard.guarded(answer), marker, counts.answered)  # type: ignore[assignment, method-assign]
+
+    def log(application: "WSGIApplication") -> "WSGIApplication":
+        return logged(application, marker, metrics.answered)
+
+    app.wsgi_app = log(answer)  # type: ignore[method-assign]
+    app.extensions[EXTENSION] = Service(predictor, settings, metrics, marker, log)
     return app
 
 
-def counting(predictor: Predictor, counts: Metrics) -> predictions.Predict:
-    """Return the prediction of records, which are counted."""
+def measured(predictor: Predictor, metrics: Metrics) -> Callable[[Sequence[RecordModel]], list[Any]]:
+    """Return a function that predicts records and adds them to the metrics."""
 
-    def predict(records: Sequence[Record]) -> list[Prediction]:
-        features = features_of(records)
+    def predict(records: Sequence[RecordModel]) -> list[Any]:
+        features = predictor.contract.encode(records)
         predicted = predictor.predictions(features)
-        counts.predicted(features, predicted)
+        metrics.predicted(features, predicted)
         return predicted
 
     return predict
+
+
+def note_route() -> None:
+    """Note the URL rule of the request, for the metrics."""
+    if request.url_rule:
+        request.environ[ROUTE_KEY] = request.url_rule.rule

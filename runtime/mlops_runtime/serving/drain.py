@@ -1,11 +1,11 @@
-"""Draining: a service that is about to stop says goodbye to its clients first.
+"""Draining: before a service stops, its clients are asked to connect elsewhere.
 
-A server that stops closes the connections that wait for their next request. A client that sends
-one at that moment gets no answer. So, before the stop, a marker file is put up: while it stands,
-each answer carries `Connection: close`, and the client opens its next connection elsewhere.
+A server that stops closes the connections that wait for their next request, and a client that sends one
+at that moment gets no response. So a marker file is made before the stop: while it exists, each response
+carries `Connection: close`, and the client opens its next connection to another pod.
 
-`python -m mlops_runtime.serving.drain` puts the marker up and waits. It is the preStop hook of the pod, and
-meant only for a service that stops afterwards.
+`python -m mlops_runtime.serving.drain` makes the marker and waits. It is the preStop hook of the pod, for a
+service that stops afterwards.
 """
 
 import sys
@@ -14,33 +14,32 @@ from pathlib import Path
 
 from mlops_runtime.serving.settings import Settings, SettingsError
 
-LAST_ANSWER = ("Connection", "close")
-"""Header of the last answer on a connection. PEP 3333 leaves it to the server: granian takes it from the application,
-passes it on, and closes the connection after the answer."""
+CLOSE = ("Connection", "close")
+"""Header of the last response on a connection: granian sends it and closes the connection."""
 
-LOOK_EVERY = 0.2
-"""Seconds for which the marker is taken to be as it was seen: a look at it costs more than a prediction."""
+CHECK_INTERVAL = 0.2
+"""Seconds between two checks of the file: one takes longer than a prediction."""
 
 
 class Marker:
-    """The file that stands while the service drains."""
+    """The file that exists while the service drains."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stands = False
-        self._looked = float("-inf")
+        self._exists = False
+        self._checked = float("-inf")
 
-    def stands(self) -> bool:
-        """Return whether the service drains, as seen within the last moments."""
+    def exists(self) -> bool:
+        """Return whether the service drains, as of the last check."""
         now = time.monotonic()
-        # Threads that look at the same time see the same: no lock is needed.
-        if now - self._looked > LOOK_EVERY:
-            self._stands = self._path.exists()
-            self._looked = now
-        return self._stands
+        # Threads that check at the same time get the same result: no lock is needed.
+        if now - self._checked > CHECK_INTERVAL:
+            self._exists = self._path.exists()
+            self._checked = now
+        return self._exists
 
-    def put(self) -> None:
-        """Put the marker up.
+    def create(self) -> None:
+        """Create the marker.
 
         Raises:
             OSError: if the folder cannot be written to.
@@ -48,15 +47,15 @@ class Marker:
         self._path.touch()
 
     def remove(self) -> None:
-        """Take away a marker that an earlier process left."""
+        """Remove the marker, if there is one."""
         self._path.unlink(missing_ok=True)
 
 
 def main() -> int:
-    """Put the marker up, wait until the clients have gone; return the exit status."""
+    """Create the marker and wait until clients have disconnected; return the exit status."""
     try:
         settings = Settings.from_environment()
-        Marker(settings.marker).put()
+        Marker(settings.marker).create()
     except (SettingsError, OSError) as error:
         print(f"drain: {error}", file=sys.stderr)
         return 1

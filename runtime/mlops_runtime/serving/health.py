@@ -1,19 +1,19 @@
-"""Health: what a cluster asks of a service, and which release it is."""
+"""Health: whether the process runs, whether it should get requests, and which release it is."""
 
 import json
 
 from flask import Blueprint, Response
 from werkzeug.exceptions import ServiceUnavailable
 
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.model import Predictor
 from mlops_runtime.serving.caching import Constant
 from mlops_runtime.serving.drain import Marker
 
 
 def blueprint(predictor: Predictor, marker: Marker, version: str) -> Blueprint:
-    """Return the blueprint that tells of this process."""
+    """Return the blueprint with the state of this process and its release."""
     routes = Blueprint("health", __name__)
-    # JSON has no NaN, as of a metric that could not be measured: pydantic makes it null.
+    # A metric that could not be measured is NaN, which JSON lacks: pydantic writes null.
     release = Constant(
         json.dumps({"version": version, "model": json.loads(predictor.metadata.model_dump_json())}),
         "application/json",
@@ -21,21 +21,21 @@ def blueprint(predictor: Predictor, marker: Marker, version: str) -> Blueprint:
 
     @routes.get("/healthz")
     def alive() -> dict[str, str]:
-        """Answer: the process runs."""
+        """Answer that the process runs."""
         return {"status": "alive"}
 
     @routes.get("/readyz")
     def ready() -> dict[str, str]:
-        """Answer: this process should get requests."""
-        if marker.stands():
-            raise ServiceUnavailable("The service is about to stop and takes its leave.")
+        """Answer whether this process should get requests."""
+        if marker.exists():
+            raise ServiceUnavailable("The service drains: it is about to stop.")
         if not predictor.gives_golden_predictions():
-            raise ServiceUnavailable("The model does not give its golden answers: it must not be used.")
+            raise ServiceUnavailable("The model does not give its golden predictions: it must not be used.")
         return {"status": "ready"}
 
     @routes.get("/version")
     def running() -> Response:
-        """Answer: the release, and where its model comes from."""
+        """Answer with the release and the metadata of its model."""
         return release.answer()
 
     return routes

@@ -12,20 +12,21 @@ from flask.testing import FlaskClient
 from pydantic import Field
 from werkzeug.test import TestResponse
 
-from mlops_runtime.contract.features import FIELDS
-from mlops_runtime.contract.fields import Category, ExpectedRange, Integer, RecordModel, Text, field_specs
-from mlops_runtime.model.predictor import Predictor
-from mlops_runtime.serving.app import create_app
-from mlops_runtime.serving.middleware import access_log as envelope
+from mlops_runtime.contract import Category, ExpectedRange, Integer, RecordModel, Text, field_specs
+from mlops_runtime.model import Predictor
+from mlops_runtime.serving import create_app
+from mlops_runtime.serving.middleware import access_log
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry import logs
+from mlops_runtime.testing.synthetic import FIELDS
 
 MAX_RECORDS = 50
+TITLE = "Fate of an order"
 
 ONE_OF_EACH_KIND = [
     pytest.param(field, id=field.kind.value) for field in {field.kind: field for field in reversed(FIELDS)}.values()
 ]
-"""The first field of each kind that the project's contract has, as parameters of a test."""
+"""The first field of each kind in the synthetic contracts, as parameters of a test."""
 
 
 class Size(StrEnum):
@@ -54,30 +55,34 @@ PARCEL_FIELDS = {field.name: field for field in field_specs(Parcel)}
 
 
 @pytest.fixture(scope="session")
-def settings(predictor: Predictor, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    longest = max(len(golden.record.model_dump_json()) for golden in predictor.golden_records)
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(
         version="1.2.3",
         max_records=MAX_RECORDS,
-        max_content_length=max(50_000, 2 * MAX_RECORDS * longest),
+        max_content_length=50_000,
         drain_marker=tmp_path_factory.mktemp("drain") / "draining",
     )
 
 
-class WholeAnswers(FlaskClient):
-    """A client that takes each answer whole, as one on the network does, so that files are closed."""
+class BufferingClient(FlaskClient):
+    """Reads each response to its end, so that files are closed."""
 
     def open(self, *args: Any, **kwargs: Any) -> TestResponse:
         return super().open(*args, buffered=True, **kwargs)
 
 
+def app_of(predictor: Predictor, settings: Settings) -> Flask:
+    """Return an application for tests: an unexpected exception fails the test instead of becoming a response."""
+    app = create_app(predictor, settings, title=TITLE)
+    app.testing = True
+    app.test_client_class = BufferingClient
+    return app
+
+
 @pytest.fixture(scope="session")
 def app(predictor: Predictor, settings: Settings) -> Flask:
-    app = create_app(predictor, settings)
-    # What goes wrong inside the service fails the test, instead of becoming an answer.
-    app.testing = True
-    app.test_client_class = WholeAnswers
-    return app
+    """The application for `contract`."""
+    return app_of(predictor, settings)
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +90,14 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
+@pytest.fixture(scope="session")
+def each_client(each_predictor: Predictor, settings: Settings) -> FlaskClient:
+    """A client of the application for each task in turn."""
+    return app_of(each_predictor, settings).test_client()
+
+
 class Lines(StringIO):
-    """Takes the place of standard output, and writes at once what that would write in a moment."""
+    """Replaces standard output and writes at once what that writes a moment later."""
 
     def write(self, text: object) -> int:
         return super().write(str(text))
@@ -94,12 +105,12 @@ class Lines(StringIO):
 
 @contextmanager
 def request_log(level: int = logging.DEBUG) -> Iterator[StringIO]:
-    """Yield what is logged of requests while the block runs, from a level on."""
+    """Yield the access log of the requests made while the block runs, from a level on."""
     logger = logging.getLogger(logs.REQUESTS)
     before = logger.level
     with pytest.MonkeyPatch.context() as patch:
         log = Lines()
-        patch.setattr(envelope, "STANDARD_OUTPUT", log)
+        patch.setattr(access_log, "STANDARD_OUTPUT", log)
         logger.setLevel(level)
         yield log
     logger.setLevel(before)
@@ -107,14 +118,14 @@ def request_log(level: int = logging.DEBUG) -> Iterator[StringIO]:
 
 @pytest.fixture
 def log() -> Iterator[StringIO]:
-    """Return what is logged of requests during a test."""
+    """The access log of the requests made during a test."""
     with request_log() as log:
         yield log
 
 
 @pytest.fixture
 def record(predictor: Predictor) -> dict[str, Any]:
-    """Return a valid record, as JSON has it, with a value in each field that has one in any golden record."""
+    """A valid record as JSON, with a value in each field that has one in any golden record."""
     record: dict[str, Any] = {}
     for golden in predictor.golden_records:
         given = {name: value for name, value in golden.record.model_dump(mode="json").items() if value is not None}

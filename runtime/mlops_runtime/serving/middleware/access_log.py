@@ -1,7 +1,6 @@
-"""The envelope: what each answer carries, and what is noted of it.
+"""The access log: request ids, default headers, one log line and one measurement for each response.
 
-It is one layer for all of that: each layer that a request passes takes a twentieth of the time that
-its prediction takes.
+It is one layer for all of that: a layer takes a twentieth of the time that a prediction takes.
 """
 
 import random
@@ -9,8 +8,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
-from mlops_runtime.serving.drain import LAST_ANSWER, Marker
+from mlops_runtime.serving.drain import CLOSE, Marker
 from mlops_runtime.serving.middleware.headers import missing_in
+from mlops_runtime.serving.routes import ROUTE_KEY, route_of
 from mlops_runtime.serving.telemetry.log_output import STANDARD_OUTPUT
 from mlops_runtime.serving.telemetry.logs import (
     CALLER_KEY,
@@ -27,19 +27,22 @@ from mlops_runtime.serving.telemetry.logs import (
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+STARTED_KEY = "mlops_runtime.started"
+"""Key of the WSGI environment with the time at which the request arrived, as `time.perf_counter` gives it."""
+
 Observe = Callable[[str, str, int, float], None]
-"""What takes note of each answer: its path, method, status and duration in seconds."""
+"""Measures a response: route, method, status and duration in seconds."""
 
 
-def enveloped(application: "WSGIApplication", marker: Marker, observe: Observe) -> "WSGIApplication":
-    """Return the application with what every answer has.
+def logged(application: "WSGIApplication", marker: Marker, observe: Observe) -> "WSGIApplication":
+    """Return the application with what every response has.
 
-    That is an id for each request, the headers that an answer does not bring itself, the last word
-    to a client while the marker stands, a line in the log, and a note of the answer.
+    That is a request id, the default headers, `Connection: close` while the service drains, a line in
+    the log, and a measurement.
     """
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        started = time.perf_counter()
+        started = environ.get(STARTED_KEY) or time.perf_counter()
         given = environ.get("HTTP_X_REQUEST_ID")
         request_id = given if given and REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
         environ[REQUEST_ID_KEY] = request_id
@@ -50,15 +53,16 @@ def enveloped(application: "WSGIApplication", marker: Marker, observe: Observe) 
             status = int(line[:3])
             headers += missing_in(headers)
             headers.append((REQUEST_ID_HEADER, request_id))
-            if marker.stands():
-                headers.append(LAST_ANSWER)
+            if marker.exists():
+                headers.append(CLOSE)
             return start_response(line, headers, *exc_info)
 
         body = application(environ, start)
         seconds = time.perf_counter() - started
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
-        observe(path, method, status, seconds)
-        # What is no line takes no place among those that wait to be written.
+        route = route_of(path)
+        observe(environ.get(ROUTE_KEY) or route.path, method, status, seconds)
+        # A response below the log level takes no place in the queue of lines to write.
         if logger.isEnabledFor(line_level(path, status)):
             caller, records = environ.get(CALLER_KEY), environ.get(RECORDS_KEY)
             STANDARD_OUTPUT.write(Answered(time.time(), path, method, status, seconds, request_id, caller, records))

@@ -1,8 +1,0 @@
-"""`python -m webservice`: serve predictions."""
-
-import sys
-
-from mlops_runtime.serving.server import main
-
-if __name__ == "__main__":
-    sys.exit(main())
