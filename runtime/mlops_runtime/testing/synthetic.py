@@ -151,9 +151,9 @@ def targets(orders: Sequence[Order], task: Task, seed: int = 0) -> NDArray[Any]:
         case Task.REGRESSION:
             return np.asarray(price)
         case Task.BINARY:
-            return (price > np.quantile(price, 0.7)).astype(np.intp)
+            return np.asarray(price > np.quantile(price, 0.7), dtype=np.intp)
         case Task.MULTICLASS:
-            return np.searchsorted(np.quantile(price, [0.04, 0.3, 0.6]), price).astype(np.intp)
+            return np.asarray(np.searchsorted(np.quantile(price, [0.04, 0.3, 0.6]), price), dtype=np.intp)
 
 
 def features(count: int, seed: int = 0) -> Features:
