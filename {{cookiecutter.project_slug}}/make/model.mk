@@ -35,9 +35,9 @@ predict: build/trained  ## Start the service, ask it for one prediction, show it
 package.model: build/wheel/built  ## Build two wheels: the model, and the runtime that it needs
 
 build/wheel/built: build/trained pyproject.toml
-	@rm -rf build/wheel build/lib
+	@rm -rf build/wheel build/lib vendor/build
 	@for source in . vendor; do \
 	  $(PYTHON) -m build --wheel --no-isolation --outdir build/wheel $$source >build/wheel.log 2>&1 || { cat build/wheel.log >&2; exit 1; }; \
-	done
+	done; rm -rf vendor/build vendor/*.egg-info
 	@ls build/wheel/*.whl
 	@touch $@

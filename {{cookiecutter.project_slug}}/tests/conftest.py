@@ -6,6 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 from mlops_runtime.model import Predictor
 from mlops_runtime.testing import project_setting, quick_predictor
+
 from trainer.estimators import CANDIDATES, EXPORT
 from webservice.app import create_app
 

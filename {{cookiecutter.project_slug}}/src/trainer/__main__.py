@@ -3,6 +3,7 @@
 import sys
 
 from mlops_runtime.training.command import main
+
 from trainer.estimators import CANDIDATES, EXPORT
 
 from {{cookiecutter.__package}}_model.classifier import ARTEFACT, Classifier

@@ -6,9 +6,8 @@ drift and test data follow from it. `make datamodel` compares it with the table.
 
 from enum import StrEnum
 
-from pydantic import Field
-
 from mlops_runtime.contract import Contract, Integer, LabelPrediction, RecordModel, Task
+from pydantic import Field
 
 TASK = Task.BINARY
 

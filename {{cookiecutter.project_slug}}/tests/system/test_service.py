@@ -15,7 +15,7 @@ def test_it_starts_answers_and_stops() -> None:
     body = golden.record.model_dump_json().encode()
 
     with running_service() as url:
-        with urlopen(Request(f"{url}/v1/predictions", body, {"Content-Type": "application/json"})) as answer:
-            prediction = Prediction.model_validate(json.load(answer))
+        request = Request(f"{url}/v1/predictions", body, {"Content-Type": "application/json"})
+        prediction = Prediction.model_validate(json.load(urlopen(request)))
 
     assert agrees(prediction, golden.prediction)

@@ -108,7 +108,8 @@ def _imports(profile: Profile, fields: Sequence[_Field]) -> str:
         *(["from enum import StrEnum"] if profile.labels or "choice" in kinds else []),
         *(["from typing import Annotated"] if annotated else []),
     ]
-    sections = ["\n".join(standard), "from pydantic import Field", _import("mlops_runtime.contract", sorted(words))]
+    imports = f"{_import('mlops_runtime.contract', sorted(words))}\nfrom pydantic import Field"
+    sections = ["\n".join(standard), imports]
     return "\n\n".join(section for section in sections if section)
 
 

@@ -79,9 +79,8 @@ from datetime import date
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
-
 from mlops_runtime.contract import Category, Contract, DateFormat, ExpectedRange, RecordModel, Task, ValuePrediction
+from pydantic import Field
 
 TASK = Task.REGRESSION
 
