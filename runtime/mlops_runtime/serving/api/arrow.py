@@ -1,46 +1,45 @@
-"""Arrow as a format of tables, where pyarrow is installed: a service may do without.
+"""Arrow as a format of tables, where pyarrow is installed: a service works without it.
 
-A stream comes from anyone. So nothing that is compressed is unpacked, as a few bytes may stand for
-gigabytes, all offsets are checked before they are followed, and columns have plain types alone.
+A stream may come from anyone. So columns have plain types only, nothing compressed is decompressed, because a
+few bytes may stand for gigabytes, and all offsets are checked before they are used.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
-
-from flatbuffers import encode, packer
-from flatbuffers.table import Table as FlatTable
 
 if TYPE_CHECKING:
     import pyarrow
 
 AVAILABLE = find_spec("pyarrow") is not None
 
-MAX_CHARACTERS = 16 * 1024 * 1024
-"""Characters that the texts of a stream may have: a dictionary repeats a long one for a few bytes."""
+MAX_REPEATED_CHARACTERS = 4 * 1024 * 1024
+"""Bytes that the texts of a stream may have beyond its own length: a dictionary repeats a long text in a few bytes."""
 
 MAX_NAME_SHOWN = 80
 
-# Places of fields in Arrow's own descriptions of messages, as Message.fbs of its format numbers them.
-HEADER = 8
-DICTIONARY_DATA = 6
-COMPRESSION = 10
+# Positions of fields in the flatbuffers tables of Message.fbs.
+HEADER = 2
+CUSTOM_METADATA = 4
+DICTIONARY_DATA = 1
+COMPRESSION = 3
 
 
 class ArrowError(ValueError):
     """A body is no stream of Arrow that this service reads."""
 
 
-def read(body: bytes, most: int) -> tuple[list[str], list[list[Any]]]:
-    """Return the names of the columns of a stream, and its rows as values that JSON has.
+def read(body: bytes, max_rows: int, check_columns: Callable[[Sequence[str]], None]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a stream, their values as JSON has them, by column.
 
     Dates and times become texts, as JSON has none; decimals become floats.
 
     Args:
         body: the stream, in the format of Arrow's inter-process communication.
-        most: rows that are read; one more is returned if there are more.
+        max_rows: rows that are read; if there are more, one more is yielded.
+        check_columns: called with the names of the columns before a row is read; what it raises is passed on.
 
     Raises:
         ArrowError: if the body is no such stream, compressed, or has columns of types that no field takes.
@@ -50,96 +49,135 @@ def read(body: bytes, most: int) -> tuple[list[str], list[list[Any]]]:
     try:
         refuse_compressed(pyarrow.ipc.MessageReader.open_stream(body))
         with pyarrow.ipc.open_stream(body) as stream:
-            batches = []
-            rows = 0
+            check_columns(stream.schema.names)
+            for field in stream.schema:
+                _check_type(field)
+            rows = characters = 0
             for batch in stream:
                 batch.validate(full=True)
-                batches.append(batch.slice(0, most + 1 - rows))
-                rows += batches[-1].num_rows
-                if rows > most:
-                    break
-            table = pyarrow.Table.from_batches(batches, stream.schema)
-        columns = [values(column, name) for name, column in zip(table.column_names, table.columns, strict=True)]
+                part = batch.slice(0, max_rows + 1 - rows)
+                characters += sum(map(_characters, part.columns))
+                if characters > len(body) + MAX_REPEATED_CHARACTERS:
+                    raise ArrowError(f"its texts have more than {characters - 1} characters")
+                columns = [_values(column) for column in part.columns]
+                for row in zip(*columns, strict=True):
+                    yield dict(zip(part.schema.names, row, strict=True))
+                rows += part.num_rows
+                if rows > max_rows:
+                    return
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise ArrowError(" ".join(str(error).split())) from error
-    if sum(len(value) for column in columns for value in column if isinstance(value, str)) > MAX_CHARACTERS:
-        raise ArrowError(f"its texts have more than {MAX_CHARACTERS} characters")
-    return table.column_names, [list(row) for row in zip(*columns, strict=True)]
 
 
 def refuse_compressed(messages: Iterable["pyarrow.Message"]) -> None:
-    """Refuse a stream of which any message is compressed.
+    """Refuse a stream in which any message is compressed.
 
     Raises:
         ArrowError: if there is one, or one that cannot be read.
     """
     for message in messages:
+        if message.type not in ("dictionary", "record batch"):
+            continue
         try:
-            packed = is_compressed(message)
-        except (struct.error, IndexError, TypeError) as error:
-            # Offsets that lead out of the message, or before it.
+            compressed = _is_compressed(message.metadata.to_pybytes(), in_dictionary=message.type == "dictionary")
+        except struct.error as error:
+            # An offset leads out of the message.
             raise ArrowError("one of its messages is damaged") from error
-        if packed:
-            raise ArrowError("send it without compression")
+        if compressed:
+            raise ArrowError("send it without compression and without metadata of its batches")
 
 
-def is_compressed(message: "pyarrow.Message") -> bool:
-    """Return whether the buffers of a message are compressed."""
-    if message.type not in ("dictionary", "record batch"):
-        return False
-    described = message.metadata.to_pybytes()
-    header = child(FlatTable(described, encode.Get(packer.uoffset, described, 0)), HEADER)
-    batch = child(header, DICTIONARY_DATA) if message.type == "dictionary" else header
-    return bool(batch.Offset(COMPRESSION))
+def _is_compressed(data: bytes, *, in_dictionary: bool) -> bool:
+    """Return whether the buffers of a message may be compressed; streams of 2020 say so in the metadata of a batch."""
+    message = _follow(data, 0)
+    if _field(data, message, CUSTOM_METADATA):
+        return True
+    batch = _follow(data, _field(data, message, HEADER))
+    if in_dictionary:
+        batch = _follow(data, _field(data, batch, DICTIONARY_DATA))
+    return _field(data, batch, COMPRESSION) != 0
 
 
-def child(parent: FlatTable, place: int) -> FlatTable:
-    """Return the table that a field of a flatbuffers table leads to."""
-    return FlatTable(parent.Bytes, parent.Indirect(parent.Offset(place) + parent.Pos))
+def _follow(data: bytes, position: int) -> int:
+    """Return the position of the flatbuffers table to which an offset leads."""
+    (offset,) = struct.unpack_from("<I", data, position)
+    return position + int(offset)
 
 
-def values(column: "pyarrow.ChunkedArray", name: str) -> list[Any]:
-    """Return the values of a column as JSON has them.
+def _field(data: bytes, table: int, place: int) -> int:
+    """Return the position of a field of a flatbuffers table; 0 if the table does not have the field."""
+    (distance,) = struct.unpack_from("<i", data, table)
+    fields = table - distance
+    if fields < 0:
+        raise struct.error("the offset leads before the message")
+    (size,) = struct.unpack_from("<H", data, fields)
+    entry = 4 + 2 * place
+    if entry + 2 > size:
+        return 0
+    (offset,) = struct.unpack_from("<H", data, fields + entry)
+    return table + int(offset) if offset else 0
+
+
+def _check_type(field: "pyarrow.Field") -> None:
+    """Refuse a column of a type that no field of a contract takes.
+
+    A dictionary of nulls or of dictionaries is one too: its length costs no bytes.
 
     Raises:
-        ArrowError: if its type is one that no field takes.
+        ArrowError: if it is such a column.
     """
     import pyarrow
 
-    kinds = pyarrow.types
-    held = column.type
-    if kinds.is_dictionary(held):
-        return [value for chunk in column.chunks for value in of_dictionary(chunk, name)]
-    if kinds.is_timestamp(held) and held.tz:
-        column = column.cast(pyarrow.timestamp(held.unit, "UTC"))
-    if kinds.is_temporal(held) and not kinds.is_duration(held) and not kinds.is_interval(held):
-        column = column.cast(pyarrow.string())
-    elif kinds.is_decimal(held):
-        column = column.cast(pyarrow.float64())
-    elif not any(
-        fits(held)
-        for fits in (
-            kinds.is_null,
-            kinds.is_boolean,
-            kinds.is_integer,
-            kinds.is_floating,
-            kinds.is_string,
-            kinds.is_large_string,
-        )
-    ):
-        raise ArrowError(
-            f"the column {name[:MAX_NAME_SHOWN]!r} has the type {str(held)[:MAX_NAME_SHOWN]}, which no field takes"
-        )
-    found: list[Any] = column.to_pylist()
-    return found
+    types = pyarrow.types
+    in_dictionary = types.is_dictionary(field.type)
+    held = field.type.value_type if in_dictionary else field.type
+    plain = (
+        types.is_boolean(held)
+        or types.is_integer(held)
+        or types.is_floating(held)
+        or types.is_decimal(held)
+        or types.is_string(held)
+        or types.is_large_string(held)
+        or types.is_date(held)
+        or types.is_time(held)
+        or types.is_timestamp(held)
+        or (types.is_null(held) and not in_dictionary)
+    )
+    if not plain:
+        name, shown = field.name[:MAX_NAME_SHOWN], str(field.type)[:MAX_NAME_SHOWN]
+        raise ArrowError(f"the column {name!r} has the type {shown}, which no field takes")
 
 
-def of_dictionary(chunk: "pyarrow.DictionaryArray", name: str) -> list[Any]:
-    """Return the values that the keys of a column stand for."""
+def _characters(column: "pyarrow.Array") -> int:
+    """Return the number of bytes of the texts of a column, repeated ones included."""
+    import pyarrow
+    from pyarrow import compute
+
+    types = pyarrow.types
+    texts = column.dictionary if types.is_dictionary(column.type) else column
+    if not types.is_string(texts.type) and not types.is_large_string(texts.type):
+        return 0
+    lengths = compute.binary_length(texts)
+    if texts is not column:
+        lengths = lengths.take(column.indices)
+    return int(compute.sum(lengths).as_py() or 0)
+
+
+def _values(column: "pyarrow.Array") -> list[Any]:
+    """Return the values of a column as JSON has them."""
     import pyarrow
 
-    known = values(pyarrow.chunked_array([chunk.dictionary]), name)
-    return [None if key is None else known[key] for key in chunk.indices.to_pylist()]
+    types = pyarrow.types
+    if types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    if types.is_timestamp(column.type) and column.type.tz:
+        column = column.cast(pyarrow.timestamp(column.type.unit, "UTC"))
+    if types.is_temporal(column.type):
+        column = column.cast(pyarrow.string())
+    elif types.is_decimal(column.type):
+        column = column.cast(pyarrow.float64())
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def write(columns: Sequence[str], texts: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:

@@ -1,4 +1,4 @@
-"""The documentation for people: Swagger UI, with nothing from another host."""
+"""The documentation for people: Swagger UI, without anything from another host."""
 
 import base64
 import hashlib
@@ -7,25 +7,23 @@ import re
 from flask import Blueprint, Response
 from flask_swagger_ui import get_swaggerui_blueprint
 
-from mlops_runtime.serving import TITLE
-
 VIEWPORT = b'<meta name="viewport" content="width=device-width, initial-scale=1">'
-"""What Swagger UI lacks to be read on a phone."""
+"""Makes Swagger UI readable on a phone; its page lacks it."""
 SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
-def blueprint() -> Blueprint:
-    """Return the blueprint that shows the OpenAPI document at /docs/."""
+def blueprint(title: str) -> Blueprint:
+    """Return the blueprint that shows the OpenAPI document at /docs/, under a title."""
     routes: Blueprint = get_swaggerui_blueprint(
         "/docs",
         "/openapi.json",
         config={
-            "app_name": TITLE,
+            "app_name": title,
             "layout": "BaseLayout",
-            # No badge of a validator that another host would draw.
+            # No badge of a validator, which another host would render.
             "validatorUrl": None,
             "defaultModelsExpandDepth": 0,
-            # Given, so that nothing of the request goes into the page.
+            # Set, so that nothing of the request gets into the page.
             "oauth2RedirectUrl": "/docs/oauth2-redirect.html",
         },
         blueprint_name="docs",
@@ -35,7 +33,7 @@ def blueprint() -> Blueprint:
 
 
 def allow_own_script(response: Response) -> Response:
-    """Allow the page the scripts of this service, and of inline ones just those that it has."""
+    """Allow the page the scripts of this service, and the inline scripts that it contains."""
     if response.mimetype == "text/html" and not response.direct_passthrough:
         response.set_data(response.get_data().replace(b"<head>", b"<head>" + VIEWPORT, 1))
         hashes = " ".join(script_source(script) for script in SCRIPT.findall(response.get_data()))

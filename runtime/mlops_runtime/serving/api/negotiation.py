@@ -1,4 +1,4 @@
-"""Negotiation: in which format a request comes, in which its answer goes, and what becomes of faulty records."""
+"""Content negotiation: the format of a request, that of its response, and how faulty records are handled."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from mlops_runtime.serving.api import arrow
 
 
 class Format(StrEnum):
-    """How records and predictions are written: media types."""
+    """Media types of records and predictions."""
 
     JSON = "application/json"
     NDJSON = "application/x-ndjson"
@@ -20,22 +20,22 @@ class Format(StrEnum):
     ARROW = "application/vnd.apache.arrow.stream"
 
 
-FORMATS = tuple(one for one in Format if one is not Format.ARROW or arrow.AVAILABLE)
-"""Those that this service speaks, the one that needs a package of its own only where that is installed."""
+FORMATS = tuple(each for each in Format if each is not Format.ARROW or arrow.AVAILABLE)
+"""Formats that this service supports: Arrow only where pyarrow is installed."""
 
 UTF_8 = frozenset({"utf-8", "utf8", "us-ascii"})
 LENIENT = "handling=lenient"
-"""The preference (RFC 7240) for an answer that tells of each faulty record in its place, beside the predictions."""
+"""The preference (RFC 7240) for a response that describes each faulty record in its place, beside the predictions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a request and its answer agree on.
+    """Formats of a request and its response.
 
     Attributes:
         sent: format of the request.
-        wanted: format of the answer.
-        lenient: whether faulty records are told of in their places, instead of failing the request.
+        wanted: format of the response.
+        lenient: whether faulty records are described in their places instead of failing the request.
     """
 
     sent: Format
@@ -47,8 +47,8 @@ def terms_of(headers: Headers) -> Terms:
     """Return the terms that the headers of a request ask for.
 
     Raises:
-        UnsupportedMediaType: if the body is in no format that this service reads.
-        NotAcceptable: if the answer should be in none that it writes.
+        UnsupportedMediaType: if this service does not read the format of the body.
+        NotAcceptable: if it writes none of the formats that the caller accepts.
     """
     if headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
@@ -57,18 +57,18 @@ def terms_of(headers: Headers) -> Terms:
 
 
 def sent_format(content_type: str) -> Format:
-    """Return the format that a Content-Type names.
+    """Return the format that a Content-Type header names.
 
     Raises:
         UnsupportedMediaType: if this service does not read it.
     """
     name, parameters = parse_options_header(content_type)
-    known = {str(one): one for one in Format}
+    known = {str(each): each for each in Format}
     sent = known.get(name.lower())
     if sent not in FORMATS:
-        why = "Arrow takes pyarrow, which is not installed here. " if sent is Format.ARROW else ""
+        why = "Arrow needs pyarrow, which is not installed here. " if sent is Format.ARROW else ""
         raise UnsupportedMediaType(
-            f"{why}Send the body as {one_of(FORMATS)}, and say which in the header Content-Type."
+            f"{why}Send the body as {one_of(FORMATS)}, and name the format in the header Content-Type."
         )
     if sent is Format.CSV and parameters.get("charset", "utf-8").lower() not in UTF_8:
         raise UnsupportedMediaType("Send the table in UTF-8.")
@@ -78,25 +78,25 @@ def sent_format(content_type: str) -> Format:
 
 
 def wanted_format(accept: str, sent: Format) -> Format:
-    """Return the format that an Accept header likes best: of several, that of the request, and then JSON.
+    """Return the format that an Accept header prefers; among equals, that of the request, and then JSON.
 
     Raises:
-        NotAcceptable: if it takes none that this service writes.
+        NotAcceptable: if it accepts none that this service writes.
     """
     if not accept.strip():
         return sent
-    # Parameters, such as a charset, make no other format here.
-    liked = MIMEAccept(
+    # Parameters, such as a charset, make no difference.
+    accepted = MIMEAccept(
         (kind.partition(";")[0].strip(), quality) for kind, quality in parse_accept_header(accept, MIMEAccept)
     )
-    best = max((sent, *FORMATS), key=liked.quality)
-    if not liked.quality(best):
-        raise NotAcceptable(f"The answer can be {one_of(FORMATS)}: name one of them in the header Accept.")
+    best = max((sent, *FORMATS), key=accepted.quality)
+    if not accepted.quality(best):
+        raise NotAcceptable(f"The response can be {one_of(FORMATS)}: name one of them in the header Accept.")
     return best
 
 
 def prefers_lenient(prefer: str) -> bool:
-    """Return whether a Prefer header asks for lenient handling; of preferences that are repeated the first counts."""
+    """Return whether a Prefer header asks for lenient handling; the first of repeated preferences counts."""
     for preference in prefer.split(","):
         name, _, value = preference.partition(";")[0].partition("=")
         if name.strip().lower() == "handling":
@@ -105,6 +105,6 @@ def prefers_lenient(prefer: str) -> bool:
 
 
 def one_of(formats: Collection[str]) -> str:
-    """Return the formats as a choice in words."""
+    """Return the formats as a list in words that ends in "or"."""
     *others, last = formats
     return f"{', '.join(others)} or {last}"

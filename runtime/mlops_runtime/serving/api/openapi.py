@@ -1,39 +1,47 @@
 """The description of the service for programs: an OpenAPI 3.1 document made from the contract."""
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from flask import Blueprint, Response
+from flask import Blueprint, Flask, Response, current_app
 from pydantic import BaseModel, Field
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
 from pydantic_core.core_schema import StringSchema
+from werkzeug.routing import Rule
 
 from mlops_runtime.contract.fields import DATE_PATTERNS
-from mlops_runtime.model.golden import GoldenRecord
-from mlops_runtime.model.metadata import Metadata
-from mlops_runtime.model.predictor import Predictor
-from mlops_runtime.serving import TITLE
+from mlops_runtime.model import Metadata, Predictor
 from mlops_runtime.serving.api import problems
-from mlops_runtime.serving.api.formats import RefusedRecord, csv_text, write_predictions
 from mlops_runtime.serving.api.negotiation import FORMATS, LENIENT, Format
+from mlops_runtime.serving.api.operation import Operation, operation_of
+from mlops_runtime.serving.api.prediction_writer import PredictionWriter, RefusedRecord, csv_text
 from mlops_runtime.serving.api.problems import FieldError, Problem
 from mlops_runtime.serving.caching import Constant
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.logs import REQUEST_ID, REQUEST_ID_HEADER
-from mlops_runtime.serving.telemetry.metrics import OPENMETRICS
+from mlops_runtime.serving.ui.number_format import MAX_INTEGER_LENGTH
+
+Part = dict[str, Any]
+"""A part of an OpenAPI document."""
 
 SCHEMAS = "#/components/schemas/"
 HEADERS = "#/components/headers/"
 TEXT = "text/plain"
-LISTED = 3
+OPENMETRICS = "application/openmetrics-text"
+MAX_LISTED = 3
 """Golden records in the example of a list."""
+WITH_BODY = frozenset({"post", "put", "patch"})
+PARAMETER = re.compile(r"<(?:(?P<converter>\w+)(?:\([^>]*\))?:)?(?P<name>\w+)>")
+PARAMETER_TYPES = {"int": "integer", "float": "number"}
 
 ETAG = "ETag"
 RETRY_AFTER = "Retry-After"
-COMPONENT_HEADERS: Mapping[str, dict[str, Any]] = {
+COMPONENT_HEADERS: Mapping[str, Part] = {
     REQUEST_ID_HEADER: {
-        "description": "The id of the request, as its caller gave it or else made for it; the log has it too",
+        "description": "The id of the request, given by its caller or else made for it; the log has it too",
         "schema": {"type": "string", "pattern": f"^{REQUEST_ID.pattern}$"},
     },
     ETAG: {
@@ -41,25 +49,25 @@ COMPONENT_HEADERS: Mapping[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": '^"[0-9a-f]{32}"$'},
     },
     RETRY_AFTER: {
-        "description": "Seconds after which to come again",
+        "description": "Seconds after which to try again",
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
     },
     "Preference-Applied": {
-        "description": "The preference that was heeded",
+        "description": "The preference that was applied",
         "schema": {"type": "string", "const": LENIENT},
     },
-    "WWW-Authenticate": {"description": "How to show a key", "schema": {"type": "string"}},
+    "WWW-Authenticate": {"description": "How to send a key", "schema": {"type": "string"}},
 }
 REQUEST_ID_PARAMETER = {
     "name": REQUEST_ID_HEADER,
     "in": "header",
-    "description": "An id for the request, to find it again in the log; one of another form is replaced",
+    "description": "An id for the request, which is written to the log; one in another form is replaced",
     "schema": {"type": "string"},
 }
 IF_NONE_MATCH = {
     "name": "If-None-Match",
     "in": "header",
-    "description": "The ETag of the answer that the caller has",
+    "description": "The ETag of the response that the caller has",
     "schema": {"type": "string"},
 }
 PREFER = {
@@ -68,183 +76,327 @@ PREFER = {
     "description": f"`{LENIENT}` (RFC 7240): each faulty record of a list gets the reason in its place, and the others "
     "are predicted. Without it one faulty record fails the request. Other preferences are ignored.",
     "schema": {"type": "string"},
-    "examples": {"lenient": {"summary": "Tell of faulty records in their places", "value": LENIENT}},
+    "examples": {"lenient": {"summary": "Describe faulty records in their places", "value": LENIENT}},
 }
 
 
 class Release(BaseModel):
-    """The release that runs, and the model in it."""
+    """The release that runs, and its model."""
 
     version: str = Field(description="The release of the service")
     model: Metadata
 
 
 class Status(BaseModel):
-    """How the process is."""
+    """The status of the process."""
 
     status: str
 
 
 class Schemas(GenerateJsonSchema):
-    """Makes JSON schemas: of a date also by the format that programs know."""
+    """Makes JSON schemas in which a date also has the format that programs know."""
 
     def str_schema(self, schema: StringSchema) -> JsonSchemaValue:
-        """Return the schema of a text, which may stand for a date."""
-        found = super().str_schema(schema)
-        return found | {"format": "date"} if schema.get("pattern") == DATE_PATTERNS["date"] else found
+        """Return the schema of a text, which may be a date."""
+        made = super().str_schema(schema)
+        return made | {"format": "date"} if schema.get("pattern") == DATE_PATTERNS["date"] else made
 
 
-def schemas() -> tuple[Mapping[type[BaseModel], dict[str, Any]], dict[str, Any]]:
-    """Return the references to what goes in and out, by class, and the JSON schemas of it all, by name.
+def blueprint(predictor: Predictor, settings: Settings, title: str) -> Blueprint:
+    """Return the blueprint that describes the service.
 
-    A class of the contract may be called like one of these: both have longer names then.
+    The document is made at the first request for it, when all routes of the application are known.
     """
-    classes: dict[type[BaseModel], JsonSchemaMode] = {
-        Record: "validation",
-        Prediction: "serialization",
-        RefusedRecord: "serialization",
-        Problem: "serialization",
-        FieldError: "serialization",
-        Release: "serialization",
-        Status: "serialization",
-    }
-    references, definitions = models_json_schema(
-        list(classes.items()), ref_template=SCHEMAS + "{model}", schema_generator=Schemas
-    )
-    return {one: references[one, mode] for one, mode in classes.items()}, definitions["$defs"]
-
-
-REFERENCES, COMPONENTS = schemas()
-
-
-def blueprint(predictor: Predictor, settings: Settings) -> Blueprint:
-    """Return the blueprint that describes the service."""
     routes = Blueprint("description", __name__)
-    document = Constant(json.dumps(openapi(predictor.golden_records, settings), ensure_ascii=False), Format.JSON.value)
+
+    @cache
+    def document() -> Constant:
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        content = Description(predictor, settings, title, app).document()
+        return Constant(json.dumps(content, ensure_ascii=False), Format.JSON.value)
 
     @routes.get("/openapi.json")
     def describe() -> Response:
-        return document.answer()
+        return document().answer()
 
     return routes
 
 
-def openapi(golden_records: tuple[GoldenRecord, ...], settings: Settings) -> dict[str, Any]:
-    """Return the OpenAPI document, with golden records as its examples."""
-    document: dict[str, Any] = {
-        "openapi": "3.1.0",
-        "info": {"title": TITLE, "description": Record.__doc__ or "", "version": settings.version},
-        "servers": [{"url": "/"}],
-        "paths": {
-            "/v1/predictions": {"post": predictions_operation(golden_records, settings)},
-            "/healthz": {"get": probe_operation("alive", "Does the process run?")},
-            "/readyz": {"get": probe_operation("ready", "Should this process get requests?")},
-            "/version": {"get": version_operation(settings)},
-            "/openapi.json": {"get": description_operation(settings)},
-            "/metrics": {"get": metrics_operation(settings)},
-        },
-        "components": {"schemas": COMPONENTS, "headers": COMPONENT_HEADERS},
-    }
-    if settings.api_keys:
-        document["components"]["securitySchemes"] = {
-            "bearer": {"type": "http", "scheme": "bearer", "description": "An API key"},
-            "basic": {"type": "http", "scheme": "basic", "description": "An API key as the password of any name"},
-        }
-        document["security"] = [{"bearer": []}, {"basic": []}]
-    return document
+class Description:
+    """Makes the OpenAPI document of an application."""
 
+    def __init__(self, predictor: Predictor, settings: Settings, title: str, app: Flask | None = None) -> None:
+        """Collect the types to describe.
 
-def predictions_operation(golden_records: tuple[GoldenRecord, ...], settings: Settings) -> dict[str, Any]:
-    """Return the description of the prediction of records."""
-    records = [golden.record for golden in golden_records]
-    predictions = [golden.prediction for golden in golden_records]
-    formats = ", ".join(FORMATS)
-    return {
-        "operationId": "predict",
-        "tags": ["predictions"],
-        "summary": "Predict one record or a list of records",
-        "description": f"Records come as {formats}, by the header `Content-Type`. Predictions go as any of these, by "
-        "the header `Accept`, and else as the records came. A list is answered in its order. It may have at most "
-        f"{settings.max_records} records, and the body at most {settings.max_content_length} bytes.\n\n"
-        "Nothing is kept of a request: the same records get the same predictions until the next release, and a request "
-        "without an answer may be sent again.",
-        "parameters": [PREFER, REQUEST_ID_PARAMETER],
-        "requestBody": {"required": True, "content": record_contents(records, settings.max_records)},
-        "responses": {
-            "200": {
-                "description": "The prediction, or a list of them",
-                "headers": headers(REQUEST_ID_HEADER, "Preference-Applied"),
-                "content": prediction_contents(predictions),
+        Args:
+            predictor: whose contract and golden records are described.
+            settings: of the service.
+            title: of the document.
+            app: whose routes may have descriptions of their own.
+        """
+        self._contract = predictor.contract
+        self._golden_records = predictor.golden_records
+        self._settings = settings
+        self._title = title
+        self._own = list(_own_operations(app)) if app else []
+        modes: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {
+            (self._contract.record, "validation"): None,
+            **{
+                (each, "serialization"): None
+                for each in (self._contract.prediction, RefusedRecord, Problem, FieldError, Release, Status)
             },
-            "400": problem("The body is not in the format that Content-Type names"),
-            "406": problem("Accept names no format that predictions can have"),
-            "408": problem("The body did not come in time"),
-            "413": problem("The body or the list is too long"),
-            "415": problem("The body is in no format that is read, or has a content encoding"),
-            "422": problem("A record breaks the contract"),
-            **refusals(settings),
-        },
-    }
+        }
+        for _, _, own in self._own:
+            modes |= {(own.request, "validation"): None} if own.request else {}
+            modes |= {(own.response, "serialization"): None} if own.response else {}
+        # Of two types with the same name both get longer names.
+        self.references, definitions = models_json_schema(
+            list(modes), ref_template=SCHEMAS + "{model}", schema_generator=Schemas
+        )
+        self.schemas = definitions["$defs"]
+
+    def document(self) -> Part:
+        """Return the document, with golden records as its examples."""
+        document: Part = {
+            "openapi": "3.1.0",
+            "info": {
+                "title": self._title,
+                "description": self._contract.description,
+                "version": self._settings.version,
+            },
+            "servers": [{"url": "/"}],
+            "paths": {
+                "/v1/predictions": {"post": self._predictions()},
+                "/healthz": {"get": self._probe("alive", "Does the process run?")},
+                "/readyz": {"get": self._probe("ready", "Should this process get requests?")},
+                "/version": {
+                    "get": self._constant("version", "Which release runs, with which model?", self.reference(Release))
+                },
+                "/openapi.json": {
+                    "get": self._constant("description", "What does the service understand?", {"type": "object"})
+                },
+                "/metrics": {"get": self._metrics()},
+            },
+            "components": {"schemas": self.schemas, "headers": COMPONENT_HEADERS},
+        }
+        for rule, method, own in self._own:
+            path = PARAMETER.sub(r"{\g<name>}", rule.rule)
+            document["paths"].setdefault(path, {})[method] = self._own_route(rule, method, own)
+        if self._settings.api_keys:
+            document["components"]["securitySchemes"] = {
+                "bearer": {"type": "http", "scheme": "bearer", "description": "An API key"},
+                "basic": {"type": "http", "scheme": "basic", "description": "An API key as the password of any name"},
+            }
+            document["security"] = [{"bearer": []}, {"basic": []}]
+        return document
+
+    def reference(self, described: type[BaseModel], mode: JsonSchemaMode = "serialization") -> Part:
+        """Return the reference to the schema of a type."""
+        return self.references[described, mode]
+
+    def _predictions(self) -> Part:
+        records = [_shortest_numbers(golden.record.model_dump(mode="json")) for golden in self._golden_records]
+        predictions = [golden.prediction for golden in self._golden_records]
+        settings = self._settings
+        return {
+            "operationId": "predict",
+            "tags": ["predictions"],
+            "summary": "Predict one record or a list of records",
+            "description": f"Send records as {', '.join(FORMATS)}, and name the format in the header `Content-Type`. "
+            "Predictions come in the format that the header `Accept` names, and else in that of the records. The "
+            f"predictions of a list are in its order. A list may have at most {settings.max_records} records, and the "
+            f"body at most {settings.max_content_length} bytes.\n\n"
+            "Nothing of a request is kept: the same records get the same predictions until the next release, and a "
+            "request without a response may be sent again.",
+            "parameters": [PREFER, REQUEST_ID_PARAMETER],
+            "requestBody": {"required": True, "content": self._record_contents(records)},
+            "responses": {
+                "200": {
+                    "description": "The prediction, or a list of them",
+                    "headers": _headers(REQUEST_ID_HEADER, "Preference-Applied"),
+                    "content": self._prediction_contents(predictions),
+                },
+                "400": self._problem("The body is not in the format that Content-Type names"),
+                "406": self._problem("The service writes none of the formats that Accept names"),
+                "408": self._problem("The body did not arrive in time"),
+                "413": self._problem("The body or the list is too long"),
+                "415": self._problem("The service does not read this format, or the body has a content encoding"),
+                "422": self._problem("A record breaks the contract"),
+                **self._refusals(),
+            },
+        }
+
+    def _record_contents(self, records: Sequence[Part]) -> Part:
+        listed = records[:MAX_LISTED]
+        reference = self.reference(self._contract.record, "validation")
+        return _in_formats(
+            json_content=_one_or_list(reference, reference, records, maxItems=self._settings.max_records),
+            lines=_text(
+                "A record a line, each a JSON object",
+                "Lines",
+                "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in listed),
+            ),
+            table=_text(
+                "A table in UTF-8 (RFC 4180): a header with the names of fields, and a record a row. An empty cell is "
+                "a missing value",
+                "A table",
+                csv_text(list(listed[0]), [list(record.values()) for record in listed]),
+            ),
+            stream="A stream of Arrow, uncompressed, with the names of fields as its columns",
+        )
+
+    def _prediction_contents(self, predictions: Sequence[Any]) -> Part:
+        plain = [prediction.model_dump(mode="json") for prediction in predictions]
+        reference = self.reference(self._contract.prediction)
+        writer = PredictionWriter(self._contract)
+
+        def written(wanted: Format) -> str:
+            return writer.write(predictions[:MAX_LISTED], wanted, many=True, errors=False).decode()
+
+        return _in_formats(
+            json_content=_one_or_list(reference, {"anyOf": [reference, self.reference(RefusedRecord)]}, plain),
+            lines=_text("A prediction a line, each a JSON object", "Lines", written(Format.NDJSON)),
+            table=_text("A table (RFC 4180): a header, and a prediction a row", "A table", written(Format.CSV)),
+            stream="A stream of Arrow",
+        )
+
+    def _probe(self, status: str, summary: str) -> Part:
+        """Return the description of a probe of the cluster, which needs no key."""
+        return {
+            "operationId": status,
+            "tags": ["health"],
+            "summary": summary,
+            "parameters": [REQUEST_ID_PARAMETER],
+            "security": [],
+            "responses": {
+                "200": {
+                    "description": f"The process is {status}",
+                    "headers": _headers(REQUEST_ID_HEADER),
+                    "content": {Format.JSON: {"schema": self.reference(Status), "example": {"status": status}}},
+                },
+                "503": self._problem(
+                    "The process is overloaded, is about to stop, or its model gives wrong predictions", RETRY_AFTER
+                ),
+            },
+        }
+
+    def _constant(self, name: str, summary: str, schema: Part) -> Part:
+        """Return the description of a route whose response is the same until the next release."""
+        return {
+            "operationId": name,
+            "tags": ["description"],
+            "summary": summary,
+            "parameters": [IF_NONE_MATCH, REQUEST_ID_PARAMETER],
+            "responses": {
+                "200": {
+                    "description": "The same content until the next release",
+                    "headers": _headers(REQUEST_ID_HEADER, ETAG),
+                    "content": {Format.JSON: {"schema": schema}},
+                },
+                "304": {
+                    "description": "The caller has the content already",
+                    "headers": _headers(REQUEST_ID_HEADER, ETAG),
+                },
+                **self._refusals(),
+            },
+        }
+
+    def _metrics(self) -> Part:
+        """Return the description of the metrics, which Prometheus reads without a limit of its rate."""
+        return {
+            "operationId": "metrics",
+            "tags": ["health"],
+            "summary": "Metrics of requests and predictions, for Prometheus",
+            "parameters": [REQUEST_ID_PARAMETER],
+            "responses": {
+                "200": {
+                    "description": "The metrics of all processes of this service, in the format that Accept names",
+                    "headers": _headers(REQUEST_ID_HEADER),
+                    "content": {kind: {"schema": {"type": "string"}} for kind in (TEXT, OPENMETRICS)},
+                },
+                **self._refusals(limited=False),
+            },
+        }
+
+    def _own_route(self, rule: Rule, method: str, own: Operation) -> Part:
+        """Return the description of a route of the project's own."""
+        success: Part = {"description": "Success", "headers": _headers(REQUEST_ID_HEADER)}
+        if own.response:
+            success["content"] = {Format.JSON: {"schema": self.reference(own.response)}}
+        described: Part = {
+            "operationId": re.sub(r"\W", "_", f"{rule.endpoint}_{method}"),
+            "tags": list(own.tags) or ["other"],
+            "summary": own.summary,
+            "parameters": [*_path_parameters(rule), REQUEST_ID_PARAMETER],
+            "responses": {"200": success, **self._refusals()},
+        }
+        if own.description:
+            described["description"] = own.description
+        if own.request:
+            content = {Format.JSON: {"schema": self.reference(own.request, "validation")}}
+            described["requestBody"] = {"required": True, "content": content}
+        if method in WITH_BODY:
+            described["responses"] |= {
+                "408": self._problem("The body did not arrive in time"),
+                "413": self._problem("The body is too long"),
+            }
+        described["responses"]["default"] = self._problem("Any other error")
+        return described
+
+    def _refusals(self, *, limited: bool = True) -> Part:
+        """Return the descriptions of the responses of a service that does not process a request, by status."""
+        refusals = {}
+        if self._settings.api_keys:
+            refusals["401"] = self._problem("The request has no valid key", "WWW-Authenticate")
+        if self._settings.rate_limit and limited:
+            refusals["429"] = self._problem("The caller sends requests too often", RETRY_AFTER)
+        refusals["503"] = self._problem("The service is overloaded", RETRY_AFTER)
+        return refusals
+
+    def _problem(self, description: str, *names: str) -> Part:
+        """Return the description of a response with problem details, with headers of these names."""
+        content = {problems.MEDIA_TYPE: {"schema": self.reference(Problem)}}
+        return {"description": description, "headers": _headers(REQUEST_ID_HEADER, *names), "content": content}
 
 
-def record_contents(records: Sequence[Record], max_records: int) -> dict[str, Any]:
-    """Return the descriptions of records, by their format."""
-    plain = [record.model_dump(mode="json") for record in records]
-    listed = plain[:LISTED]
-    lines = "".join(record.model_dump_json() + "\n" for record in records[:LISTED])
-    return in_formats(
-        json_content=one_or_list(REFERENCES[Record], REFERENCES[Record], plain, maxItems=max_records),
-        lines=text("A record a line, each a JSON object", "Lines", lines),
-        table=text(
-            "A table in UTF-8 (RFC 4180): a header with the names of fields, and a record a row. An empty cell is a "
-            "missing value",
-            "A table",
-            csv_text(list(listed[0]), [list(record.values()) for record in listed]),
-        ),
-        stream="A stream of Arrow, uncompressed, with the names of fields as its columns",
-    )
+def _own_operations(app: Flask) -> Iterator[tuple[Rule, str, Operation]]:
+    """Yield the rule, the method in lower case and the description of each route that has one."""
+    for rule in app.url_map.iter_rules():
+        view: Callable[..., Any] | None = app.view_functions.get(rule.endpoint)
+        if view and (own := operation_of(view)):
+            for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+                yield rule, method.lower(), own
 
 
-def prediction_contents(predictions: Sequence[Prediction]) -> dict[str, Any]:
-    """Return the descriptions of predictions, by their format."""
-    plain = [prediction.model_dump(mode="json") for prediction in predictions]
-    item = {"anyOf": [REFERENCES[Prediction], REFERENCES[RefusedRecord]]}
-    listed = predictions[:LISTED]
-
-    def written(wanted: Format) -> str:
-        return write_predictions(listed, wanted, many=True, errors=False).decode()
-
-    return in_formats(
-        json_content=one_or_list(REFERENCES[Prediction], item, plain),
-        lines=text("A prediction a line, each a JSON object", "Lines", written(Format.NDJSON)),
-        table=text("A table (RFC 4180): a header, and a prediction a row", "A table", written(Format.CSV)),
-        stream="A stream of Arrow",
-    )
+def _path_parameters(rule: Rule) -> Iterator[Part]:
+    for match in PARAMETER.finditer(rule.rule):
+        kind = PARAMETER_TYPES.get(match["converter"], "string")
+        yield {"name": match["name"], "in": "path", "required": True, "schema": {"type": kind}}
 
 
-def in_formats(*, json_content: Any, lines: Any, table: Any, stream: str) -> dict[str, Any]:
-    """Return descriptions of content by their formats, those alone that this service speaks."""
+def _in_formats(*, json_content: Part, lines: Part, table: Part, stream: str) -> Part:
+    """Return descriptions of content by format, for the formats that this service supports."""
     contents = {
         Format.JSON: json_content,
         Format.NDJSON: lines,
         Format.CSV: table,
         Format.ARROW: {"schema": {"type": "string", "format": "binary", "description": stream}},
     }
-    return {one.value: contents[one] for one in FORMATS}
+    return {each.value: contents[each] for each in FORMATS}
 
 
-def one_or_list(one: dict[str, Any], item: dict[str, Any], examples: list[Any], **limits: int) -> dict[str, Any]:
+def _one_or_list(reference: Part, item: Part, examples: Sequence[Any], **limits: int) -> Part:
     """Return the description of JSON that holds one object or a list of them."""
     return {
-        "schema": {"oneOf": [one, {"type": "array", "items": item, "minItems": 1, **limits}]},
+        "schema": {"oneOf": [reference, {"type": "array", "items": item, "minItems": 1, **limits}]},
         "examples": {
             "one": {"summary": "One", "value": examples[0]},
-            "list": {"summary": "A list", "value": examples[:LISTED]},
+            "list": {"summary": "A list", "value": examples[:MAX_LISTED]},
         },
     }
 
 
-def text(description: str, summary: str, example: str) -> dict[str, Any]:
+def _text(description: str, summary: str, example: str) -> Part:
     """Return the description of content that is text."""
     return {
         "schema": {"type": "string", "minLength": 1, "description": description},
@@ -252,92 +404,16 @@ def text(description: str, summary: str, example: str) -> dict[str, Any]:
     }
 
 
-def probe_operation(status: str, summary: str) -> dict[str, Any]:
-    """Return the description of a question that the cluster asks. It needs no key."""
-    answer = {Format.JSON: {"schema": REFERENCES[Status], "example": {"status": status}}}
-    return {
-        "operationId": status,
-        "tags": ["health"],
-        "summary": summary,
-        "parameters": [REQUEST_ID_PARAMETER],
-        "security": [],
-        "responses": {
-            "200": {
-                "description": f"The process is {status}",
-                "headers": headers(REQUEST_ID_HEADER),
-                "content": answer,
-            },
-            "503": problem(
-                "The process has too much to do, is about to stop, or its model gives wrong answers", RETRY_AFTER
-            ),
-        },
-    }
-
-
-def version_operation(settings: Settings) -> dict[str, Any]:
-    """Return the description of the question for the release."""
-    return constant_operation("version", "Which release runs, with which model?", REFERENCES[Release], settings)
-
-
-def description_operation(settings: Settings) -> dict[str, Any]:
-    """Return the description of the question for this document."""
-    return constant_operation("description", "What does the service understand?", {"type": "object"}, settings)
-
-
-def constant_operation(name: str, summary: str, schema: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """Return the description of a question whose answer is the same until the next release."""
-    return {
-        "operationId": name,
-        "tags": ["description"],
-        "summary": summary,
-        "parameters": [IF_NONE_MATCH, REQUEST_ID_PARAMETER],
-        "responses": {
-            "200": {
-                "description": "The answer, which is the same until the next release",
-                "headers": headers(REQUEST_ID_HEADER, ETAG),
-                "content": {Format.JSON: {"schema": schema}},
-            },
-            "304": {"description": "The caller has the answer already", "headers": headers(REQUEST_ID_HEADER, ETAG)},
-            **refusals(settings),
-        },
-    }
-
-
-def metrics_operation(settings: Settings) -> dict[str, Any]:
-    """Return the description of the question for the metrics. Prometheus asks it at a pace of its own."""
-    return {
-        "operationId": "metrics",
-        "tags": ["health"],
-        "summary": "What has been asked and answered, for Prometheus?",
-        "parameters": [REQUEST_ID_PARAMETER],
-        "responses": {
-            "200": {
-                "description": "The metrics of all processes of this service, in the format that Accept names",
-                "headers": headers(REQUEST_ID_HEADER),
-                "content": {kind: {"schema": {"type": "string"}} for kind in (TEXT, OPENMETRICS)},
-            },
-            **refusals(settings, at_a_rate=False),
-        },
-    }
-
-
-def refusals(settings: Settings, *, at_a_rate: bool = True) -> dict[str, Any]:
-    """Return the descriptions of the answers to a request that is not looked at, by their status."""
-    found = {}
-    if settings.api_keys:
-        found["401"] = problem("The request shows no key that is known", "WWW-Authenticate")
-    if settings.rate_limit and at_a_rate:
-        found["429"] = problem("The caller asks too often", RETRY_AFTER)
-    found["503"] = problem("The service has too much to do", RETRY_AFTER)
-    return found
-
-
-def problem(description: str, *names: str) -> dict[str, Any]:
-    """Return the description of an answer that is a problem, with headers of these names."""
-    content = {problems.MEDIA_TYPE: {"schema": REFERENCES[Problem]}}
-    return {"description": description, "headers": headers(REQUEST_ID_HEADER, *names), "content": content}
-
-
-def headers(*names: str) -> dict[str, Any]:
-    """Return the descriptions of the headers of an answer."""
+def _headers(*names: str) -> Part:
+    """Return the descriptions of the headers of a response."""
     return {name: {"$ref": HEADERS + name} for name in names}
+
+
+def _shortest_numbers(record: Part) -> Part:
+    """Return a record of JSON with integers instead of integral floats: 5, as people write it, instead of 5.0."""
+
+    def shortest(value: Any) -> Any:
+        integral = isinstance(value, float) and value.is_integer() and abs(value) < MAX_INTEGER_LENGTH
+        return int(value) if integral else value
+
+    return {name: shortest(value) for name, value in record.items()}

@@ -1,18 +1,21 @@
-"""The short way to a prediction: what Flask does for each request takes longer than what the model does.
+"""A shorter path to a prediction: what Flask does for a request takes longer than what the model does.
 
-A plain request, JSON in and JSON out, is answered here by the functions that the Flask route uses
-too. Everything else goes on to Flask, with its body put back: other formats, and all errors.
+A plain request, JSON in and JSON out, is answered here with the reader that the Flask route uses too.
+Everything else goes on to Flask with its body put back: other formats, and requests with faults.
 """
 
+import logging
 from collections.abc import Iterable
 from io import BytesIO
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field, TypeAdapter
+from werkzeug.exceptions import InternalServerError
 
-from mlops_runtime.serving.api.formats import is_list, predictions_adapter, refuse_repeated_names
+from mlops_runtime.contract import Contract
 from mlops_runtime.serving.api.predictions import Predict
-from mlops_runtime.serving.telemetry.logs import RECORDS_KEY
+from mlops_runtime.serving.api.problems import InvalidRequestError, problem_response
+from mlops_runtime.serving.api.records import RecordReader, is_list
+from mlops_runtime.serving.telemetry.logs import RECORDS_KEY, REQUEST_ID_KEY
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -21,33 +24,42 @@ PATH = "/v1/predictions"
 PLAIN_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 PLAIN_ACCEPTS = frozenset({"*/*", "application/json"})
 
+logger = logging.getLogger("webservice")
 
-def shortened(application: "WSGIApplication", predict: Predict, max_records: int) -> "WSGIApplication":
-    """Return the application with a short way for plain requests that are valid.
+
+def shortened(
+    application: "WSGIApplication", contract: Contract, predict: Predict, max_records: int
+) -> "WSGIApplication":
+    """Return the application with a shorter path for plain requests that are valid.
 
     Args:
-        application: answers all others.
-        predict: as the Flask route does it.
-        max_records: that a list may have.
+        application: answers all other requests.
+        contract: of the records and predictions.
+        predict: a function of valid records, at least one; the same as for the Flask route.
+        max_records: number of records that a list may have.
     """
-    record_adapter = TypeAdapter(Record)
-    records_adapter = TypeAdapter(Annotated[list[Record], Field(min_length=1, max_length=max_records)])
+    reader = RecordReader(contract, max_records)
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         if not plain(environ):
             return application(environ, start_response)
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
-        many = is_list(body)
         try:
-            records = records_adapter.validate_json(body) if many else [record_adapter.validate_json(body)]
-            refuse_repeated_names(body, records, many=many)
+            records = reader.read_valid_json(body)
             predictions = predict(records)
-        except Exception:
-            # Flask comes to the same end, logs what nobody expected, and tells the caller.
+        except InvalidRequestError:
             environ["wsgi.input"] = BytesIO(body)
             return application(environ, start_response)
+        except Exception:
+            # Flask does the same for what goes wrong in a route.
+            fields = {"request_id": environ.get(REQUEST_ID_KEY)}
+            logger.exception("Exception on %s [POST]", PATH, extra={"fields": fields})
+            return problem_response(InternalServerError())(environ, start_response)
         environ[RECORDS_KEY] = len(records)
-        content = predictions_adapter.dump_json(predictions) if many else predictions[0].model_dump_json().encode()
+        if is_list(body):
+            content = contract.predictions_adapter.dump_json(predictions)
+        else:
+            content = predictions[0].model_dump_json().encode()
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(content)))])
         return [content]
 
@@ -55,7 +67,7 @@ def shortened(application: "WSGIApplication", predict: Predict, max_records: int
 
 
 def plain(environ: "WSGIEnvironment") -> bool:
-    """Return whether a request asks for predictions in JSON for records in JSON, and for nothing special."""
+    """Return whether a request asks for predictions in JSON for records in JSON, and for nothing else."""
     return (
         environ["PATH_INFO"] == PATH
         and environ["REQUEST_METHOD"] == "POST"

@@ -1,0 +1,66 @@
+"""The decorator with which a project describes a route of its own in the OpenAPI document."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+View = TypeVar("View", bound=Callable[..., Any])
+ATTRIBUTE = "openapi_operation"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Description of a view function.
+
+    Attributes:
+        summary: what it does, in a line.
+        description: the details, in Markdown.
+        request: type of the JSON that it takes, if it takes any.
+        response: type of the JSON that it returns, if it returns JSON.
+        tags: groups in which the documentation shows it.
+    """
+
+    summary: str
+    description: str
+    request: type[BaseModel] | None
+    response: type[BaseModel] | None
+    tags: tuple[str, ...]
+
+
+def operation(
+    summary: str,
+    *,
+    request: type[BaseModel] | None = None,
+    response: type[BaseModel] | None = None,
+    tags: Sequence[str] = (),
+    description: str = "",
+) -> Callable[[View], View]:
+    """Return a decorator that describes a view function in the OpenAPI document.
+
+    Write it below the decorator of the route::
+
+        @app.get("/v1/sites")
+        @operation("List the sites", response=Sites, tags=["sites"])
+        def sites() -> dict[str, Any]: ...
+
+    Args:
+        summary: what the route does, in a line.
+        request: type of the JSON that it takes, if it takes any.
+        response: type of the JSON that it returns, if it returns JSON.
+        tags: groups in which the documentation shows it.
+        description: the details, in Markdown.
+    """
+
+    def describe(view: View) -> View:
+        setattr(view, ATTRIBUTE, Operation(summary, description, request, response, tuple(tags)))
+        return view
+
+    return describe
+
+
+def operation_of(view: Callable[..., Any]) -> Operation | None:
+    """Return the description of a view function, if it has one."""
+    found: Operation | None = getattr(view, ATTRIBUTE, None)
+    return found

@@ -1,0 +1,329 @@
+"""Reads the records of a request from JSON, NDJSON, CSV or Arrow.
+
+A record means the same in each format: the contract checks it. A fault is located by the number of its
+record, from 0, and the name of its field.
+"""
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from io import BytesIO, TextIOWrapper
+from itertools import islice
+from typing import Annotated, Any, NamedTuple, TypeVar, cast
+
+from pydantic import Field, GetCoreSchemaHandler, TypeAdapter, ValidationError
+from pydantic_core import CoreSchema, core_schema, from_json, to_json
+
+from mlops_runtime.contract import Contract, RecordModel
+from mlops_runtime.serving.api import arrow
+from mlops_runtime.serving.api.faults import FaultFinder, RecordFaults, check, repeated_names
+from mlops_runtime.serving.api.negotiation import Format
+from mlops_runtime.serving.api.problems import (
+    MAX_ERRORS,
+    FieldError,
+    InvalidRequestError,
+    broken_contract,
+    no_records,
+    pointer,
+    too_many_records,
+)
+
+MAX_MEMORY_FACTOR = 96
+"""Memory that a request may take while its body is read, as a multiple of MAX_CONTENT_LENGTH, in any format and
+whether the body is valid or not. Most of it is what Python needs for many small values."""
+
+JSON_SPACE = b" \t\r\n"
+NAME_END = re.compile(rb'"[ \t\r\n]*:')
+
+Row = TypeVar("Row")
+Result = RecordModel | RecordFaults
+"""What was read of a record."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoneIfInvalid:
+    """Annotation of a type: an invalid value becomes None instead of an error, which would keep copies of it."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Replace errors by a default."""
+        return core_schema.with_default_schema(handler(source), default=None, on_error="default")
+
+
+class RepeatedNames(NamedTuple):
+    """The names that an object of JSON has more than once."""
+
+    names: tuple[str, ...]
+
+
+class RecordReader:
+    """Reads the records of a contract.
+
+    Make one for the application: its validators take milliseconds to make.
+    """
+
+    def __init__(self, contract: Contract, max_records: int) -> None:
+        record: Any = Annotated[contract.record, NoneIfInvalid()]
+        records: Any = Annotated[list[record], Field(min_length=1, max_length=max_records)]
+        self._record: TypeAdapter[RecordModel | None] = TypeAdapter(record)
+        self._records: TypeAdapter[list[RecordModel | None]] = TypeAdapter(records)
+        self._read_texts = contract.record.model_validate_strings
+        self._faults = FaultFinder(contract)
+        self._max_records = max_records
+
+    def read(self, body: bytes, sent: Format) -> list[Result]:
+        """Return each record of a body, or what is wrong with it.
+
+        Args:
+            body: of a request.
+            sent: format of the body.
+
+        Raises:
+            InvalidRequestError: if the body is not in the format, has no record or too many of them, has faults
+                that belong to no single record, such as an unknown column, or is a faulty record without a list.
+        """
+        match sent:
+            case Format.JSON:
+                return self._read_json(body)
+            case Format.NDJSON:
+                return _read_each(self._limited(_lines(body)), self._read_line)
+            case Format.CSV:
+                return _read_each(self._limited(self._table_rows(body)), lambda row, *args: self.read_row(*row, *args))
+            case Format.ARROW:
+                return _read_each(
+                    self._limited(self._arrow_rows(body)),
+                    lambda values, number, left: self._read_values(values, (number,), left),
+                )
+
+    def read_valid_json(self, body: bytes) -> list[RecordModel]:
+        """Return the records of JSON: one record or a list of them.
+
+        Raises:
+            InvalidRequestError: if the body is not JSON, or a record breaks the contract.
+        """
+        return all_valid(self._read_json(body))
+
+    def read_row(self, header: Sequence[str], cells: Sequence[str], number: int, remaining: int = MAX_ERRORS) -> Result:
+        """Return the record in a row of a table, or what is wrong with it; an empty cell is a missing value.
+
+        Args:
+            header: names of the columns, all of them fields.
+            cells: of the row.
+            number: of the record in the request, from 0.
+            remaining: number of faults that the response has room for.
+        """
+        if len(cells) != len(header):
+            detail = f"has {len(cells)} cells, and the header {len(header)}"
+            return RecordFaults((FieldError(pointer=pointer((number,)), detail=detail),))
+        texts = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
+        try:
+            return self._read_texts(texts)
+        except ValidationError as error:
+            return self._faults.of_texts(error, texts, (number,), remaining)
+
+    def _read_json(self, body: bytes) -> list[Result]:
+        many = is_list(body)
+        try:
+            results = self._results(body, many, lambda number: (number,) if many else ())
+        except ValueError as error:
+            raise InvalidRequestError(HTTPStatus.BAD_REQUEST, f"The body {_not_json(error)}.") from error
+        if not many:
+            all_valid(results)
+        return results
+
+    def _read_line(self, line: bytes, number: int, remaining: int) -> Result:
+        try:
+            return self._results(line, False, lambda _: (number,), remaining)[0]
+        except ValueError as error:
+            return RecordFaults((FieldError(pointer=pointer((number,)), detail=_not_json(error)),), malformed=True)
+
+    def _results(
+        self, body: bytes, many: bool, location: Callable[[int], tuple[int, ...]], remaining: int = MAX_ERRORS
+    ) -> list[Result]:
+        """Return each record of JSON, or what is wrong with it.
+
+        Args:
+            body: one object, or a list.
+            many: whether it is a list.
+            location: of the record with a number.
+            remaining: number of faults that the response has room for.
+
+        Raises:
+            InvalidRequestError: if the list is empty or too long.
+            ValueError: if the body is not JSON.
+        """
+        # pydantic takes 450 bytes for each list and object, however short. If records cannot account for their
+        # number, the body becomes Python objects at once, which take less.
+        nested = body.count(b"{") + body.count(b"[") > self._max_records + 1
+        records = [] if nested else self._validated(body, many)
+        results = cast("list[Result]", records)
+        if nested or any(record is None for record in records):
+            document = from_json(body)
+            documents = self._limited(document) if many else [document]
+            names = sum(len(value) for value in documents if isinstance(value, dict))
+            results = _read_each(
+                zip(records or [None] * len(documents), documents, strict=True),
+                lambda pair, number, left: (
+                    self._read_values(pair[1], location(number), left) if pair[0] is None else pair[0]
+                ),
+                remaining,
+            )
+            del document, documents
+        else:
+            names = sum(len(record.model_fields_set) for record in records if record is not None)
+        if any(not isinstance(result, RecordFaults) for result in results):
+            for number, repeated in _repeated_names(body, names):
+                if not isinstance(results[number], RecordFaults):
+                    results[number] = repeated_names(repeated, location(number))
+        return results
+
+    def _validated(self, body: bytes, many: bool) -> list[RecordModel | None]:
+        """Return the records of JSON, None where they are invalid; raises as `_results`."""
+        try:
+            return self._records.validate_json(body) if many else [self._record.validate_json(body)]
+        except ValidationError as error:
+            match error.errors(include_input=False)[0]["type"]:
+                case "too_long":
+                    raise too_many_records(self._max_records) from error
+                case "too_short":
+                    raise no_records() from error
+            raise
+
+    def _read_values(self, values: Any, location: tuple[int, ...], remaining: int) -> Result:
+        """Return the record with these values of JSON, or what is wrong with it."""
+        if isinstance(values, dict) and not any(isinstance(value, dict | list) for value in values.values()):
+            record = self._record.validate_json(to_json(values, inf_nan_mode="constants"))
+            if record is not None:
+                return record
+        return self._faults.of_json(values, location, remaining)
+
+    def _table_rows(self, body: bytes) -> Iterator[tuple[list[str], list[str]]]:
+        """Yield the header and the cells of each row of a table (RFC 4180), the header left out.
+
+        Raises:
+            InvalidRequestError: if the body is no such table, or its header does not fit the contract.
+        """
+        # Excel puts a byte order mark before the header.
+        reader = csv.reader(TextIOWrapper(BytesIO(body), "utf-8-sig", newline=""), strict=True)
+        try:
+            header = next(reader, None)
+            if header is None:
+                raise no_records()
+            check(self._faults.of_columns(header))
+            for cells in reader:
+                if cells:
+                    yield header, cells
+        except UnicodeDecodeError as error:
+            detail = f"The table is not in UTF-8: {error.reason}, after line {reader.line_num}."
+            raise InvalidRequestError(HTTPStatus.BAD_REQUEST, detail) from error
+        except csv.Error as error:
+            detail = f"The table is not valid CSV (RFC 4180): {error}, in line {reader.line_num}."
+            raise InvalidRequestError(HTTPStatus.BAD_REQUEST, detail) from error
+
+    def _arrow_rows(self, body: bytes) -> Iterator[dict[str, Any]]:
+        """Yield the values of each row of a stream of Arrow, by column.
+
+        Raises:
+            InvalidRequestError: if the body is no such stream, or its columns do not fit the contract.
+        """
+        try:
+            yield from arrow.read(body, self._max_records, lambda names: check(self._faults.of_columns(names)))
+        except arrow.ArrowError as error:
+            detail = f"The body is not a stream of Arrow that can be read: {error}."
+            raise InvalidRequestError(HTTPStatus.BAD_REQUEST, detail) from error
+
+    def _limited(self, rows: Iterable[Row]) -> list[Row]:
+        """Return the rows.
+
+        Raises:
+            InvalidRequestError: if there is none, or there are too many.
+        """
+        taken = list(islice(rows, self._max_records + 1))
+        if len(taken) > self._max_records:
+            raise too_many_records(self._max_records)
+        if not taken:
+            raise no_records()
+        return taken
+
+
+def all_valid(results: list[Result]) -> list[RecordModel]:
+    """Return the records, if none is faulty.
+
+    Raises:
+        InvalidRequestError: with all the faults.
+    """
+    faulty = [result for result in results if isinstance(result, RecordFaults)]
+    if not faulty:
+        return cast("list[RecordModel]", results)
+    for faults in faulty:
+        if faults.malformed:
+            (wrong,) = faults.errors
+            detail = f"Record {wrong.pointer[1:]}, counted from 0, {wrong.detail}."
+            raise InvalidRequestError(HTTPStatus.BAD_REQUEST, detail, faults.errors)
+    errors = [error for faults in faulty for error in faults.errors]
+    raise broken_contract(errors, sum(faults.count for faults in faulty))
+
+
+def is_list(body: bytes) -> bool:
+    """Return whether JSON holds a list."""
+    return body.lstrip(JSON_SPACE).startswith(b"[")
+
+
+def _not_json(error: ValueError) -> str:
+    reason = error.errors(include_input=False)[0]["msg"] if isinstance(error, ValidationError) else str(error)
+    return f"is not valid JSON: {reason.removeprefix('Invalid JSON: ')}"
+
+
+def _read_each(
+    rows: Iterable[Row], read: Callable[[Row, int, int], Result], remaining: int = MAX_ERRORS
+) -> list[Result]:
+    """Return the record of each row, or what is wrong with it.
+
+    Args:
+        rows: in their order.
+        read: a function of a row, its number and the number of faults that the response still has room for.
+        remaining: that number for the first row.
+    """
+    results: list[Result] = []
+    for number, row in enumerate(rows):
+        result = read(row, number, remaining)
+        if isinstance(result, RecordFaults):
+            remaining = max(0, remaining - result.count)
+        results.append(result)
+    return results
+
+
+def _lines(body: bytes) -> Iterator[bytes]:
+    """Yield each line that is not blank."""
+    for line in BytesIO(body):
+        if stripped := line.strip(JSON_SPACE):
+            yield stripped
+
+
+def _repeated_names(body: bytes, names: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the number of each object of JSON that has names more than once, and these names.
+
+    pydantic takes the last value of a repeated name without an error. A colon follows each name, so a body
+    with as many colons, or quotation marks before a colon, as there are names repeats none. Only another body
+    is parsed again.
+
+    Args:
+        body: an object, or a list of objects.
+        names: number of names that were read from it.
+    """
+    if body.count(b":") == names or sum(1 for _ in NAME_END.finditer(body)) == names:
+        return
+    # Numbers stay texts: Python refuses to convert the longest ones.
+    document = json.loads(body, object_pairs_hook=_repeated_in, parse_int=str, parse_float=str)
+    for number, value in enumerate(document if isinstance(document, list) else [document]):
+        if isinstance(value, RepeatedNames) and value.names:
+            yield number, value.names
+
+
+def _repeated_in(pairs: Sequence[tuple[str, Any]]) -> RepeatedNames:
+    names = [name for name, _ in pairs]
+    counts = Counter(names)
+    return RepeatedNames(tuple(name for name in counts if counts[name] > 1))
