@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
+from mlops_runtime.serving.api.operation import operation
 from mlops_runtime.serving.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from mlops_runtime.serving.app import create_app
 
-__all__ = ["Settings", "SettingsError", "create_app"]
+__all__ = ["Settings", "SettingsError", "create_app", "operation"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,11 +4,8 @@ import json
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
-from mlops_runtime.contract.features import FIELDS
 from mlops_runtime.contract.fields import FieldSpec, Kind
 from mlops_runtime.serving.ui.number_format import exact, readable
-
-FIELDS_BY_NAME = {field.name: field for field in FIELDS}
 
 MAX_LISTED = 10
 """Words that a sentence lists before it counts the others."""
