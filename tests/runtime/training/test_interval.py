@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from mlops_runtime.model.predictor import interval_bounds
 from mlops_runtime.training.interval import BIN_ROWS, LEVEL, MAX_BINS, conformal_interval
 
 ROWS = 4000
@@ -20,7 +21,7 @@ def test_intervals_hold_the_level_of_new_values(seed: int) -> None:
     interval = conformal_interval(*predicted_and_true(ROWS, seed))
     predicted, truth = predicted_and_true(ROWS, seed + 100)
     # when
-    low, high = bounds(predicted, interval)
+    low, high = interval_bounds(predicted, interval)
     # then: in all, and among the small as among the great
     inside = (low <= truth) & (truth <= high)
     assert inside.mean() == pytest.approx(LEVEL, abs=0.025)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline
@@ -24,18 +25,21 @@ for _method in ("transform", "predict", "predict_proba", "decision_function"):
 
 
 def _transformed(graph: Graph, matrix: str, step: Any) -> str:
-    return matrix if step is None or step == "passthrough" else convert(graph, matrix, step, "transform")
+    return matrix if step is None or _is(step, "passthrough") else convert(graph, matrix, step, "transform")
+
+
+def _is(step: Any, name: str) -> bool:
+    return isinstance(step, str) and step == name
 
 
 @converter(ColumnTransformer, method="transform")
 def _column_transformer(graph: Graph, matrix: str, transformer: Any) -> str:
     parts = []
-    for _, step, indices in transformer.transformers_:
-        if not (isinstance(step, str) and step == "drop"):
-            columns = graph.columns(
-                matrix, range(transformer.n_features_in_)[indices] if isinstance(indices, slice) else indices
-            )
-            parts.append(_transformed(graph, columns, step))
+    for _, step, chosen in transformer.transformers_:
+        indices = np.arange(transformer.n_features_in_)[chosen]
+        # A step without columns is not fitted.
+        if len(indices) and not _is(step, "drop"):
+            parts.append(_transformed(graph, graph.columns(matrix, indices), step))
     return graph.joined(parts)
 
 
@@ -43,7 +47,9 @@ def _column_transformer(graph: Graph, matrix: str, transformer: Any) -> str:
 def _feature_union(graph: Graph, matrix: str, union: Any) -> str:
     if union.transformer_weights:
         raise ExportError(union, "it has transformer_weights; leave them out")
-    return graph.joined([_transformed(graph, matrix, step) for _, step in union.transformer_list if step != "drop"])
+    return graph.joined(
+        [_transformed(graph, matrix, step) for _, step in union.transformer_list if not _is(step, "drop")]
+    )
 
 
 @converter(VotingClassifier, method="predict_proba")
@@ -58,7 +64,7 @@ def _voting_regressor(graph: Graph, matrix: str, voting: Any) -> str:
 
 def _averaged(graph: Graph, matrix: str, voting: Any, method: Method) -> str:
     weights = voting.weights or [1] * len(voting.estimators)
-    kept = [weight for weight, (_, part) in zip(weights, voting.estimators, strict=True) if part != "drop"]
+    kept = [weight for weight, (_, part) in zip(weights, voting.estimators, strict=True) if not _is(part, "drop")]
     return graph.averaged([convert(graph, matrix, part, method) for part in voting.estimators_], kept)
 
 

@@ -21,7 +21,7 @@ def convert_external(graph: Graph, matrix: str, estimator: Any, method: Method) 
         from skl2onnx import convert_sklearn
         from skl2onnx.common.data_types import DoubleTensorType
     except ImportError as error:
-        advice = f"add skl2onnx to the Pipfile and try again, {ADVICE}"
+        advice = f"add skl2onnx to the Pipfile, {ADVICE}"
         raise ExportError(estimator, f"there is no converter for it; {advice}") from error
     try:
         made = convert_sklearn(
