@@ -28,6 +28,7 @@ st.register_type_strategy(synthetic.Order, valid_records(synthetic.Order))
 class Run:
     """Files that one training run made."""
 
+    data: Path
     artefact: Path
     report: Path
     metrics: Path
@@ -48,6 +49,10 @@ def training_settings(folder: Path, data: Path) -> Settings:
         version="1.2.3",
         commit="0" * 40,
     )
+
+
+NO_FLOOR = "skill=-1e9"
+"""A floor that every model reaches."""
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +91,7 @@ class Runs:
             rows = synthetic.rows_of_table(400, contract.task)
             settings = training_settings(folder, synthetic.write_table(folder / "orders.csv", rows))
             train(contract, settings)
-            self._runs[contract.task] = Run(settings.artefact, settings.report, settings.metrics)
+            self._runs[contract.task] = Run(settings.data, settings.artefact, settings.report, settings.metrics)
         return self._runs[contract.task]
 
 
@@ -94,6 +99,18 @@ class Runs:
 def run(runs: Runs, contract: Contract) -> Run:
     """The training run of `contract`."""
     return runs.of(contract)
+
+
+@pytest.fixture(scope="session")
+def each_run(runs: Runs, each_contract: Contract) -> Run:
+    """The training run of each task in turn."""
+    return runs.of(each_contract)
+
+
+@pytest.fixture(scope="session")
+def data(run: Run) -> Path:
+    """The training table of `contract`."""
+    return run.data
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from mlops_runtime.model.golden import GOLDEN_TOLERANCE, agrees
 from mlops_runtime.model.metadata import Estimate, Interval
 from mlops_runtime.model.predictor import Predictor, interval_bounds
 from mlops_runtime.testing import synthetic as orders
-from tests.conftest import OnOrders, Run
+from tests.runtime.conftest import Run
 
 UNMEASURED = Estimate(value=0, low=0, high=0)
 
@@ -45,9 +45,9 @@ def model(artefact: Path) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def of_orders(on_orders: OnOrders, orders_run: Run) -> Any:
+def of_orders(each_contract: Contract, each_run: Run) -> Any:
     """A predictor of orders; it is of the class that their modules have."""
-    return on_orders.predictor.Predictor.load(orders_run.artefact)
+    return OnnxPredictor.load(each_contract, each_run.artefact)
 
 
 @given(record=st.from_type(Record))
@@ -101,18 +101,18 @@ def test_golden_answers_about_orders_are_given(of_orders: Any) -> None:
 
 
 @pytest.mark.parametrize("place", [0, -1], ids=["first", "last"])
-def test_another_answer_is_noticed(place: int, of_orders: Any, on_orders: OnOrders, orders_run: Run) -> None:
+def test_another_answer_is_noticed(place: int, of_orders: Any, each_contract: Contract, each_run: Run) -> None:
     # given: a golden record whose prediction is another
     golden = list(of_orders.golden_records)
     prediction = golden[place].prediction
-    if on_orders.task is Task.REGRESSION:
+    if each_contract.task is Task.REGRESSION:
         other = prediction.model_copy(update={"value": prediction.value * 1.001})
     else:
-        other = prediction.model_copy(update={"label": next(label for label in orders.LABELS[on_orders.task]
+        other = prediction.model_copy(update={"label": next(label for label in orders.LABELS[each_contract.task]
                                                             if label != prediction.label)})  # fmt: skip
     golden[place] = golden[place].model_copy(update={"prediction": other})
     # when
-    content = (orders_run.artefact / MODEL_FILE).read_bytes()
+    content = (each_run.artefact / MODEL_FILE).read_bytes()
     changed = type(of_orders)(content, of_orders.metadata, of_orders.baseline, tuple(golden))
     # then
     assert not changed.gives_golden_predictions()
@@ -195,13 +195,13 @@ def test_a_model_with_other_outputs_is_refused(
         Predictor(changed.SerializeToString(), predictor.metadata, predictor.baseline)
 
 
-def test_outputs_become_answers_of_the_task(on_orders: OnOrders) -> None:
+def test_outputs_become_answers_of_the_task(each_contract: Contract) -> None:
     # given: outputs for three orders, the third of them with two labels alike
-    labels = orders.LABELS[on_orders.task]
+    labels = orders.LABELS[each_contract.task]
     outputs = np.eye(len(labels) or 1)[[0, -1, 0]]
     outputs[2] = outputs.shape[1] ** -1
     # when
-    found = on_orders.predictor.answers(outputs, interval((0.5,)), {1: ("odd",)})
+    found = each_contract.predictor.answers(outputs, interval((0.5,)), {1: ("odd",)})
     # then
     assert [prediction.warnings for prediction in found] == [(), ("odd",), ()]
     if labels:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from mlops_runtime.contract.features import Features
+from mlops_runtime.contract import Contract, Features
 from mlops_runtime.model.onnx_predictor import OUTPUT
 from mlops_runtime.training.table import Table, read_table
 
@@ -35,6 +35,6 @@ class Exported:
 
 
 @pytest.fixture(scope="session")
-def table(data: Path) -> Table:
-    """The table of the project."""
-    return read_table(data)
+def table(contract: Contract, data: Path) -> Table:
+    """The training table of `contract`."""
+    return read_table(contract, data)

@@ -6,19 +6,19 @@ from mlops_runtime.contract.fields import Task
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import TARGET
 from mlops_runtime.training.command import main
-from tests.conftest import NO_FLOOR, OnOrders
+from tests.runtime.conftest import NO_FLOOR
 
 TOLD = {
     Task.BINARY: ["log loss", "accuracy 0.", "roc_auc 0.", "skill "],
     Task.MULTICLASS: ["log loss", "accuracy 0.", "macro_f1 0.", "skill "],
     Task.REGRESSION: ["root mean squared error", "r2 0.", "mae ", "coverage ", "skill "],
 }
-of_values = pytest.mark.parametrize("on_orders", [Task.REGRESSION], indirect=True)
+of_values = pytest.mark.parametrize("each_contract", [Task.REGRESSION], indirect=True)
 
 
 @pytest.fixture
-def arguments(on_orders: OnOrders, lock: Path, tmp_path: Path) -> dict[str, str]:
-    table = orders.write_table(tmp_path / "orders.csv", orders.rows_of_table(120, on_orders.task))
+def arguments(each_contract: Contract, lock: Path, tmp_path: Path) -> dict[str, str]:
+    table = orders.write_table(tmp_path / "orders.csv", orders.rows_of_table(120, each_contract.task))
     return {
         "--data": str(table),
         "--lock": str(lock),
@@ -29,46 +29,46 @@ def arguments(on_orders: OnOrders, lock: Path, tmp_path: Path) -> dict[str, str]
     }
 
 
-def call(on_orders: OnOrders, arguments: dict[str, str], *more: str) -> int:
-    code: int = on_orders.command.main([*(part for pair in arguments.items() for part in pair), *more])
+def call(each_contract: Contract, arguments: dict[str, str], *more: str) -> int:
+    code: int = command.main(each_contract, ARTEFACT, [*(part for pair in arguments.items() for part in pair), *more])
     return code
 
 
 def test_a_run_says_what_it_did(
-    on_orders: OnOrders, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    each_contract: Contract, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # given: a table with a column that nobody knows, and a row without a target
-    rows = orders.rows_of_table(120, on_orders.task)
+    rows = orders.rows_of_table(120, each_contract.task)
     rows[3][-1] = ""
     orders.write_table(tmp_path / "orders.csv", [[*cells, "Unknown"] for cells in rows])
     # when
-    code = call(on_orders, arguments, "--floors", NO_FLOOR, "--version", "3.1.4", "--test-share", "0.5")
+    code = call(each_contract, arguments, "--floors", NO_FLOOR, "--version", "3.1.4", "--test-share", "0.5")
     # then
     printed = capsys.readouterr()
     assert (code, printed.err) == (0, "")
     read, note, chose, measured, made = printed.out.splitlines()
     assert read == f"Read 119 rows of {arguments['--data']} (not in the contract, ignored: Unknown)."
-    assert note == f"1 row is without a value in {TARGET[on_orders.task]}: left out."
+    assert note == f"1 row is without a value in {TARGET[each_contract.task]}: left out."
     assert "1 setting was compared" in chose
     assert measured.startswith("On 60 held-out rows: ")
-    assert all(words in chose + measured for words in TOLD[on_orders.task])
+    assert all(words in chose + measured for words in TOLD[each_contract.task])
     assert "version 3.1.4" in made
 
 
 def test_the_gate_is_on_by_default(
-    on_orders: OnOrders, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    each_contract: Contract, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # given: a table whose target has nothing to do with the rest
-    rows = orders.rows_of_table(120, on_orders.task)
-    targets = [cells[-1] for cells in orders.rows_of_table(120, on_orders.task, seed=8)]
+    rows = orders.rows_of_table(120, each_contract.task)
+    targets = [cells[-1] for cells in orders.rows_of_table(120, each_contract.task, seed=8)]
     orders.write_table(
         tmp_path / "orders.csv", [[*cells[:-1], cell] for cells, cell in zip(rows, targets, strict=True)]
     )
     # when
-    code = call(on_orders, arguments)
+    code = call(each_contract, arguments)
     # then
     printed = capsys.readouterr()
-    assert code == on_orders.command.GATE_REFUSED == 3
+    assert code == command.GATE_REFUSED == 3
     assert "skill is " in printed.err
     assert "its floor 0.0200" in printed.err
     assert arguments["--report"] in printed.out
@@ -78,15 +78,15 @@ def test_the_gate_is_on_by_default(
 
 @of_values
 def test_wrong_data_are_refused(
-    on_orders: OnOrders, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    each_contract: Contract, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # given
     table = tmp_path / "orders.csv"
     table.write_text(table.read_text().replace("Weight", "Mass", 1))
     # when
-    code = call(on_orders, arguments)
+    code = call(each_contract, arguments)
     # then
-    assert code == on_orders.command.DATA_REFUSED == 2
+    assert code == command.DATA_REFUSED == 2
     error = capsys.readouterr().err
     assert "row 1, column Weight (kg)" in error
     assert "Nothing was changed" in error
@@ -95,10 +95,10 @@ def test_wrong_data_are_refused(
 
 @of_values
 def test_what_is_missing_is_named_in_one_line(
-    on_orders: OnOrders, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    each_contract: Contract, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = call(on_orders, arguments | {"--lock": str(tmp_path / "none.lock")})
-    assert code == on_orders.command.FAILED == 1
+    code = call(each_contract, arguments | {"--lock": str(tmp_path / "none.lock")})
+    assert code == command.FAILED == 1
     first, second = capsys.readouterr().err.splitlines()
     assert "none.lock" in first
     assert second.startswith("Nothing was changed")
@@ -123,13 +123,13 @@ def test_what_is_missing_is_named_in_one_line(
 def test_wrong_arguments_are_refused_before_anything_runs(
     wrong: list[str],
     message: str,
-    on_orders: OnOrders,
+    each_contract: Contract,
     arguments: dict[str, str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as caught:
-        call(on_orders, arguments, *wrong)
+        call(each_contract, arguments, *wrong)
     assert caught.value.code == 2
     assert message in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]

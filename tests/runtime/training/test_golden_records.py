@@ -12,7 +12,7 @@ from mlops_runtime.model.predictor import Predictor
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import LABELS, Order
 from mlops_runtime.training.golden import MOST, PER_LABEL, WITH_MISSING
-from tests.conftest import OnOrders, Run
+from tests.runtime.conftest import Run
 
 ROWS = 60
 ORDERS = dict(enumerate(orders.some_orders(ROWS)))
@@ -20,8 +20,8 @@ INTERVAL = Interval(
     level=0.9, edges=(), half_widths=(1.0,), minimum=None, coverage=Estimate(value=0.9, low=0.8, high=1.0)
 )
 
-of_labels = pytest.mark.parametrize("on_orders", [Task.BINARY, Task.MULTICLASS], indirect=True)
-of_values = pytest.mark.parametrize("on_orders", [Task.REGRESSION], indirect=True)
+of_labels = pytest.mark.parametrize("each_contract", [Task.BINARY, Task.MULTICLASS], indirect=True)
+of_values = pytest.mark.parametrize("each_contract", [Task.REGRESSION], indirect=True)
 
 
 def made_up(task: Task, rows: int = ROWS) -> NDArray[np.float64]:
@@ -37,39 +37,39 @@ def rows_of(golden: tuple[SimpleNamespace, ...]) -> list[int]:
 
 
 @pytest.fixture
-def module(on_orders: OnOrders) -> ModuleType:
-    return on_orders.golden
+def module(each_contract: Contract) -> ModuleType:
+    return each_contract.golden
 
 
 def lacks_a_value(order: Order) -> bool:
     return None in vars(order).values()
 
 
-def test_golden_records_are_few_distinct_and_some_lack_values(on_orders: OnOrders, module: ModuleType) -> None:
-    golden = module.golden_records(ORDERS, made_up(on_orders.task), INTERVAL)
+def test_golden_records_are_few_distinct_and_some_lack_values(each_contract: Contract, module: ModuleType) -> None:
+    golden = module.golden_records(ORDERS, made_up(each_contract.task), INTERVAL)
     rows = rows_of(golden)
     assert 2 * PER_LABEL <= len(rows) == len(set(rows)) <= MOST
     assert sum(lacks_a_value(one.record) for one in golden) >= WITH_MISSING
 
 
-def test_their_predictions_are_the_outputs_of_their_rows(on_orders: OnOrders, module: ModuleType) -> None:
+def test_their_predictions_are_the_outputs_of_their_rows(each_contract: Contract, module: ModuleType) -> None:
     # given: outputs that tell a row from any other
-    outputs = made_up(on_orders.task)
+    outputs = made_up(each_contract.task)
     # when
     golden = module.golden_records(ORDERS, outputs, INTERVAL)
     # then
     for row, one in zip(rows_of(golden), golden, strict=True):
         told = one.prediction
-        found = [told.probabilities[label] for label in LABELS[on_orders.task]] or [told.value]
+        found = [told.probabilities[label] for label in LABELS[each_contract.task]] or [told.value]
         assert found == outputs[row].tolist()
 
 
 @of_labels
-def test_every_label_has_some_and_the_border_comes_first(on_orders: OnOrders, module: ModuleType) -> None:
-    outputs = made_up(on_orders.task)
+def test_every_label_has_some_and_the_border_comes_first(each_contract: Contract, module: ModuleType) -> None:
+    outputs = made_up(each_contract.task)
     golden = module.golden_records(ORDERS, outputs, None)
     assert golden[0].prediction.probability == outputs.max(axis=1).min()
-    for place, label in enumerate(LABELS[on_orders.task]):
+    for place, label in enumerate(LABELS[each_contract.task]):
         sure = outputs[outputs.argmax(axis=1) == place].max(axis=1)
         found = [one.prediction.probability for one in golden if one.prediction.label == label]
         assert len(found) >= PER_LABEL
@@ -77,8 +77,8 @@ def test_every_label_has_some_and_the_border_comes_first(on_orders: OnOrders, mo
 
 
 @of_values
-def test_values_go_from_the_greatest_to_the_least(on_orders: OnOrders, module: ModuleType) -> None:
-    outputs = made_up(on_orders.task)
+def test_values_go_from_the_greatest_to_the_least(each_contract: Contract, module: ModuleType) -> None:
+    outputs = made_up(each_contract.task)
     golden = module.golden_records(ORDERS, outputs, INTERVAL)
     values = [one.prediction.value for one in golden[: 2 * PER_LABEL]]
     assert values == sorted(values, reverse=True)
@@ -99,21 +99,21 @@ def test_with_many_labels_each_has_one(module: ModuleType, monkeypatch: pytest.M
     assert len(golden) <= MOST + WITH_MISSING + 1
 
 
-def test_equal_records_are_chosen_once(on_orders: OnOrders, module: ModuleType) -> None:
+def test_equal_records_are_chosen_once(each_contract: Contract, module: ModuleType) -> None:
     # given: three orders, each of them on two rows, with the outputs of the first
     three = list(ORDERS.values())[:3]
-    outputs = np.tile(made_up(on_orders.task, 3), (2, 1))
+    outputs = np.tile(made_up(each_contract.task, 3), (2, 1))
     # when
     golden = module.golden_records(dict(enumerate([*three, *three])), outputs, INTERVAL)
     # then
     assert sorted(rows_of(golden)) == [0, 1, 2]
 
 
-def test_the_few_orders_that_lack_values_are_among_them(on_orders: OnOrders, module: ModuleType) -> None:
+def test_the_few_orders_that_lack_values_are_among_them(each_contract: Contract, module: ModuleType) -> None:
     # given: two orders that lack values, and outputs that are neither extreme nor near a border
     lacking = [row for row, order in ORDERS.items() if lacks_a_value(order)][:2]
     whole = [row for row, order in ORDERS.items() if not lacks_a_value(order)]
-    outputs = made_up(on_orders.task)
+    outputs = made_up(each_contract.task)
     order = np.argsort(outputs[whole].max(axis=1))
     outputs[lacking] = outputs[whole[order[len(order) // 2]]]
     # when
@@ -122,22 +122,22 @@ def test_the_few_orders_that_lack_values_are_among_them(on_orders: OnOrders, mod
     assert set(lacking) <= set(rows_of(golden))
 
 
-def test_orders_without_missing_values_are_enough(on_orders: OnOrders, module: ModuleType) -> None:
+def test_orders_without_missing_values_are_enough(each_contract: Contract, module: ModuleType) -> None:
     whole = {row: order for row, order in ORDERS.items() if not lacks_a_value(order)}
-    golden = module.golden_records(whole, made_up(on_orders.task), INTERVAL)
+    golden = module.golden_records(whole, made_up(each_contract.task), INTERVAL)
     assert golden
     assert set(rows_of(golden)) <= set(whole)
 
 
 @given(rows=st.sets(st.integers(0, ROWS - 1), min_size=1))
-def test_rows_that_are_no_records_any_more_are_never_chosen(rows: set[int], on_orders: OnOrders) -> None:
-    golden = on_orders.golden.golden_records({row: ORDERS[row] for row in rows}, made_up(on_orders.task), INTERVAL)
+def test_rows_that_are_no_records_any_more_are_never_chosen(rows: set[int], each_contract: Contract) -> None:
+    golden = each_contract.golden.golden_records({row: ORDERS[row] for row in rows}, made_up(each_contract.task), INTERVAL)
     assert golden
     assert set(rows_of(golden)) <= rows
 
 
-def test_the_artefact_about_orders_has_golden_records_of_held_out_rows(on_orders: OnOrders, orders_run: Run) -> None:
-    found = on_orders.predictor.Predictor.load(orders_run.artefact).golden_records
+def test_the_artefact_about_orders_has_golden_records_of_held_out_rows(each_contract: Contract, each_run: Run) -> None:
+    found = OnnxPredictor.load(each_contract, each_run.artefact).golden_records
     assert len({one.record for one in found}) == len(found) >= 2 * PER_LABEL
 
 

@@ -16,13 +16,13 @@ from mlops_runtime.model.baseline import Baseline
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import FIELDS, LABELS, TARGET
 from mlops_runtime.training.candidates import Setting
-from tests.conftest import NO_FLOOR, OnOrders, Run
+from tests.runtime.conftest import NO_FLOOR, Run
 
 ROWS = 120
 # Another order of sets and of what is made of them.
 UNUSUAL_HASH_SEED = "30"
 
-of_values = pytest.mark.parametrize("on_orders", [Task.REGRESSION], indirect=True)
+of_values = pytest.mark.parametrize("each_contract", [Task.REGRESSION], indirect=True)
 
 
 def quick(task: Task) -> list[Setting]:
@@ -31,10 +31,10 @@ def quick(task: Task) -> list[Setting]:
 
 
 @pytest.fixture
-def settings(on_orders: OnOrders, lock: Path, tmp_path: Path) -> Any:
+def settings(each_contract: Contract, lock: Path, tmp_path: Path) -> Any:
     """What a run on a small table of orders is told."""
-    return on_orders.training.Settings(
-        data=orders.write_table(tmp_path / "orders.csv", orders.rows_of_table(ROWS, on_orders.task)),
+    return Settings(
+        data=orders.write_table(tmp_path / "orders.csv", orders.rows_of_table(ROWS, each_contract.task)),
         artefact=tmp_path / "artefact",
         report=tmp_path / "build" / "report.html",
         metrics=tmp_path / "build" / "metrics.json",
@@ -95,23 +95,23 @@ def test_another_process_makes_the_same_model(run: Run, data: Path, lock: Path, 
         assert (paths["artefact"] / name).read_bytes() == (run.artefact / name).read_bytes()
 
 
-def test_a_run_on_orders_makes_a_model_that_has_learned(on_orders: OnOrders, orders_run: Run) -> None:
-    metadata = on_orders.metadata.read_metadata(orders_run.artefact)
-    assert (metadata.task, metadata.target) == (on_orders.task, TARGET[on_orders.task])
-    assert metadata.labels == LABELS[on_orders.task]
+def test_a_run_each_contract_makes_a_model_that_has_learned(each_contract: Contract, each_run: Run) -> None:
+    metadata = read_metadata(each_contract, each_run.artefact)
+    assert (metadata.task, metadata.target) == (each_contract.task, TARGET[each_contract.task])
+    assert metadata.labels == LABELS[each_contract.task]
     assert metadata.rows == {"training": 300, "held_out": 100}
     assert metadata.metrics["skill"].value > 0.3
     assert metadata.floors == {"skill": 0.1}
 
 
-def test_a_binary_model_is_judged_by_its_rarer_label(on_orders: OnOrders, orders_run: Run) -> None:
-    positive = json.loads(orders_run.metrics.read_text())["positive_label"]
-    assert positive == (orders.Fate.RETURNED if on_orders.task is Task.BINARY else None)
+def test_a_binary_model_is_judged_by_its_rarer_label(each_contract: Contract, each_run: Run) -> None:
+    positive = json.loads(each_run.metrics.read_text())["positive_label"]
+    assert positive == (orders.Fate.RETURNED if each_contract.task is Task.BINARY else None)
 
 
 @of_values
-def test_the_coverage_of_the_interval_is_measured_on_the_held_out_rows(on_orders: OnOrders, orders_run: Run) -> None:
-    metadata = on_orders.metadata.read_metadata(orders_run.artefact)
+def test_the_coverage_of_the_interval_is_measured_on_the_held_out_rows(each_contract: Contract, each_run: Run) -> None:
+    metadata = read_metadata(each_contract, each_run.artefact)
     assert metadata.interval.coverage == metadata.metrics["coverage"]
     assert metadata.interval.level == 0.9
     assert metadata.interval.coverage.value > 0.75
@@ -119,41 +119,40 @@ def test_the_coverage_of_the_interval_is_measured_on_the_held_out_rows(on_orders
 
 
 @of_values
-def test_the_same_data_and_seed_give_the_same_model(settings: Any, on_orders: OnOrders) -> None:
+def test_the_same_data_and_seed_give_the_same_model(settings: Any, each_contract: Contract) -> None:
     candidates = [Setting("gradient boosting", {"max_iter": 20, "max_leaf_nodes": 8}, boosting=True)]
     models = []
     for _ in range(2):
-        on_orders.training.train(settings, candidates=candidates)
+        train(each_contract, settings, candidates)
         models.append((settings.artefact / MODEL_FILE).read_bytes())
-        assert on_orders.predictor.Predictor.load(settings.artefact).gives_golden_predictions()
-    on_orders.training.train(replace(settings, seed=1), candidates=candidates)
+        assert OnnxPredictor.load(each_contract, settings.artefact).gives_golden_predictions()
+    train(each_contract, replace(settings, seed=1), candidates)
     assert models[0] == models[1] != (settings.artefact / MODEL_FILE).read_bytes()
 
 
 @of_values
 def test_the_interval_is_of_the_rows_that_settings_were_compared_on(
-    settings: Any, on_orders: OnOrders, monkeypatch: pytest.MonkeyPatch
+    settings: Any, each_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given: a table of which half the training rows are compared
-    monkeypatch.setitem(on_orders.training.select_estimator.__globals__, "SELECTION_ROWS", ROWS * 3 // 8)
+    monkeypatch.setitem(vars(candidates_module), "SELECTION_ROWS", ROWS * 3 // 8)
     # when
-    metadata = on_orders.training.train(settings, candidates=quick(on_orders.task))
+    metadata = train(each_contract, settings, quick(each_contract.task))
     # then: it is much narrower than that of an estimator which ignores the features
     told = json.loads(settings.metrics.read_text())
     assert metadata.metrics["interval_width"].value < 0.8 * told["baseline"]["interval_width"]
 
 
 @of_values
-def test_the_gate_keeps_the_old_artefact_and_reports_the_refused_model(settings: Any, on_orders: OnOrders) -> None:
+def test_the_gate_keeps_the_old_artefact_and_reports_the_refused_model(settings: Any, each_contract: Contract) -> None:
     # given
-    training = on_orders.training
-    training.train(settings, candidates=quick(on_orders.task))
+    train(each_contract, settings, quick(each_contract.task))
     before = {path: path.read_bytes() for path in settings.artefact.iterdir()}
     settings.report.unlink()
     settings.metrics.unlink()
     # when
     with pytest.raises(training.GateError, match=r"r2 is 0\.\d{4}, its floor 1\.0000") as caught:
-        training.train(replace(settings, floors={"r2": 1.0, "skill": -100.0}), candidates=quick(on_orders.task))
+        train(each_contract, replace(settings, floors={"r2": 1.0, "skill": -100.0}), candidates=quick(each_contract.task))
     # then
     assert [check.metric for check in caught.value.failed] == ["r2"]
     assert {path: path.read_bytes() for path in settings.artefact.iterdir()} == before
@@ -161,18 +160,17 @@ def test_the_gate_keeps_the_old_artefact_and_reports_the_refused_model(settings:
     assert json.loads(settings.metrics.read_text())["passed"] is False
 
 
-def test_skill_in_cross_validation_may_have_a_floor(settings: Any, on_orders: OnOrders) -> None:
+def test_skill_in_cross_validation_may_have_a_floor(settings: Any, each_contract: Contract) -> None:
     floors = {"cross_validated_skill": 0.99}
-    with pytest.raises(on_orders.training.GateError, match="cross_validated_skill is"):
-        on_orders.training.train(replace(settings, floors=floors), candidates=quick(on_orders.task))
+    with pytest.raises(each_contract.training.GateError, match="cross_validated_skill is"):
+        train(each_contract, replace(settings, floors=floors), quick(each_contract.task))
     assert not settings.artefact.exists()
 
 
 def test_a_model_that_is_not_the_estimator_is_never_written(
-    settings: Any, on_orders: OnOrders, monkeypatch: pytest.MonkeyPatch
+    settings: Any, each_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given: a converter that changes the model
-    training = on_orders.training
     convert = training.onnx_model
 
     def wrong(encoding: Any, estimator: Any, labels: int) -> bytes:
@@ -185,7 +183,7 @@ def test_a_model_that_is_not_the_estimator_is_never_written(
     monkeypatch.setattr(training, "onnx_model", wrong)
     # when
     with pytest.raises(RuntimeError, match="the exported model is not the estimator"):
-        training.train(settings, candidates=quick(on_orders.task))
+        train(each_contract, settings, quick(each_contract.task))
     # then
     assert not settings.artefact.exists()
     assert not settings.report.exists()
@@ -195,96 +193,96 @@ def test_a_model_that_is_not_the_estimator_is_never_written(
 @of_values
 @pytest.mark.parametrize(("wrong", "error"), [("data", ValueError), ("lock", FileNotFoundError)], ids=["data", "lock"])
 def test_a_file_that_is_not_there_stops_the_run_before_anything_is_written(
-    wrong: str, error: type[Exception], settings: Any, on_orders: OnOrders, tmp_path: Path
+    wrong: str, error: type[Exception], settings: Any, each_contract: Contract, tmp_path: Path
 ) -> None:
     with pytest.raises(error):
-        on_orders.training.train(replace(settings, **{wrong: tmp_path / "none"}))
+        train(each_contract, replace(settings, **{wrong: tmp_path / "none"}))
     assert list(tmp_path.iterdir()) == [settings.data]
 
 
 @of_values
-def test_a_foreign_folder_stops_the_run_before_it_has_begun(settings: Any, on_orders: OnOrders) -> None:
+def test_a_foreign_folder_stops_the_run_before_it_has_begun(settings: Any, each_contract: Contract) -> None:
     settings.artefact.mkdir()
     (settings.artefact / "notes.txt").touch()
     heard: list[object] = []
-    with pytest.raises(on_orders.metadata.ArtefactError, match=r"notes\.txt"):
-        on_orders.training.train(settings, on_orders.training.Listener(on_read=heard.append))
+    with pytest.raises(each_contract.metadata.ArtefactError, match=r"notes\.txt"):
+        train(each_contract, settings, each_contract.training.Listener(on_read=heard.append))
     assert heard == []
 
 
 @of_values
 def test_a_table_of_which_nothing_stands_twice_is_refused(
-    settings: Any, on_orders: OnOrders, monkeypatch: pytest.MonkeyPatch
+    settings: Any, each_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given: texts alone, no word of which is in two rows
-    monkeypatch.setattr(on_orders.training.Encoding, "columns", ())
+    monkeypatch.setattr(each_contract.training.Encoding, "columns", ())
     # then
-    with pytest.raises(on_orders.table.TableError, match="no word stands in two rows"):
-        on_orders.training.train(settings)
+    with pytest.raises(each_contract.table.TableError, match="no word stands in two rows"):
+        train(each_contract, settings)
     assert not settings.artefact.exists()
 
 
 @of_values
-def test_the_listener_hears_of_each_step(settings: Any, on_orders: OnOrders) -> None:
+def test_the_listener_hears_of_each_step(settings: Any, each_contract: Contract) -> None:
     heard: list[str] = []
-    listener = on_orders.training.Listener(
+    listener = each_contract.training.Listener(
         lambda table: heard.append(f"read {len(table)}"),
         lambda score: heard.append(score.name),
         lambda findings: heard.append(f"evaluated {findings.passed}"),
     )
-    on_orders.training.train(settings, listener, quick(on_orders.task))
-    assert heard == [f"read {ROWS}", quick(on_orders.task)[0].name, "evaluated True"]
+    train(each_contract, settings, listener, quick(each_contract.task))
+    assert heard == [f"read {ROWS}", quick(each_contract.task)[0].name, "evaluated True"]
 
 
-def findings_of(settings: Any, on_orders: OnOrders) -> Any:
+def findings_of(settings: Any, each_contract: Contract) -> Any:
     """Return what a run finds out, with the quickest setting."""
     found: list[Any] = []
-    listener = on_orders.training.Listener(on_evaluated=found.append)
-    on_orders.training.train(settings, listener, quick(on_orders.task))
+    listener = each_contract.training.Listener(on_evaluated=found.append)
+    train(each_contract, settings, listener, quick(each_contract.task))
     return found[0]
 
 
-def test_the_report_is_told_what_the_table_lacks(settings: Any, on_orders: OnOrders) -> None:
+def test_the_report_is_told_what_the_table_lacks(settings: Any, each_contract: Contract) -> None:
     # given: a table with a column that nobody knows, and a row without a target
-    rows = orders.rows_of_table(ROWS, on_orders.task)
+    rows = orders.rows_of_table(ROWS, each_contract.task)
     written = [[*cells, "x"] for cells in rows]
     written[0][-1] = "Unknown"
     written[5][-2] = ""
     orders.write_table(settings.data, written)
     # when
-    found = findings_of(settings, on_orders)
+    found = findings_of(settings, each_contract)
     # then
     left = [cells for place, cells in enumerate(rows[1:]) if place != 4]
     missing = {field.name: sum(not cells[place] for cells in left) for place, field in enumerate(FIELDS)}
     assert found.missing == {name: count for name, count in missing.items() if count}
     assert found.notes == (
-        f"1 row is without a value in {TARGET[on_orders.task]}: left out.",
+        f"1 row is without a value in {TARGET[each_contract.task]}: left out.",
         "Columns that are no part of the contract and were ignored: Unknown.",
     )
     told = {label: training + held_out for label, training, held_out in found.label_counts}
-    assert told == {label: sum(cells[-1] == label for cells in left) for label in LABELS[on_orders.task]}
+    assert told == {label: sum(cells[-1] == label for cells in left) for label in LABELS[each_contract.task]}
     assert {importance.feature for importance in found.importances} == {field.name for field in FIELDS}
 
 
 @of_values
 def test_a_table_so_small_that_no_held_out_row_is_a_record_has_golden_records(
-    settings: Any, on_orders: OnOrders, monkeypatch: pytest.MonkeyPatch
+    settings: Any, each_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given: of all rows the first stays a record, and with this seed it is not held out
-    monkeypatch.setattr(on_orders.table, "KEPT_RECORDS", 1)
+    monkeypatch.setattr(each_contract.table, "KEPT_RECORDS", 1)
     settings = next(
-        chosen for chosen in (replace(settings, seed=seed) for seed in range(20)) if learns(on_orders, chosen)
+        chosen for chosen in (replace(settings, seed=seed) for seed in range(20)) if learns(each_contract, chosen)
     )
     # when
-    on_orders.training.train(settings, candidates=quick(on_orders.task))
+    train(each_contract, settings, quick(each_contract.task))
     # then
-    (golden,) = on_orders.predictor.Predictor.load(settings.artefact).golden_records
+    (golden,) = OnnxPredictor.load(each_contract, settings.artefact).golden_records
     assert golden.record == orders.some_orders(1)[0]
 
 
-def learns(on_orders: OnOrders, settings: Any) -> bool:
+def learns(each_contract: Contract, settings: Any) -> bool:
     """Return whether the one row that is still a record is among those to learn from."""
-    table = on_orders.table.read_table(settings.data)
-    training, held_out = on_orders.training.split_table(table, settings.seed, settings.test_share, 0)
+    table = each_contract.table.read_table(settings.data)
+    training, held_out = each_contract.training.split_table(table, settings.seed, settings.test_share, 0)
     assert len(training.records) + len(held_out.records) == 1
     return bool(training.records)

@@ -18,33 +18,33 @@ from mlops_runtime.tables.source import open_source
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import LABELS, LAYOUT, TARGET
 from mlops_runtime.training.table import LISTED_PROBLEMS, MINIMUM_LABEL_ROWS, MINIMUM_ROWS, Problem, Table
-from tests.conftest import OnOrders
+
 
 Rows = list[list[str]]
 
 ROWS = 40
 NAMES = [field.name for field in orders.FIELDS]
-of_labels = pytest.mark.parametrize("on_orders", [Task.BINARY, Task.MULTICLASS], indirect=True)
-of_values = pytest.mark.parametrize("on_orders", [Task.REGRESSION], indirect=True)
+of_labels = pytest.mark.parametrize("each_contract", [Task.BINARY, Task.MULTICLASS], indirect=True)
+of_values = pytest.mark.parametrize("each_contract", [Task.REGRESSION], indirect=True)
 PLACES = {field.attribute: place for place, field in enumerate(orders.FIELDS)}
 
 
 @pytest.fixture
-def reader(on_orders: OnOrders) -> ModuleType:
+def reader(each_contract: Contract) -> ModuleType:
     """The module that reads tables, for a contract of orders."""
-    return on_orders.table
+    return each_contract.table
 
 
 @pytest.fixture
-def target(on_orders: OnOrders) -> str:
-    return TARGET[on_orders.task]
+def target(each_contract: Contract) -> str:
+    return TARGET[each_contract.task]
 
 
 @pytest.fixture
-def rows(on_orders: OnOrders) -> Rows:
+def rows(each_contract: Contract) -> Rows:
     """A small valid table of orders: a header, then the rows; some of each label."""
-    rows = orders.rows_of_table(ROWS, on_orders.task)
-    for place, label in enumerate(LABELS[on_orders.task]):
+    rows = orders.rows_of_table(ROWS, each_contract.task)
+    for place, label in enumerate(LABELS[each_contract.task]):
         for cells in rows[1 + 4 * place : 5 + 4 * place]:
             cells[-1] = str(label)
     return rows
@@ -104,14 +104,14 @@ def test_the_table_of_the_project_is_read_whole(data: Path, table: Table) -> Non
     assert set(table.ignored) == set(source.header) - {*FEATURES, datamodel.TARGET}
 
 
-def test_every_order_is_read(on_orders: OnOrders, read: Callable[[Rows], Any]) -> None:
+def test_every_order_is_read(each_contract: Contract, read: Callable[[Rows], Any]) -> None:
     # given: a table of orders
     written = orders.some_orders(ROWS, seed=4)
     rows = orders.rows_of_table(ROWS, Task.REGRESSION, seed=4)
-    labels = LABELS[on_orders.task]
+    labels = LABELS[each_contract.task]
     targets = [str(labels[row % len(labels)]) if labels else f"{row}.5" for row in range(ROWS)]
     # when
-    table = read([[*cells[:-1], cell] for cells, cell in zip(rows, [TARGET[on_orders.task], *targets], strict=True)])
+    table = read([[*cells[:-1], cell] for cells, cell in zip(rows, [TARGET[each_contract.task], *targets], strict=True)])
     # then
     expected = LAYOUT.encode(written)
     np.testing.assert_array_equal(table.features.numbers, expected.numbers)
@@ -333,12 +333,12 @@ def test_rows_without_a_target_are_left_out_with_a_note(rows: Rows, target: str,
 
 @of_labels
 def test_a_label_that_the_contract_lacks_is_refused(
-    on_orders: OnOrders, rows: Rows, target: str, problems: Callable[..., Any]
+    each_contract: Contract, rows: Rows, target: str, problems: Callable[..., Any]
 ) -> None:
     (problem,) = problems([*rows, *([[*rows[1][:-1], "elsewhere"]] * MINIMUM_LABEL_ROWS)])
     assert (problem.row, problem.column) == (ROWS + 2, target)
     assert problem.message.startswith("'elsewhere' is no label of the contract")
-    assert all(repr(str(label)) in problem.message for label in LABELS[on_orders.task])
+    assert all(repr(str(label)) in problem.message for label in LABELS[each_contract.task])
 
 
 @of_labels
@@ -357,8 +357,8 @@ def test_of_many_rare_labels_the_first_are_named(rows: Rows, read: Callable[[Row
 
 
 @of_labels
-def test_a_label_is_its_place_in_the_contract(on_orders: OnOrders, rows: Rows, read: Callable[[Rows], Any]) -> None:
-    labels = [str(label) for label in LABELS[on_orders.task]]
+def test_a_label_is_its_place_in_the_contract(each_contract: Contract, rows: Rows, read: Callable[[Rows], Any]) -> None:
+    labels = [str(label) for label in LABELS[each_contract.task]]
     assert read(rows).target.tolist() == [labels.index(cells[-1]) for cells in rows[1:]]
 
 
@@ -393,8 +393,8 @@ def test_too_few_rows_are_refused(count: int, rows: Rows, problems: Callable[...
     assert str(first) == f"rows that can be used: {count}; training needs {MINIMUM_ROWS} or more"
 
 
-def test_the_fewest_rows_are_enough(on_orders: OnOrders, rows: Rows, read: Callable[[Rows], Any]) -> None:
-    labels = LABELS[on_orders.task] or ("1", "2")
+def test_the_fewest_rows_are_enough(each_contract: Contract, rows: Rows, read: Callable[[Rows], Any]) -> None:
+    labels = LABELS[each_contract.task] or ("1", "2")
     few = rows[: 1 + MINIMUM_ROWS]
     for place, cells in enumerate(few[1:]):
         cells[-1] = str(labels[place % len(labels)])
@@ -404,9 +404,9 @@ def test_the_fewest_rows_are_enough(on_orders: OnOrders, rows: Rows, read: Calla
 @of_labels
 @pytest.mark.parametrize("count", range(MINIMUM_LABEL_ROWS))
 def test_too_few_rows_of_a_label_are_refused(
-    count: int, on_orders: OnOrders, rows: Rows, target: str, problems: Callable[..., Any]
+    count: int, each_contract: Contract, rows: Rows, target: str, problems: Callable[..., Any]
 ) -> None:
-    rare = str(LABELS[on_orders.task][-1])
+    rare = str(LABELS[each_contract.task][-1])
     few = [cells for cells in rows if cells[-1] == rare][:count]
     (problem,) = problems([*(cells for cells in rows if cells[-1] != rare), *few])
     assert problem.column == target
@@ -414,11 +414,11 @@ def test_too_few_rows_of_a_label_are_refused(
 
 
 @of_labels
-def test_the_fewest_rows_of_a_label_are_enough(on_orders: OnOrders, rows: Rows, read: Callable[[Rows], Any]) -> None:
-    rare = str(LABELS[on_orders.task][-1])
+def test_the_fewest_rows_of_a_label_are_enough(each_contract: Contract, rows: Rows, read: Callable[[Rows], Any]) -> None:
+    rare = str(LABELS[each_contract.task][-1])
     few = [cells for cells in rows if cells[-1] == rare][:MINIMUM_LABEL_ROWS]
     table = read([*(cells for cells in rows if cells[-1] != rare), *few])
-    assert np.count_nonzero(table.target == len(LABELS[on_orders.task]) - 1) == MINIMUM_LABEL_ROWS
+    assert np.count_nonzero(table.target == len(LABELS[each_contract.task]) - 1) == MINIMUM_LABEL_ROWS
 
 
 def test_all_problems_are_counted_and_the_first_listed(rows: Rows, reader: ModuleType, tmp_path: Path) -> None:
@@ -456,11 +456,11 @@ def test_after_many_problems_reading_stops(
     ],
 )
 def test_of_a_long_file_one_row_out_of_several_is_read_with_a_note(
-    most_rows: int, step: int, on_orders: OnOrders, reader: ModuleType, tmp_path: Path
+    most_rows: int, step: int, each_contract: Contract, reader: ModuleType, tmp_path: Path
 ) -> None:
     # given: four hundred rows, each target on ten of them in turn
-    rows = orders.rows_of_table(400, on_orders.task)
-    cycle = [str(label) for label in LABELS[on_orders.task]] or ["1", "2"]
+    rows = orders.rows_of_table(400, each_contract.task)
+    cycle = [str(label) for label in LABELS[each_contract.task]] or ["1", "2"]
     for place, cells in enumerate(rows[1:]):
         cells[-1] = cycle[place // 10 % len(cycle)]
     path = orders.write_table(tmp_path / "table.csv", rows)
