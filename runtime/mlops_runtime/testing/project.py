@@ -9,7 +9,7 @@ from pathlib import Path
 from mlops_runtime.contract import Contract
 from mlops_runtime.model import OnnxPredictor, Predictor
 from mlops_runtime.operations.predict import local_service
-from mlops_runtime.training.candidates import Setting
+from mlops_runtime.training.candidates import Candidate
 from mlops_runtime.training.export import onnx_files
 from mlops_runtime.training.run import Export, Settings, train
 
@@ -39,7 +39,7 @@ def quick_predictor(
     contract: Contract,
     table: Path,
     folder: Path,
-    candidates: Sequence[Setting] | None = None,
+    candidates: Sequence[Candidate] | None = None,
     predictor: type[Predictor] = OnnxPredictor,
     export: Export = onnx_files,
 ) -> Predictor:

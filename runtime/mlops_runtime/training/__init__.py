@@ -6,8 +6,8 @@ import os
 # machine. OpenMP reads this when scikit-learn loads it, so it stands before any import of that.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from mlops_runtime.training.candidates import default_candidates
+from mlops_runtime.training.candidates import Candidate, Preparation, default_candidates
 from mlops_runtime.training.fitted_model import FittedModel
 from mlops_runtime.training.run import Settings, train
 
-__all__ = ["FittedModel", "Settings", "default_candidates", "train"]
+__all__ = ["Candidate", "FittedModel", "Preparation", "Settings", "default_candidates", "train"]

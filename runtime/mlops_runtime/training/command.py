@@ -13,8 +13,8 @@ from mlops_runtime.contract import Contract, Task
 from mlops_runtime.model.artefact import ArtefactError
 from mlops_runtime.model.onnx_predictor import OnnxPredictor
 from mlops_runtime.model.predictor import Predictor
-from mlops_runtime.training.candidates import LearningProblem, Setting, settings_for
-from mlops_runtime.training.export import onnx_files
+from mlops_runtime.training.candidates import Candidate, CandidateError, default_candidates
+from mlops_runtime.training.export import ExportError, onnx_files
 from mlops_runtime.training.gate import DEFAULT_FLOORS, parse_floor
 from mlops_runtime.training.parity import ParityError
 from mlops_runtime.training.report.report import Findings
@@ -37,7 +37,7 @@ def main(
     contract: Contract,
     artefact: Path,
     argv: Sequence[str] | None = None,
-    candidates: Sequence[Setting] | None = None,
+    candidates: Sequence[Candidate] | None = None,
     predictor: type[Predictor] = OnnxPredictor,
     export: Export = onnx_files,
 ) -> int:
@@ -55,16 +55,17 @@ def main(
         export: returns the files that the predictor loads.
     """
     settings = _settings(contract, artefact, argv)
+    candidates = default_candidates(contract) if candidates is None else candidates
     try:
         with _progress() as progress:
-            listener = _listener(contract, settings, progress)
+            listener = _listener(contract, settings, progress, len(candidates))
             metadata = train(contract, settings, candidates, predictor, export, listener)
     except TableError as error:
         return _refuse(error, settings, DATA_REFUSED)
     except GateError as error:
         print(f"See {settings.report} for the whole picture.")
         return _refuse(error, settings, GATE_REFUSED)
-    except (ArtefactError, ParityError, OSError) as error:
+    except (ArtefactError, CandidateError, ExportError, ParityError, OSError) as error:
         return _refuse(error, settings, FAILED)
     print(f"Made {settings.artefact} (version {metadata.version}); see {settings.report}.")
     return MADE
@@ -128,7 +129,7 @@ def _progress() -> Progress:
     )
 
 
-def _listener(contract: Contract, settings: Settings, progress: Progress) -> Listener:
+def _listener(contract: Contract, settings: Settings, progress: Progress, candidates: int) -> Listener:
     task = progress.add_task("Reading", total=None)
 
     def on_read(table: Table) -> None:
@@ -136,8 +137,7 @@ def _listener(contract: Contract, settings: Settings, progress: Progress) -> Lis
         print(f"Read {len(table):,} rows of {settings.data}{ignored}.")
         for note in table.notes:
             print(note)
-        total = len(settings_for(LearningProblem((), len(contract.labels))))
-        progress.update(task, description="Cross-validating", total=total)
+        progress.update(task, description="Cross-validating", total=candidates)
 
     def on_evaluated(findings: Findings) -> None:
         best = findings.scores[0]

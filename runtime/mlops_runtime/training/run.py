@@ -21,15 +21,7 @@ from mlops_runtime.model.onnx_predictor import OnnxPredictor
 from mlops_runtime.model.predictor import Predictor, interval_bounds
 from mlops_runtime.training.artefact_folder import prepare_folder, replace_folder
 from mlops_runtime.training.baseline import baseline
-from mlops_runtime.training.candidates import (
-    LearningProblem,
-    Score,
-    Selection,
-    Setting,
-    baseline_estimator,
-    loss_of,
-    select_estimator,
-)
+from mlops_runtime.training.candidates import Candidate, LearningProblem, default_candidates
 from mlops_runtime.training.evaluation import Evaluation, LabelOutcomes, Outcomes, ValueOutcomes, evaluate
 from mlops_runtime.training.export import onnx_files
 from mlops_runtime.training.fitted_model import FittedModel, outputs_of
@@ -39,6 +31,7 @@ from mlops_runtime.training.importance import importances
 from mlops_runtime.training.interval import conformal_interval
 from mlops_runtime.training.parity import check_parity, drawn_features
 from mlops_runtime.training.report.report import Findings, Provenance, render_report
+from mlops_runtime.training.search import Score, Selection, baseline_estimator, loss_of, select_estimator
 from mlops_runtime.training.split import split_table
 from mlops_runtime.training.table import MAX_ROWS, Problem, Table, TableError, read_table
 
@@ -119,7 +112,7 @@ class Serving:
 def train(
     contract: Contract,
     settings: Settings,
-    candidates: Sequence[Setting] | None = None,
+    candidates: Sequence[Candidate] | None = None,
     predictor: type[Predictor] = OnnxPredictor,
     export: Export = onnx_files,
     listener: Listener | None = None,
@@ -139,6 +132,8 @@ def train(
 
     Raises:
         TableError: if the table breaks the contract; nothing was written.
+        CandidateError: if a candidate cannot learn the task; nothing was written.
+        ExportError: if the chosen estimator cannot be exported; nothing was written.
         ParityError: if the predictor and the estimator differ; nothing was written.
         GateError: if a metric is below its floor; report and metrics were written, the artefact was not.
         ArtefactError: if the artefact cannot be put into its folder.
@@ -164,7 +159,7 @@ class _Run:
     listener: Listener
     lock_sha256: str
 
-    def train(self, table: Table, candidates: Sequence[Setting] | None) -> Metadata:
+    def train(self, table: Table, candidates: Sequence[Candidate] | None) -> Metadata:
         contract, settings = self.contract, self.settings
         labels = contract.labels
         training, held_out = split_table(table, settings.seed, settings.test_share, len(labels))
@@ -232,7 +227,7 @@ class _Run:
             raise GateError([check for check in findings.checks if not check.passed])
         return metadata
 
-    def _selected(self, training: Table, candidates: Sequence[Setting] | None) -> tuple[Encoding, Selection]:
+    def _selected(self, training: Table, candidates: Sequence[Candidate] | None) -> tuple[Encoding, Selection]:
         encoding = Encoding.fitted(training.features)
         if not encoding.columns:
             raise TableError(
@@ -244,7 +239,7 @@ class _Run:
             LearningProblem(encoding.columns, len(self.contract.labels), len(training)),
             self.settings.seed,
             self.settings.budget,
-            candidates,
+            default_candidates(self.contract) if candidates is None else candidates,
             self.listener.on_scored,
         )
         return encoding, selection

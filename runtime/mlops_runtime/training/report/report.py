@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from mlops_runtime.contract.fields import Task
 from mlops_runtime.model.metadata import Interval
-from mlops_runtime.training.candidates import Score
 from mlops_runtime.training.evaluation import LOWER_IS_BETTER, Evaluation, LabelOutcomes, ValueOutcomes
 from mlops_runtime.training.gate import CROSS_VALIDATED_SKILL, Check
 from mlops_runtime.training.importance import Importance
 from mlops_runtime.training.report import figures
+from mlops_runtime.training.search import Score
 
 TEMPLATE = "report.html"
 
