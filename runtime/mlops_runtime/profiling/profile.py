@@ -45,8 +45,8 @@ SUMMED_UP = 3
 
 KIND_WORDS = {
     "number": ("number", "numbers"),
-    "integer": ("whole number", "whole numbers"),
-    "boolean": ("boolean", "flags"),
+    "integer": ("integer", "integers"),
+    "boolean": ("boolean", "booleans"),
     "choice": ("choice", "choices"),
     "category": ("category", "categories"),
     "text": ("text", "texts"),

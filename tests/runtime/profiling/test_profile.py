@@ -149,7 +149,7 @@ def test_a_summary_is_short_however_wide_the_table(columns: int, write_columns: 
     assert len(lines) <= 15
     assert lines[0] == f"table.csv: {COUNT} rows, {2 * columns + 1} columns"
     assert any("'y', binary: 2 distinct values are labels" in line for line in lines)
-    assert any(f"{columns} taken: {columns} flag" in line for line in lines)
+    assert any(f"{columns} taken: {columns} boolean" in line for line in lines)
     assert ("  warning   and 297 more: see data/README.md" in lines) == (columns == 300)
 
 

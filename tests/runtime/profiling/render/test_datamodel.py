@@ -1,5 +1,6 @@
-"""The module datamodel of profiling: contracts as text. (The model package has a test_datamodel already.)"""
+"""The contract of a profile, rendered as Python."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -22,7 +23,8 @@ from mlops_runtime.tables.source import Source
 
 Import = Callable[[str], ModuleType]
 
-PROJECT = Path(__file__).parents[2]
+TEMPLATE = Path(__file__).parents[4]
+PYPROJECT = TEMPLATE / "{{cookiecutter.project_slug}}" / "pyproject.toml"
 
 
 def column(name: str, kind: str, **known: object) -> Column:
@@ -68,11 +70,10 @@ def test_the_contract_of_a_regression_reads_like_this() -> None:
     text = render(made_of([each for each in EVERY_KIND if each.name in kept], target="Price paid"))
     assert (
         text
-        == '''"""The contract: which columns a record has, and what a prediction says.
+        == '''"""The contract: the columns of a record, and what a prediction says.
 
-This module is the only place that knows the columns. The trainer's checks, the service's
-validation, its OpenAPI document and form, the baseline statistics and the test data all
-follow from it. `make datamodel` compares it with the table.
+This module is the only place that knows the columns. Training, validation, OpenAPI, the form,
+drift and test data follow from it. `make datamodel` compares it with the table.
 """
 
 from datetime import date
@@ -119,7 +120,10 @@ class Record(RecordModel):
 
 
 class Prediction(ValuePrediction):
-    """The value that the model expects for a record, and the interval in which the true one is likely to lie."""
+    """The predicted value, with its prediction interval."""
+
+
+CONTRACT = Contract(Record, Prediction, TASK, TARGET)
 '''
     )
 
@@ -264,10 +268,10 @@ NAMES = st.one_of(
     st.sampled_from(["class", "date", "l", "Label", "model_config", "x" * 300, "表" * 60]),
     st.sampled_from(['"""', "\\", "'\"'", "\n", "ß", "İ"]),
 )
-RANGE = {"low", "high", "quartiles", "minimum", "maximum", "usual"}
-NOT_SAID_OF = {str(kind): RANGE | {"written"} for kind in Kind} | {
-    "number": {"written"},
-    "integer": {"written"},
+RANGE = {"low", "high", "quartiles", "minimum", "maximum", "expected"}
+NOT_SAID_OF = {str(kind): RANGE | {"date_format"} for kind in Kind} | {
+    "number": {"date_format"},
+    "integer": {"date_format"},
     "date": RANGE,
     "datetime": RANGE,
     "time": RANGE,
@@ -310,17 +314,25 @@ def test_whatever_the_names_the_text_is_formatted_typed_and_valid(tmp_path: Path
     assert run_ruff("format", folder) == ""
 
 
+def project_config(folder: Path) -> Path:
+    """Return the settings of a generated project, written beside the folder."""
+    path = folder.with_name("pyproject.toml")
+    path.write_text(re.sub(r"{{.*?}}", "some", PYPROJECT.read_text(encoding="utf-8")), encoding="utf-8")
+    return path
+
+
 def run_ruff(command: str, folder: Path) -> str:
-    """Return what ruff has against the contracts, by the rules for the project's own."""
-    rules = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["ruff"]["lint"]
+    """Return what ruff reports about the contracts, by the rules of a generated project."""
+    config = project_config(folder)
+    rules = tomllib.loads(config.read_text(encoding="utf-8"))["tool"]["ruff"]["lint"]
     ignored = rules["per-file-ignores"]["src/*/datamodel.py"]
     options = {
         "check": [f"--extend-per-file-ignores=*.py:{code}" for code in ignored],
         "format": ["--check"],
     }[command]
-    ruff = [sys.executable, "-m", "ruff", command, "--quiet", "--no-cache", "--config", str(PROJECT / "pyproject.toml")]
-    found = subprocess.run([*ruff, *options, str(folder)], capture_output=True, text=True, check=False)
-    return found.stdout + found.stderr
+    ruff = [sys.executable, "-m", "ruff", command, "--quiet", "--no-cache", "--config", str(config)]
+    result = subprocess.run([*ruff, *options, str(folder)], capture_output=True, text=True, check=False)
+    return result.stdout + result.stderr
 
 
 def test_mypy_takes_each_kind_of_field(tmp_path: Path) -> None:
@@ -328,10 +340,11 @@ def test_mypy_takes_each_kind_of_field(tmp_path: Path) -> None:
     path = tmp_path / "contract.py"
     path.write_text(render(made_of(EVERY_KIND, ["no", "yes"])), encoding="utf-8")
     # when
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(PROJECT / "pyproject.toml"), str(path)]
-    found = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PROJECT, env={"MYPYPATH": "src"})
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(project_config(path)), str(path)]
+    environment = {"MYPYPATH": str(TEMPLATE / "runtime")}
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
     # then
-    assert found.returncode == 0, found.stdout + found.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 def test_a_profile_that_was_read_is_rendered(write: Callable[[str], Path], import_contract: Import) -> None:
