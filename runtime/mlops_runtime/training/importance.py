@@ -1,33 +1,37 @@
-"""What a model looks at: by how much it gets worse when the values of one field are shuffled."""
+"""Permutation importance: the rise of the loss when the values of one field are shuffled.
 
-from collections.abc import Callable, Iterable
+scikit-learn's `permutation_importance` shuffles columns of one matrix. Here the columns of a field, which may be
+in several arrays, are shuffled together, and the exported model predicts, which is faster than the estimator.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_runtime.contract.features import Features, Layout
+from mlops_runtime.contract import Features, FieldSpec, Layout
 
 MAX_ROWS = 2000
 MIN_ROWS = 100
 MAX_REPEATS = 20
 MIN_REPEATS = 3
 WORK = 200_000_000
-"""How many cells the model is given in all: a few seconds of work. The repeats become fewer first, then the rows."""
+"""Cells that the model gets in all: a few seconds of work. Beyond it the repeats become fewer first, then the rows."""
 
 CALLS = 5000
-"""How often the model is asked, unless there are more fields: a call takes a millisecond however little it is given."""
+"""Predictions, unless there are more fields: one takes a millisecond however few rows it is for."""
 
 CELLS_OF_A_CHARACTER = 4
-"""How many numbers the model takes in the time in which it takes a character of a text, about."""
+"""Numbers that the model processes in the time of one character of a text, approximately."""
 
 Values = TypeVar("Values", NDArray[np.float64], NDArray[np.object_])
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """By how much the loss rises when one field is shuffled: mean and standard deviation over the shuffles."""
+    """Rise of the loss when one field is shuffled: mean and standard deviation over the shuffles."""
 
     feature: str
     mean: float
@@ -36,31 +40,22 @@ class Importance:
 
 @dataclass(frozen=True, slots=True)
 class FieldColumns:
-    """Where the values of a field are among the features: the places of its columns in each array."""
+    """Indices of the columns of a field in each array of the features."""
 
     name: str
-    numbers: tuple[int, ...] = ()
-    categories: tuple[int, ...] = ()
-    texts: tuple[int, ...] = ()
-
-
-def _places(names: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Return at which places each name stands."""
-    places: dict[str, tuple[int, ...]] = {}
-    for place, name in enumerate(names):
-        places[name] = (*places.get(name, ()), place)
-    return places
+    numbers: tuple[int, ...]
+    categories: tuple[int, ...]
+    texts: tuple[int, ...]
 
 
 def field_columns(layout: Layout) -> tuple[FieldColumns, ...]:
     """Return the columns of each field, in the order of the contract."""
-    numbers = _places(number.field.name for number in layout.numbers)
-    categories = _places(field.name for field in layout.categories)
-    texts = _places(field.name for field in layout.texts)
-    names = [field.name for field in layout.fields]
-    return tuple(
-        FieldColumns(name, numbers.get(name, ()), categories.get(name, ()), texts.get(name, ())) for name in names
-    )
+    arrays = [number.field for number in layout.numbers], layout.categories, layout.texts
+    return tuple(FieldColumns(field.name, *(_indices(field, array) for array in arrays)) for field in layout.fields)
+
+
+def _indices(field: FieldSpec, columns: Sequence[FieldSpec]) -> tuple[int, ...]:
+    return tuple(index for index, column in enumerate(columns) if column is field)
 
 
 def importances(
@@ -72,32 +67,33 @@ def importances(
     """Return the permutation importance of each field, the highest first.
 
     The columns of a field are shuffled together, so that a date stays a date (Breiman 2001, Random
-    forests, Machine Learning 45). Not all rows are used if they are many, and with many fields
-    neither as many repeats: all shuffles together take a few seconds.
+    forests, Machine Learning 45). Large tables are sampled, and with many fields there are fewer
+    repeats: all shuffles together take a few seconds.
 
     Args:
-        outputs: what the model says of features, the first axis being the rows.
+        outputs: of the model for features, the first axis being the rows.
         features: of rows that the model has not been fitted on.
-        loss: takes places of rows and the outputs for them, and returns the loss.
+        loss: takes indices of rows and the outputs for them, and returns the loss.
         seed: of the choice of rows and of the shuffles.
     """
     columns = field_columns(features.layout)
     generator = np.random.default_rng(seed)
     count, repeats = affordable(features, len(columns))
     rows = np.sort(generator.choice(len(features), count, replace=False))
-    chosen = features.take(rows)
-    least = loss(rows, outputs(chosen))
-    found = []
+    sample = features.take(rows)
+    unshuffled = loss(rows, outputs(sample))
+    result = []
     for field in columns:
         rises = [
-            loss(rows, outputs(_shuffled(chosen, field, generator.permutation(count)))) - least for _ in range(repeats)
+            loss(rows, outputs(_shuffled(sample, field, generator.permutation(count)))) - unshuffled
+            for _ in range(repeats)
         ]
-        found.append(Importance(field.name, float(np.mean(rises)), float(np.std(rises))))
-    return tuple(sorted(found, key=lambda importance: importance.mean, reverse=True))
+        result.append(Importance(field.name, float(np.mean(rises)), float(np.std(rises))))
+    return tuple(sorted(result, key=lambda importance: importance.mean, reverse=True))
 
 
 def affordable(features: Features, fields: int) -> tuple[int, int]:
-    """Return how many of the rows are shuffled for each of so many fields, and how often."""
+    """Return how many rows are shuffled for each of so many fields, and how often."""
     rows = min(len(features), MAX_ROWS)
     characters = sum(len(text) for text in features.texts[:rows].ravel().tolist()) / max(rows, 1)
     cells = features.numbers.shape[1] + features.categories.shape[1] + CELLS_OF_A_CHARACTER * characters
@@ -117,10 +113,9 @@ def _shuffled(features: Features, field: FieldColumns, order: NDArray[np.intp]) 
     )
 
 
-def _reordered(array: Values, places: tuple[int, ...], order: NDArray[np.intp]) -> Values:
-    if not places:
+def _reordered(array: Values, columns: tuple[int, ...], order: NDArray[np.intp]) -> Values:
+    if not columns:
         return array
     copy = array.copy()
-    for place in places:
-        copy[:, place] = array[order, place]
+    copy[:, columns] = array[np.ix_(order, columns)]
     return copy

@@ -1,4 +1,4 @@
-"""Prediction intervals by conformal prediction: wide enough to have held so many of the training rows.
+"""Prediction intervals by conformal prediction: wide enough to cover a given share of true values.
 
 The residuals are those of cross-validation, each of a row that its fit had not seen (Barber,
 Candès, Ramdas and Tibshirani 2021, Predictive inference with the jackknife+, Annals of Statistics
@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from mlops_runtime.model.metadata import Estimate, Interval
 
 LEVEL = 0.9
-"""Share of the true values that the intervals are made to hold."""
+"""Share of the true values that the intervals are made to cover."""
 
 MAX_BINS = 10
 BIN_ROWS = 100
-"""Fewest rows of a bin: the outermost ten of them decide on its width."""
+"""Minimum number of rows of a bin: the ten largest residuals determine its width."""
 
 
 def conformal_interval(predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> Interval:
-    """Return the interval that these predictions of unseen rows call for; its coverage is not yet known.
+    """Return the interval for predictions like these; its coverage is unknown until the evaluation.
 
     Args:
         predicted: shape (rows,), each by a fit that had not seen the row.
@@ -30,11 +30,11 @@ def conformal_interval(predicted: NDArray[np.float64], truth: NDArray[np.float64
     """
     bins = min(MAX_BINS, max(1, len(predicted) // BIN_ROWS))
     edges = np.unique(np.quantile(predicted, np.arange(1, bins) / bins))
-    number = np.searchsorted(edges, predicted, side="right")
+    bin_of_row = np.searchsorted(edges, predicted, side="right")
     residuals = np.abs(truth - predicted)
     half_widths = [
-        _conformal_quantile(residuals[number == place] if np.any(number == place) else residuals)
-        for place in range(len(edges) + 1)
+        _conformal_quantile(residuals[bin_of_row == number] if np.any(bin_of_row == number) else residuals)
+        for number in range(len(edges) + 1)
     ]
     return Interval(
         level=LEVEL,
@@ -46,6 +46,6 @@ def conformal_interval(predicted: NDArray[np.float64], truth: NDArray[np.float64
 
 
 def _conformal_quantile(residuals: NDArray[np.float64]) -> float:
-    """Return the least width that holds the level's share of the rows and one more; of few rows the largest."""
-    place = math.ceil((len(residuals) + 1) * LEVEL) - 1
-    return float(np.sort(residuals)[min(place, len(residuals) - 1)])
+    """Return the finite-sample corrected quantile of the residuals; the largest one where there are few."""
+    index = math.ceil((len(residuals) + 1) * LEVEL) - 1
+    return float(np.sort(residuals)[min(index, len(residuals) - 1)])

@@ -1,11 +1,13 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn import metrics as reference
 
-from mlops_runtime.contract.fields import Task
+from mlops_runtime.contract import Task
 from mlops_runtime.training import evaluation
 from mlops_runtime.training.evaluation import (
     LOWER_IS_BETTER,
@@ -70,7 +72,7 @@ CASES = st.one_of(label_cases(2), label_cases(4), value_cases())
 
 def by_scikit_learn(case: Case, weights: NDArray[np.float64] | None = None) -> dict[str, float]:
     task, outcomes, baseline, positive = case
-    options = {"sample_weight": weights}
+    options: dict[str, Any] = {"sample_weight": weights}
     if isinstance(outcomes, ValueOutcomes):
         truth, predicted = outcomes.truth, outcomes.predicted
         counted = truth if weights is None else truth[weights > 0]
@@ -78,7 +80,7 @@ def by_scikit_learn(case: Case, weights: NDArray[np.float64] | None = None) -> d
             reference.mean_squared_error(truth, values.predicted, **options) for values in (outcomes, baseline)
         )
         return {
-            # Of one true value alone scikit-learn says 1 or 0, by whether it was met.
+            # For a constant truth scikit-learn returns 1 or 0, by whether the predictions equal it.
             "r2": reference.r2_score(truth, predicted, **options) if np.ptp(counted) else 0,
             "mae": reference.mean_absolute_error(truth, predicted, **options),
             "rmse": reference.root_mean_squared_error(truth, predicted, **options),
@@ -87,6 +89,13 @@ def by_scikit_learn(case: Case, weights: NDArray[np.float64] | None = None) -> d
             "interval_width": np.average(outcomes.high - outcomes.low, weights=weights),
             "skill": 1 - error / reference_error if reference_error else 0,
         }
+    assert isinstance(baseline, LabelOutcomes)
+    return by_scikit_learn_of_labels(task, outcomes, baseline, positive, options)
+
+
+def by_scikit_learn_of_labels(
+    task: Task, outcomes: LabelOutcomes, baseline: LabelOutcomes, positive: str | None, options: dict[str, Any]
+) -> dict[str, float]:
     truth, predicted, probabilities = outcomes.truth, outcomes.predicted, outcomes.probabilities
     known = np.arange(len(outcomes.labels))
     present = np.unique(truth)
@@ -111,7 +120,7 @@ def by_scikit_learn(case: Case, weights: NDArray[np.float64] | None = None) -> d
                 [reference.roc_auc_score(truth == place, probabilities[:, place], **options) for place in present]
             ),
         }
-    is_positive, probability = truth == outcomes.labels.index(positive), probabilities[:, 1]
+    is_positive, probability = truth == outcomes.labels.index(str(positive)), probabilities[:, 1]
     says_positive = predicted == 1
     return always | {
         "precision": reference.precision_score(is_positive, says_positive, zero_division=0, **options),
@@ -128,9 +137,9 @@ def _times(weights: NDArray[np.float64] | None, size: int) -> NDArray[np.intp]:
 
 @given(case=CASES)
 def test_metrics_are_those_of_scikit_learn(case: Case) -> None:
-    found = metric_values(weighted_metrics(*case), len(case[1].truth))
-    assert set(found) == set(METRICS[case[0]])
-    assert found == pytest.approx(by_scikit_learn(case), rel=1e-9, abs=1e-9)
+    result = metric_values(weighted_metrics(*case), len(case[1].truth))
+    assert set(result) == set(METRICS[case[0]])
+    assert result == pytest.approx(by_scikit_learn(case), rel=1e-9, abs=1e-9)
 
 
 @given(case=CASES, data=st.data())
@@ -141,9 +150,9 @@ def test_weighted_metrics_are_those_of_scikit_learn(case: Case, data: st.DataObj
     strata = truth if isinstance(case[1], LabelOutcomes) else np.zeros(len(truth))
     weights[[np.argmax(strata == stratum) for stratum in np.unique(strata)]] += 1
     # when
-    found = {name: values[0] for name, values in weighted_metrics(*case)(weights[None, :]).items()}
+    result = {name: values[0] for name, values in weighted_metrics(*case)(weights[None, :]).items()}
     # then
-    assert found == pytest.approx(by_scikit_learn(case, weights), rel=1e-9, abs=1e-9)
+    assert result == pytest.approx(by_scikit_learn(case, weights), rel=1e-9, abs=1e-9)
 
 
 @given(case=CASES)
@@ -155,8 +164,8 @@ def test_every_interval_is_in_order_and_within_the_range_of_its_metric(case: Cas
         assert name in ("skill", "r2") or estimate.low >= 0
 
 
-def certain(truth: list[int], said: list[int], labels: int) -> LabelOutcomes:
-    return label_outcomes(np.array(truth), np.eye(labels)[said])
+def certain(truth: ArrayLike, predicted: ArrayLike, labels: int) -> LabelOutcomes:
+    return label_outcomes(np.asarray(truth, dtype=np.intp), np.eye(labels)[np.asarray(predicted, dtype=np.intp)])
 
 
 TINY = [
@@ -179,12 +188,12 @@ def test_a_few_odd_rows_are_evaluated_without_a_warning(task: Task, outcomes: Ou
     if isinstance(outcomes, ValueOutcomes):
         baseline = around(outcomes.truth, np.full(len(outcomes.truth), outcomes.truth[0]), 0)
     # when
-    found = evaluate(task, outcomes, baseline, seed=0, positive=positive)
+    result = evaluate(task, outcomes, baseline, seed=0, positive=positive)
     # then
-    assert tuple(sorted(found.metrics)) == tuple(sorted(METRICS[task]))
-    numbers = [(estimate.low, estimate.value, estimate.high) for estimate in found.metrics.values()]
+    assert tuple(sorted(result.metrics)) == tuple(sorted(METRICS[task]))
+    numbers = [(estimate.low, estimate.value, estimate.high) for estimate in result.metrics.values()]
     assert np.isfinite(numbers).all()
-    assert np.isfinite(list(found.baseline.values())).all()
+    assert np.isfinite(list(result.baseline.values())).all()
 
 
 def test_r2_of_a_constant_truth_is_0() -> None:
@@ -209,12 +218,12 @@ def test_labels_that_no_row_has_do_not_count_in_macro_averages() -> None:
     # given: three labels, of which the rows have two and the model names the third once
     outcomes = certain([0, 0, 1, 1], [0, 0, 1, 2], 3)
     # when
-    found = metric_values(weighted_metrics(Task.MULTICLASS, outcomes, prior_of(outcomes)), 4)
+    result = metric_values(weighted_metrics(Task.MULTICLASS, outcomes, prior_of(outcomes)), 4)
     # then
-    assert found["balanced_accuracy"] == 0.75
-    assert found["macro_precision"] == 1
-    assert found["macro_f1"] == pytest.approx((1 + 2 / 3) / 2)
-    assert found["macro_roc_auc"] == (1 + 0.75) / 2
+    assert result["balanced_accuracy"] == 0.75
+    assert result["macro_precision"] == 1
+    assert result["macro_f1"] == pytest.approx((1 + 2 / 3) / 2)
+    assert result["macro_roc_auc"] == (1 + 0.75) / 2
 
 
 @pytest.mark.parametrize(
@@ -242,12 +251,12 @@ def test_a_baseline_without_a_loss_leaves_no_skill() -> None:
 
 def test_the_baseline_is_measured_by_the_same_metrics() -> None:
     outcomes = label_outcomes(np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]))
-    found = evaluate(Task.BINARY, outcomes, prior_of(outcomes), seed=0, positive="a")
-    assert set(found.baseline) == set(found.metrics)
-    assert found.baseline["skill"] == 0
-    assert found.baseline["roc_auc"] == 0.5
-    assert found.baseline["accuracy"] == pytest.approx(1 / 3)
-    assert found.metrics["skill"].value > 0
+    result = evaluate(Task.BINARY, outcomes, prior_of(outcomes), seed=0, positive="a")
+    assert set(result.baseline) == set(result.metrics)
+    assert result.baseline["skill"] == 0
+    assert result.baseline["roc_auc"] == 0.5
+    assert result.baseline["accuracy"] == pytest.approx(1 / 3)
+    assert result.metrics["skill"].value > 0
 
 
 @pytest.mark.parametrize("positive", [None, "", "c"])
@@ -280,17 +289,17 @@ def test_the_interval_is_that_of_a_plain_bootstrap() -> None:
         places = np.concatenate([generator.choice(np.flatnonzero(side), side.sum()) for side in (truth, ~truth)])
         drawn.append(reference.roc_auc_score(truth[places], probability[places]))
     # when
-    found = estimates(weighted_metrics(Task.BINARY, rows, rows, "b"), rows, seed=0)["roc_auc"]
+    result = estimates(weighted_metrics(Task.BINARY, rows, rows, "b"), rows, seed=0)["roc_auc"]
     # then
-    assert (found.low, found.high) == pytest.approx(np.quantile(drawn, (0.025, 0.975)), abs=0.015)
+    assert (result.low, result.high) == pytest.approx(np.quantile(drawn, (0.025, 0.975)), abs=0.015)
 
 
 def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
     generator = np.random.default_rng(3)
     rows = around(generator.normal(size=400), np.zeros(400), 1)
-    found = estimates(weighted_metrics(Task.REGRESSION, rows, rows), rows, seed=0)["mae"]
+    result = estimates(weighted_metrics(Task.REGRESSION, rows, rows), rows, seed=0)["mae"]
     errors = abs(rows.truth)
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * errors.std() / 20, rel=0.08)
+    assert (result.high - result.low) / 2 == pytest.approx(1.96 * errors.std() / 20, rel=0.08)
 
 
 @pytest.mark.parametrize(
@@ -314,7 +323,7 @@ def test_more_rows_give_a_narrower_interval() -> None:
     predicted = truth ^ (np.arange(60) % 7 == 0)
     widths = []
     for times in (1, 16):
-        rows = certain(np.tile(truth, times).astype(int), np.tile(predicted, times).astype(int), 2)
+        rows = certain(np.tile(truth, times), np.tile(predicted, times), 2)
         accuracy = estimates(weighted_metrics(Task.BINARY, rows, rows, "b"), rows, seed=0)["accuracy"]
         widths.append(accuracy.high - accuracy.low)
     assert widths[1] == pytest.approx(widths[0] / 4, rel=0.15)
@@ -373,8 +382,10 @@ def test_two_labels_may_be_named_in_either_order(case: Case) -> None:
     outcomes = LabelOutcomes(outcomes.labels, outcomes.truth[decided], outcomes.probabilities[decided])
     baseline = prior_of(outcomes)
     # when
-    turned = [LabelOutcomes(("b", "a"), 1 - rows.truth, rows.probabilities[:, ::-1]) for rows in (outcomes, baseline)]
+    turned, turned_baseline = (
+        LabelOutcomes(("b", "a"), 1 - rows.truth, rows.probabilities[:, ::-1]) for rows in (outcomes, baseline)
+    )
     # then
     size = len(outcomes.truth)
     expected = metric_values(weighted_metrics(task, outcomes, baseline, "b"), size)
-    assert metric_values(weighted_metrics(task, *turned, "b"), size) == pytest.approx(expected)
+    assert metric_values(weighted_metrics(task, turned, turned_baseline, "b"), size) == pytest.approx(expected)

@@ -1,11 +1,12 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mlops_runtime.contract.features import Features, Layout
-from mlops_runtime.contract.fields import FieldSpec, Kind
+from mlops_runtime.contract import Features, FieldSpec, Kind, Layout
 from mlops_runtime.training import importance
-from mlops_runtime.training.importance import field_columns, importances
+from mlops_runtime.training.importance import Importance, field_columns, importances
 
 ROWS = 300
 
@@ -21,7 +22,7 @@ def layout_of(**kinds: Kind) -> Layout:
 
 @pytest.fixture
 def features() -> Features:
-    """Rows of four fields; the parts of the date always say the same."""
+    """Rows of four fields; the parts of the date are multiples of one another."""
     generator = np.random.default_rng(5)
     layout = layout_of(unused=Kind.NUMBER, category=Kind.CATEGORY, date=Kind.DATE, text=Kind.TEXT)
     day = generator.normal(size=ROWS)
@@ -31,18 +32,19 @@ def features() -> Features:
 
 
 def outputs(features: Features) -> NDArray[np.float64]:
-    """A model that takes half of its value from each of two parts of a date, and adds 1 and 3 for category and text."""
+    """The output of a model that uses two parts of a date, the category and the text, but not the other number."""
     numbers = features.numbers
     value = (numbers[:, 1] + numbers[:, 2] / 2) / 2
-    return (value + (features.categories[:, 0] == "a") + 3 * (features.texts[:, 0] == "a"))[:, None]
+    text = (features.texts[:, 0] == "a").astype(np.float64)
+    return np.asarray(value + (features.categories[:, 0] == "a") + 3 * text)[:, None]
 
 
-def squared_loss(features: Features):
+def squared_loss(features: Features) -> Callable[[NDArray[np.intp], NDArray[np.float64]], float]:
     truth = outputs(features)
     return lambda rows, found: 5 + float(np.mean((found - truth[rows]) ** 2))
 
 
-def by_name(features: Features, seed: int = 0):
+def by_name(features: Features, seed: int = 0) -> dict[str, Importance]:
     return {found.feature: found for found in importances(outputs, features, squared_loss(features), seed)}
 
 
@@ -57,7 +59,7 @@ def test_importance_is_the_rise_of_the_loss(features: Features) -> None:
     assert all(found[name].standard_deviation > 0 for name in ("date", "category", "text"))
 
 
-def test_the_highest_comes_first(features: Features) -> None:
+def test_importances_are_in_descending_order(features: Features) -> None:
     assert list(by_name(features)) == ["text", "date", "category", "unused"]
 
 
@@ -70,7 +72,7 @@ def test_the_columns_of_a_field_are_shuffled_together(features: Features) -> Non
     importances(consistent, features, squared_loss(features), 0)
 
 
-def test_one_field_at_a_time_is_shuffled_and_nothing_stays_so(features: Features) -> None:
+def test_one_field_is_shuffled_at_a_time_and_the_features_stay_unchanged(features: Features) -> None:
     # given
     before = features.take(np.arange(ROWS))
     changed: list[tuple[str, ...]] = []
@@ -99,15 +101,16 @@ def test_the_seed_decides_the_shuffles(features: Features) -> None:
     assert by_name(features, seed=1) != by_name(features, seed=2)
 
 
-def test_of_many_rows_some_are_taken_each_once(features: Features, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_tables_are_sampled_without_replacement(features: Features, monkeypatch: pytest.MonkeyPatch) -> None:
     # given
     monkeypatch.setattr(importance, "MAX_ROWS", 50)
+    squared = squared_loss(features)
     seen: list[NDArray[np.intp]] = []
 
     def loss(rows: NDArray[np.intp], found: NDArray[np.float64]) -> float:
         assert len(rows) == len(found)
         seen.append(rows)
-        return squared_loss(features)(rows, found)
+        return squared(rows, found)
 
     # when
     importances(outputs, features, loss, 0)
