@@ -1,0 +1,86 @@
+"""The fixtures of the pytest plugin, used as the tests of a project use them."""
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+CONFTEST = """
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from mlops_runtime.contract import Task
+from mlops_runtime.testing import synthetic
+
+pytest_plugins = ["mlops_runtime.testing.plugin"]
+
+
+@pytest.fixture(scope="session")
+def contract():
+    return synthetic.CONTRACTS[Task.BINARY]
+
+
+@pytest.fixture(scope="session")
+def artefact_folder():
+    return Path({artefact!r})
+
+
+@pytest.fixture(scope="session")
+def create_app():
+    def create_app(predictor):
+        app = Flask("project")
+        app.add_url_rule("/title", view_func=lambda: predictor.metadata.target)
+        return app
+
+    return create_app
+"""
+
+TESTS = """
+from urllib.request import urlopen
+
+
+def test_predictor(predictor):
+    assert predictor.gives_golden_predictions()
+
+
+def test_record(record, contract):
+    assert isinstance(record, contract.record)
+
+
+def test_client(client, contract):
+    assert client.get("/title").text == contract.target
+
+
+def test_service(service):
+    assert urlopen(service + "/").status == 200
+"""
+
+SERVICE = """
+import os
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+
+
+HTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def test_a_project_uses_the_fixtures(
+    pytester: pytest.Pytester, artefact: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: a project with a trained model and a service
+    pytester.makeconftest(CONFTEST.format(artefact=str(artefact)))
+    pytester.makepyfile(test_project=TESTS, webservice=SERVICE)
+    monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+    # when
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    # then
+    result.assert_outcomes(passed=4)
