@@ -92,7 +92,9 @@ def create_app(
     app.register_blueprint(report.blueprint(predictor))
 
     # The last one is the outermost: what it does holds for every answer, errors included.
-    answer: WSGIApplication = shortened(app.wsgi_app, predictor.contract, predict, settings.max_records)
+    answer: WSGIApplication = shortened(
+        app.wsgi_app, predictor.contract, predict, settings.max_records, settings.max_content_length
+    )
     if settings.rate_limit:
         answer = limited(answer, Buckets(settings.rate_limit))
     if settings.api_keys:

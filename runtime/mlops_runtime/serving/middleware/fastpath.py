@@ -28,7 +28,7 @@ logger = logging.getLogger("webservice")
 
 
 def shortened(
-    application: "WSGIApplication", contract: Contract, predict: Predict, max_records: int
+    application: "WSGIApplication", contract: Contract, predict: Predict, max_records: int, max_content_length: int
 ) -> "WSGIApplication":
     """Return the application with a shorter path for plain requests that are valid.
 
@@ -37,13 +37,14 @@ def shortened(
         contract: of the records and predictions.
         predict: a function of valid records, at least one; the same as for the Flask route.
         max_records: number of records that a list may have.
+        max_content_length: number of bytes that a body may have.
     """
     reader = RecordReader(contract, max_records)
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if not plain(environ):
+        if not plain(environ) or (length := int(environ["CONTENT_LENGTH"])) > max_content_length:
             return application(environ, start_response)
-        body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        body = environ["wsgi.input"].read(length)
         try:
             records = reader.read_valid_json(body)
             predictions = predict(records)

@@ -8,7 +8,7 @@ from mlops_runtime.serving.api.docs import script_source
 ASSET = re.compile(r"""(?:src|href)="([^"]+)""")
 
 
-def test_the_page_takes_everything_from_this_service(client: FlaskClient) -> None:
+def test_the_page_loads_everything_from_this_service(client: FlaskClient) -> None:
     # Given the page with the interface
     page = client.get("/docs/")
     assert page.content_type.startswith("text/html")
@@ -22,12 +22,12 @@ def test_the_page_takes_everything_from_this_service(client: FlaskClient) -> Non
         assert asset.startswith("/docs/")
         assert client.get(asset).status_code == 200
 
-    # And no host draws a badge that says whether the document is valid
+    # And no other host renders a badge that says whether the document is valid
     assert '"validatorUrl": null' in page.text
     assert '"/openapi.json"' in page.text
 
 
-def test_the_page_may_run_just_its_own_scripts(client: FlaskClient) -> None:
+def test_the_page_may_run_only_its_own_scripts(client: FlaskClient) -> None:
     page = client.get("/docs/")
 
     policy = dict(part.strip().split(" ", 1) for part in page.headers["Content-Security-Policy"].split(";"))
@@ -37,7 +37,7 @@ def test_the_page_may_run_just_its_own_scripts(client: FlaskClient) -> None:
     assert not any("http" in sources for sources in policy.values())
 
 
-def test_the_hash_of_a_script_is_that_of_the_standard() -> None:
+def test_the_hash_of_a_script_is_the_one_in_the_standard() -> None:
     # The example of the specification, Content Security Policy Level 3
     assert script_source(b"doSomething();") == "'sha256-RFWPLDbv2BY+rCkDzsE+0fr8ylGr2R2faWMhq4lfEQc='"
 

@@ -16,7 +16,7 @@ from mlops_runtime.serving.api.negotiation import (
 
 @pytest.mark.parametrize("sent", FORMATS)
 @pytest.mark.parametrize("accept", ["", "*/*", "*/*;q=0.1", "image/png, */*;q=0.8", " "])
-def test_without_a_preference_the_answer_is_in_the_format_of_the_request(accept: str, sent: Format) -> None:
+def test_without_a_preference_the_response_is_in_the_format_of_the_request(accept: str, sent: Format) -> None:
     assert wanted_format(accept, sent) is sent
 
 
@@ -34,12 +34,12 @@ def test_without_a_preference_the_answer_is_in_the_format_of_the_request(accept:
         pytest.param("application/problem+json, application/json", Format.JSON, id="beside-problems"),
     ],
 )
-def test_the_answer_is_in_the_format_that_is_liked_best(accept: str, wanted: Format) -> None:
+def test_the_response_is_in_the_preferred_format(accept: str, wanted: Format) -> None:
     assert wanted_format(accept, Format.JSON) is wanted
 
 
 @pytest.mark.parametrize("accept", ["image/png", "application/json;q=0", "text/html, text/plain;q=0.9", "nonsense"])
-def test_an_answer_that_nobody_can_write_is_refused_with_what_can_be(accept: str) -> None:
+def test_a_format_that_the_service_does_not_write_is_refused_with_those_that_it_does(accept: str) -> None:
     with pytest.raises(NotAcceptable, match="text/csv"):
         wanted_format(accept, Format.JSON)
 
@@ -52,13 +52,13 @@ def test_a_content_type_names_a_format(sent: Format) -> None:
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/csv", "text/csvx", "\xff"])
-def test_another_content_type_is_refused_with_those_that_are_read(content_type: str) -> None:
+def test_an_unknown_content_type_is_refused_with_the_known_ones(content_type: str) -> None:
     with pytest.raises(UnsupportedMediaType, match="text/csv"):
         sent_format(content_type)
 
 
 @pytest.mark.parametrize("parameter", ["charset=latin-1", "header=absent"])
-def test_a_table_of_another_making_is_refused(parameter: str) -> None:
+def test_a_table_in_another_charset_or_without_a_header_is_refused(parameter: str) -> None:
     with pytest.raises(UnsupportedMediaType, match="Send the table"):
         sent_format(f"text/csv; {parameter}")
 
@@ -85,21 +85,23 @@ def test_arrow_without_its_package_is_refused_with_the_reason(monkeypatch: pytes
         ("lenient", False),
     ],
 )
-def test_lenience_is_preferred_in_the_words_of_its_standard(prefer: str, lenient: bool) -> None:
+def test_lenient_handling_is_read_from_the_prefer_header(prefer: str, lenient: bool) -> None:
     assert prefers_lenient(prefer) is lenient
 
 
-def test_the_headers_of_a_request_are_its_terms() -> None:
+def test_the_terms_are_read_from_the_headers() -> None:
     headers = Headers({"Content-Type": "text/csv", "Accept": "application/json", "Prefer": "handling=lenient"})
 
     assert terms_of(headers) == Terms(Format.CSV, Format.JSON, lenient=True)
 
 
-@pytest.mark.parametrize(("coding", "taken"), [("identity", True), ("Identity", True), ("gzip", False), ("br", False)])
-def test_a_body_is_sent_as_it_is(coding: str, taken: bool) -> None:
+@pytest.mark.parametrize(
+    ("coding", "accepted"), [("identity", True), ("Identity", True), ("gzip", False), ("br", False)]
+)
+def test_a_content_encoding_is_refused(coding: str, accepted: bool) -> None:
     headers = Headers({"Content-Type": "text/csv", "Content-Encoding": coding})
 
-    if taken:
+    if accepted:
         assert terms_of(headers).sent is Format.CSV
     else:
         with pytest.raises(UnsupportedMediaType, match="Content-Encoding"):

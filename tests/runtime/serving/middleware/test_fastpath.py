@@ -9,21 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.contract import Contract, RecordModel
+from mlops_runtime.model import Predictor
 from mlops_runtime.serving import app as app_module
-from mlops_runtime.serving.app import create_app
+from mlops_runtime.serving import create_app
+from mlops_runtime.serving.api.problems import Problem
 from mlops_runtime.serving.middleware.fastpath import PATH, plain, shortened
 from mlops_runtime.serving.settings import Settings
-from mlops_runtime.serving.telemetry import logs
+from mlops_runtime.serving.telemetry.logs import REQUEST_ID_KEY, JsonFormatter
 from mlops_runtime.serving.telemetry.metrics import Metrics
-from tests.runtime.serving.conftest import request_log
+from mlops_runtime.testing.synthetic import Order
+from tests.runtime.serving.conftest import TITLE, request_log
 
-NEVER_TWICE_THE_SAME = {"time", "duration_ms"}
+DIFFERENT_EACH_TIME = {"time", "duration_ms"}
 
 
 @dataclass(frozen=True)
 class Seen:
-    """All that anybody sees of a request."""
+    """Everything that a request changes."""
 
     status: str
     headers: list[tuple[str, str]]
@@ -33,29 +36,29 @@ class Seen:
 
 
 class Service:
-    """A service that is asked, and watched."""
+    """A service whose responses, log lines and metrics are collected."""
 
     def __init__(self, predictor: Predictor, settings: Settings) -> None:
         self._counts = Metrics(predictor, None, settings.version)
-        self._client = create_app(predictor, settings, self._counts).test_client()
+        self._client = create_app(predictor, settings, title=TITLE, metrics=self._counts).test_client()
 
     def seen(self, body: bytes, headers: dict[str, str]) -> Seen:
-        """Return what is seen of a request."""
+        """Return what a request changes."""
         with request_log() as log:
-            answer = self._client.post(PATH, data=body, headers={"X-Request-ID": "same"} | headers, buffered=True)
-        line = {name: value for name, value in json.loads(log.getvalue()).items() if name not in NEVER_TWICE_THE_SAME}
+            response = self._client.post(PATH, data=body, headers={"X-Request-ID": "same"} | headers, buffered=True)
+        line = {name: value for name, value in json.loads(log.getvalue()).items() if name not in DIFFERENT_EACH_TIME}
         metrics = [
             f"{sample.name} {sample.labels} {sample.value}"
             for metric in self._counts.collect()
             for sample in metric.samples
             if "duration" not in metric.name
         ]
-        return Seen(answer.status, sorted(answer.headers), answer.data, line, metrics)
+        return Seen(response.status, sorted(response.headers), response.data, line, metrics)
 
 
 @dataclass(frozen=True)
 class Services:
-    """Two services that differ in the way that a plain request takes."""
+    """Two services, of which only one has the short path."""
 
     short: Service
     long: Service
@@ -71,7 +74,7 @@ def services(predictor: Predictor, settings: Settings) -> Services:
 
 
 some_space = st.text(" \t\r\n", max_size=2).map(str.encode)
-records = st.from_type(Record).flatmap(
+records = st.from_type(Order).flatmap(
     # Missing values are written as null, or not at all.
     lambda record: st.sampled_from([False, True]).map(
         lambda exclude_none: record.model_dump_json(exclude_none=exclude_none).encode()
@@ -92,7 +95,7 @@ def damaged_bodies(draw: st.DrawFn) -> bytes:
 
 @st.composite
 def repeated_names(draw: st.DrawFn) -> bytes:
-    """Return a record, alone or in a list, with a name that stands there twice."""
+    """Return a record, alone or in a list, with a repeated name."""
     pairs = [f"{json.dumps(name)}: {json.dumps(value)}" for name, value in json.loads(draw(records)).items()]
     place = draw(st.integers(0, len(pairs)))
     record = "{" + ", ".join([*pairs[:place], draw(st.sampled_from(pairs)), *pairs[place:]]) + "}"
@@ -115,19 +118,21 @@ any_headers = st.fixed_dictionaries(
 
 
 @given(body=valid_bodies)
-def test_a_plain_request_gets_the_same_answer_line_and_counts(services: Services, body: bytes) -> None:
+def test_a_plain_request_has_the_same_response_log_line_and_metrics(services: Services, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
 
     assert services.short.seen(body, headers) == services.long.seen(body, headers)
 
 
 @given(body=any_bodies, headers=any_headers)
-def test_any_other_request_does_too(services: Services, body: bytes, headers: dict[str, str]) -> None:
+def test_any_other_request_has_the_same_response_log_line_and_metrics(
+    services: Services, body: bytes, headers: dict[str, str]
+) -> None:
     assert services.short.seen(body, headers) == services.long.seen(body, headers)
 
 
 @pytest.mark.parametrize("excess", [-1, 0, 1])
-def test_lists_and_bodies_around_their_limits_do_too(
+def test_lists_and_bodies_around_their_limits_have_the_same_response_log_line_and_metrics(
     services: Services, settings: Settings, record: dict[str, Any], excess: int
 ) -> None:
     headers = {"Content-Type": "application/json"}
@@ -141,19 +146,19 @@ def test_lists_and_bodies_around_their_limits_do_too(
         assert short.status[:3] == ("413" if excess > 0 else "200")
 
 
-# Which requests take the short way.
+# Which requests take the short path.
 
 
-def environ(body: bytes = b"", **special: str) -> dict[str, Any]:
+def environ(**special: str) -> dict[str, Any]:
     """Return a plain request, but for what is special."""
-    plain_one = {
+    request = {
         "PATH_INFO": PATH,
         "REQUEST_METHOD": "POST",
         "CONTENT_TYPE": "application/json",
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.input": BytesIO(body),
+        "CONTENT_LENGTH": "0",
+        "wsgi.input": BytesIO(),
     }
-    return plain_one | special
+    return request | special
 
 
 @pytest.mark.parametrize(
@@ -168,7 +173,7 @@ def environ(body: bytes = b"", **special: str) -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_a_plain_request_takes_the_short_way(special: dict[str, str]) -> None:
+def test_a_plain_request_takes_the_short_path(special: dict[str, str]) -> None:
     assert plain(environ(**special))
 
 
@@ -190,47 +195,63 @@ def test_a_plain_request_takes_the_short_way(special: dict[str, str]) -> None:
     ],
     ids=str,
 )
-def test_whatever_is_special_goes_the_long_way(special: dict[str, str]) -> None:
+def test_any_other_request_goes_to_flask(special: dict[str, str]) -> None:
     assert not plain(environ(**special))
 
 
-def long_way(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-    """Answer with the body, as a request found it that took the long way."""
+def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    """Answer with the body of the request that arrives here instead of taking the short path."""
     start_response("299 Long", [])
     return [environ["wsgi.input"].read()]
 
 
-def fails(_: Sequence[Record]) -> list[Prediction]:
-    raise RuntimeError("the reason")
+def client_of(contract: Contract, predict: Any, max_content_length: int = 10_000) -> Client:
+    """Return a client of an application with the short path."""
+    return Client(shortened(application, contract, predict, 1, max_content_length))
 
 
 def test_a_valid_request_takes_it(predictor: Predictor, record: dict[str, Any]) -> None:
-    client = Client(shortened(long_way, predictor.predict, 1))
+    client = client_of(predictor.contract, predictor.predict)
 
     for sent in (record, [record]):
         assert client.post(PATH, json=sent).status_code == 200
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"[", b"null"])
-def test_a_body_that_is_not_valid_arrives_at_the_long_way(predictor: Predictor, body: bytes) -> None:
-    if body == b"{}" and not any(field.is_required() for field in Record.model_fields.values()):
-        pytest.skip("each field of the contract may be missing")
-    answer = Client(shortened(long_way, predictor.predict, 1)).post(PATH, data=body, content_type="application/json")
+def test_an_invalid_body_arrives_at_the_application(predictor: Predictor, body: bytes) -> None:
+    client = client_of(predictor.contract, predictor.predict)
 
-    assert (answer.status_code, answer.data) == (299, body)
+    response = client.post(PATH, data=body, content_type="application/json")
+
+    assert (response.status_code, response.data) == (299, body)
 
 
-def test_a_prediction_that_fails_is_told_of_by_the_long_way(record: dict[str, Any]) -> None:
+def test_a_body_over_the_limit_is_left_to_the_application(predictor: Predictor, record: dict[str, Any]) -> None:
+    body = json.dumps(record).encode()
+    client = client_of(predictor.contract, predictor.predict, len(body) - 1)
+
+    response = client.post(PATH, data=body, content_type="application/json")
+
+    assert (response.status_code, response.data) == (299, body)
+
+
+def test_a_failing_prediction_is_logged_and_answered_with_a_problem(
+    contract: Contract, record: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
     # Given a model that fails
-    known: dict[str, Any] = {}
+    def fail(_: Sequence[RecordModel]) -> list[Any]:
+        raise RuntimeError("the reason")
 
-    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        known.update(environ)
-        return long_way(environ, start_response)
+    # When a valid request is sent
+    environ: dict[str, Any] = {REQUEST_ID_KEY: "abc"}
+    response = client_of(contract, fail).post(PATH, json=record, environ_overrides=environ)
 
-    answer = Client(shortened(application, fails, 1)).post(PATH, json=record)
+    # Then the response is a problem that does not give the reason
+    assert response.status_code == 500
+    assert Problem.model_validate_json(response.data).status == 500
+    assert "reason" not in response.text
 
-    # Then the request goes on as it came, and nothing was predicted
-    assert answer.status_code == 299
-    assert json.loads(answer.data) == record
-    assert logs.RECORDS_KEY not in known
+    # And the log has the reason, with the id of the request
+    (line,) = [entry for entry in caplog.records if entry.exc_info]
+    assert "RuntimeError: the reason" in JsonFormatter().format(line)
+    assert json.loads(JsonFormatter().format(line))["request_id"] == "abc"
