@@ -126,10 +126,7 @@ def check_candidate(candidate: Candidate, labels: int) -> None:
     if labels and not is_classifier(candidate.estimator):
         raise CandidateError(f"{name} is no classifier, and the target is a label: take its classifier instead")
     if labels and not hasattr(candidate.estimator, "predict_proba"):
-        raise CandidateError(
-            f"{name} gives no probabilities: set its probability=True if it has that, or wrap it in "
-            "sklearn.calibration.CalibratedClassifierCV"
-        )
+        raise CandidateError(f"{name} gives no probabilities: wrap it in sklearn.calibration.CalibratedClassifierCV")
 
 
 # Of equal scores the first wins: simpler kinds come first.

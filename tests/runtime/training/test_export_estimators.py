@@ -62,6 +62,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from xgboost import XGBClassifier, XGBRegressor
 
 from mlops_runtime.contract import Features, Integer, Layout, RecordModel, Task, field_specs
+from mlops_runtime.contract.features import LIMIT
 from mlops_runtime.model.encoding import ColumnKind, Encoding
 from mlops_runtime.model.golden import GOLDEN_TOLERANCE
 from mlops_runtime.testing import synthetic
@@ -170,6 +171,10 @@ def assert_parity(estimator: Any, data: Data) -> None:
         if data.labels:
             assert outputs.min() >= 0
             assert outputs.max() <= 1
+    if data.labels:
+        numbers = np.where(np.isnan(data.drawn.numbers), np.nan, np.copysign(LIMIT, data.drawn.numbers))
+        extreme = Features(data.drawn.layout, numbers, data.drawn.categories, data.drawn.texts)
+        assert np.isfinite(exported.outputs(extreme)).all()
 
 
 CLASSIFIERS = {
