@@ -1,1 +1,1 @@
-"""Steps of the make commands that are longer than a few lines of shell."""
+"""Operations: the steps of make commands that are longer than a few lines of shell."""

@@ -1,6 +1,6 @@
-"""Say which tools and credentials are there, and how to get those that are missing.
+"""Report which tools and credentials are available, and how to get those that are missing.
 
-Runs with Python alone: it must work where nothing is installed yet.
+Runs with the standard library alone, because it must work before anything is installed.
 """
 
 import os
@@ -13,12 +13,20 @@ from dataclasses import dataclass
 from typing import Literal
 
 TIMEOUT = 15.0
-"""Seconds that one tool may take to answer."""
+"""Seconds that a check may take."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look for: a command that shows it, what it is for, and where to get it."""
+    """A requirement of the project.
+
+    Attributes:
+        name: of the tool.
+        command: that succeeds if the tool is available, and prints its version.
+        needed_for: what does not work without it.
+        remedy: how to get it.
+        minimum: version.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -28,16 +36,16 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What a check came to."""
+class Result:
+    """The result of a check."""
 
     check: Check
-    state: Literal["found", "old", "missing"]
+    state: Literal["ok", "old", "missing"]
     detail: str
 
 
 def checks(environment: Mapping[str, str]) -> list[Check]:
-    """Return what this project needs, with the commands as the environment names them."""
+    """Return the requirements of a project, with the commands that the environment sets."""
     docker = tuple(shlex.split(environment.get("DOCKER") or "docker"))
     kubectl = tuple(shlex.split(environment.get("KUBECTL") or "kubectl"))
     aws = tuple(shlex.split(environment.get("AWS") or "aws"))
@@ -65,21 +73,21 @@ def checks(environment: Mapping[str, str]) -> list[Check]:
     ]
 
 
-def examine(check: Check) -> Finding:
-    """Run the check's command and return what it shows."""
+def run(check: Check) -> Result:
+    """Run the command of a check and return the result."""
     try:
-        result = subprocess.run(check.command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+        process = subprocess.run(check.command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
     except OSError:
-        return Finding(check, "missing", f"{check.command[0]} is not installed")
+        return Result(check, "missing", f"{check.command[0]} is not installed")
     except subprocess.TimeoutExpired:
-        return Finding(check, "missing", f"no answer in {TIMEOUT:g} s")
-    output = (result.stdout.strip() or result.stderr.strip() or "no output").splitlines()
+        return Result(check, "missing", f"no answer in {TIMEOUT:g} s")
+    output = (process.stdout.strip() or process.stderr.strip() or "no output").splitlines()
     detail = next((line.strip() for line in output if version(line)), output[0])
-    if result.returncode != 0:
-        return Finding(check, "missing", (result.stderr.strip().splitlines() or output)[-1])
+    if process.returncode != 0:
+        return Result(check, "missing", (process.stderr.strip().splitlines() or output)[-1])
     if check.minimum and version(detail) < check.minimum:
-        return Finding(check, "old", detail)
-    return Finding(check, "found", detail)
+        return Result(check, "old", detail)
+    return Result(check, "ok", detail)
 
 
 def version(text: str) -> tuple[int, ...]:
@@ -88,22 +96,21 @@ def version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in match.group().split(".")) if match else ()
 
 
-def report(findings: Sequence[Finding]) -> str:
-    """Return a line for each finding, with the remedy below where one is needed."""
+def report(results: Sequence[Result]) -> str:
+    """Return a line for each result, and the remedy below it where one is needed."""
     lines = []
-    for finding in findings:
-        mark = {"found": "ok     ", "old": "old    ", "missing": "missing"}[finding.state]
-        lines.append(f"{mark}  {finding.check.name:<16} {finding.detail}")
-        if finding.state != "found":
-            lines.append(f"{'':27}for {finding.check.needed_for}: {finding.check.remedy}")
+    for result in results:
+        lines.append(f"{result.state:<7}  {result.check.name:<16} {result.detail}")
+        if result.state != "ok":
+            lines.append(f"{'':26}for {result.check.needed_for}: {result.check.remedy}")
     return "\n".join(lines)
 
 
 def main() -> int:
-    """Print the report; return 1 if something is missing or too old."""
-    findings = [examine(check) for check in checks(os.environ)]
-    print(report(findings))
-    return 0 if all(finding.state == "found" for finding in findings) else 1
+    """Print the report; return 1 if a tool is missing or too old."""
+    results = [run(check) for check in checks(os.environ)]
+    print(report(results))
+    return 0 if all(result.state == "ok" for result in results) else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Make, list and remove the API keys of the service on the cluster.
+"""Create, list and remove the API keys of the service on the cluster.
 
-The cluster holds a Secret with the SHA-256 of each key, by the caller's name. The key itself is
-shown once, to whoever makes it, and stored nowhere: who loses one makes another.
+A Secret on the cluster holds the SHA-256 of each key under the name of the caller. The key itself is
+printed once, when it is created, and stored nowhere. A lost key is replaced by a new one.
 """
 
 import argparse
@@ -17,19 +17,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from mlops_runtime.serving.settings import OPERATOR
+
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+"""Names that a caller may have: also valid as a key of a Secret."""
 FIRST = "first"
-"""Name of the key that a service is given to start with."""
-OPERATOR = "operator"
-"""Name under which the service knows who may run commands in its pods."""
+"""Name of the key that is created with the service."""
 CHANGED = "api-keys-changed"
-"""Annotation of the pods. A kubelet looks at the Secrets of a pod about once a minute, and whenever the pod changes."""
+"""Annotation of the pods. A kubelet reads the Secrets of a pod about once a minute, and whenever the pod changes."""
 
 USE = """\
-This is the API key of {name}. It is shown this once and stored nowhere: keep it where you keep passwords.
+This is the API key of {name}. It is printed this once and stored nowhere: keep it where you keep passwords.
   curl --header "Authorization: Bearer KEY" …
-In a browser it is the password, under any name."""
-UNSEEN = "The service starts with one API key, which nobody has seen: make one to use with `make key NAME=caller`."
+In a browser, enter it as the password, with any user name."""
+UNSEEN = "The service starts with an API key that was not printed. Create one to use: make key NAME=caller"
 
 
 class KeysError(RuntimeError):
@@ -38,14 +39,20 @@ class KeysError(RuntimeError):
 
 @dataclass(frozen=True)
 class Cluster:
-    """Where the hashes of the keys are, and which pods take them."""
+    """A Secret with the hashes of the keys, and the pods that read it.
+
+    Attributes:
+        kubectl: command, with context and namespace.
+        secret: name of the Secret.
+        selector: labels of the pods.
+    """
 
     kubectl: Sequence[str]
     secret: str
     selector: str
 
     def run(self, *arguments: str) -> str:
-        """Return what kubectl prints.
+        """Return the output of kubectl.
 
         Raises:
             KeysError: if it fails.
@@ -56,7 +63,7 @@ class Cluster:
         return result.stdout
 
     def names(self) -> list[str] | None:
-        """Return the names of those who have a key; None if there is no Secret yet.
+        """Return the names of the callers that have a key; None if there is no Secret yet.
 
         Raises:
             KeysError: if kubectl fails.
@@ -64,26 +71,26 @@ class Cluster:
         text = self.run("get", "secret", self.secret, "--ignore-not-found", "--output", "json")
         return sorted(json.loads(text).get("data", {})) if text else None
 
-    def put(self, name: str, content: str | None) -> None:
-        """Put a hash under a name, or with None take the name away; the other names stay as they are.
+    def put(self, name: str, digest: str | None) -> None:
+        """Store a hash under a name, or remove the name if the hash is None; other names do not change.
 
         Raises:
             KeysError: if kubectl fails.
         """
-        encoded = None if content is None else base64.b64encode(content.encode()).decode()
+        encoded = None if digest is None else base64.b64encode(digest.encode()).decode()
         patch = json.dumps({"data": {name: encoded}})
         self.run("patch", "secret", self.secret, "--type", "merge", "--patch", patch)
 
-    def create(self, name: str, content: str) -> None:
+    def create(self, name: str, digest: str) -> None:
         """Create the Secret with the hash of the first key.
 
         Raises:
             KeysError: if kubectl fails.
         """
-        self.run("create", "secret", "generic", self.secret, f"--from-literal={name}={content}")
+        self.run("create", "secret", "generic", self.secret, f"--from-literal={name}={digest}")
 
-    def tell_pods(self) -> None:
-        """Have the pods look at the keys within seconds.
+    def refresh_pods(self) -> None:
+        """Make the pods read the keys within seconds.
 
         Raises:
             KeysError: if kubectl fails.
@@ -92,30 +99,30 @@ class Cluster:
         try:
             self.run("annotate", "pods", "--selector", self.selector, "--overwrite", f"{CHANGED}={now}")
         except KeysError as error:
-            raise KeysError(f"the keys are changed, but the pods look only once a minute: {error}") from error
+            raise KeysError(f"the keys have changed, but the pods notice only after a minute: {error}") from error
 
 
 def add(cluster: Cluster, name: str) -> str:
-    """Return a new key, whose hash the cluster now has under the name.
+    """Return a new key after storing its hash on the cluster.
 
     Raises:
-        KeysError: if the name cannot be used, or has a key, or kubectl fails.
+        KeysError: if the name is not valid, if it has a key already, or if kubectl fails.
     """
     if not NAME.fullmatch(name) or name == OPERATOR:
         raise KeysError(
-            f"{name!r} cannot be the name of a caller: give NAME=, up to 63 small letters, digits and dashes"
-            f" (and not {OPERATOR})"
+            f"{name!r} cannot be the name of a caller: set NAME to at most 63 lower-case letters, digits and hyphens"
+            f" (but not {OPERATOR})"
         )
     names = cluster.names()
     if name in (names or ()):
-        raise KeysError(f"{name} has a key: choose another name, or remove it first with make key.remove NAME={name}")
-    # 256 random bits; that the hash shows in a list of processes gives nothing away.
+        raise KeysError(f"{name} has a key already: choose another name, or first run make key.remove NAME={name}")
+    # 256 random bits: the hash may appear in a list of processes.
     key = secrets.token_urlsafe(32)
-    content = hashlib.sha256(key.encode()).hexdigest()
+    digest = hashlib.sha256(key.encode()).hexdigest()
     if names is None:
-        cluster.create(name, content)
+        cluster.create(name, digest)
     else:
-        cluster.put(name, content)
+        cluster.put(name, digest)
     return key
 
 
@@ -123,27 +130,27 @@ def remove(cluster: Cluster, name: str) -> None:
     """Remove the key of a caller.
 
     Raises:
-        KeysError: if there is none, if it is the last one, or if kubectl fails.
+        KeysError: if the caller has no key, if it is the last key, or if kubectl fails.
     """
     names = cluster.names() or []
     if name not in names:
-        raise KeysError(f"{name!r} has no key: give NAME=, one of {', '.join(names) or 'none'}")
+        raise KeysError(f"{name!r} has no key: set NAME to one of: {', '.join(names) or 'none'}")
     if names == [name]:
-        raise KeysError(f"{name} has the last key, and no pod starts without one: first make another with make key")
+        raise KeysError(f"{name} has the last key, and no pod starts without one: first create another with make key")
     cluster.put(name, None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Do what the arguments ask for; return the exit status."""
+    """Run the command and return the exit status."""
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.keys", description=__doc__)
-    parser.add_argument("--kubectl", required=True, type=shlex.split, help="the kubectl command, with its context")
+    parser.add_argument("--kubectl", required=True, type=shlex.split, help="kubectl command with its options")
     parser.add_argument("--secret", required=True, help="name of the Secret")
     parser.add_argument("--selector", required=True, help="labels of the pods")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--add", metavar="NAME", help="make a key for a caller and print it")
-    what.add_argument("--remove", metavar="NAME", help="remove the key of a caller")
-    what.add_argument("--list", action="store_true", help="print the names of the callers")
-    what.add_argument("--first", action="store_true", help="make the key to start with, unless there are keys")
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--add", metavar="NAME", help="create a key for a caller and print it")
+    action.add_argument("--remove", metavar="NAME", help="remove the key of a caller")
+    action.add_argument("--list", action="store_true", help="print the names of the callers")
+    action.add_argument("--first", action="store_true", help="create a first key, unless there is a Secret already")
     arguments = parser.parse_args(argv)
     cluster = Cluster(arguments.kubectl, arguments.secret, arguments.selector)
     try:
@@ -151,18 +158,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(*cluster.names() or [], sep="\n")
         elif arguments.remove is not None:
             remove(cluster, arguments.remove)
-            cluster.tell_pods()
+            cluster.refresh_pods()
         elif arguments.add is not None:
             show(arguments.add, add(cluster, arguments.add))
-            cluster.tell_pods()
+            cluster.refresh_pods()
         elif cluster.names() is None:
             key = add(cluster, FIRST)
-            # The log of a pipeline is no place for a key.
+            # A key must not appear in the log of a pipeline.
             if sys.stdout.isatty():
                 show(FIRST, key)
             else:
                 print(UNSEEN)
-            cluster.tell_pods()
+            cluster.refresh_pods()
     except KeysError as error:
         print(f"keys: {error}", file=sys.stderr)
         return 1
@@ -170,7 +177,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def show(name: str, key: str) -> None:
-    """Print a key, and how to use it: apart, so that a key can be piped to where it is kept."""
+    """Print a key on standard output, so that it can be piped, and how to use it on standard error."""
     print(USE.format(name=name), file=sys.stderr)
     print(key)
 

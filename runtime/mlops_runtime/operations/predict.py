@@ -1,4 +1,4 @@
-"""Start the service, ask it for one prediction, show question and answer, stop the service."""
+"""Start the service, request one prediction, print request and response, stop the service."""
 
 import json
 import os
@@ -19,17 +19,17 @@ from mlops_runtime.operations.golden import ServiceError, fetch
 from mlops_runtime.operations.project import project_artefact
 
 SERVICE = ("-m", "webservice")
-"""What Python runs to serve."""
+"""Arguments of Python that start the service."""
 
 MAX_SHOWN = 20
-"""Fields of a record, and probabilities of a prediction, that are shown."""
+"""Fields of a record, and probabilities of a prediction, that are printed."""
 
 START_TIMEOUT = 30.0
 """Seconds that the service may take to become ready."""
 
 
 def free_port() -> int:
-    """Return a port of this machine that nothing listens on."""
+    """Return a port of this machine on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 @contextmanager
 def local_service(environment: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
-    """Yield the URL of a service that runs for as long as the block does.
+    """Yield the URL of a service that runs while the block does.
 
     Args:
         environment: settings of the service.
@@ -47,10 +47,10 @@ def local_service(environment: Mapping[str, str] = MappingProxyType({})) -> Iter
         ServiceError: if it does not become ready.
     """
     port = free_port()
-    # It is asked by nobody else: no key is needed.
-    own = {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "error", "API_KEYS": ""}
+    # Only this process uses it: it needs no API keys.
+    defaults = {"HOST": "127.0.0.1", "PORT": str(port), "LOG_LEVEL": "error", "API_KEYS": ""}
     url = f"http://127.0.0.1:{port}"
-    with subprocess.Popen([sys.executable, *SERVICE], env=os.environ | own | dict(environment)) as process:
+    with subprocess.Popen([sys.executable, *SERVICE], env=os.environ | defaults | dict(environment)) as process:
         try:
             wait_until_ready(url, process)
             yield url
@@ -62,7 +62,7 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
     """Wait until the service is ready.
 
     Raises:
-        ServiceError: if the process ends first, or time runs out.
+        ServiceError: if the process ends before, or is not ready in time.
     """
     deadline = time.monotonic() + START_TIMEOUT
     while True:
@@ -78,18 +78,23 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def without_point(value: Any) -> Any:
-    """Return a whole number as a person writes it, and anything else as it is."""
+def integral(value: Any) -> Any:
+    """Return an integral float as an integer, and any other value unchanged."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def shown_record(golden: GoldenRecords) -> AnyGoldenRecord:
-    """Return the golden record to show: the one with the surest label, or the first one if it has a value."""
-    return max(golden, key=lambda one: one.prediction.probability if isinstance(one.prediction, LabelPrediction) else 0)
+def shown_record(golden_records: GoldenRecords) -> AnyGoldenRecord:
+    """Return the golden record with the most probable label, or for regression the first golden record."""
+
+    def probability(golden_record: AnyGoldenRecord) -> float:
+        prediction = golden_record.prediction
+        return prediction.probability if isinstance(prediction, LabelPrediction) else 0
+
+    return max(golden_records, key=probability)
 
 
-def few(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values to read, by name: of many only the first that are known, and how many more there are."""
+def shortened(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return at most `MAX_SHOWN` values that are not missing, and the number of those left out."""
     if len(values) <= MAX_SHOWN:
         return dict(values)
     known = [name for name, value in values.items() if value is not None][:MAX_SHOWN]
@@ -97,31 +102,31 @@ def few(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def most_probable(prediction: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a prediction to read: of many probabilities only the highest."""
+    """Return a prediction with at most `MAX_SHOWN` probabilities, the highest ones."""
     if "probabilities" not in prediction:
         return dict(prediction)
     probabilities = prediction["probabilities"]
     if len(probabilities) > MAX_SHOWN:
-        probabilities = dict(sorted(probabilities.items(), key=lambda one: -one[1]))
-    return dict(prediction) | {"probabilities": few(probabilities)}
+        probabilities = dict(sorted(probabilities.items(), key=lambda item: -item[1]))
+    return dict(prediction) | {"probabilities": shortened(probabilities)}
 
 
 def text(value: Any) -> str:
-    """Return a value as JSON to read."""
+    """Return a value as indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def main() -> int:
-    """Show one prediction; return the exit status."""
+    """Print one prediction and return the exit status."""
     try:
         values = shown_record(project_artefact().golden_records).record.model_dump(mode="json")
-        record = {name: without_point(value) for name, value in values.items()}
+        record = {name: integral(value) for name, value in values.items()}
         with local_service() as url:
             prediction = json.loads(fetch(f"{url}/v1/predictions", record))
     except (ServiceError, ArtefactError) as error:
         print(f"predict: {error}", file=sys.stderr)
         return 1
-    print("POST /v1/predictions", text(few(record)), "200 OK", text(most_probable(prediction)), sep="\n")
+    print("POST /v1/predictions", text(shortened(record)), "200 OK", text(most_probable(prediction)), sep="\n")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The project that a command is run in: its model package, by the name in the environment variable PACKAGE."""
+"""The project that a command runs in."""
 
 import os
 from importlib import import_module
@@ -7,15 +7,17 @@ from mlops_runtime.model.artefact import Artefact, ArtefactError, read_artefact
 
 
 def project_artefact() -> Artefact:
-    """Return the artefact of the project.
+    """Return the artefact of the model package that the environment variable PACKAGE names.
 
     Raises:
         ArtefactError: if PACKAGE names no model package, or its artefact is missing or damaged.
     """
-    package = os.environ.get("PACKAGE", "")
+    package = os.environ.get("PACKAGE")
+    if not package:
+        raise ArtefactError("PACKAGE is not set; run this with make")
     try:
         classifier = import_module(f"{package}.classifier")
         contract = import_module(f"{package}.datamodel").CONTRACT
-    except (ImportError, ValueError) as error:
+    except ImportError as error:
         raise ArtefactError(f"PACKAGE={package!r} names no model package: {error}; run this with make") from error
     return read_artefact(contract, classifier.ARTEFACT)

@@ -1,7 +1,7 @@
-"""Verify what runs on the cluster: each pod's version and golden predictions.
+"""Verify the version and the golden predictions of each pod on the cluster.
 
-Each pod is asked by itself, through a port that kubectl forwards: a load balancer would hide
-one wrong pod behind its neighbours.
+Requests go to each pod through a port that kubectl forwards, because a load balancer would hide a wrong
+pod among the others.
 """
 
 import argparse
@@ -12,27 +12,24 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from mlops_runtime.model.artefact import ArtefactError
-from mlops_runtime.operations.golden import (
-    ServiceError,
-    check_predictions,
-    check_version,
-    running_version,
-)
+from mlops_runtime.operations.golden import ServiceError, check_predictions, check_version, running_version
 from mlops_runtime.operations.project import project_artefact
+from mlops_runtime.serving.settings import operator_key_file
 
 CONTAINER = "webservice"
 CONTAINER_PORT = 8000
-OPERATOR_KEY = f"/tmp/webservice-{CONTAINER_PORT}.key"  # noqa: S108 - where the service puts it in its container
+OPERATOR_KEY = operator_key_file(Path("/tmp"), CONTAINER_PORT)  # noqa: S108 - of the container
 
 
 def running_pods(kubectl: Sequence[str], selector: str) -> list[str]:
-    """Return the names of the selected pods that are running and not on their way out.
+    """Return the names of the selected pods that are running and not being deleted.
 
     Raises:
-        ServiceError: if kubectl fails, or there is none.
+        ServiceError: if kubectl fails, or no such pod exists.
     """
     command = [*kubectl, "get", "pods", "--selector", selector, "--output", "json"]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -45,7 +42,7 @@ def running_pods(kubectl: Sequence[str], selector: str) -> list[str]:
 
 
 def pod_names(pods: dict[str, Any]) -> list[str]:
-    """Return the names of those pods in a Kubernetes pod list that are running and stay."""
+    """Return the names of the pods in a Kubernetes pod list that are running and not being deleted."""
     return [
         pod["metadata"]["name"]
         for pod in pods["items"]
@@ -54,15 +51,15 @@ def pod_names(pods: dict[str, Any]) -> list[str]:
 
 
 def operator_key(kubectl: Sequence[str], pod: str) -> str:
-    """Return the key that lets whoever may run commands in a pod call it; empty if the pod wants none.
+    """Return the operator's key of a pod, which anybody may use who may run commands in the pod; empty without one.
 
-    That a request comes through the forwarded port proves nothing: in a pod with the proxy of a
-    service mesh, every request comes from its own address.
+    The service cannot trust requests from the forwarded port instead: with the proxy of a service mesh in
+    the pod, every request comes from the pod's own address.
 
     Raises:
-        ServiceError: if kubectl cannot look.
+        ServiceError: if kubectl cannot run a command in the pod.
     """
-    # A version from before there were keys has no such file, and answers without one.
+    # A service without API keys has no such file.
     script = f"if [ -e {OPERATOR_KEY} ]; then cat {OPERATOR_KEY}; fi"
     command = [*kubectl, "exec", pod, "--container", CONTAINER, "--", "sh", "-c", script]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -73,7 +70,7 @@ def operator_key(kubectl: Sequence[str], pod: str) -> str:
 
 @contextmanager
 def forwarded(kubectl: Sequence[str], pod: str) -> Iterator[str]:
-    """Yield the local URL at which a pod answers, for as long as the block runs.
+    """Yield a local URL that is forwarded to a pod while the block runs.
 
     Raises:
         ServiceError: if kubectl cannot forward a port.
@@ -93,13 +90,13 @@ def forwarded(kubectl: Sequence[str], pod: str) -> Iterator[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Verify every pod, or with --show only print what it is; return the exit status."""
+    """Verify every pod, or with --show only print its version; return the exit status."""
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.verify", description=__doc__)
-    parser.add_argument("--kubectl", required=True, type=shlex.split, help="the kubectl command, with its context")
+    parser.add_argument("--kubectl", required=True, type=shlex.split, help="kubectl command with its options")
     parser.add_argument("--selector", required=True, help="labels of the pods")
-    what = parser.add_mutually_exclusive_group(required=True)
-    what.add_argument("--version", help="the version that each pod must be")
-    what.add_argument("--show", action="store_true", help="print each pod's version, compare nothing")
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--version", help="version that each pod must report")
+    action.add_argument("--show", action="store_true", help="print the version of each pod without a check")
     arguments = parser.parse_args(argv)
     try:
         artefact = None if arguments.show else project_artefact()
@@ -112,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                     check_version(url, arguments.version, key)
                     check_predictions(url, artefact, key)
                     count = len(artefact.golden_records)
-                    print(f"{pod} runs {arguments.version} and gives the {count} golden predictions")
+                    print(f"{pod} runs {arguments.version} and returns the {count} golden predictions")
     except (ServiceError, ArtefactError) as error:
         print(f"verify: {error}", file=sys.stderr)
         return 1

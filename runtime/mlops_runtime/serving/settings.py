@@ -9,6 +9,10 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 
+OPERATOR = "operator"
+"""Name of the caller that shows the operator's key."""
+
+
 class SettingsError(RuntimeError):
     """An environment variable has a value that the service cannot use."""
 
@@ -59,5 +63,10 @@ class Settings(BaseModel):
 
     @property
     def operator_key(self) -> Path:
-        """The file of the operator's key: one for each port, as each service makes its own."""
-        return Path(tempfile.gettempdir()) / f"webservice-{self.port}.key"
+        """The file of the operator's key of this service."""
+        return operator_key_file(Path(tempfile.gettempdir()), self.port)
+
+
+def operator_key_file(folder: Path, port: int) -> Path:
+    """Return the file in a folder for temporary files that holds the operator's key of the service at a port."""
+    return folder / f"webservice-{port}.key"

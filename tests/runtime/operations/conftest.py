@@ -1,4 +1,4 @@
-"""A service that answers what a test tells it to: how a wrong one looks from outside."""
+"""A stub of the service with the responses that a test sets."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -8,26 +8,27 @@ from typing import Protocol
 
 import pytest
 
-Answers = dict[str, tuple[int, bytes]]
+Responses = dict[str, tuple[int, bytes]]
+"""Status and body by path."""
 
 
-class ServiceThatAnswers(Protocol):
-    """Starts a service that gives status and body by path, to who shows the key if there is one; returns its URL."""
+class StubService(Protocol):
+    """Starts a stub and returns its URL. With a key, requests without it get status 401."""
 
-    def __call__(self, answers: Answers, key: str = "") -> str: ...
+    def __call__(self, responses: Responses, key: str = "") -> str: ...
 
 
 @pytest.fixture
-def service_that_answers() -> Iterator[ServiceThatAnswers]:
-    """Return the function that starts such a service."""
+def stub_service() -> Iterator[StubService]:
+    """Return the function that starts a stub."""
     with ExitStack() as running:
 
-        def start(answers: Answers, key: str = "") -> str:
+        def start(responses: Responses, key: str = "") -> str:
             class Handler(BaseHTTPRequestHandler):
                 def do_GET(self) -> None:
                     self.rfile.read(int(self.headers.get("Content-Length", 0)))
                     shown = self.headers.get("Authorization", "")
-                    status, body = answers[self.path] if shown == (key and f"Bearer {key}") else (401, b"")
+                    status, body = responses[self.path] if shown == (key and f"Bearer {key}") else (401, b"")
                     self.send_response(status)
                     self.send_header("Content-Length", str(len(body)))
                     self.end_headers()
@@ -42,7 +43,7 @@ def service_that_answers() -> Iterator[ServiceThatAnswers]:
             server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
             running.callback(server.server_close)
             running.callback(server.shutdown)
-            Thread(target=server.serve_forever, daemon=True).start()
+            Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
             return f"http://127.0.0.1:{server.server_port}"
 
         yield start

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from mlops_runtime.operations.doctor import Check, Finding, checks, examine, report, version
+from mlops_runtime.operations.doctor import Check, Result, checks, report, run, version
 
 
 def python_check(program: str, minimum: tuple[int, ...] = ()) -> Check:
@@ -24,31 +24,31 @@ def test_version_is_the_first_number(text: str, expected: tuple[int, ...]) -> No
 @pytest.mark.parametrize(
     ("check", "state"),
     [
-        pytest.param(python_check("print('tool 3.2')", (3,)), "found", id="new enough"),
+        pytest.param(python_check("print('tool 3.2')", (3,)), "ok", id="new enough"),
         pytest.param(python_check("print('tool 2.9')", (3,)), "old", id="too old"),
         pytest.param(python_check("raise SystemExit('no server')"), "missing", id="fails"),
         pytest.param(Check("x", ("no-such-program",), "everything", "install it"), "missing", id="not installed"),
     ],
 )
-def test_a_tool_is_found_old_or_missing(check: Check, state: str) -> None:
-    assert examine(check).state == state
+def test_a_tool_is_ok_old_or_missing(check: Check, state: str) -> None:
+    assert run(check).state == state
 
 
 def test_the_line_with_the_version_is_shown() -> None:
-    assert examine(python_check("print('Client:'); print('  Version: 28.2.2')")).detail == "Version: 28.2.2"
+    assert run(python_check("print('Client:'); print('  Version: 28.2.2')")).detail == "Version: 28.2.2"
 
 
 def test_a_tool_that_hangs_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlops_runtime.operations.doctor.TIMEOUT", 0.2)
 
-    assert examine(python_check("import time; time.sleep(5)")).detail == "no answer in 0.2 s"
+    assert run(python_check("import time; time.sleep(5)")).detail == "no answer in 0.2 s"
 
 
 def test_the_report_names_the_remedy_only_where_needed() -> None:
     check = python_check("")
 
-    assert "install it" not in report([Finding(check, "found", "3.12")])
-    assert "install it" in report([Finding(check, "missing", "not installed")])
+    assert "install it" not in report([Result(check, "ok", "3.12")])
+    assert "install it" in report([Result(check, "missing", "not installed")])
 
 
 def test_commands_follow_the_environment() -> None:

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from mlops_runtime.operations import keys
 from mlops_runtime.operations.keys import main
 
+RUNTIME = Path(keys.__file__).parents[2]
 KUBECTL = """
-# Keeps one Secret in secret.json, and a line for each command in commands.txt.
+# Keeps a Secret in secret.json, and a line for each command in commands.txt.
 import base64, json, pathlib, sys
 here = pathlib.Path(__file__).parent
 secret = here / "secret.json"
@@ -47,7 +48,7 @@ secret.write_text(json.dumps(dict(data=kept) if kept else dict()))
 
 @pytest.fixture
 def kubectl(tmp_path: Path) -> Path:
-    """A kubectl of a few lines, for a cluster with nothing but a Secret."""
+    """A stub of kubectl, for a cluster with nothing but a Secret."""
     program = tmp_path / "kubectl"
     script = tmp_path / "kubectl.py"
     script.write_text(KUBECTL)
@@ -78,28 +79,28 @@ def arguments(kubectl: Path, *command: str) -> list[str]:
 
 
 @pytest.mark.parametrize("names", [None, [], ["other"]], ids=["no Secret", "an empty Secret", "another key"])
-def test_a_new_key_is_shown_and_its_hash_is_on_the_cluster(
+def test_a_new_key_is_printed_and_its_hash_is_on_the_cluster(
     kubectl: Path, capsys: pytest.CaptureFixture[str], names: list[str] | None
 ) -> None:
     # Given a cluster with some keys
     if names is not None:
         put(kubectl, *names)
 
-    # When one is made
+    # When a key is created
     status = main(arguments(kubectl, "--add", "hospital"))
 
-    # Then it is all that stands on standard output, so that it can be piped to where it is kept
+    # Then it is all of standard output, so that it can be piped
     assert status == 0
     key, instructions = capsys.readouterr()
     assert len(key.strip()) == 43  # 256 bits in base64
     assert "Bearer" in instructions
-    # And the cluster has its hash, beside those that were there, and was never told the key
+    # And the cluster has its hash beside those of the other keys, and never got the key itself
     assert on_cluster(kubectl)["hospital"] == hashlib.sha256(key.strip().encode()).hexdigest()
     assert sorted(on_cluster(kubectl)) == sorted([*(names or []), "hospital"])
     assert key.strip() not in commands(kubectl)
 
 
-def test_no_two_keys_are_alike(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_are_different(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("one", "other"):
         main(arguments(kubectl, "--add", name))
 
@@ -108,7 +109,7 @@ def test_no_two_keys_are_alike(kubectl: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize("command", [["--first"], ["--add", "laboratory"], ["--remove", "hospital"]])
-def test_running_pods_are_made_to_look(kubectl: Path, command: list[str]) -> None:
+def test_running_pods_are_made_to_read_the_keys(kubectl: Path, command: list[str]) -> None:
     if command != ["--first"]:
         put(kubectl, "hospital", "other")
 
@@ -117,34 +118,34 @@ def test_running_pods_are_made_to_look(kubectl: Path, command: list[str]) -> Non
     assert commands(kubectl).splitlines()[-1].startswith("annotate pods --selector app=x --overwrite api-keys-changed=")
 
 
-def test_a_key_is_shown_even_when_the_pods_cannot_be_told(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_key_is_printed_when_the_pods_cannot_be_annotated(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Given a cluster on which pods may not be changed
     put(kubectl, "other")
 
-    # When a key is made
+    # When a key is created
     status = main(["--kubectl", f"'{kubectl}'", "--secret", "keys", "--selector", "app=y", "--add", "hospital"])
 
-    # Then it is shown, as it is on the cluster, and the error says what it means
+    # Then it is printed, because it is on the cluster, and the error says what follows
     key, errors = capsys.readouterr()
     assert status == 1
     assert on_cluster(kubectl)["hospital"] == hashlib.sha256(key.strip().encode()).hexdigest()
-    assert "the pods look only once a minute: kubectl cannot annotate pods" in errors
+    assert "the pods notice only after a minute: kubectl cannot annotate pods" in errors
 
 
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        pytest.param(["--add", ""], "cannot be the name of a caller: give NAME=", id="no name"),
-        pytest.param(["--add", "Zoë"], "'Zoë' cannot be the name", id="letters of another kind"),
+        pytest.param(["--add", ""], "cannot be the name of a caller: set NAME", id="no name"),
+        pytest.param(["--add", "Zoë"], "'Zoë' cannot be the name", id="a letter outside ASCII"),
         pytest.param(["--add", "../x"], "cannot be the name", id="a path"),
         pytest.param(["--add", "x" * 64], "cannot be the name", id="too long"),
         pytest.param(["--add", "operator"], "not operator", id="reserved"),
-        pytest.param(["--add", "hospital"], "hospital has a key: choose another name", id="taken"),
-        pytest.param(["--remove", ""], "give NAME=, one of hospital, laboratory", id="removing no name"),
+        pytest.param(["--add", "hospital"], "hospital has a key already: choose another name", id="taken"),
+        pytest.param(["--remove", ""], "set NAME to one of: hospital, laboratory", id="removing no name"),
         pytest.param(["--remove", "nobody"], "'nobody' has no key", id="removing an unknown name"),
     ],
 )
-def test_what_cannot_be_done_changes_nothing(
+def test_a_refused_command_changes_nothing(
     kubectl: Path, capsys: pytest.CaptureFixture[str], command: list[str], message: str
 ) -> None:
     put(kubectl, "hospital", "laboratory")
@@ -157,18 +158,18 @@ def test_what_cannot_be_done_changes_nothing(
     assert set(on_cluster(kubectl)) == {"hospital", "laboratory"}
 
 
-def test_a_removed_key_leaves_the_others(kubectl: Path) -> None:
+def test_removing_a_key_keeps_the_others(kubectl: Path) -> None:
     put(kubectl, "hospital", "laboratory")
 
     assert main(arguments(kubectl, "--remove", "hospital")) == 0
     assert set(on_cluster(kubectl)) == {"laboratory"}
 
 
-def test_the_last_key_stays(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_last_key_is_not_removed(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(kubectl, "hospital")
 
     assert main(arguments(kubectl, "--remove", "hospital")) == 1
-    assert "first make another" in capsys.readouterr().err
+    assert "first create another" in capsys.readouterr().err
     assert set(on_cluster(kubectl)) == {"hospital"}
 
 
@@ -180,11 +181,11 @@ def test_the_callers_are_listed(kubectl: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.split() == sorted(names)
 
 
-def test_the_first_key_is_not_shown_where_nobody_looks(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # When a service is set up by a pipeline, whose log is kept
+def test_the_first_key_is_not_printed_into_a_pipeline(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # When a pipeline, whose log is kept, sets up a service
     status = main(arguments(kubectl, "--first"))
 
-    # Then there is a key, so that the pods start, and the log says how to get one to use
+    # Then a key exists, so that the pods start, and the log says how to create one to use
     assert status == 0
     assert list(on_cluster(kubectl)) == ["first"]
     assert "make key NAME=" in capsys.readouterr().out
@@ -199,18 +200,18 @@ def terminal() -> Iterator[tuple[int, int]]:
         os.close(end)
 
 
-def test_the_first_key_is_shown_to_a_person(kubectl: Path, terminal: tuple[int, int]) -> None:
-    # When a service is set up at a terminal
+def test_the_first_key_is_printed_on_a_terminal(kubectl: Path, terminal: tuple[int, int]) -> None:
+    # When a person sets up a service
     reading, writing = terminal
-    command = [sys.executable, keys.__file__, *arguments(kubectl, "--first")]
-    subprocess.run(command, stdout=writing, stderr=subprocess.DEVNULL, check=True)
+    command = [sys.executable, "-m", keys.__name__, *arguments(kubectl, "--first")]
+    subprocess.run(command, stdout=writing, stderr=subprocess.DEVNULL, check=True, env={"PYTHONPATH": str(RUNTIME)})
 
-    # Then the key is shown
+    # Then the key is printed
     key = os.read(reading, 1000).decode().strip()
     assert on_cluster(kubectl) == {"first": hashlib.sha256(key.encode()).hexdigest()}
 
 
-def test_a_service_that_has_keys_gets_no_first_one(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_service_with_keys_gets_no_first_key(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
     put(kubectl, "hospital")
 
     assert main(arguments(kubectl, "--first")) == 0
@@ -219,7 +220,7 @@ def test_a_service_that_has_keys_gets_no_first_one(kubectl: Path, capsys: pytest
 
 
 @pytest.mark.parametrize("command", [["--add", "x"], ["--remove", "x"], ["--list"], ["--first"]])
-def test_a_kubectl_that_fails_is_told_of(kubectl: Path, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
+def test_a_failing_kubectl_is_an_error(kubectl: Path, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
     kubectl.with_name("broken").touch()
 
     assert main(arguments(kubectl, *command)) == 1
@@ -227,7 +228,7 @@ def test_a_kubectl_that_fails_is_told_of(kubectl: Path, capsys: pytest.CaptureFi
 
 
 @given(name=st.from_regex(keys.NAME, fullmatch=True))
-def test_a_name_can_stand_in_a_secret_and_in_a_patch(name: str) -> None:
-    # Kubernetes takes these characters, and up to 253 of them
+def test_a_valid_name_is_a_valid_key_of_a_secret(name: str) -> None:
+    # Kubernetes allows these characters, and up to 253 of them
     assert len(name) <= 63
     assert set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")

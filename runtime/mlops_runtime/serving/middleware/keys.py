@@ -29,7 +29,7 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from mlops_runtime.serving.api.problems import problem_response
-from mlops_runtime.serving.settings import SettingsError
+from mlops_runtime.serving.settings import OPERATOR, SettingsError
 from mlops_runtime.serving.telemetry.logs import CALLER_KEY, PROBES
 
 if TYPE_CHECKING:
@@ -42,8 +42,6 @@ MAX_LENGTH = 512
 OF_USER = stat.S_IRUSR | stat.S_IWUSR
 OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 HASH = re.compile(r"[0-9a-f]{64}")
-OPERATOR = "operator"
-"""Name of the caller that shows the operator's key."""
 REALM = "API key"
 """What a key is for, in words that a client may show; Werkzeug puts a text with a space into the quotes it needs."""
 
