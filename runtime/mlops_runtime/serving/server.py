@@ -1,4 +1,4 @@
-"""Serving: granian, set up from the environment."""
+"""The server: granian, set up from the environment."""
 
 import gc
 import logging
@@ -7,7 +7,9 @@ import os
 import resource
 import signal
 import socket
+import sys
 import threading
+from functools import partial
 from multiprocessing.util import Finalize
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -18,117 +20,139 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server.common import AbstractServer
+from werkzeug.utils import import_string
 
-from mlops_runtime.model.artefact import ArtefactError
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.model import ArtefactError
 from mlops_runtime.serving import drain
-from mlops_runtime.serving.app import create_app
-from mlops_runtime.serving.middleware.guard import Guard
+from mlops_runtime.serving.app import EXTENSION, Service
+from mlops_runtime.serving.front.rsgi import Front
 from mlops_runtime.serving.middleware.keys import Keys, put_operator_key
 from mlops_runtime.serving.settings import Settings, SettingsError
 from mlops_runtime.serving.telemetry import logs
 from mlops_runtime.serving.telemetry.log_output import STANDARD_OUTPUT
-from mlops_runtime.serving.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from flask import Flask
+
+FACTORY = "webservice.app:create_app"
+"""Name of the function that makes a project's application."""
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
 MAX_FILES = 16_384
-"""Files that a process may open, connections among them, where the system allows that many."""
+"""Files that a process may open, connections included, where the system allows that many."""
 OWN_FILES = 64
 """Files that a process has open besides its connections."""
 KEEP_ALIVE = 75
-"""Seconds after which an idle connection is closed: more than the 60 after which a load balancer of
-AWS closes it, so that the balancer never sends a request into a connection that is being closed."""
+"""Seconds after which an idle connection is closed: more than the 60 of AWS's load balancers, which would otherwise
+send a request into a connection that is being closed."""
+STALLED = 30_000
+"""Milliseconds after which the kernel closes a connection whose client reads nothing of a response."""
 STOP_TIMEOUT = 30
 """Seconds that requests in flight have to finish after a SIGTERM."""
-
-GARBAGE = 20_000
-"""Objects that may have been made, and not freed, before the garbage collector looks for some."""
-
-FAREWELL = 0.5
-"""Seconds of draining before a stop that no drain hook prepared, as when a container is stopped by hand."""
+GC_THRESHOLD = 20_000
+"""Objects allocated and not freed before a run of the garbage collector."""
+SWITCH_INTERVAL = 0.001
+"""Seconds after which a thread that computes lets another one run: large requests give way to short ones."""
+DRAIN_BEFORE_STOP = 0.5
+"""Seconds of draining before a stop without a drain hook, as of a container that is stopped by hand."""
 
 logger = logging.getLogger("webservice")
 
 
-def main() -> int:
-    """Serve until a SIGTERM or Ctrl-C, answering requests in flight; return the exit status.
+def main(factory: str = FACTORY) -> int:
+    """Serve until a SIGTERM or Ctrl-C, then answer the requests in flight; return the exit status.
 
-    A service that cannot serve ends at once, with one line in the log that says why, and exit
-    status 1. Kubernetes then shows the pod as crashing instead of as running but never ready,
-    and a rolling update leaves the old version alone either way.
+    A service that cannot start logs one line with the reason and returns 1. Kubernetes then shows the
+    pod as crashing instead of as running but never ready.
+
+    Args:
+        factory: name of the function that returns the Flask application, as `module:function`.
     """
     logging.config.dictConfig(logs.configuration("info"))
     try:
         settings = Settings.from_environment()
-        # Each worker loads the model for itself: this one only proves that they can.
-        Predictor.load()
         marker = drain.Marker(settings.marker)
         marker.remove()
         address = free_address(settings.host, settings.port)
         if settings.api_keys:
             put_operator_key(settings.operator_key)
-            # Each worker reads the keys for itself as well.
             Keys(settings.api_keys, settings.operator_key)
-        counts = TemporaryDirectory(prefix="webservice-")
-    except (SettingsError, ArtefactError, OSError) as error:
+        metrics = TemporaryDirectory(prefix="webservice-")
+    except (SettingsError, OSError) as error:
         logger.critical("cannot start: %s", error)
         return 1
-    with counts as folder:
+    with metrics as folder:
         # Workers read their settings from the environment, each for itself.
+        os.environ["METRICS_FOLDER"] = folder
+        try:
+            # Each worker makes its own application: this one only shows that it can be made.
+            application_of(factory)
+        except (SettingsError, ArtefactError) as error:
+            logger.critical("cannot start: %s", error)
+            return 1
         os.environ["METRICS_FOLDER"] = str(settings.metrics_folder or folder)
         server = granian_server(settings, address)
-        server.on_startup(lambda: drain_before_stop(marker))
+        server.on_startup(partial(drop_stalled_connections, server))
+        server.on_startup(partial(drain_before_stop, marker))
         try:
-            server.serve()
+            server.serve(target_loader=partial(worker, factory), wrap_loader=False)
         finally:
             marker.remove()
             settings.operator_key.unlink(missing_ok=True)
     return 0
 
 
-def application() -> "WSGIApplication":
-    """Return the application of a worker, under guard: granian calls this once in each."""
-    settings = Settings.from_environment()
+def application_of(factory: str) -> "Flask":
+    """Return the application that a factory makes.
+
+    Args:
+        factory: name of a function without arguments, as `module:function`.
+
+    Raises:
+        ArtefactError: if the model cannot be used.
+        SettingsError: if a setting cannot be used.
+    """
+    app: Flask = import_string(factory)()
+    return app
+
+
+def worker(factory: str) -> Front:
+    """Return the RSGI application of a worker process, in which granian calls this once."""
     try:
-        predictor = Predictor.load()
+        app = application_of(factory)
     except ArtefactError as error:
-        # It was fine when the service started: what is on the disk has changed since.
+        # It was usable when the service started: the files have changed since.
         logger.critical("cannot start a worker: %s", error)
         raise
-    counts = Metrics(predictor, settings.metrics_folder, settings.version)
-    guard = Guard(settings)
-    app = create_app(predictor, settings, counts, guard)
+    service: Service = app.extensions[EXTENSION]
 
-    def beat(in_work: int) -> None:
-        counts.in_work(in_work)
-        counts.lines_dropped(STANDARD_OUTPUT.dropped_since())
-        counts.flush()
+    def report(in_work: int) -> None:
+        service.metrics.in_work(in_work)
+        service.metrics.lines_dropped(STANDARD_OUTPUT.dropped_since())
+        service.metrics.flush()
 
-    guard.start(beat)
-    # Workers are processes of multiprocessing, which ends them without calling atexit.
-    Finalize(None, counts.flush, exitpriority=0)
-    # What is there now stays, and an answer leaves hardly anything behind: there is little garbage to look for.
+    # multiprocessing ends workers without calling atexit.
+    Finalize(None, service.metrics.flush, exitpriority=0)
+    # What exists now stays, and a request leaves little behind: there is little garbage to look for.
     gc.freeze()
-    gc.set_threshold(GARBAGE)
-    return app.wsgi_app
+    gc.set_threshold(GC_THRESHOLD)
+    sys.setswitchinterval(SWITCH_INTERVAL)
+    return Front(app.wsgi_app, service.settings, service.logged, report)
 
 
 def free_address(host: str, port: int) -> str:
-    """Return the IP address of the host, on which nothing listens at the port yet.
+    """Return the IP address of a host, after a check that nothing listens at the port.
 
-    Granian would share the port with another service, and so the requests.
+    granian would share the port with another service, and so its requests.
 
     Raises:
-        OSError: if the host is unknown, not of this machine, or its port is taken.
+        OSError: if the host is unknown or not of this machine, or its port is taken.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # Connections of a service that just stopped linger; they are in nobody's way.
+            # Lingering connections of a service that has just stopped are no obstacle.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
@@ -136,31 +160,37 @@ def free_address(host: str, port: int) -> str:
     return str(address[0])
 
 
+def drop_stalled_connections(server: AbstractServer[Any]) -> None:
+    """Let the kernel close connections whose clients read nothing of a response; accepted ones inherit the option."""
+    # granian has no public name for the socket that its workers share.
+    server._sso.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED)
+
+
 def drain_before_stop(marker: drain.Marker) -> None:
-    """Let a SIGTERM drain the service for a moment before it stops, unless it has drained already."""
+    """On SIGTERM, drain for a moment before the stop, unless the service drains already."""
     stop = signal.getsignal(signal.SIGTERM)
     if not callable(stop):
         raise TypeError("the server handles no SIGTERM: it has not started")
 
     def drain_then_stop(number: int, frame: FrameType | None) -> None:
-        if marker.stands():
+        if marker.exists():
             stop(number, frame)
             return
         try:
-            marker.put()
+            marker.create()
         except OSError as error:
             logger.warning("stopping without draining: %s", error)
             stop(number, frame)
         else:
-            threading.Timer(FAREWELL, stop, (number, frame)).start()
+            threading.Timer(DRAIN_BEFORE_STOP, stop, (number, frame)).start()
 
     signal.signal(signal.SIGTERM, drain_then_stop)
 
 
-def connections() -> int:
-    """Return how many connections a process may have open, idle ones included; raise its limit of open files first.
+def max_connections() -> int:
+    """Return how many connections a process may have open, idle ones included, after raising its limit of open files.
 
-    One that comes when no more files can be opened waits until another one ends.
+    A connection that comes when no more files can be opened waits until another one ends.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
@@ -171,17 +201,16 @@ def connections() -> int:
 def granian_server(settings: Settings, address: str) -> AbstractServer[Any]:
     """Return the server for the settings, to listen on an IP address."""
     return Granian(
-        "mlops_runtime.serving.server:application",
-        factory=True,
+        # Named in messages alone: `serve` is given the function that makes the application.
+        __name__,
         address=address,
         port=settings.port,
-        interface=Interfaces.WSGI,
+        interface=Interfaces.RSGI,
         http=HTTPModes.http1,
         websockets=False,
         workers=settings.workers,
-        blocking_threads=settings.threads,
         backlog=BACKLOG,
-        backpressure=connections(),
+        backpressure=max_connections(),
         http1_settings=HTTP1Settings(header_read_timeout=KEEP_ALIVE * 1000),
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_TIMEOUT,

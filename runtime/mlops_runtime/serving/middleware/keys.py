@@ -35,7 +35,7 @@ from mlops_runtime.serving.telemetry.logs import CALLER_KEY, PROBES
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-LOOK_EVERY = 5.0
+CHECK_INTERVAL = 5.0
 """Seconds for which the keys are taken to be as they were read."""
 MAX_LENGTH = 512
 """Characters of an `Authorization` header that are looked at."""
@@ -89,7 +89,7 @@ class Keys:
             raise SettingsError(f"API_KEYS={folder} cannot be read: {error}") from error
         if not callers:
             raise SettingsError(f"API_KEYS={folder} holds no key: make one with `make key NAME=caller`")
-        self._looked = time.monotonic()
+        self._checked = time.monotonic()
 
     def caller(self, header: str) -> str | None:
         """Return the name of the caller that shows a key in this `Authorization` header; None without a valid one."""
@@ -97,9 +97,9 @@ class Keys:
         if key is None:
             return None
         now = time.monotonic()
-        if now - self._looked > LOOK_EVERY:
-            self._looked = now
-            self._look_again()
+        if now - self._checked > CHECK_INTERVAL:
+            self._checked = now
+            self._refresh()
         shown = hashlib.sha256(key).digest()
         caller = None
         # Each is compared, whichever fits: the time tells nothing of the keys.
@@ -108,7 +108,7 @@ class Keys:
                 caller = name
         return caller
 
-    def _look_again(self) -> None:
+    def _refresh(self) -> None:
         """Take the keys that are there now; keep those that were there, when they cannot be read."""
         try:
             names = hashes_in(self._folder) | hash_of_operator(self._operator_key)

@@ -1,0 +1,59 @@
+"""The watchdog of a process: it replaces a process that hangs, and refuses requests that wait too long."""
+
+import asyncio
+import faulthandler
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+
+from mlops_runtime.serving.front.pool import Lane
+from mlops_runtime.serving.settings import Settings
+
+INTERVAL = 0.25
+"""Seconds between two checks."""
+LOG_TIMEOUT = 0.1
+"""Seconds in which the log is written before a process that hangs ends."""
+
+logger = logging.getLogger("webservice")
+
+
+class Watchdog:
+    """Checks the lanes of a process on its event loop."""
+
+    def __init__(self, settings: Settings, lanes: Sequence[Lane], report: Callable[[int], None]) -> None:
+        """Check nothing yet.
+
+        Args:
+            settings: of the service.
+            lanes: to check.
+            report: is called at each check with the number of requests in work.
+        """
+        self._settings = settings
+        self._lanes = lanes
+        self._report = report
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Check now and at each interval."""
+        # Ends the process, too, if the event loop hangs, or a thread that holds the interpreter.
+        faulthandler.dump_traceback_later(self._settings.hang_timeout, exit=True)
+        self.check()
+        loop.call_later(INTERVAL, self.start, loop)
+
+    def check(self) -> None:
+        """End the process if a request hangs; refuse those that wait for too long."""
+        now = time.monotonic()
+        if any(lane.hangs(now, self._settings.hang_timeout) for lane in self._lanes):
+            self._end()
+        for lane in self._lanes:
+            lane.refuse_late(now)
+        self._report(sum(map(len, self._lanes)))
+
+    def _end(self) -> None:
+        logger.critical(
+            "a request took more than HANG_TIMEOUT=%g s: this process ends and another one replaces it",
+            self._settings.hang_timeout,
+        )
+        faulthandler.dump_traceback()
+        time.sleep(LOG_TIMEOUT)
+        os._exit(1)
