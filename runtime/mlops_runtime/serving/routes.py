@@ -21,6 +21,7 @@ class Route:
         limited: whether its requests count towards the rate limit of a caller.
         measured: whether its requests have a series of their own in the metrics.
         probe: whether the cluster asks for it: it is answered by a thread of its own, however busy the others are.
+        quick: whether its requests are mostly shorter than a change of threads.
         large: methods whose requests are long work, whatever the length of their body.
         table: whether the body is a table, which may be longer than other bodies.
     """
@@ -32,6 +33,7 @@ class Route:
     limited: bool = True
     measured: bool = True
     probe: bool = False
+    quick: bool = False
     large: frozenset[str] = field(default_factory=frozenset)
     table: bool = False
 
@@ -49,7 +51,7 @@ ROUTES = (
     # To look at the page once is one request for a person, and eight for the service.
     Route(path="/static/", limited=False),
     Route(path="/table", methods=("GET", "POST"), large=frozenset({"POST"}), table=True),
-    Route(path="/v1/predictions", methods=("POST",)),
+    Route(path="/v1/predictions", methods=("POST",), quick=True),
     Route(path="/version"),
 )
 DEFAULT = Route(path=OTHER)

@@ -46,8 +46,6 @@ OWN_FILES = 64
 KEEP_ALIVE = 75
 """Seconds after which an idle connection is closed: more than the 60 of AWS's load balancers, which would otherwise
 send a request into a connection that is being closed."""
-STALLED = 30_000
-"""Milliseconds after which the kernel closes a connection whose client reads nothing of a response."""
 STOP_TIMEOUT = 30
 """Seconds that requests in flight have to finish after a SIGTERM."""
 GC_THRESHOLD = 20_000
@@ -93,7 +91,6 @@ def main(factory: str = FACTORY) -> int:
             return 1
         os.environ["METRICS_FOLDER"] = str(settings.metrics_folder or folder)
         server = granian_server(settings, address)
-        server.on_startup(partial(drop_stalled_connections, server))
         server.on_startup(partial(drain_before_stop, marker))
         try:
             server.serve(target_loader=partial(worker, factory), wrap_loader=False)
@@ -158,12 +155,6 @@ def free_address(host: str, port: int) -> str:
     except OSError as error:
         raise OSError(f"cannot listen on {host}:{port}: {error.strerror}") from error
     return str(address[0])
-
-
-def drop_stalled_connections(server: AbstractServer[Any]) -> None:
-    """Let the kernel close connections whose clients read nothing of a response; accepted ones inherit the option."""
-    # granian has no public name for the socket that its workers share.
-    server._sso.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, STALLED)
 
 
 def drain_before_stop(marker: drain.Marker) -> None:

@@ -1,6 +1,7 @@
 """Request bodies: read on the event loop, within bounds of length, time and memory."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,15 @@ class BodyReader:
         # A few long bodies leave room for many short ones: their first bytes count apart from the rest.
         self._free_first = max_unfinished
         self._free_rest = max_unfinished
+        # The tasks that read, in the order in which they began: a timer for each would take longer than the reading.
+        self._reading: dict[asyncio.Task[object], float] = {}
+
+    def cancel_late(self, now: float) -> None:
+        """Cancel the reading of bodies that take too long at a time, as `time.monotonic` gives it."""
+        for task, began in list(self._reading.items()):
+            if now - began <= self._timeout:
+                break
+            task.cancel()
 
     async def read(self, parts: AsyncIterator[bytes], length: int | None, limit: int) -> bytes:
         """Return the body of a request.
@@ -51,23 +61,28 @@ class BodyReader:
             BodyError: if it is late or incomplete, or there are too many unfinished bodies.
             BodyTooLongError: if it is longer than the limit.
         """
+        task: asyncio.Task[object] = asyncio.current_task()  # type: ignore[assignment]
+        self._reading[task] = time.monotonic()
         too_long = length is not None and length > limit
         try:
-            async with asyncio.timeout(self._timeout):
-                if not too_long:
-                    body = await self._read(parts, length, limit)
-                    if body is not None:
-                        return body
+            if not too_long:
+                body = await self._read(parts, length, limit)
+                if body is not None:
+                    return body
                 too_long = True
-                await _discard(parts)
-        except TimeoutError as error:
+            await _discard(parts)
+        except asyncio.CancelledError as error:
+            # Nothing else cancels it.
+            task.uncancel()
             if not too_long:
                 raise BodyError(error_responses.late) from error
+        finally:
+            del self._reading[task]
         raise BodyTooLongError
 
     async def _read(self, parts: AsyncIterator[bytes], length: int | None, limit: int) -> bytes | None:
         """Return the body; None as soon as it is longer than the limit."""
-        part = await anext(parts, b"")
+        part = await anext(parts)
         if len(part) == length:
             # Most bodies come in one part.
             return part
@@ -80,7 +95,7 @@ class BodyReader:
                     return None
                 if len(body) == length:
                     return bytes(body)
-                part = await anext(parts, b"")
+                part = await anext(parts)
         finally:
             self._release(len(body))
         if length is not None or await anext(parts, None) is not None:

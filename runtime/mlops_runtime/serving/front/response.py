@@ -5,6 +5,7 @@ import contextlib
 import errno
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -25,14 +26,22 @@ PART = 64 * 1024
 
 
 class Response:
-    """What the application answers to one request."""
+    """What the application answers to one request.
 
-    __slots__ = ("_file", "_parts", "headers", "size", "status")
+    Attributes:
+        status: of HTTP.
+        headers: without those that granian adds.
+        size: bytes of the body.
+        seconds: that the application took.
+    """
+
+    __slots__ = ("_file", "_parts", "headers", "seconds", "size", "status")
 
     def __init__(self) -> None:
         self.status = 500
         self.headers: list[tuple[str, str]] = []
         self.size = 0
+        self.seconds = 0.0
         self._parts: list[bytes] = []
         self._file: IO[bytes] | None = None
 
@@ -46,6 +55,7 @@ class Response:
             environ: of the request.
             progress: is called after each part of a response that has several.
         """
+        began = time.perf_counter()
         body = application(environ, self._start)
         try:
             for part in body:
@@ -55,6 +65,7 @@ class Response:
         finally:
             if hasattr(body, "close"):
                 body.close()
+        self.seconds = time.perf_counter() - began
 
     def _start(self, status: str, headers: list[tuple[str, str]], *_: Any) -> Any:
         self.status = int(status[:3])
@@ -81,6 +92,13 @@ class Response:
     def content(self) -> bytes:
         """Return the body of a short response."""
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+    def discard(self) -> None:
+        """Forget the body."""
+        self._parts.clear()
+        if self._file:
+            self._file.close()
+            self._file = None
 
     def file(self) -> IO[bytes]:
         """Return the file with the body of a longer response, at its beginning."""

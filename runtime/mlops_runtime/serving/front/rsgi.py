@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_runtime.serving.drain import CLOSE
 from mlops_runtime.serving.front.environ import environ_of
+from mlops_runtime.serving.front.listener import close_stalled_connections
 from mlops_runtime.serving.front.pool import Lane, Worker
 from mlops_runtime.serving.front.request_body import LARGE, BodyError, BodyReader, BodyTooLongError
 from mlops_runtime.serving.front.response import Response, ResponseWriter
@@ -20,11 +21,17 @@ from mlops_runtime.serving.settings import Settings
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-NO_CONTENT = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+LISTENING_AFTER = 0.2
+"""Seconds after which the listening socket is open."""
+MAX_QUICK = 0.005
+"""Seconds that a quick request may take on average: handing it to a thread and back would take a third of that."""
+WEIGHT = 0.1
+"""Weight of the latest request in that average."""
+WITHOUT_CONTENT = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class Front:
-    """Reads requests, runs the WSGI application in threads, and writes its responses."""
+    """Reads requests, runs the WSGI application, and writes its responses."""
 
     def __init__(
         self,
@@ -47,6 +54,8 @@ class Front:
         self._report = report
         self._bodies = BodyReader(settings)
         self._responses = ResponseWriter()
+        # Average duration of quick requests: the first one is run by a thread.
+        self._quick_seconds = MAX_QUICK
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the threads."""
@@ -54,7 +63,9 @@ class Front:
         self._short = Lane("short", settings.threads, loop, settings.max_wait)
         self._large = Lane("large", min(settings.threads, settings.max_large_requests), loop)
         self._probes = Lane("probe", 1, loop)
-        Watchdog(settings, (self._short, self._large, self._probes), self._report).start(loop)
+        # granian opens the listening socket after this.
+        loop.call_later(LISTENING_AFTER, close_stalled_connections)
+        Watchdog(settings, self._bodies, (self._short, self._large, self._probes), self._report).start(loop)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Remove temporary files."""
@@ -68,70 +79,91 @@ class Front:
             protocol: of RSGI: its body and its response.
         """
         environ = environ_of(scope, time.perf_counter())
-        route = route_of(environ["PATH_INFO"])
-        settings = self._settings
-        declared: str = environ.get("CONTENT_LENGTH", "")
-        coding = environ.pop("HTTP_TRANSFER_ENCODING", None)
-        close = False
-        body = b""
         try:
-            if coding is not None and coding.lower() != "chunked":
-                raise BodyError(error_responses.unknown_coding)
-            if coding or declared not in ("", "0"):
-                limit = settings.max_table_length if route.table else settings.max_content_length
-                body = await self._bodies.read(aiter(protocol), None if coding else int(declared), limit)
-                environ["CONTENT_LENGTH"] = str(len(body))
+            body = await self._read_body(environ, protocol)
+        except BodyError as error:
+            self._respond(self._logged(error.response), environ, protocol, close=True)
+            return
         except BodyTooLongError:
             # The application answers from the length alone.
-            environ["CONTENT_LENGTH"] = declared or str(limit + 1)
-            close = True
-        except BodyError as error:
-            self._refuse(error.response, environ, protocol, close=True)
+            body = b""
+            await self._run(self._short, environ, protocol, body, close=True)
             return
-        environ["wsgi.input"] = BytesIO(body)
-        lane = self._short
+        route = route_of(environ["PATH_INFO"])
         if route.probe:
-            lane = self._probes
+            await self._run(self._probes, environ, protocol, body)
         elif len(body) > LARGE or environ["REQUEST_METHOD"] in route.large:
-            lane = self._large
-            if len(lane) >= settings.max_large_requests or self._responses.is_full():
-                self._refuse(error_responses.overloaded, environ, protocol, close=close)
-                return
-        await self._answer(lane, environ, protocol, len(body), close=close)
+            if len(self._large) < self._settings.max_large_requests and not self._responses.is_full():
+                await self._run(self._large, environ, protocol, body)
+            else:
+                self._respond(self._logged(error_responses.overloaded), environ, protocol)
+        elif not route.quick:
+            await self._run(self._short, environ, protocol, body)
+        else:
+            await self._predict(environ, protocol, body)
 
-    async def _answer(self, lane: Lane, environ: "WSGIEnvironment", protocol: Any, size: int, *, close: bool) -> None:
-        """Run the application in a thread of a lane, and write its response."""
+    async def _read_body(self, environ: "WSGIEnvironment", protocol: Any) -> bytes:
+        """Return the body of a request, and set its length in the environment."""
+        coding = environ.pop("HTTP_TRANSFER_ENCODING", None)
+        declared: str = environ.get("CONTENT_LENGTH", "")
+        if coding is None and declared in ("", "0"):
+            return b""
+        if coding is not None and coding.lower() != "chunked":
+            raise BodyError(error_responses.unknown_coding)
+        settings = self._settings
+        table = route_of(environ["PATH_INFO"]).table
+        limit = settings.max_table_length if table else settings.max_content_length
+        try:
+            body = await self._bodies.read(aiter(protocol), int(declared) if coding is None else None, limit)
+        except BodyTooLongError:
+            environ["CONTENT_LENGTH"] = declared or str(limit + 1)
+            raise
+        environ["CONTENT_LENGTH"] = str(len(body))
+        return body
+
+    async def _predict(self, environ: "WSGIEnvironment", protocol: Any, body: bytes) -> None:
+        """Answer a request that usually takes less time than a change of threads: here, while that is so."""
+        if self._quick_seconds < MAX_QUICK and not self._short:
+            environ["wsgi.input"] = BytesIO(body)
+            seconds = self._respond(self._application, environ, protocol)
+        else:
+            seconds = await self._run(self._short, environ, protocol, body)
+        self._quick_seconds += WEIGHT * (seconds - self._quick_seconds)
+
+    async def _run(
+        self, lane: Lane, environ: "WSGIEnvironment", protocol: Any, body: bytes, *, close: bool = False
+    ) -> float:
+        """Run the application in a thread of a lane and write its response; return the seconds that it took."""
+        environ["wsgi.input"] = BytesIO(body)
         response = Response()
 
         def run(worker: Worker) -> None:
             response.run(self._application, environ, worker.touch)
-            _finish_headers(response, close=close)
-            # Without a way back over the event loop: that comes when its turn is.
-            _send_buffered(response, environ, protocol)
+            # From here, as the event loop may have other requests to answer first.
+            _send(response, environ, protocol, close=close)
 
-        if not await lane.submit(run, size):
-            self._refuse(error_responses.overloaded, environ, protocol, close=close)
+        if not await lane.submit(run, len(body)):
+            self._respond(self._logged(error_responses.overloaded), environ, protocol, close=close)
         elif response.is_in_file:
             await self._responses.write(protocol, response)
+        return response.seconds
 
-    def _refuse(
-        self, application: "WSGIApplication", environ: "WSGIEnvironment", protocol: Any, *, close: bool
-    ) -> None:
-        """Answer with a prepared response, which needs no thread."""
+    def _respond(
+        self, application: "WSGIApplication", environ: "WSGIEnvironment", protocol: Any, *, close: bool = False
+    ) -> float:
+        """Run an application on the event loop and send its response; return the seconds that it took."""
         response = Response()
-        response.run(self._logged(application), environ)
-        _finish_headers(response, close=close)
-        _send_buffered(response, environ, protocol)
+        response.run(application, environ)
+        _send(response, environ, protocol, close=close)
+        return response.seconds
 
 
-def _finish_headers(response: Response, *, close: bool) -> None:
+def _send(response: Response, environ: "WSGIEnvironment", protocol: Any, *, close: bool) -> None:
+    """Hand a response to granian, unless it is in a file."""
     if close and CLOSE not in response.headers:
         response.headers.append(CLOSE)
-
-
-def _send_buffered(response: Response, environ: "WSGIEnvironment", protocol: Any) -> None:
-    """Hand a response that is in memory to granian; it may have been answered in the meantime."""
-    if environ["REQUEST_METHOD"] == "HEAD" or response.status in NO_CONTENT:
+    if environ["REQUEST_METHOD"] == "HEAD" or response.status in WITHOUT_CONTENT:
+        response.discard()
         protocol.response_empty(response.status, response.headers)
     elif not response.is_in_file:
         protocol.response_bytes(response.status, response.headers, response.content())

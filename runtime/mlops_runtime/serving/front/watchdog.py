@@ -3,15 +3,19 @@
 import asyncio
 import faulthandler
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
 
 from mlops_runtime.serving.front.pool import Lane
+from mlops_runtime.serving.front.request_body import BodyReader
 from mlops_runtime.serving.settings import Settings
 
 INTERVAL = 0.25
 """Seconds between two checks."""
+ARM_INTERVAL = 1.0
+"""Seconds after which the timer that ends a process is set again: it is a thread each time."""
 LOG_TIMEOUT = 0.1
 """Seconds in which the log is written before a process that hangs ends."""
 
@@ -19,34 +23,42 @@ logger = logging.getLogger("webservice")
 
 
 class Watchdog:
-    """Checks the lanes of a process on its event loop."""
+    """Checks what a process does, on its event loop."""
 
-    def __init__(self, settings: Settings, lanes: Sequence[Lane], report: Callable[[int], None]) -> None:
+    def __init__(
+        self, settings: Settings, bodies: BodyReader, lanes: Sequence[Lane], report: Callable[[int], None]
+    ) -> None:
         """Check nothing yet.
 
         Args:
             settings: of the service.
-            lanes: to check.
+            bodies: that the process reads.
+            lanes: of the requests in work.
             report: is called at each check with the number of requests in work.
         """
         self._settings = settings
+        self._bodies = bodies
         self._lanes = lanes
         self._report = report
+        self._armed = -math.inf
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Check now and at each interval."""
-        # Ends the process, too, if the event loop hangs, or a thread that holds the interpreter.
-        faulthandler.dump_traceback_later(self._settings.hang_timeout, exit=True)
+        if loop.time() - self._armed >= ARM_INTERVAL:
+            self._armed = loop.time()
+            # Ends the process if the event loop hangs, or a thread that does not release the interpreter lock.
+            faulthandler.dump_traceback_later(self._settings.hang_timeout + ARM_INTERVAL, exit=True)
         self.check()
         loop.call_later(INTERVAL, self.start, loop)
 
     def check(self) -> None:
-        """End the process if a request hangs; refuse those that wait for too long."""
+        """End the process if a request hangs; refuse those that wait, and cancel bodies that come, for too long."""
         now = time.monotonic()
         if any(lane.hangs(now, self._settings.hang_timeout) for lane in self._lanes):
             self._end()
         for lane in self._lanes:
             lane.refuse_late(now)
+        self._bodies.cancel_late(now)
         self._report(sum(map(len, self._lanes)))
 
     def _end(self) -> None:

@@ -99,7 +99,7 @@ def configuration(level: str) -> dict[str, Any]:
     stdout = {
         "class": "logging.StreamHandler",
         "formatter": "json",
-        "stream": "ext://webservice.output.STANDARD_OUTPUT",
+        "stream": "ext://mlops_runtime.serving.telemetry.log_output.STANDARD_OUTPUT",
     }
     return {
         "version": 1,
