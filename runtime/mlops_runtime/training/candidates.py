@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import KFold
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
+from sklearn.utils import get_tags
 
 from mlops_runtime.contract import Contract
 from mlops_runtime.model.encoding import Column, ColumnKind
@@ -107,7 +108,14 @@ class Candidate:
             raise CandidateError(f"{self.kind}: {error}") from error
         preparation = self.preparation or (Preparation.TREES if self.boosting else Preparation.SCALED)
         columns = _columns(problem, seed, scaled=preparation is Preparation.SCALED)
+        if not _takes_sparse(estimator):
+            columns.set_params(sparse_threshold=0)
         return Pipeline([("columns", columns), ("estimator", estimator)])
+
+
+def _takes_sparse(estimator: Any) -> bool:
+    """Return whether an estimator takes sparse matrices. XGBoost does, but as if their zeros were missing values."""
+    return bool(get_tags(estimator).input_tags.sparse) and not type(estimator).__module__.startswith("xgboost")
 
 
 def check_candidate(candidate: Candidate, labels: int) -> None:

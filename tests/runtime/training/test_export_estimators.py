@@ -61,11 +61,12 @@ from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR, NuSVR
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from xgboost import XGBClassifier, XGBRegressor
 
-from mlops_runtime.contract import Features, Integer, Layout, RecordModel, Task, field_specs
+from mlops_runtime.contract import Features, Integer, Layout, RecordModel, Task, Text, field_specs
 from mlops_runtime.contract.features import LIMIT
 from mlops_runtime.model.encoding import ColumnKind, Encoding
 from mlops_runtime.model.golden import GOLDEN_TOLERANCE
 from mlops_runtime.testing import synthetic
+from mlops_runtime.training.candidates import Candidate, LearningProblem
 from mlops_runtime.training.export import ExportError, Graph, converter, onnx_model
 from mlops_runtime.training.export.preprocessing import EXPORTED_FUNCTIONS
 from mlops_runtime.training.fitted_model import outputs_of
@@ -487,3 +488,36 @@ def test_the_same_estimator_gives_the_same_bytes(estimator: Any, data: Callable[
         onnx_model(table.encoding, fitted(prepared(estimator, table.encoding), table), 4) for _ in range(2)
     )
     assert first == second
+
+
+class Remark(RecordModel):
+    """A record of which the words make a matrix that is nearly all zeros."""
+
+    remark: Text
+
+
+@pytest.fixture(scope="module")
+def words() -> Data:
+    generator = np.random.default_rng(0)
+    vocabulary = [f"word{number}" for number in range(60)]
+    remarks = [Remark(remark=" ".join(generator.choice(vocabulary, 4))) for _ in range(ROWS)]
+    target = np.array(["word1" in each.remark for each in remarks]).astype(np.intp)
+    return Data.of(Layout(field_specs(Remark)).encode(remarks), target, 2)
+
+
+SPARSE = ("svc", "mlp-relu", "random-forest", "lightgbm", "xgboost", "naive-bayes-by-skl2onnx")
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        *(pytest.param(CLASSIFIERS[name], id=name) for name in SPARSE),
+        *(pytest.param(each, id=name) for name, each in NEIGHBOURS.items()),
+    ],
+)
+def test_estimators_of_sparse_matrices_are_exported(estimator: Any, words: Data) -> None:
+    # given: columns as a candidate gets them
+    problem = LearningProblem(words.encoding.columns, 2, ROWS)
+    pipeline = fitted(Candidate("candidate", estimator).build(problem, 0), words)
+    # then
+    assert_parity(pipeline, words)
