@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 AVAILABLE = find_spec("pyarrow") is not None
 
-MAX_REPEATED_CHARACTERS = 4 * 1024 * 1024
+MAX_REPEATED_CHARACTERS = 1024 * 1024
 """Bytes that the texts of a stream may have beyond its own length: a dictionary repeats a long text in a few bytes."""
 
 MAX_NAME_SHOWN = 80

@@ -32,7 +32,7 @@ from mlops_runtime.serving.api.problems import (
     too_many_records,
 )
 
-MAX_MEMORY_FACTOR = 96
+MAX_MEMORY_FACTOR = 128
 """Memory that a request may take while its body is read, as a multiple of MAX_CONTENT_LENGTH, in any format and
 whether the body is valid or not. Most of it is what Python needs for many small values."""
 
@@ -324,6 +324,7 @@ def _repeated_names(body: bytes, names: int) -> Iterator[tuple[int, tuple[str, .
 
 
 def _repeated_in(pairs: Sequence[tuple[str, Any]]) -> RepeatedNames:
-    names = [name for name, _ in pairs]
-    counts = Counter(names)
+    if len(dict(pairs)) == len(pairs):
+        return RepeatedNames(())
+    counts = Counter(name for name, _ in pairs)
     return RepeatedNames(tuple(name for name in counts if counts[name] > 1))
