@@ -2,32 +2,49 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
 
-from mlops_runtime.contract.features import FEATURES
-from mlops_runtime.contract.features import LABELS as OWN_LABELS
-from mlops_runtime.contract.fields import Task
-from mlops_runtime.model.artefact import BASELINE_FILE, GOLDEN_FILE, MODEL_FILE, read_metadata, read_verified, sha256
+from mlops_runtime.contract import Contract, Task
+from mlops_runtime.model.artefact import BASELINE_FILE, GOLDEN_FILE, MODEL_FILE, ArtefactError, read_metadata, sha256
 from mlops_runtime.model.baseline import Baseline
+from mlops_runtime.model.encoding import Encoding
+from mlops_runtime.model.onnx_predictor import OnnxPredictor
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import FIELDS, LABELS, TARGET
-from mlops_runtime.training.candidates import Setting
+from mlops_runtime.training import search as search_module
+from mlops_runtime.training import table as table_module
+from mlops_runtime.training.candidates import Candidate, default_candidates
+from mlops_runtime.training.export import onnx_files
+from mlops_runtime.training.fitted_model import FittedModel
+from mlops_runtime.training.run import GateError, Listener, Settings, train
+from mlops_runtime.training.split import split_table
+from mlops_runtime.training.table import TableError
 from tests.runtime.conftest import NO_FLOOR, Run
 
 ROWS = 120
 # Another order of sets and of what is made of them.
 UNUSUAL_HASH_SEED = "30"
+PROGRAM = """
+import sys
+from pathlib import Path
+from mlops_runtime.contract import Task
+from mlops_runtime.testing.synthetic import CONTRACTS
+from mlops_runtime.training.command import main
+sys.exit(main(CONTRACTS[Task.BINARY], Path()))
+"""
 
 of_values = pytest.mark.parametrize("each_contract", [Task.REGRESSION], indirect=True)
 
 
-def quick(task: Task) -> list[Setting]:
-    """Return the setting that takes the shortest time."""
-    return [Setting("ridge regression" if task is Task.REGRESSION else "logistic regression")]
+def quick(contract: Contract) -> tuple[Candidate, ...]:
+    """Return the candidate that takes the shortest time."""
+    return default_candidates(contract)[:1]
 
 
 @pytest.fixture
@@ -48,30 +65,30 @@ def settings(each_contract: Contract, lock: Path, tmp_path: Path) -> Any:
     )
 
 
-def test_the_artefact_says_where_it_comes_from(run: Run, data: Path, lock: Path) -> None:
-    metadata = read_metadata(run.artefact)
+def test_the_artefact_says_where_it_comes_from(contract: Contract, run: Run, data: Path, lock: Path) -> None:
+    metadata = read_metadata(contract, run.artefact)
     assert (metadata.version, metadata.git_commit, metadata.seed) == ("1.2.3", "0" * 40, 0)
     assert metadata.data_sha256 == sha256(data.read_bytes())
     assert metadata.lock_sha256 == sha256(lock.read_bytes())
-    assert (metadata.task, metadata.target) == (TASK, OWN_TARGET)
-    assert (metadata.features, metadata.labels) == (FEATURES, OWN_LABELS)
+    assert (metadata.task, metadata.target) == (contract.task, contract.target)
+    assert (metadata.features, metadata.labels) == (contract.features, contract.labels)
     assert {"python", "numpy", "onnx", "onnxruntime", "scikit-learn"} <= metadata.libraries.keys()
     assert metadata.estimator == min(metadata.cross_validation, key=metadata.cross_validation.__getitem__)
-    assert (metadata.interval is None) == bool(OWN_LABELS)
+    assert (metadata.interval is None) == bool(contract.labels)
 
 
-def test_all_rows_are_trained_on_or_held_out(run: Run, table: Any) -> None:
-    assert sum(read_metadata(run.artefact).rows.values()) == len(table)
+def test_all_rows_are_trained_on_or_held_out(contract: Contract, run: Run, table: Any) -> None:
+    assert sum(read_metadata(contract, run.artefact).rows.values()) == len(table)
 
 
-def test_baseline_is_of_the_training_rows(run: Run) -> None:
-    metadata = read_metadata(run.artefact)
-    baseline = Baseline.model_validate_json(read_verified(run.artefact, metadata)[BASELINE_FILE])
+def test_baseline_is_of_the_training_rows(contract: Contract, run: Run) -> None:
+    metadata = read_metadata(contract, run.artefact)
+    baseline = Baseline.model_validate_json((run.artefact / BASELINE_FILE).read_bytes())
     assert baseline.rows == metadata.rows["training"]
 
 
-def test_metrics_are_written_as_the_artefact_has_them(run: Run) -> None:
-    metrics, metadata = json.loads(run.metrics.read_text()), read_metadata(run.artefact)
+def test_metrics_are_written_as_the_artefact_has_them(contract: Contract, run: Run) -> None:
+    metrics, metadata = json.loads(run.metrics.read_text()), read_metadata(contract, run.artefact)
     assert metrics["metrics"] == {name: estimate.model_dump() for name, estimate in metadata.metrics.items()}
     assert (metrics["version"], metrics["git_commit"]) == (metadata.version, metadata.git_commit)
     assert (metrics["floors"], metrics["rows"], metrics["passed"]) == (metadata.floors, metadata.rows, True)
@@ -85,7 +102,7 @@ def test_another_process_makes_the_same_model(run: Run, data: Path, lock: Path, 
     arguments = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
     # when
     subprocess.run(
-        [sys.executable, "-m", "trainer", *arguments, "--budget", "0", "--floors", NO_FLOOR],
+        [sys.executable, "-c", PROGRAM, *arguments, "--budget", "0", "--floors", NO_FLOOR],
         env=environment,
         check=True,
         capture_output=True,
@@ -95,7 +112,7 @@ def test_another_process_makes_the_same_model(run: Run, data: Path, lock: Path, 
         assert (paths["artefact"] / name).read_bytes() == (run.artefact / name).read_bytes()
 
 
-def test_a_run_each_contract_makes_a_model_that_has_learned(each_contract: Contract, each_run: Run) -> None:
+def test_a_run_makes_a_model_that_has_learned(each_contract: Contract, each_run: Run) -> None:
     metadata = read_metadata(each_contract, each_run.artefact)
     assert (metadata.task, metadata.target) == (each_contract.task, TARGET[each_contract.task])
     assert metadata.labels == LABELS[each_contract.task]
@@ -120,7 +137,7 @@ def test_the_coverage_of_the_interval_is_measured_on_the_held_out_rows(each_cont
 
 @of_values
 def test_the_same_data_and_seed_give_the_same_model(settings: Any, each_contract: Contract) -> None:
-    candidates = [Setting("gradient boosting", {"max_iter": 20, "max_leaf_nodes": 8}, boosting=True)]
+    candidates = [Candidate("gradient boosting", HistGradientBoostingRegressor(max_iter=20, max_leaf_nodes=8))]
     models = []
     for _ in range(2):
         train(each_contract, settings, candidates)
@@ -135,9 +152,9 @@ def test_the_interval_is_of_the_rows_that_settings_were_compared_on(
     settings: Any, each_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given: a table of which half the training rows are compared
-    monkeypatch.setitem(vars(candidates_module), "SELECTION_ROWS", ROWS * 3 // 8)
+    monkeypatch.setitem(vars(search_module), "SELECTION_ROWS", ROWS * 3 // 8)
     # when
-    metadata = train(each_contract, settings, quick(each_contract.task))
+    metadata = train(each_contract, settings, quick(each_contract))
     # then: it is much narrower than that of an estimator which ignores the features
     told = json.loads(settings.metrics.read_text())
     assert metadata.metrics["interval_width"].value < 0.8 * told["baseline"]["interval_width"]
@@ -146,13 +163,13 @@ def test_the_interval_is_of_the_rows_that_settings_were_compared_on(
 @of_values
 def test_the_gate_keeps_the_old_artefact_and_reports_the_refused_model(settings: Any, each_contract: Contract) -> None:
     # given
-    train(each_contract, settings, quick(each_contract.task))
+    train(each_contract, settings, quick(each_contract))
     before = {path: path.read_bytes() for path in settings.artefact.iterdir()}
     settings.report.unlink()
     settings.metrics.unlink()
     # when
-    with pytest.raises(training.GateError, match=r"r2 is 0\.\d{4}, its floor 1\.0000") as caught:
-        train(each_contract, replace(settings, floors={"r2": 1.0, "skill": -100.0}), candidates=quick(each_contract.task))
+    with pytest.raises(GateError, match=r"r2 is 0\.\d{4}, its floor 1\.0000") as caught:
+        train(each_contract, replace(settings, floors={"r2": 1.0, "skill": -100.0}), quick(each_contract))
     # then
     assert [check.metric for check in caught.value.failed] == ["r2"]
     assert {path: path.read_bytes() for path in settings.artefact.iterdir()} == before
@@ -162,28 +179,23 @@ def test_the_gate_keeps_the_old_artefact_and_reports_the_refused_model(settings:
 
 def test_skill_in_cross_validation_may_have_a_floor(settings: Any, each_contract: Contract) -> None:
     floors = {"cross_validated_skill": 0.99}
-    with pytest.raises(each_contract.training.GateError, match="cross_validated_skill is"):
-        train(each_contract, replace(settings, floors=floors), quick(each_contract.task))
+    with pytest.raises(GateError, match="cross_validated_skill is"):
+        train(each_contract, replace(settings, floors=floors), quick(each_contract))
     assert not settings.artefact.exists()
 
 
-def test_a_model_that_is_not_the_estimator_is_never_written(
-    settings: Any, each_contract: Contract, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # given: a converter that changes the model
-    convert = training.onnx_model
+def test_a_model_that_is_not_the_estimator_is_never_written(settings: Any, each_contract: Contract) -> None:
+    # given: an export that changes the model
+    def wrong(model: FittedModel) -> Mapping[str, bytes]:
+        learned = model.estimator[-1].coef_
+        model.estimator[-1].coef_ = learned * 1.01
+        files = onnx_files(model)
+        model.estimator[-1].coef_ = learned
+        return files
 
-    def wrong(encoding: Any, estimator: Any, labels: int) -> bytes:
-        learned = estimator[-1].coef_
-        estimator[-1].coef_ = learned * 1.01
-        content: bytes = convert(encoding, estimator, labels)
-        estimator[-1].coef_ = learned
-        return content
-
-    monkeypatch.setattr(training, "onnx_model", wrong)
     # when
     with pytest.raises(RuntimeError, match="the exported model is not the estimator"):
-        train(each_contract, settings, quick(each_contract.task))
+        train(each_contract, settings, quick(each_contract), export=wrong)
     # then
     assert not settings.artefact.exists()
     assert not settings.report.exists()
@@ -205,8 +217,8 @@ def test_a_foreign_folder_stops_the_run_before_it_has_begun(settings: Any, each_
     settings.artefact.mkdir()
     (settings.artefact / "notes.txt").touch()
     heard: list[object] = []
-    with pytest.raises(each_contract.metadata.ArtefactError, match=r"notes\.txt"):
-        train(each_contract, settings, each_contract.training.Listener(on_read=heard.append))
+    with pytest.raises(ArtefactError, match=r"notes\.txt"):
+        train(each_contract, settings, listener=Listener(on_read=heard.append))
     assert heard == []
 
 
@@ -215,9 +227,9 @@ def test_a_table_of_which_nothing_stands_twice_is_refused(
     settings: Any, each_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given: texts alone, no word of which is in two rows
-    monkeypatch.setattr(each_contract.training.Encoding, "columns", ())
+    monkeypatch.setattr(Encoding, "columns", ())
     # then
-    with pytest.raises(each_contract.table.TableError, match="no word stands in two rows"):
+    with pytest.raises(TableError, match="no word is in two rows"):
         train(each_contract, settings)
     assert not settings.artefact.exists()
 
@@ -225,20 +237,20 @@ def test_a_table_of_which_nothing_stands_twice_is_refused(
 @of_values
 def test_the_listener_hears_of_each_step(settings: Any, each_contract: Contract) -> None:
     heard: list[str] = []
-    listener = each_contract.training.Listener(
+    listener = Listener(
         lambda table: heard.append(f"read {len(table)}"),
         lambda score: heard.append(score.name),
         lambda findings: heard.append(f"evaluated {findings.passed}"),
     )
-    train(each_contract, settings, listener, quick(each_contract.task))
-    assert heard == [f"read {ROWS}", quick(each_contract.task)[0].name, "evaluated True"]
+    train(each_contract, settings, quick(each_contract), listener=listener)
+    assert heard == [f"read {ROWS}", quick(each_contract)[0].name, "evaluated True"]
 
 
 def findings_of(settings: Any, each_contract: Contract) -> Any:
     """Return what a run finds out, with the quickest setting."""
     found: list[Any] = []
-    listener = each_contract.training.Listener(on_evaluated=found.append)
-    train(each_contract, settings, listener, quick(each_contract.task))
+    listener = Listener(on_evaluated=found.append)
+    train(each_contract, settings, quick(each_contract), listener=listener)
     return found[0]
 
 
@@ -269,12 +281,12 @@ def test_a_table_so_small_that_no_held_out_row_is_a_record_has_golden_records(
     settings: Any, each_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given: of all rows the first stays a record, and with this seed it is not held out
-    monkeypatch.setattr(each_contract.table, "KEPT_RECORDS", 1)
+    monkeypatch.setattr(table_module, "KEPT_RECORDS", 1)
     settings = next(
         chosen for chosen in (replace(settings, seed=seed) for seed in range(20)) if learns(each_contract, chosen)
     )
     # when
-    train(each_contract, settings, quick(each_contract.task))
+    train(each_contract, settings, quick(each_contract))
     # then
     (golden,) = OnnxPredictor.load(each_contract, settings.artefact).golden_records
     assert golden.record == orders.some_orders(1)[0]
@@ -282,7 +294,7 @@ def test_a_table_so_small_that_no_held_out_row_is_a_record_has_golden_records(
 
 def learns(each_contract: Contract, settings: Any) -> bool:
     """Return whether the one row that is still a record is among those to learn from."""
-    table = each_contract.table.read_table(settings.data)
-    training, held_out = each_contract.training.split_table(table, settings.seed, settings.test_share, 0)
+    table = table_module.read_table(each_contract, settings.data)
+    training, held_out = split_table(table, settings.seed, settings.test_share, 0)
     assert len(training.records) + len(held_out.records) == 1
     return bool(training.records)
