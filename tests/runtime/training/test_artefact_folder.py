@@ -1,13 +1,34 @@
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from mlops_runtime.contract.features import LABELS
-from mlops_runtime.model.artefact import GOLDEN_FILE, METADATA_FILE, MODEL_FILE, ArtefactError, read_metadata, sha256
-from mlops_runtime.model.predictor import Predictor
-from mlops_runtime.training.artefact_folder import FILES, prepare_folder, replace_folder
+from mlops_runtime.contract import Task
+from mlops_runtime.model.artefact import (
+    GOLDEN_FILE,
+    METADATA_FILE,
+    MODEL_FILE,
+    RESERVED_FILES,
+    ArtefactError,
+    read_metadata,
+    sha256,
+)
+from mlops_runtime.model.onnx_predictor import OnnxPredictor
+from mlops_runtime.testing import synthetic
+from mlops_runtime.training.artefact_folder import prepare_folder, replace_folder
+
+CONTRACT = synthetic.CONTRACTS[Task.BINARY]
+FILES = RESERVED_FILES | {MODEL_FILE}
+
+
+def replace(folder: Path, contents: Mapping[str, bytes]) -> None:
+    replace_folder(folder, contents, load)
+
+
+def load(folder: Path) -> OnnxPredictor:
+    return OnnxPredictor.load(CONTRACT, folder)
 
 
 @pytest.fixture
@@ -25,7 +46,7 @@ def files_in(folder: Path) -> dict[str, bytes]:
 
 
 def test_an_artefact_is_put_where_none_was(folder: Path, contents: dict[str, bytes]) -> None:
-    replace_folder(folder, contents)
+    replace(folder, contents)
     assert files_in(folder) == contents
     assert list(folder.parent.iterdir()) == [folder]
 
@@ -35,7 +56,7 @@ def test_an_artefact_takes_the_place_of_the_old_one(folder: Path, contents: dict
     folder.mkdir(parents=True)
     (folder / MODEL_FILE).write_bytes(b"old")
     # when
-    replace_folder(folder, contents)
+    replace(folder, contents)
     # then
     assert files_in(folder) == contents
     assert list(folder.parent.iterdir()) == [folder]
@@ -43,10 +64,10 @@ def test_an_artefact_takes_the_place_of_the_old_one(folder: Path, contents: dict
 
 def test_an_artefact_that_does_not_load_leaves_the_old_one(folder: Path, contents: dict[str, bytes]) -> None:
     # given
-    replace_folder(folder, contents)
+    replace(folder, contents)
     # when
     with pytest.raises(ArtefactError, match=f"{MODEL_FILE} is not the file"):
-        replace_folder(folder, contents | {MODEL_FILE: b"damaged"})
+        replace(folder, contents | {MODEL_FILE: b"damaged"})
     # then
     assert files_in(folder) == contents
     assert list(folder.parent.iterdir()) == [folder]
@@ -58,18 +79,15 @@ def test_an_artefact_that_answers_otherwise_leaves_the_old_one(
     # given: a golden record with another prediction, and metadata that vouch for it
     golden = json.loads(contents[GOLDEN_FILE])
     prediction = golden[0]["prediction"]
-    if LABELS:
-        prediction["label"] = next(str(label) for label in LABELS if str(label) != prediction["label"])
-    else:
-        prediction["value"] += 1 + abs(prediction["value"])
+    prediction["label"] = next(str(label) for label in CONTRACT.labels if str(label) != prediction["label"])
     other = json.dumps(golden).encode()
-    metadata = read_metadata(artefact)
+    metadata = read_metadata(CONTRACT, artefact)
     vouching = metadata.model_copy(update={"files": metadata.files | {GOLDEN_FILE: sha256(other)}})
     wrong = contents | {GOLDEN_FILE: other, METADATA_FILE: vouching.model_dump_json().encode()}
-    replace_folder(folder, contents)
+    replace(folder, contents)
     # when
-    with pytest.raises(ArtefactError, match="golden answers"):
-        replace_folder(folder, wrong)
+    with pytest.raises(ArtefactError, match="golden predictions"):
+        replace(folder, wrong)
     # then
     assert files_in(folder) == contents
 
@@ -78,7 +96,7 @@ def test_a_swap_that_fails_half_way_puts_the_old_one_back(
     folder: Path, contents: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given: a file system that refuses to move the new folder into its place
-    replace_folder(folder, contents)
+    replace(folder, contents)
     rename = Path.rename
 
     def refuse_new(path: Path, target: Path) -> Path:
@@ -89,9 +107,9 @@ def test_a_swap_that_fails_half_way_puts_the_old_one_back(
     monkeypatch.setattr(Path, "rename", refuse_new)
     # when
     with pytest.raises(OSError, match="no space left"):
-        replace_folder(folder, contents)
+        replace(folder, contents)
     # then
-    assert Predictor.load(folder).gives_golden_predictions()
+    assert load(folder).gives_golden_predictions()
     assert list(folder.parent.iterdir()) == [folder]
 
 
@@ -117,13 +135,13 @@ def test_leftovers_of_an_interrupted_run_are_cleaned_up(
     prepare_folder(folder)
     # then: an artefact that was there is there again, whole
     assert list(folder.parent.iterdir()) == ([folder] if "old" in interrupted else [])
-    assert not folder.exists() or Predictor.load(folder).gives_golden_predictions()
+    assert not folder.exists() or load(folder).gives_golden_predictions()
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path, contents: dict[str, bytes]) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ArtefactError, match=r"holds 'thesis.txt'"):
-        replace_folder(tmp_path, contents)
+        replace(tmp_path, contents)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -133,3 +151,14 @@ def test_a_file_in_the_folders_place_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="is no folder"):
         prepare_folder(place)
     assert place.read_text() == "a file"
+
+
+def test_files_that_the_artefact_lists_belong_to_it(folder: Path, contents: dict[str, bytes]) -> None:
+    # given: an artefact whose model has two files
+    listed = json.loads(contents[METADATA_FILE])
+    listed["files"]["words.json"] = sha256(b"[]")
+    replace(folder, contents | {"words.json": b"[]", METADATA_FILE: json.dumps(listed).encode()})
+    # when: it is replaced by one that has a single file
+    replace(folder, contents)
+    # then
+    assert files_in(folder) == contents

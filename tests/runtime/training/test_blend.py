@@ -1,26 +1,27 @@
 import numpy as np
 import pytest
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from mlops_runtime.contract.fields import Task
 from mlops_runtime.model.encoding import Column, ColumnKind, Encoding
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import LABELS, LAYOUT, targets
-from mlops_runtime.training.candidates import (
-    Blend,
-    LearningProblem,
-    Setting,
-    build,
-    loss_of,
-    outputs_of,
-    select_estimator,
-)
+from mlops_runtime.training.candidates import Candidate, LearningProblem
 from mlops_runtime.training.export import onnx_model
+from mlops_runtime.training.fitted_model import outputs_of
+from mlops_runtime.training.search import Blend, loss_of, select_estimator
 from tests.runtime.training.conftest import Exported
 
 ROWS = 400
 NUMBERS = LearningProblem((Column(ColumnKind.NUMBER),) * 3, 0)
-RIDGE = Setting("ridge regression", {"alpha": 1.0})
-BOOSTER = Setting("gradient boosting", {"max_iter": 60, "max_leaf_nodes": 8}, boosting=True)
+RIDGE = Candidate("ridge regression", Ridge(), {"alpha": 1.0})
+LEAVES = {"max_iter": 60, "max_leaf_nodes": 8}
+BOOSTER = Candidate("gradient boosting", HistGradientBoostingRegressor(early_stopping=False), LEAVES)
+CLASSIFIERS = (
+    Candidate("logistic regression", LogisticRegression(max_iter=1000), {"C": 1.0}),
+    Candidate("gradient boosting", HistGradientBoostingClassifier(early_stopping=False), LEAVES),
+)
 
 
 def test_two_that_err_differently_are_blended() -> None:
@@ -59,8 +60,8 @@ def test_a_blend_says_the_average_of_its_parts_once_exported_too(task: Task) -> 
     matrix, target = encoding.matrix(features), targets(orders.some_orders(ROWS), task)
     labels = len(LABELS[task])
     problem = LearningProblem(encoding.columns, labels)
-    linear = Setting("logistic regression", {"C": 1.0}) if labels else RIDGE
-    parts = [build(setting, problem, 0).fit(matrix, target) for setting in (linear, BOOSTER)]
+    candidates = CLASSIFIERS if labels else (RIDGE, BOOSTER)
+    parts = [candidate.build(problem, 0).fit(matrix, target) for candidate in candidates]
     blend = Blend(((0.75, parts[0]), (0.25, parts[1])))
     # when
     averaged = outputs_of(blend, matrix, labels)

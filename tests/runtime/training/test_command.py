@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from mlops_runtime.contract.fields import Task
+from mlops_runtime.contract import Contract, Task
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import TARGET
-from mlops_runtime.training.command import main
+from mlops_runtime.training import command
 from tests.runtime.conftest import NO_FLOOR
 
 TOLD = {
@@ -30,8 +30,7 @@ def arguments(each_contract: Contract, lock: Path, tmp_path: Path) -> dict[str, 
 
 
 def call(each_contract: Contract, arguments: dict[str, str], *more: str) -> int:
-    code: int = command.main(each_contract, ARTEFACT, [*(part for pair in arguments.items() for part in pair), *more])
-    return code
+    return command.main(each_contract, Path(), [*(part for pair in arguments.items() for part in pair), *more])
 
 
 def test_a_run_says_what_it_did(
@@ -49,7 +48,7 @@ def test_a_run_says_what_it_did(
     read, note, chose, measured, made = printed.out.splitlines()
     assert read == f"Read 119 rows of {arguments['--data']} (not in the contract, ignored: Unknown)."
     assert note == f"1 row is without a value in {TARGET[each_contract.task]}: left out."
-    assert "1 setting was compared" in chose
+    assert "1 candidate was compared" in chose
     assert measured.startswith("On 60 held-out rows: ")
     assert all(words in chose + measured for words in TOLD[each_contract.task])
     assert "version 3.1.4" in made
@@ -135,10 +134,14 @@ def test_wrong_arguments_are_refused_before_anything_runs(
     assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]
 
 
-def test_a_table_of_another_contract_is_refused(lock: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_table_of_another_contract_is_refused(
+    contract: Contract, lock: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = tmp_path / "table.csv"
     table.write_text("\u2400,\u2401\nred,round\n", encoding="utf-8")
     paths = {name: str(tmp_path / name) for name in ("artefact", "report", "metrics")} | {"data": str(table)}
-    code = main(["--lock", str(lock), *(part for name, path in paths.items() for part in (f"--{name}", path))])
+    code = command.main(
+        contract, Path(), ["--lock", str(lock), *(part for name, path in paths.items() for part in (f"--{name}", path))]
+    )
     assert code == 2
     assert "names no column of the contract" in capsys.readouterr().err

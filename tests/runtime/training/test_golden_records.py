@@ -1,4 +1,4 @@
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -6,12 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mlops_runtime.contract.fields import Task
+from mlops_runtime.contract import Contract, Task
 from mlops_runtime.model.metadata import Estimate, Interval
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.model.onnx_predictor import OnnxPredictor
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import LABELS, Order
-from mlops_runtime.training.golden import MOST, PER_LABEL, WITH_MISSING
+from mlops_runtime.training import golden as module
+from mlops_runtime.training.golden import MAX_RECORDS, PER_LABEL, WITH_MISSING
 from tests.runtime.conftest import Run
 
 ROWS = 60
@@ -36,27 +37,22 @@ def rows_of(golden: tuple[SimpleNamespace, ...]) -> list[int]:
     return [places[one.record] for one in golden]
 
 
-@pytest.fixture
-def module(each_contract: Contract) -> ModuleType:
-    return each_contract.golden
-
-
 def lacks_a_value(order: Order) -> bool:
     return None in vars(order).values()
 
 
-def test_golden_records_are_few_distinct_and_some_lack_values(each_contract: Contract, module: ModuleType) -> None:
-    golden = module.golden_records(ORDERS, made_up(each_contract.task), INTERVAL)
+def test_golden_records_are_few_distinct_and_some_lack_values(each_contract: Contract) -> None:
+    golden = module.golden_records(each_contract, ORDERS, made_up(each_contract.task), INTERVAL)
     rows = rows_of(golden)
-    assert 2 * PER_LABEL <= len(rows) == len(set(rows)) <= MOST
+    assert 2 * PER_LABEL <= len(rows) == len(set(rows)) <= MAX_RECORDS
     assert sum(lacks_a_value(one.record) for one in golden) >= WITH_MISSING
 
 
-def test_their_predictions_are_the_outputs_of_their_rows(each_contract: Contract, module: ModuleType) -> None:
+def test_their_predictions_are_the_outputs_of_their_rows(each_contract: Contract) -> None:
     # given: outputs that tell a row from any other
     outputs = made_up(each_contract.task)
     # when
-    golden = module.golden_records(ORDERS, outputs, INTERVAL)
+    golden = module.golden_records(each_contract, ORDERS, outputs, INTERVAL)
     # then
     for row, one in zip(rows_of(golden), golden, strict=True):
         told = one.prediction
@@ -65,9 +61,9 @@ def test_their_predictions_are_the_outputs_of_their_rows(each_contract: Contract
 
 
 @of_labels
-def test_every_label_has_some_and_the_border_comes_first(each_contract: Contract, module: ModuleType) -> None:
+def test_every_label_has_some_and_the_border_comes_first(each_contract: Contract) -> None:
     outputs = made_up(each_contract.task)
-    golden = module.golden_records(ORDERS, outputs, None)
+    golden = module.golden_records(each_contract, ORDERS, outputs, None)
     assert golden[0].prediction.probability == outputs.max(axis=1).min()
     for place, label in enumerate(LABELS[each_contract.task]):
         sure = outputs[outputs.argmax(axis=1) == place].max(axis=1)
@@ -77,9 +73,9 @@ def test_every_label_has_some_and_the_border_comes_first(each_contract: Contract
 
 
 @of_values
-def test_values_go_from_the_greatest_to_the_least(each_contract: Contract, module: ModuleType) -> None:
+def test_values_go_from_the_greatest_to_the_least(each_contract: Contract) -> None:
     outputs = made_up(each_contract.task)
-    golden = module.golden_records(ORDERS, outputs, INTERVAL)
+    golden = module.golden_records(each_contract, ORDERS, outputs, INTERVAL)
     values = [one.prediction.value for one in golden[: 2 * PER_LABEL]]
     assert values == sorted(values, reverse=True)
     assert (values[0], values[-1]) == (outputs.max(), outputs.min())
@@ -87,29 +83,32 @@ def test_values_go_from_the_greatest_to_the_least(each_contract: Contract, modul
 
 
 @of_labels
-def test_with_many_labels_each_has_one(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_many_labels_each_has_one(each_contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
     # given: as many labels as there are golden records, each of them on two rows
-    outputs = np.tile(np.eye(MOST), (2, 1)) * 0.9 + 0.1 / MOST
-    monkeypatch.setattr(module, "answers", lambda chosen, _: chosen.argmax(axis=1).tolist())
-    monkeypatch.setattr(module, "GoldenRecord", SimpleNamespace)
+    outputs = np.tile(np.eye(MAX_RECORDS), (2, 1)) * 0.9 + 0.1 / MAX_RECORDS
+    monkeypatch.setattr(
+        module, "predictions_from_outputs", lambda _contract, chosen, _interval: chosen.argmax(axis=1).tolist()
+    )
+    monkeypatch.setattr(module, "golden_record_type", lambda _: SimpleNamespace)
     # when
-    golden = module.golden_records({row: ORDERS[row] for row in range(2 * MOST)}, outputs, None)
+    records = {row: ORDERS[row] for row in range(2 * MAX_RECORDS)}
+    golden = module.golden_records(each_contract, records, outputs, None)
     # then
-    assert {one.prediction for one in golden} == set(range(MOST))
-    assert len(golden) <= MOST + WITH_MISSING + 1
+    assert {one.prediction for one in golden} == set(range(MAX_RECORDS))
+    assert len(golden) <= MAX_RECORDS + WITH_MISSING + 1
 
 
-def test_equal_records_are_chosen_once(each_contract: Contract, module: ModuleType) -> None:
+def test_equal_records_are_chosen_once(each_contract: Contract) -> None:
     # given: three orders, each of them on two rows, with the outputs of the first
     three = list(ORDERS.values())[:3]
     outputs = np.tile(made_up(each_contract.task, 3), (2, 1))
     # when
-    golden = module.golden_records(dict(enumerate([*three, *three])), outputs, INTERVAL)
+    golden = module.golden_records(each_contract, dict(enumerate([*three, *three])), outputs, INTERVAL)
     # then
     assert sorted(rows_of(golden)) == [0, 1, 2]
 
 
-def test_the_few_orders_that_lack_values_are_among_them(each_contract: Contract, module: ModuleType) -> None:
+def test_the_few_orders_that_lack_values_are_among_them(each_contract: Contract) -> None:
     # given: two orders that lack values, and outputs that are neither extreme nor near a border
     lacking = [row for row, order in ORDERS.items() if lacks_a_value(order)][:2]
     whole = [row for row, order in ORDERS.items() if not lacks_a_value(order)]
@@ -117,21 +116,23 @@ def test_the_few_orders_that_lack_values_are_among_them(each_contract: Contract,
     order = np.argsort(outputs[whole].max(axis=1))
     outputs[lacking] = outputs[whole[order[len(order) // 2]]]
     # when
-    golden = module.golden_records({row: ORDERS[row] for row in (*whole, *lacking)}, outputs, INTERVAL)
+    records = {row: ORDERS[row] for row in (*whole, *lacking)}
+    golden = module.golden_records(each_contract, records, outputs, INTERVAL)
     # then
     assert set(lacking) <= set(rows_of(golden))
 
 
-def test_orders_without_missing_values_are_enough(each_contract: Contract, module: ModuleType) -> None:
+def test_orders_without_missing_values_are_enough(each_contract: Contract) -> None:
     whole = {row: order for row, order in ORDERS.items() if not lacks_a_value(order)}
-    golden = module.golden_records(whole, made_up(each_contract.task), INTERVAL)
+    golden = module.golden_records(each_contract, whole, made_up(each_contract.task), INTERVAL)
     assert golden
     assert set(rows_of(golden)) <= set(whole)
 
 
 @given(rows=st.sets(st.integers(0, ROWS - 1), min_size=1))
 def test_rows_that_are_no_records_any_more_are_never_chosen(rows: set[int], each_contract: Contract) -> None:
-    golden = each_contract.golden.golden_records({row: ORDERS[row] for row in rows}, made_up(each_contract.task), INTERVAL)
+    outputs = made_up(each_contract.task)
+    golden = module.golden_records(each_contract, {row: ORDERS[row] for row in rows}, outputs, INTERVAL)
     assert golden
     assert set(rows_of(golden)) <= rows
 
@@ -139,8 +140,3 @@ def test_rows_that_are_no_records_any_more_are_never_chosen(rows: set[int], each
 def test_the_artefact_about_orders_has_golden_records_of_held_out_rows(each_contract: Contract, each_run: Run) -> None:
     found = OnnxPredictor.load(each_contract, each_run.artefact).golden_records
     assert len({one.record for one in found}) == len(found) >= 2 * PER_LABEL
-
-
-def test_the_artefact_of_the_project_has_golden_records(predictor: Predictor) -> None:
-    found = predictor.golden_records
-    assert 1 <= len({one.record for one in found}) == len(found)

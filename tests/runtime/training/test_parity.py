@@ -11,8 +11,9 @@ from mlops_runtime.model.golden import GOLDEN_TOLERANCE
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import LAYOUT, targets
 from mlops_runtime.training import parity
-from mlops_runtime.training.candidates import LearningProblem, build, outputs_of, settings_for
+from mlops_runtime.training.candidates import LearningProblem, default_candidates
 from mlops_runtime.training.export import onnx_model
+from mlops_runtime.training.fitted_model import outputs_of
 from mlops_runtime.training.parity import BEYOND, DRAWN_ROWS, UNSEEN, ParityError, check_parity, drawn_features
 from tests.runtime.training.conftest import Exported
 
@@ -45,7 +46,9 @@ def test_an_exported_model_is_the_estimator_on_rows_that_are_drawn(task: Task, p
     # given
     encoding, target = Encoding.fitted(FEATURES), targets(orders.some_orders(ROWS), task)
     problem = LearningProblem(encoding.columns, len(orders.LABELS[task]))
-    estimator = build(settings_for(problem)[place], problem, 0).fit(encoding.matrix(FEATURES), target)
+    candidate = default_candidates(orders.CONTRACTS[task])[place]
+    estimator = candidate.build(problem, 0).fit(encoding.matrix(FEATURES), target)
+    )
     exported = Exported(onnx_model(encoding, estimator, problem.labels))
     # when
     largest = check_parity(
@@ -61,7 +64,8 @@ def test_another_estimator_is_refused() -> None:
     encoding, target = Encoding.fitted(FEATURES), targets(orders.some_orders(ROWS), Task.BINARY)
     problem = LearningProblem(encoding.columns, 2)
     matrix = encoding.matrix(FEATURES)
-    model, opposite = (build(settings_for(problem)[0], problem, 0).fit(matrix, each) for each in (target, 1 - target))
+    candidate = default_candidates(orders.CONTRACTS[Task.BINARY])[0]
+    model, opposite = (candidate.build(problem, 0).fit(matrix, each) for each in (target, 1 - target))
     # then
     with pytest.raises(ParityError, match=rf"{ROWS} of {ROWS} labels differ.*nothing was written"):
         check_parity(

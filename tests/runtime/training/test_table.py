@@ -3,22 +3,26 @@ import gzip
 import io
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mlops_runtime.contract.features import FEATURES
-from mlops_runtime.contract.features import LABELS as OWN_LABELS
-from mlops_runtime.contract.fields import Kind, Task
-from mlops_runtime.model import datamodel
+from mlops_runtime.contract import Contract, Kind, Task
 from mlops_runtime.model.artefact import sha256
 from mlops_runtime.tables.source import open_source
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import LABELS, LAYOUT, TARGET
-from mlops_runtime.training.table import LISTED_PROBLEMS, MINIMUM_LABEL_ROWS, MINIMUM_ROWS, Problem, Table
-
+from mlops_runtime.training import table as reader
+from mlops_runtime.training.table import (
+    LISTED_PROBLEMS,
+    MINIMUM_LABEL_ROWS,
+    MINIMUM_ROWS,
+    Problem,
+    Table,
+    TableError,
+    read_table,
+)
 
 Rows = list[list[str]]
 
@@ -27,12 +31,6 @@ NAMES = [field.name for field in orders.FIELDS]
 of_labels = pytest.mark.parametrize("each_contract", [Task.BINARY, Task.MULTICLASS], indirect=True)
 of_values = pytest.mark.parametrize("each_contract", [Task.REGRESSION], indirect=True)
 PLACES = {field.attribute: place for place, field in enumerate(orders.FIELDS)}
-
-
-@pytest.fixture
-def reader(each_contract: Contract) -> ModuleType:
-    """The module that reads tables, for a contract of orders."""
-    return each_contract.table
 
 
 @pytest.fixture
@@ -51,13 +49,13 @@ def rows(each_contract: Contract) -> Rows:
 
 
 @pytest.fixture
-def read(reader: ModuleType, tmp_path: Path) -> Callable[[Rows], Any]:
+def read(each_contract: Contract, tmp_path: Path) -> Callable[[Rows], Any]:
     """A function that writes rows to a file, and returns the table that is read from it."""
-    return lambda rows: reader.read_table(orders.write_table(tmp_path / "table.csv", rows))
+    return lambda rows: read_table(each_contract, orders.write_table(tmp_path / "table.csv", rows))
 
 
 @pytest.fixture
-def problems(reader: ModuleType, tmp_path: Path) -> Callable[[Rows | bytes], tuple[Any, ...]]:
+def problems(each_contract: Contract, tmp_path: Path) -> Callable[[Rows | bytes], tuple[Any, ...]]:
     """A function that writes a file, and returns the problems for which it is refused."""
 
     def problems(content: Rows | bytes) -> tuple[Any, ...]:
@@ -66,8 +64,8 @@ def problems(reader: ModuleType, tmp_path: Path) -> Callable[[Rows | bytes], tup
             path.write_bytes(content)
         else:
             orders.write_table(path, content)
-        with pytest.raises(reader.TableError) as caught:
-            reader.read_table(path)
+        with pytest.raises(TableError) as caught:
+            read_table(each_contract, path)
         assert str(path) in str(caught.value)
         return tuple(caught.value.problems)
 
@@ -89,19 +87,19 @@ def assert_same(found: Any, expected: Any) -> None:
     assert found.records == expected.records
 
 
-def test_the_table_of_the_project_is_read_whole(data: Path, table: Table) -> None:
+def test_the_table_of_the_project_is_read_whole(contract: Contract, data: Path, table: Table) -> None:
     source = open_source(data)
-    place = source.header.index(datamodel.TARGET)
+    place = source.header.index(contract.target)
     told = [cells[place] for _, cells in source.rows()]
-    usable = [cell for cell in told if (cell in OWN_LABELS if OWN_LABELS else cell)]
+    usable = [cell for cell in told if (cell in contract.labels if contract.labels else cell)]
     assert len(table) == len(table.features) == len(table.target) == len(usable)
     assert len(table.notes) <= len(told) - len(usable)
-    if OWN_LABELS:
-        assert [OWN_LABELS[label] for label in table.target] == usable
+    if contract.labels:
+        assert [contract.labels[label] for label in table.target] == usable
     else:
         assert np.isfinite(table.target).all()
     assert table.sha256 == sha256(data.read_bytes())
-    assert set(table.ignored) == set(source.header) - {*FEATURES, datamodel.TARGET}
+    assert set(table.ignored) == set(source.header) - {*contract.features, contract.target}
 
 
 def test_every_order_is_read(each_contract: Contract, read: Callable[[Rows], Any]) -> None:
@@ -111,7 +109,9 @@ def test_every_order_is_read(each_contract: Contract, read: Callable[[Rows], Any
     labels = LABELS[each_contract.task]
     targets = [str(labels[row % len(labels)]) if labels else f"{row}.5" for row in range(ROWS)]
     # when
-    table = read([[*cells[:-1], cell] for cells, cell in zip(rows, [TARGET[each_contract.task], *targets], strict=True)])
+    table = read(
+        [[*cells[:-1], cell] for cells, cell in zip(rows, [TARGET[each_contract.task], *targets], strict=True)]
+    )
     # then
     expected = LAYOUT.encode(written)
     np.testing.assert_array_equal(table.features.numbers, expected.numbers)
@@ -173,13 +173,13 @@ def with_other_words(rows: Rows) -> Rows:
     ],
 )
 def test_ways_to_write_the_same_table(
-    written: Callable[[Rows], bytes], rows: Rows, read: Callable[[Rows], Any], reader: ModuleType, tmp_path: Path
+    each_contract: Contract, written: Callable[[Rows], bytes], rows: Rows, read: Callable[[Rows], Any], tmp_path: Path
 ) -> None:
     # given
     path = tmp_path / "written"
     path.write_bytes(written(rows))
     # when
-    table = reader.read_table(path)
+    table = read_table(each_contract, path)
     # then
     assert_same(table, read(rows))
     assert table.sha256 == sha256(path.read_bytes())
@@ -187,7 +187,7 @@ def test_ways_to_write_the_same_table(
 
 @pytest.mark.parametrize("size", [1, 7, ROWS, ROWS + 1])
 def test_a_table_is_the_same_however_many_rows_are_records_at_the_same_time(
-    size: int, rows: Rows, read: Callable[[Rows], Any], reader: ModuleType, monkeypatch: pytest.MonkeyPatch
+    size: int, rows: Rows, read: Callable[[Rows], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = read(rows)
     monkeypatch.setattr(reader, "CHUNK", size)
@@ -196,7 +196,7 @@ def test_a_table_is_the_same_however_many_rows_are_records_at_the_same_time(
 
 @pytest.mark.parametrize(("most", "every"), [(ROWS, 1), (ROWS - 1, 2), (12, 4), (3, 16)])
 def test_of_many_rows_some_stay_records(
-    most: int, every: int, rows: Rows, read: Callable[[Rows], Any], reader: ModuleType, monkeypatch: pytest.MonkeyPatch
+    most: int, every: int, rows: Rows, read: Callable[[Rows], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = read(rows).records
     monkeypatch.setattr(reader, "KEPT_RECORDS", most)
@@ -244,18 +244,18 @@ def test_a_row_that_is_none_is_refused_with_its_number(end: str, rows: Rows, pro
 
 
 @pytest.mark.parametrize("place", ["none.csv", "."], ids=["no-file", "folder"])
-def test_what_is_no_file_is_refused(place: str, reader: ModuleType, tmp_path: Path) -> None:
-    with pytest.raises(reader.TableError, match=r"does not exist|is a folder"):
-        reader.read_table(tmp_path / place)
+def test_what_is_no_file_is_refused(each_contract: Contract, place: str, tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"does not exist|is a folder"):
+        read_table(each_contract, tmp_path / place)
 
 
-def test_a_file_that_cannot_be_read_is_refused(reader: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_read_is_refused(each_contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(reader, "open_source", refuse)
-    with pytest.raises(reader.TableError, match="cannot be read: Permission denied"):
-        reader.read_table(Path("table.csv"))
+    with pytest.raises(TableError, match="cannot be read: Permission denied"):
+        read_table(each_contract, Path("table.csv"))
 
 
 @pytest.mark.parametrize("place", [0, -1], ids=["feature", "target"])
@@ -414,21 +414,23 @@ def test_too_few_rows_of_a_label_are_refused(
 
 
 @of_labels
-def test_the_fewest_rows_of_a_label_are_enough(each_contract: Contract, rows: Rows, read: Callable[[Rows], Any]) -> None:
+def test_the_fewest_rows_of_a_label_are_enough(
+    each_contract: Contract, rows: Rows, read: Callable[[Rows], Any]
+) -> None:
     rare = str(LABELS[each_contract.task][-1])
     few = [cells for cells in rows if cells[-1] == rare][:MINIMUM_LABEL_ROWS]
     table = read([*(cells for cells in rows if cells[-1] != rare), *few])
     assert np.count_nonzero(table.target == len(LABELS[each_contract.task]) - 1) == MINIMUM_LABEL_ROWS
 
 
-def test_all_problems_are_counted_and_the_first_listed(rows: Rows, reader: ModuleType, tmp_path: Path) -> None:
+def test_all_problems_are_counted_and_the_first_listed(each_contract: Contract, rows: Rows, tmp_path: Path) -> None:
     # given: twenty-five wrong cells
     for cells in rows[1:26]:
         cells[PLACES["weight"]] = "x"
     path = orders.write_table(tmp_path / "table.csv", rows)
     # when
-    with pytest.raises(reader.TableError) as caught:
-        reader.read_table(path)
+    with pytest.raises(TableError) as caught:
+        read_table(each_contract, path)
     # then
     lines = str(caught.value).splitlines()
     assert lines[0] == f"{path} breaks the contract, 25 problems:"
@@ -438,7 +440,7 @@ def test_all_problems_are_counted_and_the_first_listed(rows: Rows, reader: Modul
 
 
 def test_after_many_problems_reading_stops(
-    rows: Rows, reader: ModuleType, problems: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    rows: Rows, problems: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "MAX_PROBLEMS", 12)
     for cells in rows[1:]:
@@ -456,7 +458,7 @@ def test_after_many_problems_reading_stops(
     ],
 )
 def test_of_a_long_file_one_row_out_of_several_is_read_with_a_note(
-    most_rows: int, step: int, each_contract: Contract, reader: ModuleType, tmp_path: Path
+    most_rows: int, step: int, each_contract: Contract, tmp_path: Path
 ) -> None:
     # given: four hundred rows, each target on ten of them in turn
     rows = orders.rows_of_table(400, each_contract.task)
@@ -465,9 +467,9 @@ def test_of_a_long_file_one_row_out_of_several_is_read_with_a_note(
         cells[-1] = cycle[place // 10 % len(cycle)]
     path = orders.write_table(tmp_path / "table.csv", rows)
     # when
-    table = reader.read_table(path, most_rows)
+    table = read_table(each_contract, path, most_rows)
     # then
-    whole = column(reader.read_table(path), "weight")
+    whole = column(read_table(each_contract, path), "weight")
     assert column(table, "weight") == whole[step - 1 :: step]
     assert [note.startswith(f"One row in {step} was read") for note in table.notes] == [True] * (step > 1)
 
@@ -485,7 +487,7 @@ def test_a_problem_says_where_it_is(problem: Problem, text: str) -> None:
     assert str(problem) == text
 
 
-def test_one_problem_is_not_many(rows: Rows, reader: ModuleType, tmp_path: Path) -> None:
+def test_one_problem_is_not_many(each_contract: Contract, rows: Rows, tmp_path: Path) -> None:
     rows[1][PLACES["weight"]] = "x"
-    with pytest.raises(reader.TableError, match="breaks the contract, 1 problem:\n"):
-        reader.read_table(orders.write_table(tmp_path / "table.csv", rows))
+    with pytest.raises(TableError, match="breaks the contract, 1 problem:\n"):
+        read_table(each_contract, orders.write_table(tmp_path / "table.csv", rows))

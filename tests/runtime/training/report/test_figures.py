@@ -33,7 +33,7 @@ DRAWINGS = [
 
 @pytest.mark.parametrize("draw", DRAWINGS)
 def test_a_figure_is_one_well_formed_element_that_can_be_read_aloud(draw: Callable[[], str]) -> None:
-    root = ElementTree.fromstring(draw())  # noqa: S314 (made by us, not by a stranger)
+    root = ElementTree.fromstring(draw())
     assert root.tag == "svg"
     assert root.get("role") == "img"
     assert root.get("aria-label")
@@ -103,7 +103,7 @@ def test_a_model_that_never_finds_a_positive_has_no_point_on_the_curve() -> None
     ],
 )
 def test_odd_values_are_drawn_without_a_warning(draw: Callable[[ValueOutcomes], str], outcomes: ValueOutcomes) -> None:
-    ElementTree.fromstring(draw(outcomes))  # noqa: S314 (made by us, not by a stranger)
+    ElementTree.fromstring(draw(outcomes))
 
 
 def markers(svg: str, colour: str) -> int:
