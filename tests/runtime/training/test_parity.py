@@ -48,7 +48,6 @@ def test_an_exported_model_is_the_estimator_on_rows_that_are_drawn(task: Task, p
     problem = LearningProblem(encoding.columns, len(orders.LABELS[task]))
     candidate = default_candidates(orders.CONTRACTS[task])[place]
     estimator = candidate.build(problem, 0).fit(encoding.matrix(FEATURES), target)
-    )
     exported = Exported(onnx_model(encoding, estimator, problem.labels))
     # when
     largest = check_parity(

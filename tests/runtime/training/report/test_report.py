@@ -10,7 +10,6 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from mlops_runtime.contract.fields import Task
 from mlops_runtime.model.metadata import Interval
-from mlops_runtime.training.candidates import Score
 from mlops_runtime.training.evaluation import METRICS, LabelOutcomes, Outcomes, ValueOutcomes, evaluate
 from mlops_runtime.training.gate import Check, floored_metrics
 from mlops_runtime.training.importance import Importance
@@ -29,6 +28,7 @@ from mlops_runtime.training.report.report import (
     render_report,
     rise_text,
 )
+from mlops_runtime.training.search import Score
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "wbr"}
 CELLS = {"th", "td", "dt", "dd", "small"}
