@@ -3,20 +3,20 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mlops_runtime.model import predictor as predictor
-
-PROGRAM = f"""
+PROGRAM = """
 import sys
 from pathlib import Path
-from {predictor.__name__} import Predictor
-Predictor.load(Path(sys.argv[1]))
+from mlops_runtime.contract import Task
+from mlops_runtime.model import OnnxPredictor
+from mlops_runtime.testing.synthetic import CONTRACTS
+OnnxPredictor.load(CONTRACTS[Task.BINARY], Path(sys.argv[1]))
 """
 
 
 def test_loading_the_model_keeps_nothing_to_report(artefact: Path, tmp_path: Path) -> None:
     # Given a home in which ONNX Runtime would keep what it reports to its vendor
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "XDG_CACHE_HOME")}
-    environment |= {"HOME": str(tmp_path), "PYTHONPATH": "src"}
+    environment |= {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
 
     # When a model is loaded
     subprocess.run([sys.executable, "-c", PROGRAM, str(artefact)], env=environment, check=True)

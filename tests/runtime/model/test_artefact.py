@@ -1,13 +1,11 @@
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mlops_runtime.contract.features import FEATURES, LABELS
-from mlops_runtime.contract.fields import Kind
+from mlops_runtime.contract import Contract, Task
 from mlops_runtime.model.artefact import (
     BASELINE_FILE,
     GOLDEN_FILE,
@@ -15,15 +13,15 @@ from mlops_runtime.model.artefact import (
     MODEL_FILE,
     REPORT_FILE,
     ArtefactError,
+    read_artefact,
     read_metadata,
-    read_verified,
     sha256,
 )
-from mlops_runtime.model.baseline import Baseline, NumberBaseline, ValueBaseline
-from mlops_runtime.model.metadata import CONTRACT, contract_sha256
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.model.baseline import ValueBaseline
+from mlops_runtime.model.onnx_predictor import OnnxPredictor
 from mlops_runtime.testing import synthetic as orders
 
+CONTRACT = orders.CONTRACTS[Task.BINARY]
 FILES = [MODEL_FILE, BASELINE_FILE, GOLDEN_FILE]
 
 
@@ -45,12 +43,12 @@ def replace_file(folder: Path, name: str, content: bytes) -> None:
     change_metadata(folder, files=files | {name: sha256(content)})
 
 
-def test_a_whole_artefact_is_read(artefact: Path) -> None:
-    contents = read_verified(artefact, read_metadata(artefact))
-    assert set(contents) == set(FILES)
-    baseline = Baseline.model_validate_json(contents[BASELINE_FILE])
-    assert tuple(baseline.fields) == FEATURES
-    assert isinstance(baseline.target, ValueBaseline if LABELS else NumberBaseline)
+def test_a_whole_artefact_is_read(contract: Contract, artefact: Path) -> None:
+    read = read_artefact(contract, artefact)
+    assert set(read.model_files) == {MODEL_FILE}
+    assert tuple(read.baseline.fields) == contract.features
+    assert isinstance(read.baseline.target, ValueBaseline)
+    assert read.golden_records
 
 
 @pytest.mark.parametrize("name", [*FILES, REPORT_FILE])
@@ -58,22 +56,38 @@ def test_a_file_that_was_changed_is_refused(name: str, copy: Path) -> None:
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ArtefactError, match=f"{name} is not the file that {METADATA_FILE} describes"):
-        Predictor.load(copy)
+        OnnxPredictor.load(CONTRACT, copy)
 
 
 @pytest.mark.parametrize("name", [*FILES, REPORT_FILE, METADATA_FILE])
 def test_a_file_that_is_missing_is_refused_with_what_to_do(name: str, copy: Path) -> None:
     (copy / name).unlink()
     with pytest.raises(ArtefactError, match=rf"{name}: No such file.*run `make train`"):
-        Predictor.load(copy)
+        OnnxPredictor.load(CONTRACT, copy)
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_a_file_that_the_metadata_do_not_name_is_refused(name: str, copy: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param(MODEL_FILE, "has no model.onnx", id="model"),
+        pytest.param(BASELINE_FILE, "does not list 'baseline.json'", id="baseline"),
+        pytest.param(GOLDEN_FILE, "does not list 'golden.json'", id="golden records"),
+    ],
+)
+def test_a_file_that_the_metadata_do_not_name_is_refused(name: str, message: str, copy: Path) -> None:
     files = json.loads((copy / METADATA_FILE).read_text())["files"]
     change_metadata(copy, files={other: digest for other, digest in files.items() if other != name})
-    with pytest.raises(ArtefactError, match=f"{name} is not the file"):
-        Predictor.load(copy)
+    with pytest.raises(ArtefactError, match=message):
+        OnnxPredictor.load(CONTRACT, copy)
+
+
+def test_a_file_outside_the_folder_is_refused(copy: Path) -> None:
+    secret = copy.parent / "secret"
+    secret.write_bytes(b"secret")
+    files = json.loads((copy / METADATA_FILE).read_text())["files"]
+    change_metadata(copy, files=files | {"../secret": sha256(b"secret")})
+    with pytest.raises(ArtefactError, match=r"'\.\./secret', which is no file name"):
+        OnnxPredictor.load(CONTRACT, copy)
 
 
 def test_an_artefact_whose_metadata_name_no_report_is_whole(copy: Path) -> None:
@@ -81,27 +95,27 @@ def test_an_artefact_whose_metadata_name_no_report_is_whole(copy: Path) -> None:
     change_metadata(copy, files={name: digest for name, digest in files.items() if name != REPORT_FILE})
     (copy / REPORT_FILE).unlink()
 
-    loaded = Predictor.load(copy)
+    loaded = OnnxPredictor.load(CONTRACT, copy)
 
     assert loaded.gives_golden_predictions()
     with pytest.raises(ArtefactError, match="has no report; run `make train`"):
-        loaded.report()
+        loaded.artefact.report()
 
 
 def test_a_report_is_read_when_it_is_wanted_and_is_that_of_the_model(copy: Path) -> None:
-    loaded = Predictor.load(copy)
+    loaded = OnnxPredictor.load(CONTRACT, copy)
     report = (copy / REPORT_FILE).read_bytes()
-    assert loaded.report() == report
+    assert loaded.artefact.report() == report
 
     (copy / REPORT_FILE).write_bytes(report + b" ")
 
     with pytest.raises(ArtefactError, match=f"{REPORT_FILE} is not the file"):
-        loaded.report()
+        loaded.artefact.report()
 
 
 def test_a_folder_that_is_missing_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="run `make train`"):
-        Predictor.load(tmp_path / "none")
+        OnnxPredictor.load(CONTRACT, tmp_path / "none")
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99], ids=["empty", "half", "all-but-the-end"])
@@ -109,13 +123,13 @@ def test_half_written_metadata_are_refused(share: float, copy: Path) -> None:
     content = (copy / METADATA_FILE).read_bytes()
     (copy / METADATA_FILE).write_bytes(content[: int(share * len(content))])
     with pytest.raises(ArtefactError, match=rf"{METADATA_FILE} is not valid(.|\n)*run `make train`"):
-        read_metadata(copy)
+        read_metadata(CONTRACT, copy)
 
 
 def test_an_artefact_for_another_contract_is_refused(copy: Path) -> None:
-    change_metadata(copy, contract=contract_sha256(orders.FIELDS))
+    change_metadata(copy, contract=orders.CONTRACTS[Task.REGRESSION].sha256)
     with pytest.raises(ArtefactError, match="made for another contract; run `make train`"):
-        Predictor.load(copy)
+        OnnxPredictor.load(CONTRACT, copy)
 
 
 @pytest.mark.parametrize(
@@ -131,30 +145,4 @@ def test_a_file_that_is_not_valid_is_refused_though_the_metadata_vouch_for_it(
 ) -> None:
     replace_file(copy, name, content)
     with pytest.raises(ArtefactError, match="is not valid"):
-        Predictor.load(copy)
-
-
-def test_the_artefact_names_the_contract_of_the_project(artefact: Path) -> None:
-    assert read_metadata(artefact).contract == CONTRACT
-
-
-@pytest.mark.parametrize(
-    ("changes", "same"),
-    [
-        pytest.param({}, True, id="nothing"),
-        pytest.param({"description": "Other words"}, True, id="description"),
-        pytest.param({"usual": (0, 1)}, True, id="usual-range"),
-        pytest.param({"minimum": -5.0}, True, id="bound"),
-        pytest.param({"name": "Mass"}, False, id="name"),
-        pytest.param({"kind": Kind.INTEGER}, False, id="kind"),
-        pytest.param({"optional": True}, False, id="optional"),
-        pytest.param({"choices": ("a", "b")}, False, id="choices"),
-    ],
-)
-def test_a_contract_is_another_one_if_the_model_would_be(changes: dict[str, Any], same: bool) -> None:
-    changed = (replace(orders.FIELDS[0], **changes), *orders.FIELDS[1:])
-    assert (contract_sha256(changed) == contract_sha256(orders.FIELDS)) is same
-
-
-def test_the_order_of_the_fields_is_part_of_the_contract() -> None:
-    assert contract_sha256(orders.FIELDS[::-1]) != contract_sha256(orders.FIELDS)
+        OnnxPredictor.load(CONTRACT, copy)

@@ -1,0 +1,70 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from mlops_runtime.contract import Contract, FieldSpec, Kind, LabelPrediction, RecordModel, Task, ValuePrediction
+from mlops_runtime.contract.contract import _sha256
+from mlops_runtime.testing import synthetic as orders
+
+CONTRACT = orders.CONTRACTS[Task.BINARY]
+
+
+def hash_of(fields: Sequence[FieldSpec]) -> str:
+    """Return the hash of a contract with other fields."""
+    return _sha256(CONTRACT.task, CONTRACT.target, CONTRACT.labels, fields)
+
+
+@pytest.mark.parametrize("task", Task)
+def test_a_contract_knows_its_fields_and_labels(task: Task) -> None:
+    contract = orders.CONTRACTS[task]
+
+    assert contract.fields == contract.layout.fields == orders.FIELDS
+    assert contract.features == tuple(field.name for field in orders.FIELDS)
+    assert contract.labels == orders.LABELS[task]
+    assert contract.description == "An order."
+
+
+@pytest.mark.parametrize(
+    ("task", "prediction", "base"),
+    [
+        pytest.param(Task.REGRESSION, orders.FatePrediction, "ValuePrediction", id="label for regression"),
+        pytest.param(Task.BINARY, ValuePrediction, "LabelPrediction", id="value for a label"),
+    ],
+)
+def test_a_prediction_that_does_not_fit_the_task_is_refused(
+    task: Task, prediction: type[LabelPrediction] | type[ValuePrediction], base: str
+) -> None:
+    with pytest.raises(TypeError, match=f"does not fit the task {task}: derive it from {base}"):
+        Contract(orders.Order, prediction, task, "target")
+
+
+def test_a_field_of_a_type_that_is_not_supported_is_refused() -> None:
+    class Strange(RecordModel):
+        value: complex
+
+    with pytest.raises(TypeError, match="which is not supported"):
+        Contract(Strange, ValuePrediction, Task.REGRESSION, "target")
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        pytest.param({}, True, id="nothing"),
+        pytest.param({"description": "Other words"}, True, id="description"),
+        pytest.param({"expected": (0, 1)}, True, id="expected-range"),
+        pytest.param({"minimum": -5.0}, True, id="bound"),
+        pytest.param({"name": "Mass"}, False, id="name"),
+        pytest.param({"kind": Kind.INTEGER}, False, id="kind"),
+        pytest.param({"optional": True}, False, id="optional"),
+        pytest.param({"choices": ("a", "b")}, False, id="choices"),
+    ],
+)
+def test_a_contract_is_another_one_if_the_model_would_be(changes: dict[str, Any], same: bool) -> None:
+    changed = (replace(orders.FIELDS[0], **changes), *orders.FIELDS[1:])
+    assert (hash_of(changed) == CONTRACT.sha256) is same
+
+
+def test_the_order_of_the_fields_is_part_of_the_contract() -> None:
+    assert hash_of(orders.FIELDS[::-1]) != CONTRACT.sha256
