@@ -7,7 +7,7 @@ from hypothesis import given
 from mlops_runtime.contract import FieldSpec, RecordModel
 from mlops_runtime.profiling.profile import profile
 from mlops_runtime.profiling.render.datamodel import render
-from mlops_runtime.testing import valid_records
+from mlops_runtime.testing.strategies import valid_records
 
 from {{cookiecutter.__package}}_model import datamodel
 from {{cookiecutter.__package}}_model.datamodel import CONTRACT, Record

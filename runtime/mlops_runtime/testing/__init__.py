@@ -1,6 +1,5 @@
-"""Tools for the tests of a project: records of a contract, a model trained in seconds, a running service."""
+"""Tools for the tests of a project.
 
-from mlops_runtime.testing.project import project_setting, quick_predictor, running_service
-from mlops_runtime.testing.strategies import valid_records
-
-__all__ = ["project_setting", "quick_predictor", "running_service", "valid_records"]
+`project`: its settings, a model trained in seconds, its service as a process. `plugin`: fixtures for pytest.
+`strategies`: records of a contract for Hypothesis. `synthetic`: made-up contracts with their tables.
+"""

@@ -1,28 +1,20 @@
 """Pytest plugin with the fixtures that the tests of a project need.
 
 To use it, write `pytest_plugins = ["mlops_runtime.testing.plugin"]` into `tests/conftest.py`, and define there
-the session fixtures `contract`, `artefact_folder` and `create_app`. Each fixture below can be replaced by one
-of the same name.
+the session fixtures `predictor` and `create_app`. Each fixture below can be replaced by one of the same name.
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from mlops_runtime.contract import Contract, RecordModel
-from mlops_runtime.model import OnnxPredictor, Predictor
+from mlops_runtime.contract import RecordModel
+from mlops_runtime.model import Predictor
 from mlops_runtime.testing.project import running_service
 
 CreateApp = Callable[[Predictor], Flask]
-
-
-@pytest.fixture(scope="session")
-def predictor(contract: Contract, artefact_folder: Path) -> Predictor:
-    """The predictor of the artefact that training made."""
-    return OnnxPredictor.load(contract, artefact_folder)
 
 
 @pytest.fixture
