@@ -1,4 +1,4 @@
-"""Caching: answers that stay the same while the service runs, which a client need not fetch twice."""
+"""Responses that stay the same while the service runs, which clients may cache."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ from flask import Response, request
 
 
 class Constant:
-    """An answer that is always the same, with a strong validator (RFC 9110, 8.8.3) made from its content."""
+    """A constant response with a strong validator (RFC 9110, 8.8.3), the hash of its content."""
 
     def __init__(self, content: str | bytes, content_type: str) -> None:
         self._content = content.encode() if isinstance(content, str) else content
@@ -14,10 +14,10 @@ class Constant:
         self._etag = hashlib.sha256(self._content).hexdigest()[:32]
 
     def answer(self) -> Response:
-        """Return the answer to the request, without the content if the client has it already."""
+        """Return the response to the current request: status 304 if the client has the content."""
         response = Response(self._content, content_type=self._content_type)
         response.set_etag(self._etag)
-        # It may be kept, and is to be asked for again before each use: the next release has another.
+        # A client may store it and must revalidate it before each use: the next release has another.
         response.headers["Cache-Control"] = "no-cache"
         response.make_conditional(request)
         return response

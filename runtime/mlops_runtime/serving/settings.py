@@ -8,9 +8,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-
 OPERATOR = "operator"
-"""Name of the caller that shows the operator's key."""
+"""Name of the caller with the operator's key."""
 
 
 class SettingsError(RuntimeError):
@@ -18,28 +17,42 @@ class SettingsError(RuntimeError):
 
 
 class Settings(BaseModel):
-    """What an environment may change. Each field is read from the variable of the same name, in capitals."""
+    """The settings. Each is read from the environment variable of the same name in capitals."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=1, le=65535)
     workers: int = Field(default=1, ge=1, le=64, description="Processes; on Kubernetes add pods instead")
-    threads: int = Field(default=1, ge=1, le=256, description="Requests that each process answers at a time")
+    threads: int = Field(default=1, ge=1, le=256, description="Threads for ordinary requests in each process")
     log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
     version: str = Field(default="development", description="The release that /version reports")
-    max_content_length: int = Field(default=1024 * 1024, ge=1, description="Bytes that a request body may have")
-    max_records: int = Field(default=1000, ge=1, description="Records that one request may have")
-    max_table_length: int = Field(default=2 * 1024 * 1024, ge=1, description="Bytes that a table on the page may have")
-    max_large_requests: int = Field(default=3, ge=1, description="Large requests in work; one more is refused")
-    max_wait: float = Field(default=2, gt=0, le=600, description="Seconds of waiting; more are refused from there on")
-    body_timeout: float = Field(default=15, gt=0, le=600, description="Seconds for the body of a request to come")
-    hang_timeout: float = Field(default=30, ge=1, le=600, description="Seconds after which a stuck process is replaced")
-    api_keys: Path | None = Field(default=None, description="Folder with the hashes of the keys that callers must show")
-    rate_limit: float = Field(default=0, ge=0, description="Requests a second of one caller, in each process; 0: any")
-    metrics_folder: Path | None = Field(default=None, description="Folder in which the processes count together")
-    drain_marker: Path | None = Field(default=None, description="File that stands while the service drains")
-    drain_seconds: float = Field(default=8, ge=0, le=600, description="How long the service drains before it stops")
+    max_content_length: int = Field(default=1024 * 1024, ge=1, description="Bytes of a request body")
+    max_records: int = Field(default=1000, ge=1, description="Records of one request")
+    max_table_length: int = Field(default=2 * 1024 * 1024, ge=1, description="Bytes of a table on the page")
+    max_large_requests: int = Field(
+        default=3, ge=1, description="Large requests in work or waiting; one more is refused"
+    )
+    max_wait: float = Field(
+        default=2, gt=0, le=600, description="Seconds that a request waits for a thread before it is refused"
+    )
+    body_timeout: float = Field(
+        default=15, gt=0, le=600, description="Seconds in which the body of a request must arrive"
+    )
+    hang_timeout: float = Field(
+        default=30, ge=1, le=600, description="Seconds after which a process with a request that hangs is replaced"
+    )
+    api_keys: Path | None = Field(
+        default=None, description="Folder with the hashes of the API keys; without it none is required"
+    )
+    rate_limit: float = Field(
+        default=0, ge=0, description="Requests a second of one caller in each process; 0 is no limit"
+    )
+    metrics_folder: Path | None = Field(default=None, description="Folder with the metrics that the processes share")
+    drain_marker: Path | None = Field(default=None, description="File that exists while the service drains")
+    drain_seconds: float = Field(
+        default=8, ge=0, le=600, description="Seconds for which the service drains before it stops"
+    )
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -58,7 +71,7 @@ class Settings(BaseModel):
 
     @property
     def marker(self) -> Path:
-        """The drain marker: one for each port, so that two services on a machine do not drain each other."""
+        """The drain marker: one for each port, as two services on a machine drain one by one."""
         return self.drain_marker or Path(tempfile.gettempdir()) / f"webservice-{self.port}.draining"
 
     @property

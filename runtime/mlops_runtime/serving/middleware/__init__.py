@@ -1,1 +1,1 @@
-"""What every request passes before and after the application."""
+"""WSGI middleware: access log, API keys, rate limits, and a shorter path to predictions."""

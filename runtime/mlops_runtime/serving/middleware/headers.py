@@ -1,4 +1,4 @@
-"""Headers that tell a browser how little these pages may do."""
+"""Default headers of responses: they restrict what a browser lets a page do."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ CONTENT_SECURITY_POLICY = (
 )
 FOR_ALL = (
     ("X-Content-Type-Options", "nosniff"),
-    # Predictions are about people: no cache keeps them.
+    # Predictions may be about people: no cache keeps them.
     ("Cache-Control", "no-store"),
 )
 FOR_DOCUMENTS = (
@@ -17,11 +17,11 @@ FOR_DOCUMENTS = (
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
 DATA = "application/"
-"""How the types of what no browser shows or runs begin: JSON, say. A header takes as long as a part of the model."""
+"""Prefix of media types that no browser shows or runs, such as JSON: they need fewer headers."""
 
 
 def missing_in(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return those of these headers that an answer needs and does not bring itself."""
+    """Return the default headers that a response does not set itself."""
     own = dict(headers)
     defaults = FOR_ALL if own.get("Content-Type", "").startswith(DATA) else FOR_DOCUMENTS
     return [default for default in defaults if default[0] not in own]

@@ -1,15 +1,11 @@
-"""API keys: who may ask, and under which name.
+"""API keys: who may call the service.
 
-A caller shows a key as `Authorization: Bearer KEY`. A browser asks a person for a name and a
-password (`Authorization: Basic`): the key is the password, under any name. The service knows
-only the SHA-256 of each key: a folder holds a file for each caller, as a mounted Kubernetes
-Secret looks, and whoever reads the folder cannot call the service. A slow hash, as for
-passwords, would protect nothing more: a key has 256 random bits, which nobody guesses at any
-speed, and each request would pay for it.
+A caller sends its key as `Authorization: Bearer KEY`, or as the password of `Authorization: Basic`, which a
+browser asks for. The service knows the SHA-256 of each key, from a folder with a file for each caller, which
+it reads again every few seconds: keys are added and removed without a restart.
 
-There is one key more, the operator's: made anew at each start, in a file that only the service's
-user reads. Whoever may run a command inside the pod can check what it serves, without a caller's
-key.
+The operator has a key as well, made anew at each start, in a file that only the service's user can read.
+Whoever may run a command inside the pod can verify what it serves without a caller's key.
 """
 
 import base64
@@ -29,27 +25,28 @@ from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
 from mlops_runtime.serving.api.problems import problem_response
+from mlops_runtime.serving.routes import route_of
 from mlops_runtime.serving.settings import OPERATOR, SettingsError
-from mlops_runtime.serving.telemetry.logs import CALLER_KEY, PROBES
+from mlops_runtime.serving.telemetry.logs import CALLER_KEY
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 CHECK_INTERVAL = 5.0
-"""Seconds for which the keys are taken to be as they were read."""
+"""Seconds after which the keys are read again."""
 MAX_LENGTH = 512
-"""Characters of an `Authorization` header that are looked at."""
+"""Characters that an `Authorization` header may have."""
 OF_USER = stat.S_IRUSR | stat.S_IWUSR
 OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 HASH = re.compile(r"[0-9a-f]{64}")
 REALM = "API key"
-"""What a key is for, in words that a client may show; Werkzeug puts a text with a space into the quotes it needs."""
+"""Realm of the challenge, which a browser may show."""
 
 logger = logging.getLogger("webservice")
 
 
-def refusal(detail: str, **reason: str) -> "WSGIApplication":
-    """Return the answer to a request without a valid key, which tells a browser to ask for one."""
+def unauthorized(detail: str, **reason: str) -> "WSGIApplication":
+    """Return the response to a request without a valid key; it makes a browser ask for one."""
     challenges = [
         WWWAuthenticate("bearer", {"realm": REALM, **reason}),
         WWWAuthenticate("basic", {"realm": REALM, "charset": "UTF-8"}),
@@ -57,28 +54,28 @@ def refusal(detail: str, **reason: str) -> "WSGIApplication":
     return problem_response(Unauthorized(detail, www_authenticate=challenges))
 
 
-NO_KEY = refusal(
+NO_KEY = unauthorized(
     "This service needs an API key: send `Authorization: Bearer KEY`, or the key as the password of"
-    " `Authorization: Basic`. Whoever runs the service makes one with `make key NAME=caller`."
+    " `Authorization: Basic`. The operator of the service makes one with `make key NAME=caller`."
 )
-WRONG_KEY = refusal(
-    "The `Authorization` header holds no key that this service knows: is it whole, and was it not removed?",
+WRONG_KEY = unauthorized(
+    "The `Authorization` header holds no valid key: check that it is complete, and that it has not been removed.",
     error="invalid_token",
 )
 
 
 class Keys:
-    """The keys that callers may show, read again while the service runs."""
+    """The valid keys, read again while the service runs."""
 
     def __init__(self, folder: Path, operator_key: Path) -> None:
         """Read the keys.
 
         Args:
             folder: holds a file for each caller: its name is the caller's, its content the hash of the key.
-            operator_key: file with the operator's key; there need not be one.
+            operator_key: file with the operator's key, which may be missing.
 
         Raises:
-            SettingsError: if no caller's key can be read. A service that wants keys never runs without them.
+            SettingsError: if no caller's key can be read: a service that requires keys never runs without them.
         """
         self._folder = folder
         self._operator_key = operator_key
@@ -92,7 +89,7 @@ class Keys:
         self._checked = time.monotonic()
 
     def caller(self, header: str) -> str | None:
-        """Return the name of the caller that shows a key in this `Authorization` header; None without a valid one."""
+        """Return the name of the caller whose key is in this `Authorization` header; None without a valid one."""
         key = shown_key(header)
         if key is None:
             return None
@@ -102,29 +99,29 @@ class Keys:
             self._refresh()
         shown = hashlib.sha256(key).digest()
         caller = None
-        # Each is compared, whichever fits: the time tells nothing of the keys.
+        # All are compared, so that the time does not depend on which one matches.
         for known, name in self._names.items():
             if hmac.compare_digest(known, shown):
                 caller = name
         return caller
 
     def _refresh(self) -> None:
-        """Take the keys that are there now; keep those that were there, when they cannot be read."""
+        """Read the keys again; keep the present ones if they cannot be read."""
         try:
             names = hashes_in(self._folder) | hash_of_operator(self._operator_key)
         except OSError as error:
-            logger.error("the API keys stay as they were: %s", error)
+            logger.error("the API keys cannot be read and stay as they are: %s", error)
             return
         if names != self._names:
-            logger.info("API keys: %s", ", ".join(sorted(names.values())) or "none, so nobody is let in")
+            logger.info("API keys: %s", ", ".join(sorted(names.values())) or "none, so all callers are refused")
         self._names = names
 
 
 def hashes_in(folder: Path) -> dict[bytes, str]:
     """Return the name of each caller by the hash of its key.
 
-    Kubernetes changes the files of a Secret all at once: it writes a new folder and lets the link
-    `..data` lead there. Where there is one, it is followed once, so that all files are of one state.
+    Kubernetes replaces the files of a Secret at once: it writes a new folder and points the link `..data`
+    to it. The link is followed once, so that all files are of one state.
 
     Raises:
         OSError: if the files cannot be read.
@@ -138,37 +135,37 @@ def hashes_in(folder: Path) -> dict[bytes, str]:
             hashes[bytes.fromhex(content)] = path.name
         else:
             # Never the content: it may be a key.
-            logger.error("the API key %s is left out: its file must hold the SHA-256 of a key, in hex", path.name)
+            logger.error("the API key %s is ignored: its file must hold the SHA-256 of a key in hexadecimal", path.name)
     return hashes
 
 
 def hash_of_operator(path: Path) -> dict[bytes, str]:
-    """Return the operator's name by the hash of its key; nothing without a file of this user alone.
+    """Return the operator's name by the hash of its key; nothing unless the file belongs to this user alone.
 
     Raises:
         OSError: if the file cannot be read.
     """
     try:
-        # A link might lead to a file that others know.
+        # A link might lead to a file with a known content.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             state = os.fstat(file.fileno())
             key = file.read()
     except FileNotFoundError:
         return {}
     if state.st_uid != os.geteuid() or state.st_mode & OF_OTHERS:
-        logger.error("the operator's key is left out: %s is not a file of this user alone", path)
+        logger.error("the operator's key is ignored: %s is not readable by this user alone", path)
         return {}
     return {hashlib.sha256(key).digest(): OPERATOR}
 
 
 def put_operator_key(path: Path) -> None:
-    """Write a new operator's key into a file of this user alone.
+    """Write a new operator's key into a file that only this user can read.
 
     Raises:
-        OSError: if that is not possible, as when the file is another user's.
+        OSError: if that is not possible, such as when the file belongs to another user.
     """
     path.unlink(missing_ok=True)
-    # Never into a file that is there: another user of the machine may have put it there.
+    # Never into an existing file: another user of the machine may have made it.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OF_USER), "w") as file:
         file.write(secrets.token_urlsafe(32))
 
@@ -192,15 +189,15 @@ def shown_key(header: str) -> bytes | None:
 
 
 def keyed(application: "WSGIApplication", keys: Keys) -> "WSGIApplication":
-    """Return the application for those alone who show a key.
+    """Return the application for requests with a valid key, and for public routes.
 
-    Only the probes are open: a kubelet has no key. The release and the metrics are not: they tell of
-    the model, and of what was asked for. Nor is a caller trusted for where the request comes from: a
-    proxy beside the service, as of a service mesh, makes all of them come from this machine.
+    The release and the metrics are not public: they describe the model and its use. The address of a
+    request is no proof of who sends it: with a proxy in the pod, as of a service mesh, all come from
+    this machine.
     """
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if environ["PATH_INFO"] not in PROBES:
+        if not route_of(environ["PATH_INFO"]).public:
             header = environ.get("HTTP_AUTHORIZATION", "")
             caller = keys.caller(header)
             if caller is None:

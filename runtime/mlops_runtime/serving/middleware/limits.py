@@ -1,8 +1,8 @@
-"""Limits: how often a caller may ask.
+"""Rate limits: how many requests a second a caller may make.
 
-Each caller has a bucket of tokens that holds one second's worth and fills at a steady rate; a
-request takes one. Kept is only the moment at which a bucket is full again, which says the same
-(the generic cell rate algorithm, ITU-T I.371, annex A).
+Each caller has a bucket of tokens that holds one second's worth and fills at a steady rate; a request takes
+one. Only the time at which a bucket is full again is kept, which is equivalent (generic cell rate
+algorithm, ITU-T I.371, annex A).
 """
 
 import math
@@ -16,23 +16,20 @@ from werkzeug.exceptions import TooManyRequests
 
 from mlops_runtime.serving.api.problems import problem_response
 from mlops_runtime.serving.middleware.keys import OPERATOR
-from mlops_runtime.serving.telemetry.logs import CALLER_KEY, PROBES
+from mlops_runtime.serving.routes import route_of
+from mlops_runtime.serving.telemetry.logs import CALLER_KEY
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 SECOND = 10**9
-"""In nanoseconds: whole numbers add up without rounding."""
+"""In nanoseconds: integers add up without rounding."""
 MAX_CALLERS = 10_000
-"""Buckets that are kept. Of more callers, those that have not asked for longest are forgotten."""
-FILES = "/static/"
-"""Where the files of the page are: to look at it once is one request for a person, and eight for the service."""
-UNLIMITED = PROBES | {"/metrics"}
-"""Paths that the cluster asks at a pace of its own."""
+"""Buckets that are kept: those of the callers with the latest requests."""
 
 
 class Buckets:
-    """How much each caller may still ask for."""
+    """The tokens of all callers."""
 
     def __init__(self, rate: float, clock: Callable[[], int] = time.monotonic_ns) -> None:
         """Give each caller a full bucket.
@@ -48,7 +45,7 @@ class Buckets:
         self._lock = Lock()
 
     def take(self, caller: str) -> float:
-        """Take a token out of the caller's bucket; return 0, or the seconds until there is one if it is empty."""
+        """Take a token of a caller and return 0; if there is none, return the seconds until there is one."""
         with self._lock:
             now = self._clock()
             full_at = max(now, self._full_at.get(caller, now))
@@ -63,16 +60,15 @@ class Buckets:
 
 
 def limited(application: "WSGIApplication", buckets: Buckets) -> "WSGIApplication":
-    """Return the application, which asks a caller that asks too often to come again later.
+    """Return the application, with status 429 for callers that exceed the rate.
 
-    A caller is who shows a key, or else the address that the request comes from. The operator checks
-    each pod at each deployment, however low the rate is.
+    A caller is identified by its key, or else by its address. The operator has no limit: each pod is
+    verified at each deployment, however low the rate is.
     """
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         caller = environ.get(CALLER_KEY) or environ.get("REMOTE_ADDR", "")
-        path = environ["PATH_INFO"]
-        if caller != OPERATOR and path not in UNLIMITED and not path.startswith(FILES):
+        if caller != OPERATOR and route_of(environ["PATH_INFO"]).limited:
             wait = buckets.take(caller)
             if wait:
                 return problem_response(too_many(wait))(environ, start_response)
@@ -82,6 +78,6 @@ def limited(application: "WSGIApplication", buckets: Buckets) -> "WSGIApplicatio
 
 
 def too_many(wait: float) -> TooManyRequests:
-    """Return the error for a caller that should wait for so many seconds."""
+    """Return the error for a caller that should wait."""
     seconds = math.ceil(wait)
-    return TooManyRequests(f"Too many requests: come again in {seconds} s.", retry_after=seconds)
+    return TooManyRequests(f"Too many requests: try again in {seconds} s.", retry_after=seconds)
