@@ -1,7 +1,6 @@
 """The application: one blueprint for each part of the service, and the middleware around them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from mlops_runtime.serving.middleware.fastpath import shortened
 from mlops_runtime.serving.middleware.keys import Keys, keyed
 from mlops_runtime.serving.middleware.limits import Buckets, limited
 from mlops_runtime.serving.routes import ROUTE_KEY
+from mlops_runtime.serving.service import EXTENSION, Service
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry import metrics as telemetry
 from mlops_runtime.serving.telemetry.metrics import Metrics
@@ -25,28 +25,6 @@ from mlops_runtime.serving.ui import page, report
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
-
-EXTENSION = "mlops_runtime"
-"""Key of `app.extensions` under which the server finds the `Service`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """What an application is made of.
-
-    Attributes:
-        predictor: that it serves.
-        settings: of the service.
-        metrics: of requests and predictions.
-        marker: the file that exists while the service drains.
-        logged: adds the request id, the default headers, the log line and the metrics to a WSGI application.
-    """
-
-    predictor: Predictor
-    settings: Settings
-    metrics: Metrics
-    marker: Marker
-    logged: "Callable[[WSGIApplication], WSGIApplication]"
 
 
 def create_app(
@@ -71,7 +49,7 @@ def create_app(
             required and none can be read.
     """
     settings = settings or Settings.from_environment()
-    metrics = metrics or Metrics(predictor, settings.metrics_folder, settings.version)
+    metrics = metrics or Metrics(predictor, settings.prometheus_multiproc_dir, settings.version)
     marker = Marker(settings.marker)
     predict = measured(predictor, metrics)
 

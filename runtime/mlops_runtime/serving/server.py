@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from functools import partial
+from multiprocessing import get_context
 from multiprocessing.util import Finalize
 from tempfile import TemporaryDirectory
 from types import FrameType
@@ -24,9 +25,9 @@ from werkzeug.utils import import_string
 
 from mlops_runtime.model import ArtefactError
 from mlops_runtime.serving import drain
-from mlops_runtime.serving.app import EXTENSION, Service
 from mlops_runtime.serving.front.rsgi import Front
-from mlops_runtime.serving.middleware.keys import Keys, put_operator_key
+from mlops_runtime.serving.middleware.keys import put_operator_key
+from mlops_runtime.serving.service import EXTENSION, Service
 from mlops_runtime.serving.settings import Settings, SettingsError
 from mlops_runtime.serving.telemetry import logs
 from mlops_runtime.serving.telemetry.log_output import STANDARD_OUTPUT
@@ -34,6 +35,8 @@ from mlops_runtime.serving.telemetry.log_output import STANDARD_OUTPUT
 if TYPE_CHECKING:
     from flask import Flask
 
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Variable with the folder of the metrics that the processes share."""
 FACTORY = "webservice.app:create_app"
 """Name of the function that makes a project's application."""
 
@@ -75,29 +78,47 @@ def main(factory: str = FACTORY) -> int:
         address = free_address(settings.host, settings.port)
         if settings.api_keys:
             put_operator_key(settings.operator_key)
-            Keys(settings.api_keys, settings.operator_key)
         metrics = TemporaryDirectory(prefix="webservice-")
     except (SettingsError, OSError) as error:
         logger.critical("cannot start: %s", error)
         return 1
     with metrics as folder:
-        # Workers read their settings from the environment, each for itself.
-        os.environ["METRICS_FOLDER"] = folder
+        # Workers read it, each for itself; prometheus_client reads it when it is imported.
+        os.environ[METRICS_FOLDER] = str(settings.prometheus_multiproc_dir or folder)
         try:
-            # Each worker makes its own application: this one only shows that it can be made.
-            application_of(factory)
-        except (SettingsError, ArtefactError) as error:
-            logger.critical("cannot start: %s", error)
-            return 1
-        os.environ["METRICS_FOLDER"] = str(settings.metrics_folder or folder)
-        server = granian_server(settings, address)
-        server.on_startup(partial(drain_before_stop, marker))
-        try:
+            if not can_start(factory):
+                return 1
+            server = granian_server(settings, address)
+            server.on_startup(partial(drain_before_stop, marker))
             server.serve(target_loader=partial(worker, factory), wrap_loader=False)
         finally:
             marker.remove()
             settings.operator_key.unlink(missing_ok=True)
     return 0
+
+
+def can_start(factory: str) -> bool:
+    """Return whether an application can be made; log the reason if not.
+
+    It is made in a process of its own, so that nothing of it is left in the one that all workers are forked from.
+    """
+    # Imported once, before the workers are forked.
+    import_string(factory)
+    process = get_context("fork").Process(target=make_application, args=(factory,))
+    process.start()
+    process.join()
+    return process.exitcode == 0
+
+
+def make_application(factory: str) -> None:
+    """Make an application that nobody uses; exit with status 1 if that is not possible."""
+    with TemporaryDirectory(prefix="webservice-") as folder:
+        os.environ[METRICS_FOLDER] = folder
+        try:
+            application_of(factory)
+        except (SettingsError, ArtefactError) as error:
+            logger.critical("cannot start: %s", error)
+            sys.exit(1)
 
 
 def application_of(factory: str) -> "Flask":

@@ -48,7 +48,9 @@ class Settings(BaseModel):
     rate_limit: float = Field(
         default=0, ge=0, description="Requests a second of one caller in each process; 0 is no limit"
     )
-    metrics_folder: Path | None = Field(default=None, description="Folder with the metrics that the processes share")
+    prometheus_multiproc_dir: Path | None = Field(
+        default=None, description="Folder with the metrics that the processes share"
+    )
     drain_marker: Path | None = Field(default=None, description="File that exists while the service drains")
     drain_seconds: float = Field(
         default=8, ge=0, le=600, description="Seconds for which the service drains before it stops"
