@@ -1,6 +1,5 @@
 """What an application is made of, as the server needs it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +8,8 @@ from mlops_runtime.serving.drain import Marker
 from mlops_runtime.serving.settings import Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from _typeshed.wsgi import WSGIApplication
 
     # prometheus_client must know the folder of its multiprocess mode when it is imported: the server sets it first.
