@@ -18,6 +18,7 @@ from mlops_runtime.training.export import (
     boosters,
     calibration,
     composition,
+    external,
     linear,
     neighbors,
     neural,
@@ -30,24 +31,10 @@ from mlops_runtime.training.export.graph import Graph
 from mlops_runtime.training.export.registry import Converter, ExportError, convert, converter
 from mlops_runtime.training.fitted_model import FittedModel
 
-__all__ = [
-    "Converter",
-    "ExportError",
-    "Graph",
-    "boosters",
-    "calibration",
-    "composition",
-    "convert",
-    "converter",
-    "linear",
-    "neighbors",
-    "neural",
-    "onnx_files",
-    "onnx_model",
-    "preprocessing",
-    "svm",
-    "trees",
-]
+__all__ = ["CONVERTERS", "Converter", "ExportError", "Graph", "convert", "converter", "onnx_files", "onnx_model"]
+
+CONVERTERS = (boosters, calibration, composition, external, linear, neighbors, neural, preprocessing, svm, trees)
+"""Modules that register converters when they are imported."""
 
 
 def onnx_files(model: FittedModel) -> Mapping[str, bytes]:
@@ -73,7 +60,7 @@ def onnx_model(encoding: Encoding, estimator: Any, labels: int) -> bytes:
         return graph.model(convert(graph, matrix, estimator, "predict"), 1)
     probabilities = convert(graph, matrix, estimator, "predict_proba")
     if len(estimator.classes_) < labels:
-        # A label that the training rows lack has the probability 0.
+        # A label without a training row has the probability 0.
         probabilities = graph.add("MatMul", probabilities, graph.constant(np.eye(labels)[estimator.classes_]))
     # An average of ones may exceed 1 by rounding.
     limits = graph.constant(0.0), graph.constant(1.0)

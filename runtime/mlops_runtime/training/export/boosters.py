@@ -13,45 +13,30 @@ from mlops_runtime.training.export.registry import ExportError, converter
 from mlops_runtime.training.export.trees import LESS, Tree, tree_ensemble
 
 EXPONENTIAL = {"count:poisson", "gamma", "poisson", "reg:gamma", "reg:tweedie", "tweedie"}
-LIGHTGBM_REGRESSION = {
-    "fair",
-    "gamma",
-    "huber",
-    "mape",
-    "poisson",
-    "quantile",
-    "regression",
-    "regression_l1",
-    "tweedie",
-}
-XGBOOST_REGRESSION = {
-    "count:poisson",
-    "reg:absoluteerror",
-    "reg:gamma",
-    "reg:pseudohubererror",
-    "reg:quantileerror",
-    "reg:squarederror",
-    "reg:squaredlogerror",
-    "reg:tweedie",
-}
-"""Objectives whose outputs are the sums of the leaves, or their exponentials."""
+"""Objectives whose outputs are the exponentials of the sums of leaves."""
+
+REGRESSION = EXPONENTIAL | {"fair", "huber", "mape", "quantile", "regression", "regression_l1"}
+REGRESSION |= {f"reg:{name}error" for name in ("absolute", "pseudohuber", "quantile", "squared", "squaredlog")}
+CLASSIFICATION = {"binary", "binary:logistic", "multiclass", "multi:softprob"}
 
 
 @converter("lightgbm.LGBMRegressor", method="predict")
 def _lightgbm_regressor(graph: Graph, columns: str, estimator: Any) -> str:
-    return _regression(graph, _lightgbm_sums(graph, columns, estimator, LIGHTGBM_REGRESSION), estimator.objective_)
+    return _regression(graph, *_lightgbm_sums(graph, columns, estimator, REGRESSION))
 
 
 @converter("lightgbm.LGBMClassifier", method="predict_proba")
 def _lightgbm_classifier(graph: Graph, columns: str, estimator: Any) -> str:
-    return logistic(graph, _lightgbm_sums(graph, columns, estimator, {"binary", "multiclass"}), estimator.n_classes_)
+    _, sums = _lightgbm_sums(graph, columns, estimator, CLASSIFICATION)
+    return logistic(graph, sums, estimator.n_classes_)
 
 
-def _lightgbm_sums(graph: Graph, columns: str, estimator: Any, objectives: set[str]) -> str:
+def _lightgbm_sums(graph: Graph, columns: str, estimator: Any, objectives: set[str]) -> tuple[str, str]:
+    """Return the objective, and the sums of the leaves."""
     dump = estimator.booster_.dump_model(num_iteration=estimator.best_iteration_ or None)
     # The objective is followed by its parameters, such as "sigmoid:1" or "sqrt".
-    name, *parameters = dump["objective"].split()
-    if name not in objectives or {"sqrt"} & {*parameters} or dump["average_output"]:
+    objective, *parameters = dump["objective"].split()
+    if objective not in objectives or "sqrt" in parameters or dump["average_output"]:
         raise ExportError(estimator, "use a standard objective, and no reg_sqrt or random forest mode")
     targets = dump["num_tree_per_iteration"]
     trees = [
@@ -60,7 +45,7 @@ def _lightgbm_sums(graph: Graph, columns: str, estimator: Any, objectives: set[s
     ]
     total = tree_ensemble(graph, columns, trees, targets)
     steepness = [float(parameter[8:]) for parameter in parameters if parameter.startswith("sigmoid:")]
-    return graph.add("Mul", total, graph.row(steepness)) if steepness else total
+    return objective, graph.add("Mul", total, graph.row(steepness)) if steepness else total
 
 
 def _lightgbm_tree(estimator: Any, root: Mapping[str, Any], target: int) -> Tree:
@@ -94,17 +79,17 @@ def _preorder(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 @converter("xgboost.XGBRegressor", method="predict")
 def _xgboost_regressor(graph: Graph, columns: str, estimator: Any) -> str:
-    objective, sums = _xgboost_sums(graph, columns, estimator, XGBOOST_REGRESSION)
-    return _regression(graph, sums, objective)
+    return _regression(graph, *_xgboost_sums(graph, columns, estimator, REGRESSION))
 
 
 @converter("xgboost.XGBClassifier", method="predict_proba")
 def _xgboost_classifier(graph: Graph, columns: str, estimator: Any) -> str:
-    _, sums = _xgboost_sums(graph, columns, estimator, {"binary:logistic", "multi:softprob"})
+    _, sums = _xgboost_sums(graph, columns, estimator, CLASSIFICATION)
     return logistic(graph, sums, estimator.n_classes_)
 
 
 def _xgboost_sums(graph: Graph, columns: str, estimator: Any, objectives: set[str]) -> tuple[str, str]:
+    """Return the objective, and the sums of the leaves."""
     booster = estimator.get_booster()
     best = booster.attr("best_iteration")
     learner = json.loads((booster if best is None else booster[: int(best) + 1]).save_raw("json"))["learner"]
@@ -126,15 +111,15 @@ def _xgboost_sums(graph: Graph, columns: str, estimator: Any, objectives: set[st
         indices = np.flatnonzero(np.equal(model["tree_info"], target))
         starts = graph.constant(np.where(np.arange(len(indices)) == 0, first, 0).reshape(1, -1), np.float32)
         addends = graph.add("Add", graph.columns(leaves, indices), starts)
-        cumulated = graph.add("CumSum", addends, graph.constant(1, np.int64))
-        sums.append(graph.columns(cumulated, [len(indices) - 1]))
+        running = graph.add("CumSum", addends, graph.constant(1, np.int64))
+        sums.append(graph.columns(running, [len(indices) - 1]))
     return objective, graph.double(graph.joined(sums))
 
 
 def _xgboost_tree(estimator: Any, tree: Mapping[str, Any], target: int) -> Tree:
     if any(tree["split_type"]):
         raise ExportError(estimator, "it has categorical features; leave out enable_categorical")
-    # Numbers in the dump have the fewest digits that tell single precision numbers apart.
+    # The dump has numbers in single precision.
     values = np.array(tree["split_conditions"], dtype=np.float32)
     return Tree(
         left=np.array(tree["left_children"]),
@@ -147,5 +132,5 @@ def _xgboost_tree(estimator: Any, tree: Mapping[str, Any], target: int) -> Tree:
     )
 
 
-def _regression(graph: Graph, sums: str, objective: str) -> str:
+def _regression(graph: Graph, objective: str, sums: str) -> str:
     return graph.add("Exp", sums) if objective in EXPONENTIAL else sums

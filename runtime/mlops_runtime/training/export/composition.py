@@ -1,5 +1,6 @@
-"""Estimators that are made of others."""
+"""Estimators that are composed of others."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,20 +9,18 @@ from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from mlops_runtime.training.export.graph import Graph
-from mlops_runtime.training.export.registry import ExportError, Method, convert, converter
+from mlops_runtime.training.export.registry import METHODS, ExportError, Method, convert, converter
 
 
-def _pipeline(method: Method) -> None:
-    @converter(Pipeline, method=method)
-    def convert_pipeline(graph: Graph, matrix: str, pipeline: Any) -> str:
-        *steps, (_, last) = pipeline.steps
-        for _, step in steps:
-            matrix = _transformed(graph, matrix, step)
-        return _transformed(graph, matrix, last) if method == "transform" else convert(graph, matrix, last, method)
+def _pipeline(graph: Graph, matrix: str, pipeline: Any, method: Method) -> str:
+    *steps, (_, last) = pipeline.steps
+    for _, step in steps:
+        matrix = _transformed(graph, matrix, step)
+    return _transformed(graph, matrix, last) if method == "transform" else convert(graph, matrix, last, method)
 
 
-for _method in ("transform", "predict", "predict_proba", "decision_function"):
-    _pipeline(_method)
+for _method in METHODS:
+    converter(Pipeline, method=_method)(partial(_pipeline, method=_method))
 
 
 def _transformed(graph: Graph, matrix: str, step: Any) -> str:
@@ -52,20 +51,14 @@ def _feature_union(graph: Graph, matrix: str, union: Any) -> str:
     )
 
 
-@converter(VotingClassifier, method="predict_proba")
-def _voting_classifier(graph: Graph, matrix: str, voting: Any) -> str:
-    return _averaged(graph, matrix, voting, "predict_proba")
-
-
-@converter(VotingRegressor, method="predict")
-def _voting_regressor(graph: Graph, matrix: str, voting: Any) -> str:
-    return _averaged(graph, matrix, voting, "predict")
-
-
-def _averaged(graph: Graph, matrix: str, voting: Any, method: Method) -> str:
+def _voting(graph: Graph, matrix: str, voting: Any, method: Method) -> str:
     weights = voting.weights or [1] * len(voting.estimators)
     kept = [weight for weight, (_, part) in zip(weights, voting.estimators, strict=True) if not _is(part, "drop")]
     return graph.averaged([convert(graph, matrix, part, method) for part in voting.estimators_], kept)
+
+
+converter(VotingClassifier, method="predict_proba")(partial(_voting, method="predict_proba"))
+converter(VotingRegressor, method="predict")(partial(_voting, method="predict"))
 
 
 @converter("mlops_runtime.Blend", method="predict_proba")

@@ -1,15 +1,16 @@
-"""Estimators that this package does not export itself: skl2onnx does, where it is installed."""
+"""Estimators without a converter of their own: skl2onnx converts them, where it is installed."""
 
+from functools import partial
 from typing import Any
 
 from mlops_runtime.training.export.graph import ML, OPSET, Graph
-from mlops_runtime.training.export.registry import ExportError, Method
+from mlops_runtime.training.export.registry import METHODS, ExportError, Method, converter
 
-ADVICE = "register a converter, or serve the model with a Predictor of your own"
+ADVICE = "register a converter (mlops_runtime.training.export), or serve the model with a Predictor of your own"
 
 
-def convert_external(graph: Graph, matrix: str, estimator: Any, method: Method) -> str:
-    """Add what skl2onnx makes of an estimator, in double precision.
+def _convert(graph: Graph, matrix: str, estimator: Any, method: Method) -> str:
+    """Add the graph that skl2onnx makes of an estimator, in double precision.
 
     Raises:
         ExportError: if skl2onnx is not installed, or cannot convert the estimator.
@@ -36,7 +37,10 @@ def convert_external(graph: Graph, matrix: str, estimator: Any, method: Method) 
     unusable = {node.op_type for node in made.node if node.domain not in ("", ML) or "TreeEnsemble" in node.op_type}
     if unusable:
         names = ", ".join(sorted(unusable))
-        raise ExportError(
-            estimator, f"skl2onnx needs operators for it that are not in double precision ({names}); {ADVICE}"
-        )
+        raise ExportError(estimator, f"skl2onnx has no operators in double precision for it ({names}); {ADVICE}")
     return graph.double(graph.include(made, matrix, made.output[-1].name))
+
+
+# Every estimator is an object: this converter comes last.
+for _method in METHODS:
+    converter(object, method=_method)(partial(_convert, method=_method))

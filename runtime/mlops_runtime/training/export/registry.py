@@ -1,14 +1,15 @@
-"""The converters, by type of estimator and by the method that they stand for."""
+"""Converters, by type of estimator and by method."""
 
 from collections.abc import Callable
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from mlops_runtime.training.export.graph import Graph
 
 Method = Literal["transform", "predict", "predict_proba", "decision_function"]
+METHODS: tuple[Method, ...] = get_args(Method)
 Converter = Callable[[Graph, str, Any], str]
-"""Takes a graph, the name of a matrix in it and a fitted estimator; adds what the estimator's method does
-with the matrix, and returns the name of the result.
+"""Takes a graph, the name of a matrix in it and a fitted estimator; adds the operators of a method of the
+estimator to the graph, and returns the name of their result.
 
 The result has shape (rows, columns) for `transform`, (rows, 1) for `predict`, (rows, classes) for
 `predict_proba`, and as many columns as scikit-learn gives for `decision_function`, at least one."""
@@ -31,12 +32,12 @@ def estimator_name(estimator: Any) -> str:
 
 
 def converter(*kinds: type | str, method: Method) -> Callable[[ConverterT], ConverterT]:
-    """Register a function that adds a method of some types of estimators to a graph.
+    """Register a converter for a method of some types of estimators; use it as a decorator.
 
     Args:
-        kinds: types of estimators, which stand for their subclasses too; or their names, written
-            "package.Class", for a package that may not be installed.
-        method: of the estimator.
+        kinds: types of estimators, subclasses included; or their names, written "package.Class", for
+            a package that may not be installed.
+        method: of the estimators.
     """
 
     def register(function: ConverterT) -> ConverterT:
@@ -50,21 +51,11 @@ def convert(graph: Graph, matrix: str, estimator: Any, method: Method) -> str:
     """Add a method of a fitted estimator to the graph, and return the name of the result.
 
     Raises:
-        ExportError: if there is no converter for it, or the converter does not know its parameters.
+        ExportError: if there is no converter for it, or the converter does not support its parameters.
     """
-    found = _converter(estimator, method)
-    if found is None:
-        # skl2onnx takes more than a second to import.
-        from mlops_runtime.training.export.external import convert_external
-
-        return convert_external(graph, matrix, estimator, method)
-    return found(graph, matrix, estimator)
-
-
-def _converter(estimator: Any, method: Method) -> Converter | None:
     for kind in type(estimator).__mro__:
         name = f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"
-        found = _converters.get((kind, method)) or _converters.get((name, method))
-        if found:
-            return found
-    return None
+        registered = _converters.get((kind, method)) or _converters.get((name, method))
+        if registered:
+            return registered(graph, matrix, estimator)
+    raise ExportError(estimator, f"there is no converter for its {method}")
