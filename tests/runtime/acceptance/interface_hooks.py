@@ -1,4 +1,4 @@
-"""What Schemathesis needs to know to make requests of the formats that OpenAPI has no words for."""
+"""What Schemathesis needs to make requests in the formats that OpenAPI cannot describe."""
 
 from typing import Any
 
@@ -6,47 +6,25 @@ import schemathesis
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 
-import tests.conftest  # noqa: F401 - it says how records are made
-from mlops_runtime.contract.features import FEATURES
-from mlops_runtime.serving.api.formats import csv_text
 from mlops_runtime.serving.api.negotiation import FORMATS, Format, prefers_lenient
+from mlops_runtime.testing.strategies import valid_records
+from mlops_runtime.testing.synthetic import Order
+from tests.runtime.serving.api.bodies import WRITERS
 
-some_records = st.lists(st.from_type(Record), min_size=1, max_size=5)
-
-
-def as_lines(records: list[Record]) -> bytes:
-    return b"".join(record.model_dump_json().encode() + b"\n" for record in records)
-
-
-def as_table(records: list[Record]) -> bytes:
-    return csv_text(FEATURES, [list(record.model_dump(mode="json").values()) for record in records]).encode()
-
-
-def as_stream(records: list[Record]) -> bytes:
-    import pyarrow
-
-    table = pyarrow.Table.from_pylist([record.model_dump(mode="json") for record in records])
-    sink = pyarrow.BufferOutputStream()
-    with pyarrow.ipc.new_stream(sink, table.schema) as stream:
-        stream.write_table(table)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
-
-
-WRITERS = {Format.NDJSON: as_lines, Format.CSV: as_table, Format.ARROW: as_stream}
+some_orders = st.lists(valid_records(Order).map(lambda order: order.model_dump(mode="json")), min_size=1, max_size=5)
 
 for media_type in FORMATS:
-    if media_type in WRITERS:
-        schemathesis.openapi.media_type(media_type.value, some_records.map(WRITERS[media_type]))
+    if media_type is not Format.JSON:
+        schemathesis.openapi.media_type(media_type.value, some_orders.map(WRITERS[media_type]))
 
 
 @schemathesis.hook
 def before_call(
-    context: schemathesis.HookContext,  # noqa: ARG001 - the names are given
+    context: schemathesis.HookContext,  # noqa: ARG001 - schemathesis defines the names
     case: schemathesis.Case,
     kwargs: dict[str, Any],  # noqa: ARG001
 ) -> None:
-    """Want no lenience for a request that must be refused."""
+    """Send no preference for lenient handling with a request that must be refused."""
     headers = case.headers or {}
     negative = case.meta is not None and case.meta.generation.mode is GenerationMode.NEGATIVE
     if negative and prefers_lenient(str(headers.get("Prefer", ""))):

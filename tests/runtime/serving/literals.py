@@ -1,14 +1,14 @@
-"""JSON to try the service with: values that no field of a kind takes, and the strangest that it may."""
+"""JSON for tests of the service: values that no field of a kind takes, and extreme ones that it may take."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from mlops_runtime.contract.fields import FieldSpec, Kind
+from mlops_runtime.contract import FieldSpec, Kind
 
 NUMBERS = ['"5"', "true", "NaN", "Infinity", "-Infinity", "1e400", "1" * 400, "[1]", '{"a": 1}']
 TEXTS = ['""', "1", "true", '["a"]', f'"{"x" * 20_001}"']
-MOMENTS = ['"yesterday"', '"2024-02-30"', '"0000-01-01T00:00"', '""', "1e3", "true", '["2024-12-31"]']
+DATES = ['"yesterday"', '"2024-02-30"', '"0000-01-01T00:00"', '""', "1e3", "true", '["2024-12-31"]']
 WRONG = {
     Kind.NUMBER: NUMBERS,
     Kind.INTEGER: [*NUMBERS, "1.5"],
@@ -16,9 +16,9 @@ WRONG = {
     Kind.CHOICE: ['"no choice of this contract"', '""', "1.5", "[1]", '{"a": 1}'],
     Kind.CATEGORY: TEXTS,
     Kind.TEXT: TEXTS,
-    Kind.DATE: MOMENTS,
-    Kind.DATETIME: MOMENTS,
-    Kind.TIME: [*MOMENTS, '"24:00"'],
+    Kind.DATE: DATES,
+    Kind.DATETIME: DATES,
+    Kind.TIME: [*DATES, '"24:00"'],
 }
 """JSON that no field of the kind takes."""
 
@@ -40,7 +40,7 @@ STRANGE = {
     ],
     Kind.TIME: ['"00:00:00.000001"', '"23:59:59.999999+23:59"', '"23:59:60"', '"5"'],
 }
-"""JSON at the ends of what fields of the kind take."""
+"""JSON at the limits of what fields of the kind take."""
 
 
 def with_literal(record: Mapping[str, Any], field: FieldSpec, literal: str) -> str:
