@@ -20,6 +20,7 @@ from mlops_runtime.serving.api.operation import Operation, operation_of
 from mlops_runtime.serving.api.prediction_writer import PredictionWriter, RefusedRecord, csv_text
 from mlops_runtime.serving.api.problems import FieldError, Problem
 from mlops_runtime.serving.caching import Constant
+from mlops_runtime.serving.routes import route_of
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.logs import REQUEST_ID, REQUEST_ID_HEADER
 from mlops_runtime.serving.ui.number_format import MAX_INTEGER_LENGTH
@@ -166,19 +167,27 @@ class Description:
             },
             "servers": [{"url": "/"}],
             "paths": {
-                "/v1/predictions": {"post": self._predictions()},
-                "/healthz": {"get": self._probe("alive", "Does the process run?")},
-                "/readyz": {"get": self._probe("ready", "Should this process get requests?")},
+                "/v1/predictions": {"post": self._predictions("/v1/predictions")},
+                "/healthz": {"get": self._probe("/healthz", "alive", "Does the process run?")},
+                "/readyz": {"get": self._probe("/readyz", "ready", "Should this process get requests?")},
                 "/version": {
-                    "get": self._constant("version", "Which release runs, with which model?", self.reference(Release))
+                    "get": self._constant(
+                        "/version", "version", "Which release runs, with which model?", self.reference(Release)
+                    )
                 },
                 "/openapi.json": {
-                    "get": self._constant("description", "What does the service understand?", {"type": "object"})
+                    "get": self._constant(
+                        "/openapi.json", "description", "What does the service understand?", {"type": "object"}
+                    )
                 },
-                "/metrics": {"get": self._metrics()},
+                "/metrics": {"get": self._metrics("/metrics")},
             },
             "components": {"schemas": self.schemas, "headers": COMPONENT_HEADERS},
         }
+        for path, item in document["paths"].items():
+            if route_of(path).public:
+                for described in item.values():
+                    described["security"] = []
         for rule, method, own in self._own:
             path = PARAMETER.sub(r"{\g<name>}", rule.rule)
             document["paths"].setdefault(path, {})[method] = self._own_route(rule, method, own)
@@ -194,7 +203,7 @@ class Description:
         """Return the reference to the schema of a type."""
         return self.references[described, mode]
 
-    def _predictions(self) -> Part:
+    def _predictions(self, path: str) -> Part:
         records = [_shortest_numbers(golden.record.model_dump(mode="json")) for golden in self._golden_records]
         predictions = [golden.prediction for golden in self._golden_records]
         settings = self._settings
@@ -222,7 +231,7 @@ class Description:
                 "413": self._problem("The body or the list is too long"),
                 "415": self._problem("The service does not read this format, or the body has a content encoding"),
                 "422": self._problem("A record breaks the contract"),
-                **self._refusals(),
+                **self._refusals(path),
             },
         }
 
@@ -260,27 +269,27 @@ class Description:
             stream="A stream of Arrow",
         )
 
-    def _probe(self, status: str, summary: str) -> Part:
-        """Return the description of a probe of the cluster, which needs no key."""
+    def _probe(self, path: str, status: str, summary: str) -> Part:
+        """Return the description of a probe of the cluster."""
         return {
             "operationId": status,
             "tags": ["health"],
             "summary": summary,
             "parameters": [REQUEST_ID_PARAMETER],
-            "security": [],
             "responses": {
                 "200": {
                     "description": f"The process is {status}",
                     "headers": _headers(REQUEST_ID_HEADER),
                     "content": {Format.JSON: {"schema": self.reference(Status), "example": {"status": status}}},
                 },
+                **self._refusals(path),
                 "503": self._problem(
                     "The process is overloaded, is about to stop, or its model gives wrong predictions", RETRY_AFTER
                 ),
             },
         }
 
-    def _constant(self, name: str, summary: str, schema: Part) -> Part:
+    def _constant(self, path: str, name: str, summary: str, schema: Part) -> Part:
         """Return the description of a route whose response is the same until the next release."""
         return {
             "operationId": name,
@@ -297,12 +306,12 @@ class Description:
                     "description": "The caller has the content already",
                     "headers": _headers(REQUEST_ID_HEADER, ETAG),
                 },
-                **self._refusals(),
+                **self._refusals(path),
             },
         }
 
-    def _metrics(self) -> Part:
-        """Return the description of the metrics, which Prometheus reads without a limit of its rate."""
+    def _metrics(self, path: str) -> Part:
+        """Return the description of the metrics."""
         return {
             "operationId": "metrics",
             "tags": ["health"],
@@ -314,7 +323,7 @@ class Description:
                     "headers": _headers(REQUEST_ID_HEADER),
                     "content": {kind: {"schema": {"type": "string"}} for kind in (TEXT, OPENMETRICS)},
                 },
-                **self._refusals(limited=False),
+                **self._refusals(path),
             },
         }
 
@@ -328,7 +337,7 @@ class Description:
             "tags": list(own.tags) or ["other"],
             "summary": own.summary,
             "parameters": [*_path_parameters(rule), REQUEST_ID_PARAMETER],
-            "responses": {"200": success, **self._refusals()},
+            "responses": {"200": success, **self._refusals(rule.rule)},
         }
         if own.description:
             described["description"] = own.description
@@ -343,12 +352,13 @@ class Description:
         described["responses"]["default"] = self._problem("Any other error")
         return described
 
-    def _refusals(self, *, limited: bool = True) -> Part:
-        """Return the descriptions of the responses of a service that does not process a request, by status."""
+    def _refusals(self, path: str) -> Part:
+        """Return the descriptions of the responses to requests for a path that are not processed, by status."""
         refusals = {}
-        if self._settings.api_keys:
+        route = route_of(path)
+        if self._settings.api_keys and not route.public:
             refusals["401"] = self._problem("The request has no valid key", "WWW-Authenticate")
-        if self._settings.rate_limit and limited:
+        if self._settings.rate_limit and route.limited:
             refusals["429"] = self._problem("The caller sends requests too often", RETRY_AFTER)
         refusals["503"] = self._problem("The service is overloaded", RETRY_AFTER)
         return refusals
