@@ -1,7 +1,6 @@
-# The answers and settings of this project, each in one place. Everything else reads them from
-# here; override one for a single command with `make COMMAND NAME=value`, or edit it.
+# Every setting of this project. Edit one here, or set it for a single command: `make COMMAND NAME=value`.
 
-# What it is
+# Project
 PROJECT ?= {{cookiecutter.project_slug}}
 PACKAGE ?= {{cookiecutter.__package}}_model
 TITLE ?= {{cookiecutter.project_name}}
@@ -9,38 +8,64 @@ DESCRIPTION ?= {{cookiecutter.description}}
 AUTHOR ?= {{cookiecutter.__author}}
 TEAM ?= {{cookiecutter.team}}
 
-# Data and training
+# Training
 DATA ?= data/{{cookiecutter.__data}}
 SEED ?= 0
+# Share of the rows that are held out to test the model.
 TEST_SHARE ?= 0.25
-# Rows to take of a table that has more, evenly spread: a million need about a gigabyte.
+# Rows to train on. Of a longer table, that many are taken at equal distances; a million need about 1 GB of memory.
 MAX_ROWS ?= 1000000
-# Seconds to try settings of estimators for; the first of each kind and the final fit come on top.
+# Seconds for the search of hyperparameters. The first fit of each estimator and the final fit come on top.
 BUDGET ?= 120
-# The gate: a model below one of these is not exported. Any metric of build/report.html for which more is
-# better can have a floor; skill is the share of the loss of guessing that the model takes away.
+# Minimum of a metric on the held-out rows; a model below one of these is not exported. build/report.html lists
+# the metrics. skill is the share by which the model reduces the loss of a prediction without features.
 FLOORS ?= {{cookiecutter.__floors}}
-# Branch coverage, in percent, below which `unittest` fails.
+
+# Tests: minimum of the branch coverage of the unit tests, in percent.
 MIN_COVERAGE ?= 90
 
-# Serving on this machine
+# Service on this machine
 HOST ?= 127.0.0.1
 PORT ?= 8000
+
+# Service on this machine and on the cluster, where `make provision` applies a change.
+# Processes. On the cluster, add pods instead.
+WORKERS ?= 1
+# Requests that a process handles at the same time.
+THREADS ?= 1
+# debug, info, warning, error or critical
+LOG_LEVEL ?= info
+# Bytes of a request body.
+MAX_CONTENT_LENGTH ?= 1048576
+# Records of a request.
+MAX_RECORDS ?= 1000
+# Bytes of a table that is uploaded on the page.
+MAX_TABLE_LENGTH ?= 2097152
+# Large requests that are handled at the same time; further ones get status 503.
+MAX_LARGE_REQUESTS ?= 3
+# Seconds that requests wait; beyond that, new ones get status 503.
+MAX_WAIT ?= 2
+# Seconds in which the body of a request must arrive.
+BODY_TIMEOUT ?= 15
+# Seconds after which a process that does not respond is replaced.
+HANG_TIMEOUT ?= 30
+# Requests per second of one caller, in each process. 0: no limit.
+RATE_LIMIT ?= 0
+# Seconds between the request to stop a pod and the stop, for clients to connect to another pod. With a longer
+# time, terminationGracePeriodSeconds in k8s/base/deployment.yaml must be longer as well.
+DRAIN_SECONDS ?= 8
 
 # Images. DOCKER may be podman.
 DOCKER ?= docker
 DOCKER_BUILD_FLAGS ?=
 PYTHON_IMAGE ?= python:3.11-slim-bookworm
 
-# AWS. Account, registry and bucket are looked up when a command needs them; see make/aws.mk.
+# AWS. make/aws.mk looks up account, registry and bucket when a command needs them.
 AWS_REGION ?= {{cookiecutter.aws_region}}
 STACK ?= $(PROJECT)
 
-# Kubernetes
+# Kubernetes. ENVIRONMENT is a folder of k8s/overlays.
 CLUSTER ?= $(PROJECT)
 NAMESPACE ?= $(PROJECT)
 ENVIRONMENT ?= production
 ROLLOUT_TIMEOUT ?= 180s
-
-# What commands read from the environment.
-export PACKAGE DATA

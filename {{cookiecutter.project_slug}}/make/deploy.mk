@@ -9,65 +9,8 @@ KEYS := $(PYTHON) -m mlops_runtime.operations.keys --kubectl "$(KUBE)" --secret 
 VERIFY := $(PYTHON) -m mlops_runtime.operations.verify --kubectl "$(KUBE)" --selector $(SELECTOR)
 REVISION := $(KUBE) get deployments --selector $(SELECTOR) --output 'jsonpath={.items[0].metadata.annotations.deployment\.kubernetes\.io/revision}'
 
-# The manifests in k8s/ name no answer and no image: this adds them.
-define KUSTOMIZATION
-apiVersion: kustomize.config.k8s.io/v1beta1
-kind: Kustomization
-resources: [../../../k8s/$(1)]
-namespace: "$(NAMESPACE)"
-namePrefix: "$(PROJECT)-"
-labels:
-  - pairs: {app: "$(PROJECT)"}
-    includeSelectors: true
-  - pairs: {team: "$(TEAM)"}
-    includeTemplates: true
-images:
-  - name: $(2)
-    newName: $(firstword $(subst @, ,$(file <build/$(2).image)))
-    digest: $(lastword $(subst @, ,$(file <build/$(2).image)))
-endef
-
-# The Secret is none of the manifests, so that nothing undoes what `make key` does: it gets its prefix here.
-define KEYS_VOLUME
-patches:
-  - patch: |-
-      apiVersion: apps/v1
-      kind: Deployment
-      metadata:
-        name: webservice
-      spec:
-        template:
-          spec:
-            volumes:
-              - name: keys
-                secret:
-                  secretName: $(KEYS_SECRET)
-endef
-
-define SETTINGS
-configMapGenerator:
-  - name: settings
-    literals:
-      - DATA=$(DATA)
-      - SEED=$(SEED)
-      - TEST_SHARE=$(TEST_SHARE)
-      - MAX_ROWS=$(MAX_ROWS)
-      - BUDGET=$(BUDGET)
-      - FLOORS=$(FLOORS)
-      - VERSION=$(VERSION)
-      - COMMIT=$(COMMIT)
-      - BUCKET=$(BUCKET)
-      - AWS_REGION=$(AWS_REGION)
-endef
-
-define NEWLINE
-
-
-endef
-
-# Write build/k8s/NAME/kustomization.yaml.
-render.webservice = $(file >build/k8s/webservice/kustomization.yaml,$(call KUSTOMIZATION,overlays/$(ENVIRONMENT),webservice)$(NEWLINE)$(KEYS_VOLUME))
-render.trainer = $(file >build/k8s/trainer/kustomization.yaml,$(call KUSTOMIZATION,trainer,trainer)$(NEWLINE)$(SETTINGS))
+MANIFESTS := $(PYTHON) -m mlops_runtime.operations.manifests
+export KEYS_SECRET
 
 ##@ Kubernetes
 
@@ -97,8 +40,8 @@ selection: context
 
 # Pods start once the Secret is there: the first time it comes last, as its namespace is new as well.
 .PHONY: provision
-provision: context build/webservice.image | build/k8s/webservice  ## Create or update the objects of k8s/ on the cluster
-	$(render.webservice)
+provision: context build/webservice.image $(ENV)  ## Create or update the objects of k8s/ on the cluster
+	@$(MANIFESTS) webservice
 	@$(KUBECTL) apply --kustomize build/k8s/webservice
 	@$(KEYS) --first
 
@@ -148,8 +91,8 @@ rollback: context  ## Go back to the version before the one that runs
 	@$(VERIFY) --show
 
 .PHONY: train.job
-train.job: context build/trainer.image | aws-account build/k8s/trainer  ## Train, gate and upload on the cluster, as a Job
-	$(render.trainer)
+train.job: context build/trainer.image $(ENV) | aws-account  ## Train, gate and upload on the cluster, as a Job
+	@BUCKET='$(BUCKET)' $(MANIFESTS) trainer
 	@$(KUBE) delete job $(PROJECT)-trainer --ignore-not-found >/dev/null
 	@$(KUBECTL) apply --kustomize build/k8s/trainer
 	@for second in $$(seq 300); do $(KUBE) logs job/$(PROJECT)-trainer >/dev/null 2>&1 && break; sleep 1; done
@@ -159,11 +102,11 @@ train.job: context build/trainer.image | aws-account build/k8s/trainer  ## Train
 	[ "$$ended" = 1/ ] || { echo "the training job failed: its log above says why" >&2; exit 1; }
 	@echo "s3://$(BUCKET)/trainer/$(VERSION)/ has the model, its metrics and its report"
 
-# What would be applied, to read: `make manifests.webservice`, `make manifests.trainer`.
+# `make manifests.webservice` and `make manifests.trainer` print what would be applied.
 .PHONY: manifests.webservice manifests.trainer
-manifests.webservice manifests.trainer: manifests.%: | build/k8s/webservice build/k8s/trainer
-	$(render.$*)
-	@$(KUBECTL) kustomize build/k8s/$*
-
-build/k8s/webservice build/k8s/trainer:
-	@mkdir -p $@
+manifests.webservice: $(ENV)
+	@$(MANIFESTS) webservice
+	@$(KUBECTL) kustomize build/k8s/webservice
+manifests.trainer: $(ENV)
+	@BUCKET='$(BUCKET)' $(MANIFESTS) trainer
+	@$(KUBECTL) kustomize build/k8s/trainer

@@ -6,8 +6,10 @@ DIRTY := $(if $(shell git status --porcelain 2>/dev/null),-dirty-$(shell { git d
 ifndef VERSION
 VERSION := $(subst /,-,$(shell git describe --tags --always 2>/dev/null || echo unversioned)$(DIRTY))
 endif
-COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo none)
-export VERSION
+ifndef COMMIT
+COMMIT := $(shell git rev-parse HEAD 2>/dev/null || echo none)
+endif
+export VERSION COMMIT
 
 ##@ Model
 

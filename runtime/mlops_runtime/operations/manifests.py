@@ -1,0 +1,132 @@
+"""Write the kustomization that completes the manifests in k8s/ with the settings of the project.
+
+The manifests name no project, image or setting. `python -m mlops_runtime.operations.manifests COMPONENT` writes
+build/k8s/COMPONENT/kustomization.yaml, which adds them; `kubectl apply --kustomize` reads it. The values come
+from the environment, where make puts those of project.mk. The file is JSON, which is valid YAML.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlops_runtime.serving.settings import Settings, SettingsError
+
+COMPONENTS = ("webservice", "trainer")
+
+FIXED_SETTINGS = frozenset({"host", "port", "version", "api_keys", "metrics_folder", "drain_marker"})
+"""Settings of the service that its image or its manifests give."""
+
+TRAINER_SETTINGS = (
+    "DATA", "SEED", "TEST_SHARE", "MAX_ROWS", "BUDGET", "FLOORS", "VERSION", "COMMIT", "BUCKET", "AWS_REGION",
+)  # fmt: skip
+
+
+class ManifestError(RuntimeError):
+    """A value that the manifests need is missing or cannot be used."""
+
+
+def kustomization(component: str, environment: Mapping[str, str], root: Path) -> dict[str, Any]:
+    """Return the kustomization of a component.
+
+    Args:
+        component: one of `COMPONENTS`.
+        environment: with the settings of the project.
+        root: folder of the project.
+
+    Raises:
+        ManifestError: if a setting is missing or cannot be used.
+    """
+    project, team, namespace = (_setting(environment, name) for name in ("PROJECT", "TEAM", "NAMESPACE"))
+    parts = _webservice(environment, root) if component == "webservice" else _trainer(environment)
+    return {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": namespace,
+        "namePrefix": f"{project}-",
+        "labels": [
+            {"pairs": {"app": project}, "includeSelectors": True},
+            # No selector: a Deployment that exists cannot change its own.
+            {"pairs": {"team": team}, "includeTemplates": True},
+        ],
+        "images": _images(component, root),
+        **parts,
+    }
+
+
+def _webservice(environment: Mapping[str, str], root: Path) -> dict[str, Any]:
+    overlay = _setting(environment, "ENVIRONMENT")
+    overlays = sorted(path.name for path in (root / "k8s/overlays").iterdir())
+    if overlay not in overlays:
+        raise ManifestError(f"ENVIRONMENT={overlay} has no folder in k8s/overlays: set it to one of {overlays}")
+    names = [name.upper() for name in Settings.model_fields if name not in FIXED_SETTINGS]
+    settings = {name: environment[name] for name in names if environment.get(name)}
+    try:
+        Settings.from_environment(settings)
+    except SettingsError as error:
+        raise ManifestError(str(error)) from error
+    # The Secret is not among the manifests, because `make key` changes it: kustomize cannot add the prefix.
+    keys = {"name": "keys", "secret": {"secretName": _setting(environment, "KEYS_SECRET")}}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "webservice"},
+        "spec": {"template": {"spec": {"volumes": [keys]}}},
+    }
+    return {
+        "resources": [f"../../../k8s/overlays/{overlay}"],
+        "configMapGenerator": [_config_map("webservice-settings", settings)],
+        "patches": [{"patch": json.dumps(deployment)}],
+    }
+
+
+def _trainer(environment: Mapping[str, str]) -> dict[str, Any]:
+    settings = {name: _setting(environment, name) for name in TRAINER_SETTINGS}
+    return {
+        "resources": ["../../../k8s/trainer"],
+        "configMapGenerator": [_config_map("trainer-settings", settings)],
+    }
+
+
+def _setting(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name)
+    if not value:
+        raise ManifestError(f"{name} is not set: run this with make, and see project.mk")
+    return value
+
+
+def _config_map(name: str, settings: Mapping[str, str]) -> dict[str, Any]:
+    return {"name": name, "literals": [f"{setting}={value}" for setting, value in settings.items()]}
+
+
+def _images(component: str, root: Path) -> list[dict[str, str]]:
+    """Return the image that was published, by digest; nothing before the first one was."""
+    path = root / f"build/{component}.image"
+    if not path.exists():
+        return []
+    name, _, digest = path.read_text(encoding="utf-8").strip().partition("@")
+    return [{"name": component, "newName": name, "digest": digest}]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the kustomization of a component in the current folder; return the exit status."""
+    parser = argparse.ArgumentParser(prog="mlops_runtime.operations.manifests", description=__doc__)
+    parser.add_argument("component", choices=COMPONENTS)
+    component = parser.parse_args(argv).component
+    root = Path()
+    try:
+        content = kustomization(component, os.environ, root)
+        folder = root / "build/k8s" / component
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "kustomization.yaml").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    except (ManifestError, OSError) as error:
+        print(f"manifests: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,160 @@
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mlops_runtime.operations.manifests import COMPONENTS, FIXED_SETTINGS, main
+from mlops_runtime.serving.settings import Settings
+
+TEMPLATE = Path(__file__).parents[3]
+PROJECT_MK = (TEMPLATE / "{{cookiecutter.project_slug}}/project.mk").read_text()
+SETTINGS_OF_PROJECT = dict(re.findall(r"^(\w+) \?= ?(.*)$", PROJECT_MK, flags=re.MULTILINE))
+ENVIRONMENT = {
+    "PROJECT": "oncology",
+    "TEAM": "no",
+    "NAMESPACE": "1234",
+    "ENVIRONMENT": "staging",
+    "KEYS_SECRET": "oncology-webservice-keys",
+    "DATA": "data/a table.csv",
+    "SEED": "0",
+    "TEST_SHARE": "0.25",
+    "MAX_ROWS": "1000",
+    "BUDGET": "120",
+    "FLOORS": "accuracy=0.9 roc_auc=0.8",
+    "VERSION": "1.0.0",
+    "COMMIT": "0" * 40,
+    "BUCKET": "bucket",
+    "AWS_REGION": "eu-central-1",
+    "MAX_RECORDS": "500",
+    "RATE_LIMIT": "",
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a project, with its settings in the environment, where commands run."""
+    for overlay in ("production", "staging"):
+        (tmp_path / "k8s/overlays" / overlay).mkdir(parents=True)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def written(project: Path, component: str) -> Any:
+    """Return the kustomization as a YAML parser reads it."""
+    return yaml.safe_load((project / f"build/k8s/{component}/kustomization.yaml").read_text())
+
+
+def config_map(content: Any) -> dict[str, str]:
+    """Return the settings of the only ConfigMap."""
+    (generator,) = content["configMapGenerator"]
+    return dict(literal.split("=", 1) for literal in generator["literals"])
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_names_labels_and_namespace_are_text(project: Path, component: str) -> None:
+    # Given names that YAML would read as a number or a truth value, were they not quoted
+    assert main([component]) == 0
+
+    content = written(project, component)
+    assert content["namespace"] == "1234"
+    assert content["namePrefix"] == "oncology-"
+    assert [labels["pairs"] for labels in content["labels"]] == [{"app": "oncology"}, {"team": "no"}]
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_the_image_is_the_published_one(project: Path, component: str) -> None:
+    # Given an image that has been published
+    (project / "build").mkdir()
+    (project / f"build/{component}.image").write_text(f"127.0.0.1:5000/oncology/{component}@sha256:{'0' * 64}\n")
+
+    assert main([component]) == 0
+
+    (image,) = written(project, component)["images"]
+    assert image == {
+        "name": component,
+        "newName": f"127.0.0.1:5000/oncology/{component}",
+        "digest": f"sha256:{'0' * 64}",
+    }
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_manifests_can_be_read_before_an_image_is_published(project: Path, component: str) -> None:
+    assert main([component]) == 0
+
+    assert written(project, component)["images"] == []
+
+
+def test_the_service_gets_its_settings_and_the_overlay(project: Path) -> None:
+    assert main(["webservice"]) == 0
+
+    # An empty setting is left out, so that the default holds
+    content = written(project, "webservice")
+    assert content["resources"] == ["../../../k8s/overlays/staging"]
+    assert config_map(content) == {"MAX_RECORDS": "500"}
+
+
+def test_the_pods_mount_the_secret_with_the_keys(project: Path) -> None:
+    assert main(["webservice"]) == 0
+
+    (patch,) = written(project, "webservice")["patches"]
+    (volume,) = json.loads(patch["patch"])["spec"]["template"]["spec"]["volumes"]
+    assert volume == {"name": "keys", "secret": {"secretName": "oncology-webservice-keys"}}
+
+
+def test_the_trainer_gets_its_settings(project: Path) -> None:
+    assert main(["trainer"]) == 0
+
+    settings = config_map(written(project, "trainer"))
+    assert settings == {name: ENVIRONMENT[name] for name in settings}
+    assert {"DATA", "FLOORS", "BUCKET", "VERSION"} <= set(settings)
+
+
+@pytest.mark.parametrize(
+    ("component", "name", "value", "message"),
+    [
+        pytest.param("webservice", "PROJECT", None, "PROJECT is not set: run this with make", id="not run by make"),
+        pytest.param("trainer", "BUCKET", "", "BUCKET is not set", id="no bucket"),
+        pytest.param("webservice", "MAX_RECORDS", "many", "MAX_RECORDS=many is not usable", id="an invalid setting"),
+        pytest.param("webservice", "ENVIRONMENT", "x", "set it to one of ['production', 'staging']", id="no overlay"),
+    ],
+)
+def test_a_wrong_setting_writes_nothing(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    component: str,
+    name: str,
+    value: str | None,
+    message: str,
+) -> None:
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+
+    assert main([component]) == 1
+    errors = capsys.readouterr().err
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert not (project / "build/k8s").exists()
+
+
+@pytest.mark.parametrize("name", [name for name in Settings.model_fields if name not in FIXED_SETTINGS])
+def test_project_mk_has_each_setting_of_the_service_with_its_default(name: str) -> None:
+    default = Settings.model_fields[name].default
+
+    assert name.upper() in SETTINGS_OF_PROJECT, f"project.mk has no line `{name.upper()} ?= …`"
+    given = Settings.from_environment({name.upper(): SETTINGS_OF_PROJECT[name.upper()]})
+    assert getattr(given, name) == default
+
+
+def test_project_mk_has_the_settings_of_a_local_service() -> None:
+    assert SETTINGS_OF_PROJECT["HOST"] == Settings().host
+    assert SETTINGS_OF_PROJECT["PORT"] == str(Settings().port)
