@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.scale import SymmetricalLogScale
 from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 from numpy.typing import NDArray
+from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from mlops_runtime.training.evaluation import ValueOutcomes
@@ -60,9 +61,6 @@ SHOWN_SHARE = 0.99
 
 WIDE = 30
 """Values that reach so many times their median are on a logarithmic axis: on another most are in one place."""
-
-WILSON_QUANTILE = 1.959964
-"""Of the standard normal distribution, for 95 % intervals."""
 
 
 def roc_figure(
@@ -222,13 +220,11 @@ def interval_figure(outcomes: ValueOutcomes) -> str:
     return _svg("intervals", draw, f"Prediction intervals of {len(rows)} rows with their true values")
 
 
-def wilson_interval(found: NDArray[np.int_], counts: NDArray[np.int_]) -> tuple[NDArray[np.float64], ...]:
-    """Return the lower and upper bounds of the 95 % Wilson intervals of the shares found / counts."""
-    z2 = WILSON_QUANTILE**2
-    share = found / counts
-    centre = (share + z2 / (2 * counts)) / (1 + z2 / counts)
-    half = WILSON_QUANTILE * np.sqrt(share * (1 - share) / counts + z2 / (4 * counts**2)) / (1 + z2 / counts)
-    return np.maximum(centre - half, 0), np.minimum(centre + half, 1)
+def wilson_interval(successes: NDArray[np.int_], counts: NDArray[np.int_]) -> tuple[NDArray[np.float64], ...]:
+    """Return the lower and upper bounds of the 95 % Wilson intervals of the shares successes / counts."""
+    tests = [binomtest(*pair) for pair in zip(successes.tolist(), counts.tolist(), strict=True)]
+    intervals = [test.proportion_ci(confidence_level=0.95, method="wilson") for test in tests]
+    return tuple(np.array(intervals, dtype=np.float64).T)
 
 
 def linear_reach(outcomes: ValueOutcomes) -> float | None:
