@@ -1,6 +1,5 @@
 # From the table to a model that can be installed.
 
-ARTEFACT := src/$(PACKAGE)/artefact
 # Uncommitted changes show in the version, with a hash of their own: two states are two versions.
 DIRTY := $(if $(shell git status --porcelain 2>/dev/null),-dirty-$(shell { git diff HEAD; git status --porcelain; } 2>/dev/null | sha256sum | cut -c1-8))
 ifndef VERSION
@@ -17,8 +16,7 @@ export VERSION COMMIT
 train: build/trained  ## Train, evaluate and gate a model; report in build/report.html
 
 build/trained: $(DATA) $(MODEL_SOURCES) $(TRAINER_SOURCES) Pipfile.lock project.mk $(ENV)
-	@$(PYTHON) -m trainer --data $(DATA) --seed $(SEED) --test-share $(TEST_SHARE) --max-rows $(MAX_ROWS) --budget $(BUDGET) --floors $(FLOORS) \
-	  --version $(VERSION) --commit $(COMMIT) --artefact $(ARTEFACT) --report build/report.html --metrics build/metrics.json
+	@$(PYTHON) -m trainer
 	@touch $@
 
 .PHONY: datamodel

@@ -1,8 +1,10 @@
 """The command: `python -m trainer`."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -21,9 +23,12 @@ from mlops_runtime.training.report.report import Findings
 from mlops_runtime.training.run import Export, GateError, Listener, Settings, train
 from mlops_runtime.training.split import TEST_SHARE_BOUNDS
 from mlops_runtime.training.table import MAX_ROWS, Table, TableError
+from mlops_runtime.training.upload import Bucket, UploadError
 
 MADE, FAILED, DATA_REFUSED, GATE_REFUSED = range(4)
 
+OPTIONS = tuple(field.name for field in fields(Settings))
+"""Settings of a run: each is an option, and an environment variable in capitals."""
 
 PRINTED_METRICS = {
     Task.BINARY: ("accuracy", "roc_auc"),
@@ -54,9 +59,10 @@ def main(
         predictor: class that will load the model and predict.
         export: returns the files that the predictor loads.
     """
-    settings = _settings(contract, artefact, argv)
+    settings, bucket = _settings(contract, artefact, argv)
     candidates = default_candidates(contract) if candidates is None else candidates
     try:
+        destination = Bucket(bucket) if bucket else None
         with _progress() as progress:
             listener = _listener(contract, settings, progress, len(candidates))
             metadata = train(contract, settings, candidates, predictor, export, listener)
@@ -65,13 +71,28 @@ def main(
     except GateError as error:
         print(f"See {settings.report} for the whole picture.")
         return _refuse(error, settings, GATE_REFUSED)
-    except (ArtefactError, CandidateError, ExportError, ParityError, OSError) as error:
+    except (ArtefactError, CandidateError, ExportError, ParityError, UploadError, OSError) as error:
         return _refuse(error, settings, FAILED)
     print(f"Made {settings.artefact} (version {metadata.version}); see {settings.report}.")
+    return _upload(destination, settings) if destination else MADE
+
+
+def _upload(bucket: Bucket, settings: Settings) -> int:
+    files = (settings.artefact, settings.report, settings.metrics)
+    try:
+        url = bucket.upload(f"trainer/{settings.version}", *files)
+    except UploadError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    print(f"Uploaded artefact, report and metrics to {url}.")
     return MADE
 
 
-def _settings(contract: Contract, artefact: Path, argv: Sequence[str] | None) -> Settings:
+def _settings(contract: Contract, artefact: Path, argv: Sequence[str] | None) -> tuple[Settings, str]:
+    """Return the settings of the run, and the name of the bucket to upload to, empty for no upload.
+
+    The default of an option is the environment variable of the same name, if that is set and not empty.
+    """
     parser = argparse.ArgumentParser(
         prog="python -m trainer",
         description="Train, evaluate, gate and export a model.",
@@ -94,11 +115,27 @@ def _settings(contract: Contract, artefact: Path, argv: Sequence[str] | None) ->
     parser.add_argument("--budget", type=float, default=120, help="seconds to try settings of estimators for")
     parser.add_argument("--version", default="development", help="version to write into the artefact")
     parser.add_argument("--commit", default="unknown", help="git commit to write into the artefact")
-    arguments = parser.parse_args(argv)
+    parser.add_argument("--bucket", default="", help="S3 bucket for --upload")
+    parser.add_argument("--upload", action="store_true", help="upload what was made to s3://BUCKET/trainer/VERSION/")
+    arguments = parser.parse_args([*_environment_arguments(), *(sys.argv[1:] if argv is None else argv)])
+    if arguments.upload and not arguments.bucket:
+        parser.error("argument --upload: name the bucket with --bucket, or set BUCKET")
     floors_given = dict(arguments.floors)
     if len(floors_given) < len(arguments.floors):
         parser.error("argument --floors: a metric has two floors")
-    return Settings(**vars(arguments) | {"floors": floors_given})
+    options = {name: getattr(arguments, name) for name in OPTIONS} | {"floors": floors_given}
+    return Settings(**options), arguments.bucket if arguments.upload else ""
+
+
+def _environment_arguments() -> list[str]:
+    """Return the options that environment variables set, as arguments."""
+    arguments = []
+    for name in (*OPTIONS, "bucket"):
+        value = os.environ.get(name.upper())
+        if value:
+            values = value.split() if name == "floors" else [value]
+            arguments += [f"--{name.replace('_', '-')}", *values]
+    return arguments
 
 
 def _floor(task: Task, text: str) -> tuple[str, float]:

@@ -1,0 +1,114 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from mlops_runtime.contract import Contract
+from mlops_runtime.testing import synthetic
+from mlops_runtime.training import command
+from mlops_runtime.training.upload import Bucket, UploadError
+
+NO_FLOOR = "skill=-1e9"
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a bucket that exists."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    with mock_aws():
+        location = {"LocationConstraint": "eu-central-1"}
+        boto3.client("s3").create_bucket(Bucket="models", CreateBucketConfiguration=location)
+        yield "models"
+
+
+def keys(bucket: str) -> set[str]:
+    return {item["Key"] for item in boto3.client("s3").list_objects_v2(Bucket=bucket).get("Contents", [])}
+
+
+def test_files_and_folders_are_uploaded_below_the_prefix(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "artefact").mkdir()
+    (tmp_path / "artefact/model.onnx").write_bytes(b"model")
+    (tmp_path / "report.html").write_text("report")
+
+    url = Bucket(bucket).upload("trainer/1.0", tmp_path / "artefact", tmp_path / "report.html")
+
+    assert url == "s3://models/trainer/1.0/"
+    assert keys(bucket) == {"trainer/1.0/artefact/model.onnx", "trainer/1.0/report.html"}
+
+
+@pytest.mark.usefixtures("bucket")
+def test_a_bucket_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(UploadError, match="the bucket unknown cannot be used"):
+        Bucket("unknown")
+
+
+@pytest.fixture
+def run_environment(contract: Contract, lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run whose options are environment variables; returns the folder of its artefact."""
+    table = synthetic.write_table(tmp_path / "orders.csv", synthetic.rows_of_table(120, contract.task))
+    environment = {
+        "DATA": table,
+        "LOCK": lock,
+        "ARTEFACT": tmp_path / "artefact",
+        "REPORT": tmp_path / "report.html",
+        "METRICS": tmp_path / "metrics.json",
+        "FLOORS": f"{NO_FLOOR} accuracy=0",
+        "BUDGET": 0,
+        "VERSION": "1.2.3",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, str(value))
+    return tmp_path / "artefact"
+
+
+def test_a_run_takes_its_options_from_the_environment_and_uploads(
+    contract: Contract, bucket: str, run_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BUCKET", bucket)
+
+    code = command.main(contract, Path(), ["--upload"])
+
+    assert code == command.MADE
+    artefact = {f"trainer/1.2.3/artefact/{path.name}" for path in run_environment.iterdir()}
+    assert keys(bucket) == artefact | {"trainer/1.2.3/report.html", "trainer/1.2.3/metrics.json"}
+
+
+def test_a_run_that_the_gate_refuses_uploads_nothing(
+    contract: Contract, bucket: str, run_environment: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLOORS", "accuracy=1.0")
+
+    code = command.main(contract, Path(), ["--upload", "--bucket", bucket])
+
+    assert code == command.GATE_REFUSED
+    assert keys(bucket) == set()
+    assert not run_environment.exists()
+
+
+@pytest.mark.parametrize(
+    ("bucket_option", "message"),
+    [
+        pytest.param("unknown", "the bucket unknown cannot be used", id="unknown bucket"),
+        pytest.param("", "argument --upload: name the bucket with --bucket, or set BUCKET", id="no bucket"),
+    ],
+)
+@pytest.mark.usefixtures("bucket")
+def test_without_a_bucket_nothing_is_trained(
+    contract: Contract,
+    run_environment: Path,
+    bucket_option: str,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    try:
+        code = command.main(contract, Path(), ["--upload", "--bucket", bucket_option])
+    except SystemExit as exit_:
+        code = int(exit_.code or 0)
+
+    assert code in {command.FAILED, command.DATA_REFUSED}
+    assert message in capsys.readouterr().err
+    assert not run_environment.exists()
