@@ -6,7 +6,6 @@ record, from 0, and the name of its field.
 
 import csv
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -37,7 +36,6 @@ MAX_MEMORY_FACTOR = 128
 whether the body is valid or not. Most of it is what Python needs for many small values."""
 
 JSON_SPACE = b" \t\r\n"
-NAME_END = re.compile(rb'"[ \t\r\n]*:')
 
 Row = TypeVar("Row")
 Result = RecordModel | RecordFaults
@@ -157,7 +155,7 @@ class RecordReader:
         """
         # pydantic takes 450 bytes for each list and object, however short. If records cannot account for their
         # number, the body becomes Python objects at once, which take less.
-        nested = body.count(b"{") + body.count(b"[") > self._max_records + 1
+        nested = len(body) > self._max_records and body.count(b"{") + body.count(b"[") > self._max_records + 1
         records = [] if nested else self._validated(body, many)
         results = cast("list[Result]", records)
         if nested or any(record is None for record in records):
@@ -174,8 +172,8 @@ class RecordReader:
             del document, documents
         else:
             names = sum(len(record.model_fields_set) for record in records if record is not None)
-        if any(not isinstance(result, RecordFaults) for result in results):
-            for number, repeated in _repeated_names(body, names):
+        if _may_repeat_names(body, names) and any(not isinstance(result, RecordFaults) for result in results):
+            for number, repeated in _repeated_names(body):
                 if not isinstance(results[number], RecordFaults):
                     results[number] = repeated_names(repeated, location(number))
         return results
@@ -303,19 +301,17 @@ def _lines(body: bytes) -> Iterator[bytes]:
             yield stripped
 
 
-def _repeated_names(body: bytes, names: int) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield the number of each object of JSON that has names more than once, and these names.
+def _may_repeat_names(body: bytes, names: int) -> bool:
+    """Return whether JSON may have more names than were read from it.
 
-    pydantic takes the last value of a repeated name without an error. A colon follows each name, so a body
-    with as many colons, or quotation marks before a colon, as there are names repeats none. Only another body
-    is parsed again.
-
-    Args:
-        body: an object, or a list of objects.
-        names: number of names that were read from it.
+    pydantic takes the last value of a repeated name without an error. Space aside, a quotation mark and a colon
+    follow each name, and are rare in texts.
     """
-    if body.count(b":") == names or sum(1 for _ in NAME_END.finditer(body)) == names:
-        return
+    return body.count(b":") != names and body.translate(None, JSON_SPACE).count(b'":') != names
+
+
+def _repeated_names(body: bytes) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield the number of each object of JSON that has names more than once, and these names."""
     # Numbers stay texts: Python refuses to convert the longest ones.
     document = json.loads(body, object_pairs_hook=_repeated_in, parse_int=str, parse_float=str)
     for number, value in enumerate(document if isinstance(document, list) else [document]):
