@@ -80,6 +80,16 @@ PREFER = {
     "examples": {"lenient": {"summary": "Describe faulty records in their places", "value": LENIENT}},
 }
 
+FAULTS_OF_PREDICTIONS: Mapping[str, str] = {
+    "400": "The body is not in the format that Content-Type names",
+    "406": "The service writes none of the formats that Accept names",
+    "408": "The body did not arrive in time",
+    "413": "The body or the list is too long",
+    "415": "The service does not read this format, or the body has a content encoding",
+    "422": "A record breaks the contract",
+}
+"""Errors of a request for predictions, by status."""
+
 
 class Release(BaseModel):
     """The release that runs, and its model."""
@@ -158,6 +168,23 @@ class Description:
 
     def document(self) -> Part:
         """Return the document, with golden records as its examples."""
+        release, document_schema = self.reference(Release), {"type": "object"}
+        operations: list[tuple[str, str, Part]] = [
+            ("/v1/predictions", "post", self._predictions()),
+            ("/healthz", "get", self._probe("alive", "Does the process run?")),
+            ("/readyz", "get", self._probe("ready", "Should this process get requests?")),
+            ("/version", "get", self._constant("version", "The release and its model", release)),
+            ("/openapi.json", "get", self._constant("description", "This document", document_schema)),
+            ("/metrics", "get", self._metrics()),
+            *((rule.rule, method, self._own_route(rule, method, own)) for rule, method, own in self._own),
+        ]
+        paths: Part = {}
+        for path, method, operation in operations:
+            operation["parameters"].append(REQUEST_ID_PARAMETER)
+            operation["responses"] |= self._refusals(path) | operation["responses"]
+            if route_of(path).public:
+                operation["security"] = []
+            paths.setdefault(PARAMETER.sub(r"{\g<name>}", path), {})[method] = operation
         document: Part = {
             "openapi": "3.1.0",
             "info": {
@@ -166,31 +193,9 @@ class Description:
                 "version": self._settings.version,
             },
             "servers": [{"url": "/"}],
-            "paths": {
-                "/v1/predictions": {"post": self._predictions("/v1/predictions")},
-                "/healthz": {"get": self._probe("/healthz", "alive", "Does the process run?")},
-                "/readyz": {"get": self._probe("/readyz", "ready", "Should this process get requests?")},
-                "/version": {
-                    "get": self._constant(
-                        "/version", "version", "Which release runs, with which model?", self.reference(Release)
-                    )
-                },
-                "/openapi.json": {
-                    "get": self._constant(
-                        "/openapi.json", "description", "What does the service understand?", {"type": "object"}
-                    )
-                },
-                "/metrics": {"get": self._metrics("/metrics")},
-            },
+            "paths": paths,
             "components": {"schemas": self.schemas, "headers": COMPONENT_HEADERS},
         }
-        for path, item in document["paths"].items():
-            if route_of(path).public:
-                for described in item.values():
-                    described["security"] = []
-        for rule, method, own in self._own:
-            path = PARAMETER.sub(r"{\g<name>}", rule.rule)
-            document["paths"].setdefault(path, {})[method] = self._own_route(rule, method, own)
         if self._settings.api_keys:
             document["components"]["securitySchemes"] = {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "An API key"},
@@ -203,7 +208,7 @@ class Description:
         """Return the reference to the schema of a type."""
         return self.references[described, mode]
 
-    def _predictions(self, path: str) -> Part:
+    def _predictions(self) -> Part:
         records = [_shortest_numbers(golden.record.model_dump(mode="json")) for golden in self._golden_records]
         predictions = [golden.prediction for golden in self._golden_records]
         settings = self._settings
@@ -217,21 +222,13 @@ class Description:
             f"body at most {settings.max_content_length} bytes.\n\n"
             "Nothing of a request is kept: the same records get the same predictions until the next release, and a "
             "request without a response may be sent again.",
-            "parameters": [PREFER, REQUEST_ID_PARAMETER],
+            "parameters": [PREFER],
             "requestBody": {"required": True, "content": self._record_contents(records)},
             "responses": {
-                "200": {
-                    "description": "The prediction, or a list of them",
-                    "headers": _headers(REQUEST_ID_HEADER, "Preference-Applied"),
-                    "content": self._prediction_contents(predictions),
-                },
-                "400": self._problem("The body is not in the format that Content-Type names"),
-                "406": self._problem("The service writes none of the formats that Accept names"),
-                "408": self._problem("The body did not arrive in time"),
-                "413": self._problem("The body or the list is too long"),
-                "415": self._problem("The service does not read this format, or the body has a content encoding"),
-                "422": self._problem("A record breaks the contract"),
-                **self._refusals(path),
+                "200": _response(
+                    "The prediction, or a list of them", self._prediction_contents(predictions), "Preference-Applied"
+                ),
+                **{status: self._problem(description) for status, description in FAULTS_OF_PREDICTIONS.items()},
             },
         }
 
@@ -269,104 +266,82 @@ class Description:
             stream="A stream of Arrow",
         )
 
-    def _probe(self, path: str, status: str, summary: str) -> Part:
+    def _probe(self, status: str, summary: str) -> Part:
         """Return the description of a probe of the cluster."""
+        content = {Format.JSON.value: {"schema": self.reference(Status), "example": {"status": status}}}
+        failure = "The process is overloaded, is about to stop, or its model gives wrong predictions"
         return {
             "operationId": status,
             "tags": ["health"],
             "summary": summary,
-            "parameters": [REQUEST_ID_PARAMETER],
+            "parameters": [],
             "responses": {
-                "200": {
-                    "description": f"The process is {status}",
-                    "headers": _headers(REQUEST_ID_HEADER),
-                    "content": {Format.JSON: {"schema": self.reference(Status), "example": {"status": status}}},
-                },
-                **self._refusals(path),
-                "503": self._problem(
-                    "The process is overloaded, is about to stop, or its model gives wrong predictions", RETRY_AFTER
-                ),
+                "200": _response(f"The process is {status}", content),
+                "503": self._problem(failure, RETRY_AFTER),
             },
         }
 
-    def _constant(self, path: str, name: str, summary: str, schema: Part) -> Part:
+    def _constant(self, name: str, summary: str, schema: Part) -> Part:
         """Return the description of a route whose response is the same until the next release."""
+        content = {Format.JSON.value: {"schema": schema}}
         return {
             "operationId": name,
             "tags": ["description"],
             "summary": summary,
-            "parameters": [IF_NONE_MATCH, REQUEST_ID_PARAMETER],
+            "parameters": [IF_NONE_MATCH],
             "responses": {
-                "200": {
-                    "description": "The same content until the next release",
-                    "headers": _headers(REQUEST_ID_HEADER, ETAG),
-                    "content": {Format.JSON: {"schema": schema}},
-                },
-                "304": {
-                    "description": "The caller has the content already",
-                    "headers": _headers(REQUEST_ID_HEADER, ETAG),
-                },
-                **self._refusals(path),
+                "200": _response(
+                    "The same content until the next release", {Format.JSON.value: {"schema": schema}}, ETAG
+                ),
+                "304": _response("The caller has the content already", {}, ETAG),
             },
         }
 
-    def _metrics(self, path: str) -> Part:
-        """Return the description of the metrics."""
+    def _metrics(self) -> Part:
+        content = {kind: {"schema": {"type": "string"}} for kind in (TEXT, OPENMETRICS)}
+        description = "The metrics of all processes of this service, in the format that Accept names"
         return {
             "operationId": "metrics",
             "tags": ["health"],
             "summary": "Metrics of requests and predictions, for Prometheus",
-            "parameters": [REQUEST_ID_PARAMETER],
-            "responses": {
-                "200": {
-                    "description": "The metrics of all processes of this service, in the format that Accept names",
-                    "headers": _headers(REQUEST_ID_HEADER),
-                    "content": {kind: {"schema": {"type": "string"}} for kind in (TEXT, OPENMETRICS)},
-                },
-                **self._refusals(path),
-            },
+            "parameters": [],
+            "responses": {"200": _response(description, content)},
         }
 
     def _own_route(self, rule: Rule, method: str, own: Operation) -> Part:
         """Return the description of a route of the project's own."""
-        success: Part = {"description": "Success", "headers": _headers(REQUEST_ID_HEADER)}
-        if own.response:
-            success["content"] = {Format.JSON: {"schema": self.reference(own.response)}}
+        content = {Format.JSON.value: {"schema": self.reference(own.response)}} if own.response else {}
         described: Part = {
             "operationId": re.sub(r"\W", "_", f"{rule.endpoint}_{method}"),
             "tags": list(own.tags) or ["other"],
             "summary": own.summary,
-            "parameters": [*_path_parameters(rule), REQUEST_ID_PARAMETER],
-            "responses": {"200": success, **self._refusals(rule.rule)},
+            "parameters": list(_path_parameters(rule)),
+            "responses": {"200": _response("Success", content), "default": self._problem("Any other error")},
         }
         if own.description:
             described["description"] = own.description
         if own.request:
-            content = {Format.JSON: {"schema": self.reference(own.request, "validation")}}
-            described["requestBody"] = {"required": True, "content": content}
+            sent = {Format.JSON.value: {"schema": self.reference(own.request, "validation")}}
+            described["requestBody"] = {"required": True, "content": sent}
         if method in WITH_BODY:
-            described["responses"] |= {
-                "408": self._problem("The body did not arrive in time"),
-                "413": self._problem("The body is too long"),
-            }
-        described["responses"]["default"] = self._problem("Any other error")
+            faults = {status: FAULTS_OF_PREDICTIONS[status] for status in ("408", "413")}
+            described["responses"] |= {status: self._problem(faults[status]) for status in faults}
         return described
 
     def _refusals(self, path: str) -> Part:
         """Return the descriptions of the responses to requests for a path that are not processed, by status."""
-        refusals = {}
+        refusals = {"503": self._problem("The service is overloaded", RETRY_AFTER)}
         route = route_of(path)
         if self._settings.api_keys and not route.public:
             refusals["401"] = self._problem("The request has no valid key", "WWW-Authenticate")
         if self._settings.rate_limit and route.limited:
             refusals["429"] = self._problem("The caller sends requests too often", RETRY_AFTER)
-        refusals["503"] = self._problem("The service is overloaded", RETRY_AFTER)
         return refusals
 
     def _problem(self, description: str, *names: str) -> Part:
         """Return the description of a response with problem details, with headers of these names."""
         content = {problems.MEDIA_TYPE: {"schema": self.reference(Problem)}}
-        return {"description": description, "headers": _headers(REQUEST_ID_HEADER, *names), "content": content}
+        return _response(description, content, *names)
 
 
 def _own_operations(app: Flask) -> Iterator[tuple[Rule, str, Operation]]:
@@ -414,9 +389,11 @@ def _text(description: str, summary: str, example: str) -> Part:
     }
 
 
-def _headers(*names: str) -> Part:
-    """Return the descriptions of the headers of a response."""
-    return {name: {"$ref": HEADERS + name} for name in names}
+def _response(description: str, content: Part, *headers: str) -> Part:
+    """Return the description of a response with this content, if it has any, and these headers."""
+    names = (REQUEST_ID_HEADER, *headers)
+    described: Part = {"description": description, "headers": {name: {"$ref": HEADERS + name} for name in names}}
+    return described | ({"content": content} if content else {})
 
 
 def _shortest_numbers(record: Part) -> Part:
