@@ -7,7 +7,7 @@ CONSTANT = Constant('{"a": 1}', "application/json")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_an_answer_has_a_strong_validator_and_may_be_kept_to_be_asked_for_again(method: str) -> None:
+def test_a_constant_response_has_a_strong_validator_and_must_be_revalidated(method: str) -> None:
     with Flask(__name__).test_request_context(method=method):
         response = CONSTANT.answer()
 
@@ -17,16 +17,16 @@ def test_an_answer_has_a_strong_validator_and_may_be_kept_to_be_asked_for_again(
 
 
 @pytest.mark.parametrize("known", ["{}", "W/{}", '"another", {}', "*"])
-def test_what_the_caller_has_is_not_sent_again(known: str) -> None:
-    # Given a caller that has the answer
+def test_content_that_the_client_has_is_not_sent_again(known: str) -> None:
+    # Given a client that has the response
     with Flask(__name__).test_request_context():
         etag = CONSTANT.answer().headers["ETag"]
 
-    # When it asks again
+    # When it revalidates it
     with Flask(__name__).test_request_context(headers={"If-None-Match": known.format(etag)}):
         response = CONSTANT.answer()
 
-    # Then it is told so, by the same validator
+    # Then it is confirmed, with the same validator
     assert response.status_code == 304
     assert response.headers["ETag"] == etag
 

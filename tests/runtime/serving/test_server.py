@@ -240,7 +240,7 @@ def test_an_unknown_host_is_refused() -> None:
         serve.free_address("host.invalid", 8000)
 
 
-@pytest.mark.parametrize(("host", "addresses"), [("localhost", {"127.0.0.1", "::1"}), ("0.0.0.0", {"0.0.0.0"})])  # noqa: S104
+@pytest.mark.parametrize(("host", "addresses"), [("localhost", {"127.0.0.1", "::1"}), ("0.0.0.0", {"0.0.0.0"})])
 def test_a_host_is_looked_up(host: str, addresses: set[str], free_port: int) -> None:
     assert serve.free_address(host, free_port) in addresses
 

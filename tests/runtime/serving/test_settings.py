@@ -13,7 +13,7 @@ def test_an_empty_environment_gives_the_defaults() -> None:
 
 def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
     environment = {
-        "HOST": "0.0.0.0",  # noqa: S104
+        "HOST": "0.0.0.0",
         "PORT": "8080",
         "WORKERS": "2",
         "THREADS": "3",
@@ -28,7 +28,7 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         "HANG_TIMEOUT": "2.5",
         "API_KEYS": str(tmp_path / "keys"),
         "RATE_LIMIT": "3.5",
-        "METRICS_FOLDER": str(tmp_path / "metrics"),
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
         "DRAIN_MARKER": str(tmp_path / "marker"),
         "DRAIN_SECONDS": "0.5",
         "HOME": "/nowhere",
@@ -38,7 +38,7 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
 
     assert {name.upper() for name in Settings.model_fields} == set(environment) - {"HOME"}
     assert settings == Settings(
-        host="0.0.0.0",  # noqa: S104
+        host="0.0.0.0",
         port=8080,
         workers=2,
         threads=3,
@@ -53,7 +53,7 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         hang_timeout=2.5,
         api_keys=tmp_path / "keys",
         rate_limit=3.5,
-        metrics_folder=tmp_path / "metrics",
+        prometheus_multiproc_dir=tmp_path / "metrics",
         drain_marker=tmp_path / "marker",
         drain_seconds=0.5,
     )
@@ -75,11 +75,11 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         ("MAX_LARGE_REQUESTS", "0"),
         ("MAX_WAIT", "0"),
         ("BODY_TIMEOUT", "0"),
-        # The guard looks twice a second: before it has looked nothing is known to hang.
+        # Requests are checked four times a second.
         ("HANG_TIMEOUT", "0.9"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named(name: str, value: str) -> None:
+def test_an_unusable_value_is_reported_with_its_variable(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=f"{name}={value} is not usable"):
         Settings.from_environment({name: value})
 

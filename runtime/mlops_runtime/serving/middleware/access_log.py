@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_runtime.serving.drain import CLOSE, Marker
 from mlops_runtime.serving.middleware.headers import missing_in
-from mlops_runtime.serving.routes import ROUTE_KEY, route_of
+from mlops_runtime.serving.routes import OTHER, ROUTE_KEY, route_of
 from mlops_runtime.serving.telemetry.log_output import STANDARD_OUTPUT
 from mlops_runtime.serving.telemetry.logs import (
     CALLER_KEY,
@@ -60,8 +60,8 @@ def logged(application: "WSGIApplication", marker: Marker, observe: Observe) -> 
         body = application(environ, start)
         seconds = time.perf_counter() - started
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
-        route = route_of(path)
-        observe(environ.get(ROUTE_KEY) or route.path, method, status, seconds)
+        route = route_of(path).path
+        observe(environ.get(ROUTE_KEY, OTHER) if route == OTHER else route, method, status, seconds)
         # A response below the log level takes no place in the queue of lines to write.
         if logger.isEnabledFor(line_level(path, status)):
             caller, records = environ.get(CALLER_KEY), environ.get(RECORDS_KEY)

@@ -9,8 +9,9 @@ from werkzeug.exceptions import NotFound
 from werkzeug.test import Client
 
 from mlops_runtime.serving.drain import Marker
-from mlops_runtime.serving.middleware import access_log as envelope
-from mlops_runtime.serving.middleware.access_log import enveloped
+from mlops_runtime.serving.middleware import access_log
+from mlops_runtime.serving.middleware.access_log import logged
+from mlops_runtime.serving.routes import ROUTE_KEY
 from mlops_runtime.serving.telemetry.logs import CALLER_KEY, RECORDS_KEY, REQUEST_ID_KEY
 from tests.runtime.serving.conftest import request_log
 
@@ -20,54 +21,67 @@ def marker(tmp_path: Path) -> Marker:
     return Marker(tmp_path / "draining")
 
 
-def test_an_answer_carries_what_every_answer_has(marker: Marker) -> None:
-    # Given an application that answers with a type alone, while the service drains
-    marker.put()
-    client = Client(enveloped(NotFound(), marker, lambda *_: None))
+def test_a_response_has_an_id_and_default_headers(marker: Marker) -> None:
+    # Given an application that sets a content type alone, while the service drains
+    marker.create()
+    client = Client(logged(NotFound(), marker, lambda *_: None))
 
-    # When it is asked
+    # When it is called
     response = client.get("/", headers={"X-Request-ID": "abc-1"})
 
-    # Then the answer has the id, what a browser should know, and the last word
+    # Then the response has the id, the default headers, and closes the connection
     assert response.headers["X-Request-ID"] == "abc-1"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["Connection"] == "close"
 
 
-def test_what_the_application_knows_is_in_the_line(marker: Marker, log: StringIO) -> None:
-    # Given an application that knows who asks, and for how many records
+def test_the_line_has_what_the_application_knows(marker: Marker, log: StringIO) -> None:
+    # Given an application that knows the caller and the number of records
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         environ |= {CALLER_KEY: 'team "A"', RECORDS_KEY: 3}
         start_response("200 OK", [("X-Seen", environ[REQUEST_ID_KEY])])
         return []
 
-    response = Client(enveloped(application, marker, lambda *_: None)).get("/version")
+    response = Client(logged(application, marker, lambda *_: None)).get("/version")
 
     line = json.loads(log.getvalue())
     assert (line["caller"], line["records"]) == ('team "A"', 3)
     assert line["request_id"] == response.headers["X-Seen"] == response.headers["X-Request-ID"]
 
 
-def test_what_is_not_logged_takes_no_place_among_the_lines(marker: Marker, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a log whose reader stalls, at a level that leaves ordinary answers out
+def test_a_response_below_the_log_level_is_not_queued(marker: Marker, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a log level above that of ordinary responses
     written: list[object] = []
     with request_log(logging.ERROR):
-        monkeypatch.setattr(envelope.STANDARD_OUTPUT, "write", written.append)
+        monkeypatch.setattr(access_log.STANDARD_OUTPUT, "write", written.append)
 
-        Client(enveloped(NotFound(), marker, lambda *_: None)).get("/version")
+        Client(logged(NotFound(), marker, lambda *_: None)).get("/version")
 
     assert written == []
 
 
-def test_each_answer_is_noted(marker: Marker) -> None:
-    noted: list[tuple[str, str, int]] = []
+@pytest.mark.parametrize(
+    ("path", "rule", "route"),
+    [
+        pytest.param("/healthz", None, "/healthz", id="route"),
+        pytest.param("/static/page.css", "/static/<path:filename>", "/static/", id="folder"),
+        pytest.param("/customers/7", "/customers/<id>", "/customers/<id>", id="route of a project"),
+        pytest.param("/unknown", None, "other", id="no route"),
+    ],
+)
+def test_each_response_is_measured_under_its_route(marker: Marker, path: str, rule: str | None, route: str) -> None:
+    # Given an application whose router matched a rule, or none
+    measured: list[tuple[str, str, int]] = []
 
-    def observe(path: str, method: str, status: int, seconds: float) -> None:
+    def observe(route: str, method: str, status: int, seconds: float) -> None:
         assert seconds > 0
-        noted.append((path, method, status))
+        measured.append((route, method, status))
 
-    client = Client(enveloped(NotFound(), marker, observe))
-    client.put("/a")
-    client.get("/healthz")
+    def application(environ: dict[str, Any], start_response: Any) -> Any:
+        if rule:
+            environ[ROUTE_KEY] = rule
+        return NotFound()(environ, start_response)
 
-    assert noted == [("/a", "PUT", 404), ("/healthz", "GET", 404)]
+    Client(logged(application, marker, observe)).put(path)
+
+    assert measured == [(route, "PUT", 404)]

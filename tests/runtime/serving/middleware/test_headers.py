@@ -5,7 +5,7 @@ from mlops_runtime.serving.middleware.headers import FOR_ALL, FOR_DOCUMENTS
 
 
 @pytest.mark.parametrize("path", ["/", "/docs/", "/report", "/static/page.css", "/static/icon.svg"])
-def test_a_document_tells_a_browser_how_little_it_may_do(client: FlaskClient, path: str) -> None:
+def test_a_document_restricts_what_a_browser_lets_it_do(client: FlaskClient, path: str) -> None:
     response = client.get(path)
 
     for name, _ in FOR_DOCUMENTS:
@@ -16,7 +16,7 @@ def test_a_document_tells_a_browser_how_little_it_may_do(client: FlaskClient, pa
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/readyz", "/version", "/unknown"])
-def test_data_are_never_taken_for_a_document(client: FlaskClient, path: str) -> None:
+def test_data_are_never_interpreted_as_a_document(client: FlaskClient, path: str) -> None:
     response = client.get(path)
 
     for name, _ in FOR_ALL:
@@ -24,7 +24,7 @@ def test_data_are_never_taken_for_a_document(client: FlaskClient, path: str) -> 
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_an_answer_keeps_what_it_brings_itself(client: FlaskClient) -> None:
-    # Files may be kept by a browser that asks whether they are still the same, predictions may not
+def test_headers_of_the_response_itself_are_kept(client: FlaskClient) -> None:
+    # A browser may cache files, if it revalidates them, but no predictions
     assert client.get("/static/page.css").headers["Cache-Control"] == "no-cache"
     assert client.get("/").headers["Cache-Control"] == "no-store"

@@ -15,14 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from mlops_runtime.model.predictor import Predictor
-from mlops_runtime.serving.app import create_app
+from mlops_runtime.model import Predictor
 from mlops_runtime.serving.middleware import keys
 from mlops_runtime.serving.middleware.keys import Keys, hashes_in, keyed, put_operator_key, shown_key
 from mlops_runtime.serving.settings import Settings, SettingsError
-from mlops_runtime.serving.telemetry.logs import CALLER_KEY, PROBES
+from mlops_runtime.serving.telemetry.logs import CALLER_KEY
+from tests.runtime.serving.conftest import app_of
 
 KEY = "R5b0_the-key-of-the-hospital-0123456789abcd"
+PUBLIC = frozenset({"/healthz", "/readyz"})
 OTHER_KEY = "w8Xq_the-key-of-the-laboratory-9876543210zy"
 
 
@@ -55,14 +56,14 @@ def known(folder: Path, operator_key: Path) -> Keys:
 
 
 @pytest.fixture
-def looked_at_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def read_at_each_request(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the keys be read again for each request."""
-    monkeypatch.setattr(keys, "LOOK_EVERY", -1)
+    monkeypatch.setattr(keys, "CHECK_INTERVAL", -1)
 
 
 @pytest.fixture
 def keyed_app(predictor: Predictor, folder: Path, tmp_path: Path) -> Flask:
-    return create_app(predictor, Settings(api_keys=folder, drain_marker=tmp_path / "draining"))
+    return app_of(predictor, Settings(api_keys=folder, drain_marker=tmp_path / "draining"))
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def keyed_client(keyed_app: Flask) -> FlaskClient:
     return keyed_app.test_client()
 
 
-# What is shown
+# Headers
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def keyed_client(keyed_app: Flask) -> FlaskClient:
         pytest.param(basic(KEY).replace("Basic", "BASIC"), id="password in another spelling"),
     ],
 )
-def test_who_shows_a_key_is_known_by_name(known: Keys, header: str) -> None:
+def test_a_caller_with_a_key_is_identified(known: Keys, header: str) -> None:
     assert known.caller(header) == "hospital"
 
 
@@ -112,12 +113,12 @@ def test_who_shows_a_key_is_known_by_name(known: Keys, header: str) -> None:
         pytest.param(basic("x", user=KEY), id="a key for a name"),
     ],
 )
-def test_who_shows_no_key_is_unknown(known: Keys, header: str) -> None:
+def test_a_caller_without_a_key_is_unknown(known: Keys, header: str) -> None:
     assert known.caller(header) is None
 
 
 @given(header=st.text() | st.builds("{} {}".format, st.sampled_from(["Bearer", "Basic", "basic"]), st.text()))
-def test_whatever_is_shown_is_no_error(header: str) -> None:
+def test_no_header_is_an_error(header: str) -> None:
     key = shown_key(header)
 
     assert key is None or len(key) > 0
@@ -127,7 +128,7 @@ def test_whatever_is_shown_is_no_error(header: str) -> None:
     user=st.text(st.characters(codec="utf-8", exclude_characters=":"), max_size=50),
     key=st.binary(min_size=1, max_size=200),
 )
-def test_a_password_is_taken_as_it_is(user: str, key: bytes) -> None:
+def test_a_password_is_used_unchanged(user: str, key: bytes) -> None:
     credentials = base64.b64encode(user.encode() + b":" + key).decode()
 
     assert shown_key(f"Basic {credentials}") == key
@@ -142,7 +143,7 @@ def test_each_of_several_callers_has_a_name(folder: Path, operator_key: Path) ->
     assert known.caller(f"Bearer {OTHER_KEY}") == "laboratory"
 
 
-def test_every_key_is_compared_whichever_fits(
+def test_every_key_is_compared_whichever_matches(
     folder: Path, operator_key: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given three keys
@@ -159,7 +160,7 @@ def test_every_key_is_compared_whichever_fits(
         assert len(set(compared)) == 3
 
 
-# What is known
+# Files
 
 
 def test_a_service_without_keys_does_not_start(tmp_path: Path, operator_key: Path) -> None:
@@ -178,7 +179,7 @@ def test_keys_that_cannot_be_read_are_refused(folder: Path, operator_key: Path, 
 
 
 @pytest.mark.parametrize("content", ["", KEY, hash_of(KEY).upper(), hash_of(KEY)[1:], "\xff" * 64])
-def test_a_file_that_holds_no_hash_lets_nobody_in(folder: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_file_without_a_hash_is_ignored(folder: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
     # Given a file with something else, which may be a key by mistake
     (folder / "laboratory").write_text(content)
 
@@ -187,7 +188,7 @@ def test_a_file_that_holds_no_hash_lets_nobody_in(folder: Path, content: str, ca
 
     # Then it is left out, and the log says so, but not what the file holds
     assert list(names) == ["hospital"]
-    assert "the API key laboratory is left out" in caplog.text
+    assert "the API key laboratory is ignored" in caplog.text
     assert not content or content not in caplog.text
 
 
@@ -206,7 +207,7 @@ def mounted(folder: Path, **hashes: str) -> None:
             (folder / name).symlink_to(f"..data/{name}")
 
 
-@pytest.mark.usefixtures("looked_at_each_time")
+@pytest.mark.usefixtures("read_at_each_request")
 def test_keys_of_a_mounted_secret_change_while_the_service_runs(tmp_path: Path, operator_key: Path) -> None:
     # Given a mounted Secret with one key
     folder = tmp_path / "mounted"
@@ -225,26 +226,28 @@ def test_keys_of_a_mounted_secret_change_while_the_service_runs(tmp_path: Path, 
     assert known.caller(f"Bearer {OTHER_KEY}") == "laboratory"
 
 
-@pytest.mark.usefixtures("looked_at_each_time")
-def test_without_keys_left_nobody_is_let_in(known: Keys, folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.usefixtures("read_at_each_request")
+def test_all_callers_are_refused_when_no_key_is_left(
+    known: Keys, folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "webservice")
     (folder / "hospital").unlink()
 
     assert known.caller(f"Bearer {KEY}") is None
-    assert "nobody is let in" in caplog.text
+    assert "all callers are refused" in caplog.text
 
 
-@pytest.mark.usefixtures("looked_at_each_time")
-def test_keys_that_cannot_be_read_any_more_stay_as_they_were(
+@pytest.mark.usefixtures("read_at_each_request")
+def test_keys_stay_as_they_are_when_they_cannot_be_read_again(
     known: Keys, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder.rename(folder.with_name("gone"))
 
     assert known.caller(f"Bearer {KEY}") == "hospital"
-    assert "the API keys stay as they were" in caplog.text
+    assert "the API keys cannot be read and stay as they are" in caplog.text
 
 
-def test_the_keys_are_looked_at_from_time_to_time(known: Keys, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_keys_are_read_again_after_an_interval(known: Keys, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given keys that were read a moment ago, and changed since
     now = keys.time.monotonic()
     monkeypatch.setattr(keys.time, "monotonic", lambda: now)
@@ -252,9 +255,9 @@ def test_the_keys_are_looked_at_from_time_to_time(known: Keys, folder: Path, mon
     (folder / "laboratory").write_text(hash_of(OTHER_KEY))
 
     # When a moment passes, and then more time
-    now += keys.LOOK_EVERY / 2
+    now += keys.CHECK_INTERVAL / 2
     soon = known.caller(f"Bearer {OTHER_KEY}")
-    now += keys.LOOK_EVERY
+    now += keys.CHECK_INTERVAL
     later = known.caller(f"Bearer {OTHER_KEY}")
 
     # Then the change is seen with the next look
@@ -264,7 +267,7 @@ def test_the_keys_are_looked_at_from_time_to_time(known: Keys, folder: Path, mon
 # The operator
 
 
-def test_the_operator_has_a_key_that_only_the_user_of_the_service_reads(folder: Path, operator_key: Path) -> None:
+def test_the_operators_key_is_readable_by_the_user_of_the_service_alone(folder: Path, operator_key: Path) -> None:
     put_operator_key(operator_key)
     first = operator_key.read_text()
 
@@ -299,7 +302,7 @@ def test_a_key_that_others_read_is_not_the_operators(
     readable_by_others(operator_key)
 
     assert Keys(folder, operator_key).caller(f"Bearer {OTHER_KEY}") is None
-    assert "is not a file of this user alone" in caplog.text
+    assert "is not readable by this user alone" in caplog.text
 
 
 def test_a_key_of_another_user_is_not_the_operators(
@@ -319,7 +322,7 @@ def test_a_link_is_not_followed_to_the_operators_key(folder: Path, operator_key:
 
 
 @pytest.mark.parametrize("there", [readable_by_others, a_link])
-def test_what_others_put_in_its_place_is_not_written_into(operator_key: Path, there: Callable[[Path], None]) -> None:
+def test_an_existing_file_is_replaced_not_written_into(operator_key: Path, there: Callable[[Path], None]) -> None:
     # Given a file that another may read, or a link to one
     there(operator_key)
 
@@ -340,18 +343,18 @@ def paths(app: Flask) -> list[str]:
     return sorted({str(rule.rule).replace("<path:", "<").partition("<")[0] for rule in app.url_map.iter_rules()})
 
 
-def test_every_path_but_the_probes_wants_a_key(keyed_app: Flask, keyed_client: FlaskClient) -> None:
-    guarded = set(paths(keyed_app)) - PROBES
+def test_every_route_but_the_public_ones_needs_a_key(keyed_app: Flask, keyed_client: FlaskClient) -> None:
+    guarded = set(paths(keyed_app)) - PUBLIC
     assert {"/", "/v1/predictions", "/version", "/openapi.json"} <= guarded
 
     for path in [*guarded, "/unknown", "/healthz/", "//healthz", "/HEALTHZ", "/v1/predictions/../../healthz"]:
         for method in ("GET", "POST", "HEAD", "OPTIONS"):
             assert keyed_client.open(path, method=method).status_code == 401, (method, path)
-    for path in PROBES:
+    for path in PUBLIC:
         assert keyed_client.get(path).status_code == 200
 
 
-def test_a_request_without_a_key_is_told_how_to_show_one(keyed_client: FlaskClient) -> None:
+def test_a_request_without_a_key_gets_a_challenge(keyed_client: FlaskClient) -> None:
     answer = keyed_client.get("/")
 
     assert answer.content_type == "application/problem+json"
@@ -362,7 +365,7 @@ def test_a_request_without_a_key_is_told_how_to_show_one(keyed_client: FlaskClie
     assert password.startswith('Basic realm="API key"')
 
 
-def test_a_wrong_key_is_said_to_be_wrong_and_not_repeated(keyed_client: FlaskClient) -> None:
+def test_a_wrong_key_is_reported_and_not_repeated(keyed_client: FlaskClient) -> None:
     answer = keyed_client.get("/", headers={"Authorization": f"Bearer {OTHER_KEY}"})
 
     assert answer.status_code == 401
@@ -371,7 +374,7 @@ def test_a_wrong_key_is_said_to_be_wrong_and_not_repeated(keyed_client: FlaskCli
 
 
 @pytest.mark.parametrize("header", [f"Bearer {KEY}", basic(KEY)], ids=["bearer", "password"])
-def test_with_a_key_there_are_predictions_and_the_page(
+def test_a_key_gives_access_to_predictions_and_the_page(
     keyed_client: FlaskClient, record: dict[str, Any], header: str
 ) -> None:
     headers = {"Authorization": header}
@@ -380,7 +383,7 @@ def test_with_a_key_there_are_predictions_and_the_page(
     assert keyed_client.get("/", headers=headers).content_type.startswith("text/html")
 
 
-def test_the_log_names_the_caller_and_holds_no_key(
+def test_the_log_names_the_caller_and_contains_no_key(
     keyed_client: FlaskClient, caplog: pytest.LogCaptureFixture, log: StringIO
 ) -> None:
     keyed_client.get("/version", headers={"Authorization": f"Bearer {KEY}"})
@@ -391,7 +394,7 @@ def test_the_log_names_the_caller_and_holds_no_key(
     assert not any(key in log.getvalue() + caplog.text for key in (KEY, OTHER_KEY))
 
 
-def test_the_application_learns_who_asks(known: Keys) -> None:
+def test_the_application_knows_the_caller(known: Keys) -> None:
     # Given an application that answers with the caller's name
     def whoami(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
@@ -399,15 +402,15 @@ def test_the_application_learns_who_asks(known: Keys) -> None:
 
     client = Client(keyed(whoami, known))
 
-    # When it is asked, then a header cannot claim another name
+    # When it is called, then a header cannot claim another name
     assert client.get("/", headers={"Authorization": f"Bearer {KEY}", "Webservice.Caller": "x"}).text == "hospital"
     assert client.get("/healthz", headers={"Authorization": f"Bearer {KEY}"}).text == "nobody"
 
 
-def test_without_the_setting_everyone_is_let_in(client: FlaskClient) -> None:
+def test_no_key_is_needed_without_the_setting(client: FlaskClient) -> None:
     assert client.get("/version").status_code == 200
 
 
-def test_an_empty_folder_is_no_service(predictor: Predictor, tmp_path: Path) -> None:
+def test_an_empty_folder_is_refused(predictor: Predictor, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="holds no key"):
-        create_app(predictor, Settings(api_keys=tmp_path, drain_marker=tmp_path / "draining"))
+        app_of(predictor, Settings(api_keys=tmp_path, drain_marker=tmp_path / "draining"))
