@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_runtime.contract import Contract, FieldSpec, Task
+from mlops_runtime.contract import FieldSpec, Task
 from mlops_runtime.model import Predictor
 from mlops_runtime.serving import app as app_module
 from mlops_runtime.serving import create_app
@@ -192,9 +192,7 @@ def test_a_route_of_the_project_needs_a_key(app_with_own_route: Flask) -> None:
     assert app_with_own_route.test_client().get("/customers/7").status_code == 401
 
 
-def test_a_route_of_the_project_is_measured_under_its_rule(
-    predictor: Predictor, contract: Contract, tmp_path: Path
-) -> None:
+def test_a_route_of_the_project_is_measured_under_its_rule(predictor: Predictor, tmp_path: Path) -> None:
     app = create_app(predictor, Settings(drain_marker=tmp_path / "draining"), title=TITLE)
     app.add_url_rule("/customers/<number>", "customers", lambda number: {"number": number})
     client = app.test_client()

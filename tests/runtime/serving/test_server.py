@@ -1,3 +1,4 @@
+import gc
 import logging
 import os
 import resource
@@ -10,20 +11,36 @@ import threading
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
+from flask import Flask
 from werkzeug.test import Client
 
-from mlops_runtime.model.artefact import ArtefactError
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.model import ArtefactError, Predictor
 from mlops_runtime.serving import server as serve
 from mlops_runtime.serving.drain import Marker
-from mlops_runtime.serving.middleware.guard import Guard
 from mlops_runtime.serving.settings import Settings
+from tests.runtime.serving.conftest import app_of
+
+PROJECT = f"{__name__}:Project.create_app"
+
+
+class Project:
+    """The factory of a project: a test sets what it serves, or the error that it raises."""
+
+    predictor: Predictor
+    error: Exception | None = None
+
+    @classmethod
+    def create_app(cls) -> Flask:
+        if cls.error:
+            raise cls.error
+        return app_of(cls.predictor, Settings.from_environment())
 
 
 class ServerStandIn:
-    """Takes the place of granian where only what happens around it matters."""
+    """Replaces granian in tests of what happens around it."""
 
     def __init__(self) -> None:
         self.hooks: list[Callable[[], None]] = []
@@ -33,14 +50,14 @@ class ServerStandIn:
     def on_startup(self, hook: Callable[[], None]) -> None:
         self.hooks.append(hook)
 
-    def serve(self) -> None:
+    def serve(self, **_: Any) -> None:
         self.served = True
         self.while_serving()
 
 
 @pytest.fixture(autouse=True)
 def unchanged_logging() -> Iterator[None]:
-    """Leave the loggers as they were: the service sets them up for its whole process."""
+    """Restore the loggers, which the service configures for its whole process."""
     names = (None, "webservice", "_granian", "granian.access")
     before = [(logger, logger.level, logger.propagate, logger.handlers[:]) for logger in map(logging.getLogger, names)]
     yield
@@ -60,18 +77,20 @@ def free_port() -> int:
 
 @pytest.fixture
 def marker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: int, predictor: Predictor) -> Path:
-    """Set up all that the service needs to start; return the path of its drain marker."""
+    """The drain marker of a service that can start."""
     monkeypatch.setenv("PORT", str(free_port))
     monkeypatch.setenv("DRAIN_MARKER", str(tmp_path / "draining"))
-    # The service sets it for its workers: what is set here is put back.
-    monkeypatch.setenv("METRICS_FOLDER", "")
-    monkeypatch.setattr(Predictor, "load", lambda: predictor)
+    # The service sets it for its workers: it is restored after the test.
+    monkeypatch.setenv(serve.METRICS_FOLDER, "")
+    monkeypatch.setattr(Project, "predictor", predictor, raising=False)
+    # Making an application in a process of its own is tested apart.
+    monkeypatch.setattr(serve, "can_start", lambda _: True)
     return tmp_path / "draining"
 
 
 @pytest.fixture
 def output(monkeypatch: pytest.MonkeyPatch) -> StringIO:
-    """Return what the service logs."""
+    """The log of the service."""
     output = StringIO()
     monkeypatch.setattr("mlops_runtime.serving.telemetry.log_output.STANDARD_OUTPUT", output)
     return output
@@ -84,16 +103,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> ServerStandIn:
     return server
 
 
-def test_a_marker_that_an_earlier_process_left_is_gone_before_the_server_runs(
-    marker: Path, server: ServerStandIn
-) -> None:
+def test_the_marker_of_an_earlier_process_is_removed_first(marker: Path, server: ServerStandIn) -> None:
     # Given a marker that an earlier process left
     marker.touch()
     seen: list[bool] = []
     server.while_serving = lambda: seen.append(marker.exists())
 
     # When the service starts
-    status = serve.main()
+    status = serve.main(PROJECT)
 
     # Then it serves without draining, and is prepared to drain before it stops
     assert status == 0
@@ -112,78 +129,90 @@ def test_no_marker_is_left_behind(marker: Path, server: ServerStandIn, status: i
 
     # When the service runs
     with pytest.raises(SystemExit):
-        serve.main()
+        serve.main(PROJECT)
 
     # Then the next one does not find its marker
     assert not marker.exists()
 
 
 @pytest.mark.usefixtures("marker")
-def test_the_processes_count_together_in_a_folder_that_goes_with_the_service(server: ServerStandIn) -> None:
+def test_the_folder_of_the_metrics_is_removed_with_the_service(server: ServerStandIn) -> None:
     # Given a service without a folder for its counts
     seen: list[Path] = []
 
     def look() -> None:
-        seen.append(Path(os.environ["METRICS_FOLDER"]))
+        seen.append(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
         assert seen[0].is_dir()
         (seen[0] / "counts").touch()
 
     server.while_serving = look
 
     # When it runs, then its processes get one, which is gone afterwards
-    assert serve.main() == 0
+    assert serve.main(PROJECT) == 0
     assert not seen[0].exists()
 
 
 @pytest.mark.usefixtures("marker")
-def test_a_folder_for_counts_that_is_given_stays(
+def test_a_given_folder_of_the_metrics_is_kept(
     server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("METRICS_FOLDER", str(tmp_path))
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     seen: list[str] = []
-    server.while_serving = lambda: seen.append(os.environ["METRICS_FOLDER"])
+    server.while_serving = lambda: seen.append(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 
-    assert serve.main() == 0
+    assert serve.main(PROJECT) == 0
     assert seen == [str(tmp_path)]
     assert tmp_path.exists()
 
 
-def refuse(reason: str) -> Callable[[], Predictor]:
-    def load() -> Predictor:
-        raise ArtefactError(reason)
+@pytest.mark.usefixtures("marker")
+def test_an_application_that_can_be_made_can_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.undo()
+    monkeypatch.setenv(serve.METRICS_FOLDER, "")
+    monkeypatch.setattr(Project, "create_app", Flask(__name__))
 
-    return load
+    assert serve.can_start(PROJECT)
+
+
+@pytest.mark.parametrize("error", [ArtefactError("model.onnx has changed"), serve.SettingsError("PORT=x is wrong")])
+def test_the_reason_why_an_application_cannot_be_made_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    # Given an artefact or a setting that cannot be used
+    monkeypatch.setenv(serve.METRICS_FOLDER, "")
+    monkeypatch.setattr(Project, "error", error)
+
+    # When the application is made on trial
+    with pytest.raises(SystemExit) as ended:
+        serve.make_application(PROJECT)
+
+    # Then one line has the reason
+    assert ended.value.code == 1
+    (line,) = caplog.records
+    assert (line.levelname, line.getMessage()) == ("CRITICAL", f"cannot start: {error}")
 
 
 @pytest.mark.usefixtures("marker")
-def test_without_a_model_there_is_no_service(
-    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, output: StringIO
+def test_a_service_without_an_application_does_not_start(
+    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, marker: Path
 ) -> None:
-    # Given an artefact that cannot be used
-    monkeypatch.setattr(Predictor, "load", refuse("model.onnx is another one"))
+    monkeypatch.setattr(serve, "can_start", lambda _: False)
 
-    # When the service starts
-    status = serve.main()
-
-    # Then it ends with one line that says why
-    assert status == 1
+    assert serve.main(PROJECT) == 1
     assert not server.served
-    (line,) = output.getvalue().splitlines()
-    assert '"level": "critical"' in line
-    assert "cannot start: model.onnx is another one" in line
 
 
 @pytest.mark.usefixtures("marker")
 def test_a_wrong_setting_is_refused(server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, output: StringIO) -> None:
     monkeypatch.setenv("WORKERS", "many")
 
-    assert serve.main() == 1
+    assert serve.main(PROJECT) == 1
     assert not server.served
     assert "WORKERS=many is not usable" in output.getvalue()
 
 
 @pytest.mark.usefixtures("marker")
-def test_the_operator_has_a_key_for_as_long_as_the_service_runs(
+def test_the_operators_key_exists_while_the_service_runs(
     server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: int
 ) -> None:
     # Given a service that wants keys, and an earlier one that was killed
@@ -198,7 +227,7 @@ def test_the_operator_has_a_key_for_as_long_as_the_service_runs(
     server.while_serving = lambda: seen.append(operator_key.read_text())
 
     # When it runs
-    status = serve.main()
+    status = serve.main(PROJECT)
 
     # Then the operator has a new key, and none when it has ended
     assert status == 0
@@ -207,19 +236,7 @@ def test_the_operator_has_a_key_for_as_long_as_the_service_runs(
 
 
 @pytest.mark.usefixtures("marker")
-def test_a_service_that_wants_keys_and_has_none_is_refused(
-    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, output: StringIO
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setenv("API_KEYS", str(tmp_path / "missing"))
-
-    assert serve.main() == 1
-    assert not server.served
-    assert "missing cannot be read" in output.getvalue()
-
-
-@pytest.mark.usefixtures("marker")
-def test_a_port_that_is_taken_is_refused(server: ServerStandIn, free_port: int, output: StringIO) -> None:
+def test_a_port_in_use_is_refused(server: ServerStandIn, free_port: int, output: StringIO) -> None:
     # Given a service at the port, which would share it
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -227,7 +244,7 @@ def test_a_port_that_is_taken_is_refused(server: ServerStandIn, free_port: int, 
         other.listen()
 
         # When a second one starts
-        status = serve.main()
+        status = serve.main(PROJECT)
 
     # Then it does not
     assert status == 1
@@ -241,15 +258,15 @@ def test_an_unknown_host_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("host", "addresses"), [("localhost", {"127.0.0.1", "::1"}), ("0.0.0.0", {"0.0.0.0"})])
-def test_a_host_is_looked_up(host: str, addresses: set[str], free_port: int) -> None:
+def test_a_host_is_resolved(host: str, addresses: set[str], free_port: int) -> None:
     assert serve.free_address(host, free_port) in addresses
 
 
 def test_the_server_follows_the_settings() -> None:
-    server = serve.granian_server(Settings(port=8123, workers=2, threads=3, log_level="error"), "127.0.0.1")
+    server = serve.granian_server(Settings(port=8123, workers=2, log_level="error"), "127.0.0.1")
 
     assert (server.bind_addr, server.bind_port) == ("127.0.0.1", 8123)
-    assert (server.workers, server.blocking_threads) == (2, 3)
+    assert server.workers == 2
     assert server.respawn_failed_workers
     assert server.workers_kill_timeout == serve.STOP_TIMEOUT
     assert logging.getLogger("_granian").level == logging.ERROR
@@ -266,7 +283,7 @@ def test_the_server_follows_the_settings() -> None:
     ],
     ids=["little", "much", "any", "more-than-needed", "hardly-any"],
 )
-def test_a_process_may_open_as_many_files_as_it_has_connections(
+def test_the_limit_of_open_files_is_raised_for_the_connections(
     monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, raised: int, connections: int
 ) -> None:
     # Given a system that allows so many files
@@ -275,35 +292,48 @@ def test_a_process_may_open_as_many_files_as_it_has_connections(
     monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
 
     # Then the limit is raised as far as it is of use, and the connections stay below it
-    assert serve.connections() == connections
+    assert serve.max_connections() == connections
     assert limits == [(raised, hard)]
 
 
 @pytest.mark.usefixtures("marker")
-def test_a_worker_answers_and_counts_under_guard(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_worker_reports_to_the_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a worker whose log lost two lines
-    beats: list[Callable[[int], None]] = []
+    fronts: list[tuple[Any, ...]] = []
     frozen: list[bool] = []
-    monkeypatch.setenv("METRICS_FOLDER", str(tmp_path))
-    monkeypatch.setattr(Guard, "start", lambda _, beat: beats.append(beat))
+    monkeypatch.setattr(serve, "Front", lambda *arguments: fronts.append(arguments))
     monkeypatch.setattr(serve.gc, "freeze", lambda: frozen.append(True))
     monkeypatch.setattr(serve.STANDARD_OUTPUT, "dropped_since", lambda: 2)
-    client = Client(serve.application())
+    threshold, interval = gc.get_threshold(), sys.getswitchinterval()
+    serve.worker(PROJECT)
+    ((application, _, _, report),) = fronts
 
-    # When its guard looks while there are three requests
-    (beat,) = beats
-    beat(3)
+    # When it reports three requests in work
+    report(3)
 
-    # Then it tells of them
-    assert client.get("/readyz").status_code == 200
-    metrics = client.get("/metrics").text.splitlines()
+    # Then the metrics have both
+    metrics = Client(application).get("/metrics").text
     assert "webservice_requests_in_work 3.0" in metrics
     assert "webservice_log_lines_dropped_total 2.0" in metrics
     assert frozen
+    gc.set_threshold(*threshold)
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("marker")
+def test_a_worker_whose_artefact_has_changed_ends(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Project, "error", ArtefactError("model.onnx has changed"))
+
+    with pytest.raises(ArtefactError):
+        serve.worker(PROJECT)
+
+    assert "cannot start a worker: model.onnx has changed" in caplog.text
 
 
 class Stop:
-    """Takes the place of granian's handler of a SIGTERM."""
+    """Replaces granian's handler of a SIGTERM."""
 
     def __init__(self) -> None:
         self.called = threading.Event()
@@ -321,9 +351,9 @@ def stop() -> Iterator[Stop]:
     signal.signal(signal.SIGTERM, before)
 
 
-def test_a_stop_that_nothing_prepared_drains_first(stop: Stop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_without_a_drain_hook_drains_first(stop: Stop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given a server that takes a moment to say goodbye
-    monkeypatch.setattr(serve, "FAREWELL", 0.05)
+    monkeypatch.setattr(serve, "DRAIN_BEFORE_STOP", 0.05)
     serve.drain_before_stop(Marker(tmp_path / "draining"))
 
     # When it is told to stop
@@ -335,9 +365,9 @@ def test_a_stop_that_nothing_prepared_drains_first(stop: Stop, tmp_path: Path, m
     assert stop.called.wait(5)
 
 
-def test_a_stop_after_draining_is_a_stop(stop: Stop, tmp_path: Path) -> None:
+def test_a_stop_after_draining_is_immediate(stop: Stop, tmp_path: Path) -> None:
     marker = Marker(tmp_path / "draining")
-    marker.put()
+    marker.create()
     serve.drain_before_stop(marker)
 
     os.kill(os.getpid(), signal.SIGTERM)
@@ -345,9 +375,7 @@ def test_a_stop_after_draining_is_a_stop(stop: Stop, tmp_path: Path) -> None:
     assert stop.called.is_set()
 
 
-def test_a_stop_happens_even_when_nothing_can_be_written(
-    stop: Stop, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_stop_happens_even_without_a_marker(stop: Stop, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     serve.drain_before_stop(Marker(tmp_path / "missing" / "draining"))
 
     os.kill(os.getpid(), signal.SIGTERM)
@@ -356,19 +384,25 @@ def test_a_stop_happens_even_when_nothing_can_be_written(
     assert "stopping without draining" in caplog.text
 
 
-def test_a_server_that_handles_no_signal_is_a_mistake(tmp_path: Path) -> None:
+def test_a_server_that_handles_no_signal_is_an_error(tmp_path: Path) -> None:
     assert not callable(signal.getsignal(signal.SIGTERM))
 
     with pytest.raises(TypeError, match="has not started"):
         serve.drain_before_stop(Marker(tmp_path / "draining"))
 
 
-@pytest.mark.parametrize("module", ["webservice", "mlops_runtime.serving.drain"])
-def test_a_module_that_runs_ends_with_its_status(module: str) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param("import sys; from mlops_runtime.serving.server import main; sys.exit(main())", id="server"),
+        pytest.param("import sys; from mlops_runtime.serving.drain import main; sys.exit(main())", id="drain"),
+    ],
+)
+def test_a_command_ends_with_its_status(command: str) -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PORT": "wrong"}
 
     result = subprocess.run(
-        [sys.executable, "-m", module], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", command], env=environment, capture_output=True, text=True, check=False
     )
 
     assert result.returncode == 1
@@ -376,9 +410,8 @@ def test_a_module_that_runs_ends_with_its_status(module: str) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_the_application_for_a_server_is_there(monkeypatch: pytest.MonkeyPatch, predictor: Predictor) -> None:
-    monkeypatch.setattr(Predictor, "load", lambda: predictor)
+def test_the_drain_hook_starts_without_the_application() -> None:
+    code = "import sys, mlops_runtime.serving.drain; sys.exit('onnxruntime' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
-    from webservice.wsgi import app
-
-    assert app.test_client().get("/healthz").status_code == 200
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
