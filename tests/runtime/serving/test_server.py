@@ -23,20 +23,21 @@ from mlops_runtime.serving.drain import Marker
 from mlops_runtime.serving.settings import Settings
 from tests.runtime.serving.conftest import app_of
 
-PROJECT = f"{__name__}:Project.create_app"
+FACTORY = f"{__name__}:create_project_app"
 
 
 class Project:
-    """The factory of a project: a test sets what it serves, or the error that it raises."""
+    """What the factory of a project serves, or the error that it raises."""
 
     predictor: Predictor
     error: Exception | None = None
 
-    @classmethod
-    def create_app(cls) -> Flask:
-        if cls.error:
-            raise cls.error
-        return app_of(cls.predictor, Settings.from_environment())
+
+def create_project_app() -> Flask:
+    """Return the application of a project."""
+    if Project.error:
+        raise Project.error
+    return app_of(Project.predictor, Settings.from_environment())
 
 
 class ServerStandIn:
@@ -110,7 +111,7 @@ def test_the_marker_of_an_earlier_process_is_removed_first(marker: Path, server:
     server.while_serving = lambda: seen.append(marker.exists())
 
     # When the service starts
-    status = serve.main(PROJECT)
+    status = serve.main(FACTORY)
 
     # Then it serves without draining, and is prepared to drain before it stops
     assert status == 0
@@ -129,7 +130,7 @@ def test_no_marker_is_left_behind(marker: Path, server: ServerStandIn, status: i
 
     # When the service runs
     with pytest.raises(SystemExit):
-        serve.main(PROJECT)
+        serve.main(FACTORY)
 
     # Then the next one does not find its marker
     assert not marker.exists()
@@ -148,7 +149,7 @@ def test_the_folder_of_the_metrics_is_removed_with_the_service(server: ServerSta
     server.while_serving = look
 
     # When it runs, then its processes get one, which is gone afterwards
-    assert serve.main(PROJECT) == 0
+    assert serve.main(FACTORY) == 0
     assert not seen[0].exists()
 
 
@@ -160,18 +161,19 @@ def test_a_given_folder_of_the_metrics_is_kept(
     seen: list[str] = []
     server.while_serving = lambda: seen.append(os.environ["PROMETHEUS_MULTIPROC_DIR"])
 
-    assert serve.main(PROJECT) == 0
+    assert serve.main(FACTORY) == 0
     assert seen == [str(tmp_path)]
     assert tmp_path.exists()
 
 
-@pytest.mark.usefixtures("marker")
-def test_an_application_that_can_be_made_can_start(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.undo()
-    monkeypatch.setenv(serve.METRICS_FOLDER, "")
-    monkeypatch.setattr(Project, "create_app", Flask(__name__))
+@pytest.mark.parametrize("error", [None, ArtefactError("model.onnx has changed")], ids=["usable", "unusable"])
+def test_a_service_can_start_if_its_application_can_be_made(
+    monkeypatch: pytest.MonkeyPatch, predictor: Predictor, error: Exception | None
+) -> None:
+    monkeypatch.setattr(Project, "predictor", predictor, raising=False)
+    monkeypatch.setattr(Project, "error", error)
 
-    assert serve.can_start(PROJECT)
+    assert serve.can_start(FACTORY) == (error is None)
 
 
 @pytest.mark.parametrize("error", [ArtefactError("model.onnx has changed"), serve.SettingsError("PORT=x is wrong")])
@@ -184,7 +186,7 @@ def test_the_reason_why_an_application_cannot_be_made_is_logged(
 
     # When the application is made on trial
     with pytest.raises(SystemExit) as ended:
-        serve.make_application(PROJECT)
+        serve.make_application(FACTORY)
 
     # Then one line has the reason
     assert ended.value.code == 1
@@ -194,11 +196,11 @@ def test_the_reason_why_an_application_cannot_be_made_is_logged(
 
 @pytest.mark.usefixtures("marker")
 def test_a_service_without_an_application_does_not_start(
-    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, marker: Path
+    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serve, "can_start", lambda _: False)
 
-    assert serve.main(PROJECT) == 1
+    assert serve.main(FACTORY) == 1
     assert not server.served
 
 
@@ -206,7 +208,7 @@ def test_a_service_without_an_application_does_not_start(
 def test_a_wrong_setting_is_refused(server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, output: StringIO) -> None:
     monkeypatch.setenv("WORKERS", "many")
 
-    assert serve.main(PROJECT) == 1
+    assert serve.main(FACTORY) == 1
     assert not server.served
     assert "WORKERS=many is not usable" in output.getvalue()
 
@@ -227,7 +229,7 @@ def test_the_operators_key_exists_while_the_service_runs(
     server.while_serving = lambda: seen.append(operator_key.read_text())
 
     # When it runs
-    status = serve.main(PROJECT)
+    status = serve.main(FACTORY)
 
     # Then the operator has a new key, and none when it has ended
     assert status == 0
@@ -244,7 +246,7 @@ def test_a_port_in_use_is_refused(server: ServerStandIn, free_port: int, output:
         other.listen()
 
         # When a second one starts
-        status = serve.main(PROJECT)
+        status = serve.main(FACTORY)
 
     # Then it does not
     assert status == 1
@@ -305,7 +307,7 @@ def test_a_worker_reports_to_the_metrics(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(serve.gc, "freeze", lambda: frozen.append(True))
     monkeypatch.setattr(serve.STANDARD_OUTPUT, "dropped_since", lambda: 2)
     threshold, interval = gc.get_threshold(), sys.getswitchinterval()
-    serve.worker(PROJECT)
+    serve.worker(FACTORY)
     ((application, _, _, report),) = fronts
 
     # When it reports three requests in work
@@ -327,7 +329,7 @@ def test_a_worker_whose_artefact_has_changed_ends(
     monkeypatch.setattr(Project, "error", ArtefactError("model.onnx has changed"))
 
     with pytest.raises(ArtefactError):
-        serve.worker(PROJECT)
+        serve.worker(FACTORY)
 
     assert "cannot start a worker: model.onnx has changed" in caplog.text
 
