@@ -168,10 +168,14 @@ def test_a_given_folder_of_the_metrics_is_kept(
 
 @pytest.mark.parametrize("error", [None, ArtefactError("model.onnx has changed")], ids=["usable", "unusable"])
 def test_a_service_can_start_if_its_application_can_be_made(
-    monkeypatch: pytest.MonkeyPatch, predictor: Predictor, error: Exception | None
+    monkeypatch: pytest.MonkeyPatch, error: Exception | None
 ) -> None:
-    monkeypatch.setattr(Project, "predictor", predictor, raising=False)
-    monkeypatch.setattr(Project, "error", error)
+    def create_app() -> Flask:
+        if error:
+            raise error
+        return Flask("project")
+
+    monkeypatch.setattr(sys.modules[__name__], "create_project_app", create_app)
 
     assert serve.can_start(FACTORY) == (error is None)
 
