@@ -3,7 +3,6 @@ import faulthandler
 import logging
 import os
 import time
-from collections.abc import Iterator
 from unittest.mock import Mock
 
 import pytest
@@ -48,7 +47,7 @@ def test_a_check_reports_the_requests_in_work(lane: Mock, bodies: Mock, ended: l
     assert ended == []
 
 
-def test_a_check_refuses_what_is_late(lane: Mock, bodies: Mock, ended: list[int]) -> None:
+def test_a_check_refuses_what_is_late(lane: Mock, bodies: Mock) -> None:
     before = time.monotonic()
 
     Watchdog(SETTINGS, bodies, [lane], lambda _: None).check()
