@@ -1,13 +1,13 @@
 """Faults of records: which values break the contract, and which values it allows."""
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import to_json
+from pydantic_core import ErrorDetails, to_json
 
 from mlops_runtime.contract import Contract, FieldSpec
 from mlops_runtime.serving.api.problems import MAX_ERRORS, FieldError, broken_contract, pointer
@@ -79,24 +79,20 @@ class FaultFinder:
         if not isinstance(document, dict):
             detail = "must be a record: a JSON object with the contract's fields"
             return RecordFaults((FieldError(pointer=pointer(location), detail=detail),))
-        # pydantic keeps a copy of the whole record for each missing field, so it gets a small record without
-        # any: lists and objects, which no field accepts, are emptied, and a missing value becomes null.
-        known = {name: document[name] for name in self._fields if name in document}
+        # For each missing field pydantic keeps a copy of the record. So it gets a small record without missing
+        # fields: lists and objects, which no field accepts, are emptied, and a missing value becomes null.
         missing = {name for name in self._required if name not in document}
+        known = {name: document[name] for name in self._fields if name in document}
         small: dict[str, Any] = {name: [] if isinstance(known[name], dict | list) else known[name] for name in known}
+        content = to_json(small | dict.fromkeys(missing), inf_nan_mode="constants")
         try:
-            self._contract.record_adapter.validate_json(
-                to_json(small | dict.fromkeys(missing), inf_nan_mode="constants")
-            )
+            self._contract.record_adapter.validate_json(content)
         except ValidationError as error:
-            found = error.errors(include_url=False, include_context=False, include_input=False)
+            details = _details(error)
         else:
-            found = []
-        wrong = {str(fault["loc"][0]) for fault in found if fault["loc"]} - missing
-        whole = [fault["msg"] for fault in found if not fault["loc"]]
+            details = []
         unknown = [name for name in document if name not in self._fields]
-        errors = self._errors(location, known, missing, wrong, unknown, whole, remaining, empty="null")
-        return RecordFaults(errors, len(missing) + len(wrong) + len(unknown) + len(whole))
+        return self._of_record(details, known, missing, unknown, location, remaining, empty="null")
 
     def of_texts(
         self, error: ValidationError, texts: Mapping[str, str], location: tuple[int, ...], remaining: int
@@ -109,45 +105,43 @@ class FaultFinder:
             location: of the record in the request.
             remaining: number of faults that the response has room for.
         """
-        found = error.errors(include_url=False, include_context=False, include_input=False)
-        missing = {str(fault["loc"][0]) for fault in found if fault["type"] == "missing"}
-        wrong = {str(fault["loc"][0]) for fault in found if fault["loc"]} - missing
-        whole = [fault["msg"] for fault in found if not fault["loc"]]
-        errors = self._errors(location, texts, missing, wrong, (), whole, remaining, empty="empty")
-        return RecordFaults(errors, len(missing) + len(wrong) + len(whole))
+        details = _details(error)
+        missing = {str(detail["loc"][0]) for detail in details if detail["type"] == "missing"}
+        return self._of_record(details, texts, missing, (), location, remaining, empty="empty")
 
-    def _errors(
+    def _of_record(
         self,
-        location: tuple[int, ...],
+        details: Sequence[ErrorDetails],
         values: Mapping[str, Any],
         missing: Collection[str],
-        wrong: Collection[str],
-        unknown: Iterable[str],
-        whole: Iterable[str],
+        unknown: Sequence[str],
+        location: tuple[int, ...],
         remaining: int,
         *,
         empty: str,
-    ) -> tuple[FieldError, ...]:
-        """Return the first faults of a record: of its fields in their order, of unknown fields, of the whole record."""
+    ) -> RecordFaults:
+        """Return the faults of a record: of its fields in their order, of unknown fields, and of all of it."""
+        wrong = {str(detail["loc"][0]) for detail in details if detail["loc"]}.difference(missing)
+        messages = [detail["msg"] for detail in details if not detail["loc"]]
         # To guess what was meant takes time, and the caller chooses the words: a request gets a few guesses.
         guess = remaining > 0
 
-        def errors() -> Iterable[FieldError]:
+        def errors() -> Iterator[FieldError]:
             for name, field in self._fields.items():
                 if name in missing:
-                    detail = f"is missing; it must be {allowed(field, empty)}"
+                    text = f"is missing; it must be {allowed(field, empty)}"
                 elif name in wrong:
-                    meant = _meant_choice(values.get(name), field) if guess else ""
-                    detail = f"must be {allowed(field, empty)}{meant}"
+                    text = f"must be {allowed(field, empty)}{_meant_choice(values.get(name), field) if guess else ''}"
                 else:
                     continue
-                yield FieldError(pointer=pointer((*location, name)), field=name, detail=detail)
+                yield FieldError(pointer=pointer((*location, name)), field=name, detail=text)
             for name in unknown:
                 yield self._unknown(name, location, guess=guess)
-            for message in whole:
+            for message in messages:
                 yield FieldError(pointer=pointer(location), detail=message)
 
-        return tuple(islice(errors(), max(remaining, LISTED_IN_PLACE)))
+        count = len(missing) + len(wrong) + len(unknown) + len(messages)
+        return RecordFaults(tuple(islice(errors(), max(remaining, LISTED_IN_PLACE))), count)
 
     def _unknown(self, name: str, location: tuple[int, ...], *, guess: bool) -> FieldError:
         question = _suggestion(name, self._fields) if guess else ""
@@ -175,6 +169,10 @@ def repeated_names(names: Iterable[str], location: tuple[int, ...]) -> RecordFau
         FieldError(pointer=pointer((*location, name)), field=name, detail="is there more than once") for name in names
     )
     return RecordFaults(errors[:MAX_ERRORS], len(errors))
+
+
+def _details(error: ValidationError) -> list[ErrorDetails]:
+    return error.errors(include_url=False, include_context=False, include_input=False)
 
 
 def _meant_choice(value: Any, field: FieldSpec) -> str:

@@ -68,7 +68,7 @@ def sent_format(content_type: str) -> Format:
     if sent not in FORMATS:
         why = "Arrow needs pyarrow, which is not installed here. " if sent is Format.ARROW else ""
         raise UnsupportedMediaType(
-            f"{why}Send the body as {one_of(FORMATS)}, and name the format in the header Content-Type."
+            f"{why}Send the body as {alternatives(FORMATS)}, and name the format in the header Content-Type."
         )
     if sent is Format.CSV and parameters.get("charset", "utf-8").lower() not in UTF_8:
         raise UnsupportedMediaType("Send the table in UTF-8.")
@@ -91,7 +91,7 @@ def wanted_format(accept: str, sent: Format) -> Format:
     )
     best = max((sent, *FORMATS), key=accepted.quality)
     if not accepted.quality(best):
-        raise NotAcceptable(f"The response can be {one_of(FORMATS)}: name one of them in the header Accept.")
+        raise NotAcceptable(f"The response can be {alternatives(FORMATS)}: name one of them in the header Accept.")
     return best
 
 
@@ -104,7 +104,7 @@ def prefers_lenient(prefer: str) -> bool:
     return False
 
 
-def one_of(formats: Collection[str]) -> str:
+def alternatives(formats: Collection[str]) -> str:
     """Return the formats as a list in words that ends in "or"."""
     *others, last = formats
     return f"{', '.join(others)} or {last}"

@@ -290,9 +290,7 @@ class Description:
             "summary": summary,
             "parameters": [IF_NONE_MATCH],
             "responses": {
-                "200": _response(
-                    "The same content until the next release", {Format.JSON.value: {"schema": schema}}, ETAG
-                ),
+                "200": _response("The same content until the next release", content, ETAG),
                 "304": _response("The caller has the content already", {}, ETAG),
             },
         }

@@ -62,5 +62,5 @@ def operation(
 
 def operation_of(view: Callable[..., Any]) -> Operation | None:
     """Return the description of a view function, if it has one."""
-    found: Operation | None = getattr(view, ATTRIBUTE, None)
-    return found
+    described: Operation | None = getattr(view, ATTRIBUTE, None)
+    return described

@@ -157,26 +157,39 @@ class RecordReader:
         # number, the body becomes Python objects at once, which take less.
         nested = len(body) > self._max_records and body.count(b"{") + body.count(b"[") > self._max_records + 1
         records = [] if nested else self._validated(body, many)
-        results = cast("list[Result]", records)
         if nested or any(record is None for record in records):
-            document = from_json(body)
-            documents = self._limited(document) if many else [document]
-            names = sum(len(value) for value in documents if isinstance(value, dict))
-            results = _read_each(
-                zip(records or [None] * len(documents), documents, strict=True),
-                lambda pair, number, left: (
-                    self._read_values(pair[1], location(number), left) if pair[0] is None else pair[0]
-                ),
-                remaining,
-            )
-            del document, documents
+            results, names = self._from_documents(body, many, records, location, remaining)
         else:
+            results = cast("list[Result]", records)
             names = sum(len(record.model_fields_set) for record in records if record is not None)
         if _may_repeat_names(body, names) and any(not isinstance(result, RecordFaults) for result in results):
             for number, repeated in _repeated_names(body):
                 if not isinstance(results[number], RecordFaults):
                     results[number] = repeated_names(repeated, location(number))
         return results
+
+    def _from_documents(
+        self,
+        body: bytes,
+        many: bool,
+        records: Sequence[RecordModel | None],
+        location: Callable[[int], tuple[int, ...]],
+        remaining: int,
+    ) -> tuple[list[Result], int]:
+        """Return the results of JSON that becomes Python objects first, and the number of names in its records.
+
+        The records are None where they are invalid; there are none if the body is not validated yet.
+        """
+        document = from_json(body)
+        documents = self._limited(document) if many else [document]
+        results = _read_each(
+            zip(records or [None] * len(documents), documents, strict=True),
+            lambda pair, number, left: (
+                self._read_values(pair[1], location(number), left) if pair[0] is None else pair[0]
+            ),
+            remaining,
+        )
+        return results, sum(len(value) for value in documents if isinstance(value, dict))
 
     def _validated(self, body: bytes, many: bool) -> list[RecordModel | None]:
         """Return the records of JSON, None where they are invalid; raises as `_results`."""

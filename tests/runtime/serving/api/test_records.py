@@ -157,17 +157,22 @@ def test_a_row_of_another_length_is_refused_with_its_number(
     assert f"the header {len(record)}" in error.detail
 
 
-@pytest.mark.parametrize("field", ONE_OF_EACH_KIND)
-@pytest.mark.parametrize(("sent", "write"), WRITTEN)
+@pytest.mark.parametrize(
+    ("sent", "write", "field"),
+    [
+        pytest.param(*case.values, *field.values, id=f"{case.id}-{field.id}")
+        for case in WRITTEN
+        for field in ONE_OF_EACH_KIND
+        # A column of numbers in Arrow holds no text
+        if case.id != "arrow" or field.id not in ("number", "integer", "boolean")
+    ],
+)
 def test_a_wrong_value_is_located_by_the_number_of_its_record(
     reader: RecordReader, sent: Format, write: Callable[..., bytes], record: dict[str, Any], field: FieldSpec
 ) -> None:
-    wrong = "x" * 20_001
-    # All values of an Arrow column have one type
-    if sent is Format.ARROW and not isinstance(record[field.name], str):
-        pytest.skip("a column of numbers holds no text")
+    wrong = record | {field.name: "x" * 20_001}
 
-    (error,) = fault_of(reader, write([record, record | {field.name: wrong}]), sent).errors
+    (error,) = fault_of(reader, write([record, wrong]), sent).errors
     assert (error.pointer.split("/")[1], error.field) == ("1", field.name)
     assert error.detail.startswith("must be ")
 
