@@ -1,12 +1,11 @@
 """Upload of what a training run made to S3."""
 
+import mimetypes
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
-from boto3.exceptions import Boto3Error
-from botocore.exceptions import BotoCoreError, ClientError
+FORBIDDEN = 403
 
 
 class UploadError(RuntimeError):
@@ -20,31 +19,46 @@ class Bucket:
         """Connect to the bucket.
 
         Raises:
-            UploadError: if it does not exist, or the credentials do not allow its use.
+            UploadError: if boto3 is not installed, the bucket does not exist, or there are no credentials.
         """
+        try:
+            # Only a run that uploads needs it.
+            import boto3
+            from botocore.exceptions import BotoCoreError, ClientError
+        except ImportError as error:
+            raise UploadError("an upload needs boto3: add it to the Pipfile") from error
         self.name = name
+        self._errors = (BotoCoreError, ClientError, OSError)
         try:
             self._client: Any = boto3.client("s3")
             self._client.head_bucket(Bucket=name)
-        except (BotoCoreError, ClientError) as error:
+        except BotoCoreError as error:
             raise UploadError(f"the bucket {name} cannot be used: {error}") from error
+        except ClientError as error:
+            # A role that may only write objects, like that of the trainer's pod, may not ask for the bucket.
+            if error.response["ResponseMetadata"]["HTTPStatusCode"] != FORBIDDEN:
+                raise UploadError(f"the bucket {name} cannot be used: {error}") from error
 
     def upload(self, prefix: str, *paths: Path) -> str:
         """Upload files, and folders with the files directly in them; return the URL of the prefix.
 
         Raises:
-            UploadError: if a file cannot be uploaded.
+            UploadError: if a file cannot be read or uploaded; those before it stay uploaded.
         """
         try:
-            for path, key in _keys(paths):
-                self._client.upload_file(str(path), self.name, f"{prefix}/{key}")
-        except (BotoCoreError, ClientError, Boto3Error) as error:
+            for path, name in _names(paths):
+                content_type = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+                with path.open("rb") as body:
+                    self._client.put_object(
+                        Bucket=self.name, Key=f"{prefix}/{name}", Body=body, ContentType=content_type
+                    )
+        except self._errors as error:
             raise UploadError(f"the upload to s3://{self.name}/{prefix}/ failed: {error}") from error
         return f"s3://{self.name}/{prefix}/"
 
 
-def _keys(paths: tuple[Path, ...]) -> Iterator[tuple[Path, str]]:
-    """Yield each file with its key, relative to the prefix."""
+def _names(paths: tuple[Path, ...]) -> Iterator[tuple[Path, str]]:
+    """Yield each file with its name relative to the prefix."""
     for path in paths:
         if path.is_dir():
             yield from ((file, f"{path.name}/{file.name}") for file in sorted(path.iterdir()))

@@ -1,8 +1,14 @@
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from mlops_runtime.contract import Contract
@@ -40,10 +46,66 @@ def test_files_and_folders_are_uploaded_below_the_prefix(bucket: str, tmp_path: 
     assert keys(bucket) == {"trainer/1.0/artefact/model.onnx", "trainer/1.0/report.html"}
 
 
+def test_a_report_is_uploaded_as_a_page(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("report")
+
+    Bucket(bucket).upload("trainer/1.0", tmp_path / "report.html")
+
+    report = boto3.client("s3").get_object(Bucket=bucket, Key="trainer/1.0/report.html")
+    assert report["ContentType"] == "text/html"
+
+
 @pytest.mark.usefixtures("bucket")
 def test_a_bucket_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UploadError, match="the bucket unknown cannot be used"):
         Bucket("unknown")
+
+
+def test_a_role_that_may_only_write_objects_is_enough(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: a service that refuses HeadBucket, as S3 does for the role of the trainer's pod
+    (tmp_path / "report.html").write_text("report")
+    make_call = BaseClient._make_api_call
+
+    def refuse_head(client: Any, operation: str, arguments: Any) -> Any:
+        if operation == "HeadBucket":
+            response = {"Error": {"Code": "403"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+            raise ClientError(response, operation)
+        return make_call(client, operation, arguments)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", refuse_head)
+    # when
+    Bucket(bucket).upload("trainer/1.0", tmp_path / "report.html")
+    # then
+    assert keys(bucket) == {"trainer/1.0/report.html"}
+
+
+def test_without_credentials_no_run_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(UploadError, match="the bucket models cannot be used: Unable to locate credentials"):
+        Bucket("models")
+
+
+def test_a_file_that_cannot_be_read_is_named(bucket: str, tmp_path: Path) -> None:
+    connected = Bucket(bucket)
+    with pytest.raises(UploadError, match=r"the upload to s3://models/a/ failed: .*No such file"):
+        connected.upload("a", tmp_path / "none")
+
+
+def test_without_boto3_the_error_says_what_to_add(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(UploadError, match="an upload needs boto3: add it to the Pipfile"):
+        Bucket("models")
+
+
+def test_training_imports_boto3_for_an_upload_alone() -> None:
+    program = "import sys, mlops_runtime.training.command; sys.exit('boto3' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": os.pathsep.join(sys.path)}, check=True)
 
 
 @pytest.fixture
