@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import VotingClassifier, VotingRegressor
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
@@ -54,31 +55,6 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Blend:
-    """Two fitted estimators whose outputs are averaged by weight: where they err differently, they err less.
-
-    Blending by the predictions of cross-validation is the stacking of Wolpert (1992, Stacked
-    generalization, Neural Networks 5), with weights that cannot overfit.
-    """
-
-    parts: tuple[tuple[float, Pipeline], ...]
-
-    @property
-    def classes_(self) -> NDArray[np.intp]:
-        """Labels that they know: both have seen the same rows."""
-        classes: NDArray[np.intp] = self.parts[0][1].classes_
-        return classes
-
-    def predict_proba(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the probabilities, shape (rows, classes)."""
-        return np.asarray(sum(weight * part.predict_proba(matrix) for weight, part in self.parts), dtype=np.float64)
-
-    def predict(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the values, shape (rows,)."""
-        return np.asarray(sum(weight * part.predict(matrix) for weight, part in self.parts), dtype=np.float64)
-
-
-@dataclass(frozen=True, slots=True)
 class Trial:
     """A candidate that was tried: its score, and its outputs for each row while that row was held out."""
 
@@ -100,7 +76,7 @@ class Selection:
         search: a sentence on how the search went.
     """
 
-    estimator: Pipeline | Blend
+    estimator: Any
     scores: tuple[Score, ...]
     baseline: Score
     rows: NDArray[np.intp]
@@ -192,17 +168,31 @@ def select_estimator(
         on_scored(score)
     trials.sort(key=lambda trial: trial.score.mean)  # stable: of equal scores the first tried stays first
     weights, best = _blended(trials, wanted, folds)
-    parts = tuple(
-        (weight, _fit(candidate.name, candidate.build(problem, seed), matrix, target)) for weight, candidate in weights
-    )
     scores = [trial.score for trial in trials]
     return Selection(
-        estimator=parts[0][1] if len(parts) == 1 else Blend(parts),
-        scores=tuple(scores if len(parts) == 1 else [best.score, *scores]),
+        estimator=_fit(best.score.name, _built(weights, problem, seed), matrix, target),
+        scores=tuple(scores if len(weights) == 1 else [best.score, *scores]),
         baseline=baseline,
         rows=rows,
         predicted=best.predicted,
         search=_search(len(trials), skipped, len(rows), len(target), folds, budget),
+    )
+
+
+def _built(weights: Sequence[tuple[float, Candidate]], problem: LearningProblem, seed: int) -> Any:
+    """Return the unfitted estimator of one candidate, or a blend that averages the outputs of several by weight.
+
+    Blending by the predictions of cross-validation is the stacking of Wolpert (1992, Stacked
+    generalization, Neural Networks 5), with weights that cannot overfit.
+    """
+    parts = [(f"part_{place}", candidate.build(problem, seed)) for place, (_, candidate) in enumerate(weights)]
+    if len(parts) == 1:
+        return parts[0][1]
+    shares = [weight for weight, _ in weights]
+    return (
+        VotingClassifier(parts, voting="soft", weights=shares)
+        if problem.labels
+        else VotingRegressor(parts, weights=shares)
     )
 
 
@@ -291,7 +281,7 @@ def _scored(
     losses = []
     for inside, outside in _each_fold(folds):
         fitted = _fit(name, clone(estimator), matrix[inside], target[inside])
-        predicted[outside] = outputs_of(fitted, matrix[outside], problem.labels)
+        predicted[outside] = _outputs(name, fitted, matrix[outside], problem)
         losses.append(loss_of(predicted[outside], target[outside]))
     return Score(name, float(np.mean(losses)), float(np.std(losses))), predicted
 
@@ -317,6 +307,16 @@ def _fit(name: str, estimator: Any, matrix: NDArray[np.float64], target: NDArray
             return estimator.fit(matrix, target)
         except Exception as error:  # an estimator of anybody's may raise anything
             raise CandidateError(f"{name} cannot be fitted: {error}") from error
+
+
+def _outputs(name: str, fitted: Any, matrix: NDArray[np.float64], problem: LearningProblem) -> NDArray[np.float64]:
+    try:
+        outputs = outputs_of(fitted, matrix, problem.labels)
+    except Exception as error:  # an estimator of anybody's may raise anything
+        raise CandidateError(f"{name} cannot predict: {error}") from error
+    if not np.isfinite(outputs).all():
+        raise CandidateError(f"{name} predicts values that are not finite: leave it out of the candidates")
+    return outputs
 
 
 @dataclass(frozen=True, slots=True)

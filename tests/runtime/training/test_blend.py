@@ -1,6 +1,11 @@
 import numpy as np
 import pytest
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    VotingClassifier,
+    VotingRegressor,
+)
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from mlops_runtime.contract.fields import Task
@@ -10,7 +15,7 @@ from mlops_runtime.testing.synthetic import LABELS, LAYOUT, targets
 from mlops_runtime.training.candidates import Candidate, LearningProblem
 from mlops_runtime.training.export import onnx_model
 from mlops_runtime.training.fitted_model import outputs_of
-from mlops_runtime.training.search import Blend, loss_of, select_estimator
+from mlops_runtime.training.search import loss_of, select_estimator
 from tests.runtime.training.conftest import Exported
 
 ROWS = 400
@@ -32,8 +37,8 @@ def test_two_that_err_differently_are_blended() -> None:
     # when
     selection = select_estimator(matrix, target, NUMBERS, 0, 1000, [RIDGE, BOOSTER])
     # then: the blend is named, comes first, and has the loss that its predictions have
-    assert isinstance(selection.estimator, Blend)
-    assert sum(weight for weight, _ in selection.estimator.parts) == 1
+    assert isinstance(selection.estimator, VotingRegressor)
+    assert sum(selection.estimator.weights) == 1
     assert selection.name.startswith(("75% ", "50% "))
     assert {RIDGE.name, BOOSTER.name} == {score.name for score in selection.scores[1:]}
     assert selection.scores[0].mean < 0.985 * selection.scores[1].mean
@@ -61,12 +66,13 @@ def test_a_blend_says_the_average_of_its_parts_once_exported_too(task: Task) -> 
     labels = len(LABELS[task])
     problem = LearningProblem(encoding.columns, labels)
     candidates = CLASSIFIERS if labels else (RIDGE, BOOSTER)
-    parts = [candidate.build(problem, 0).fit(matrix, target) for candidate in candidates]
-    blend = Blend(((0.75, parts[0]), (0.25, parts[1])))
+    parts = [(candidate.kind, candidate.build(problem, 0)) for candidate in candidates]
+    kind = VotingClassifier if labels else VotingRegressor
+    blend = kind(parts, weights=[0.75, 0.25], **({"voting": "soft"} if labels else {})).fit(matrix, target)
     # when
     averaged = outputs_of(blend, matrix, labels)
     # then
-    expected = 0.75 * outputs_of(parts[0], matrix, labels) + 0.25 * outputs_of(parts[1], matrix, labels)
-    np.testing.assert_allclose(averaged, expected, atol=1e-12)
+    first, second = (outputs_of(part.fit(matrix, target), matrix, labels) for _, part in parts)
+    np.testing.assert_allclose(averaged, 0.75 * first + 0.25 * second, atol=1e-12)
     exported = Exported(onnx_model(encoding, blend, labels)).outputs(features)
     np.testing.assert_allclose(exported, averaged, rtol=1e-9, atol=1e-9)

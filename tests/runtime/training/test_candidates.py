@@ -48,7 +48,7 @@ class Failing(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         pytest.param(
             LogisticRegression(), 0, "is no regressor, and the target is a number", id="wrong kind for values"
         ),
-        pytest.param(LinearSVC(), 2, "mine (LinearSVC) gives no probabilities: set its", id="no probabilities"),
+        pytest.param(LinearSVC(), 2, "mine (LinearSVC) gives no probabilities: wrap it in", id="no probabilities"),
         pytest.param(KMeans(), 2, "mine (KMeans) is no classifier", id="neither"),
     ],
 )

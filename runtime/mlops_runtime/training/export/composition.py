@@ -59,15 +59,3 @@ def _voting(graph: Graph, matrix: str, voting: Any, method: Method) -> str:
 
 converter(VotingClassifier, method="predict_proba")(partial(_voting, method="predict_proba"))
 converter(VotingRegressor, method="predict")(partial(_voting, method="predict"))
-
-
-@converter("mlops_runtime.Blend", method="predict_proba")
-def _blended_classifiers(graph: Graph, matrix: str, blend: Any) -> str:
-    weights, parts = zip(*blend.parts, strict=True)
-    return graph.averaged([convert(graph, matrix, part, "predict_proba") for part in parts], weights)
-
-
-@converter("mlops_runtime.Blend", method="predict")
-def _blended_regressors(graph: Graph, matrix: str, blend: Any) -> str:
-    weights, parts = zip(*blend.parts, strict=True)
-    return graph.averaged([convert(graph, matrix, part, "predict") for part in parts], weights)
