@@ -1,66 +1,66 @@
-"""What drove a prediction, as the page shows it: the fields that moved it most, as bars, and how each compares."""
+"""The explanation of a prediction on the page: contributions as bars, and comparisons with the training rows."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from mlops_runtime.contract.fields import Kind, LabelPrediction, RecordModel, ValuePrediction
+from mlops_runtime.contract import Features, Kind, LabelPrediction, ValuePrediction
 from mlops_runtime.model.baseline import Baseline
-from mlops_runtime.serving.ui import field_text as fields
+from mlops_runtime.serving.ui import field_text
 from mlops_runtime.serving.ui.form import Input
 from mlops_runtime.serving.ui.number_format import percent, rounded
-from mlops_runtime.serving.ui.percentiles import Comparison, compared
+from mlops_runtime.serving.ui.percentiles import Comparison, compare
 from mlops_runtime.serving.ui.shapley import Contributions
 
 MINUS = "\N{MINUS SIGN}"
 MAX_SHOWN = 8
-"""Fields with a bar of their own; the others are one bar together."""
+"""Fields with a bar of their own; the others share one bar."""
 MAX_OTHERS = 32
-"""Other fields that are compared with the training rows."""
-HIGHEST = 20
-"""Height of the tallest stripe of a comparison, in its own unit."""
-MIN_STRIPE, MIN_OWN = 1, 3
-"""Heights of a stripe for any share above 0, and of the record's own, so that they are seen."""
+"""Other fields whose comparison is shown."""
+MAX_HEIGHT = 20
+"""Height of the highest bar of a histogram, in units of the drawing."""
+MIN_HEIGHT, MIN_OWN_HEIGHT = 1, 3
+"""Heights of a bar for any share above 0, and of the record's own bar, so that they are visible."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stripe:
-    """One bin or value in the drawing of a comparison: the height of its stripe, and whether it is the record's own."""
+class HistogramBar:
+    """A bar for one bin or value: its height, and whether the record is in it."""
 
     height: float
     own: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """A field of the record among the training rows.
+class ComparedField:
+    """A field of the record compared with the training rows.
 
     Attributes:
         label: of the field.
         value: in the record, in words.
-        words: where it lies.
-        stripes: the same as a drawing.
+        words: the comparison.
+        histogram: of the training rows.
     """
 
     label: str
     value: str = ""
     words: str = ""
-    stripes: tuple[Stripe, ...] = ()
+    histogram: tuple[HistogramBar, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Driver:
-    """A field with what it contributes.
+class ContributionBar:
+    """A field with its contribution.
 
     Attributes:
-        field: what it is, and how it compares.
-        amount: its contribution, in words.
+        field: with its comparison.
+        amount: of the contribution, in words.
         direction: up, down or none.
-        start: left end of its bar, in per cent of the scale.
-        width: of its bar, in per cent of the scale.
+        start: left end of the bar, in per cent of the scale.
+        width: of the bar, in per cent of the scale.
     """
 
-    field: Compared
+    field: ComparedField
     amount: str
     direction: str
     start: float
@@ -68,147 +68,155 @@ class Driver:
 
 
 @dataclass(frozen=True, slots=True)
-class Drivers:
-    """What drove a prediction.
+class Explanation:
+    """Why a record has its prediction.
 
     Attributes:
-        known: how many records this one is compared with.
-        subject: what is moved: the probability of a label, or the target.
-        start: what the model says of the records compared with, on average, in words.
-        end: what it says of this one, in words.
-        zero: where a contribution of 0 stands, in per cent of the scale.
-        rows: the fields that moved it most, the others as one.
-        others: fields that have no bar of their own.
-        left_out: how many more of these there are.
+        background_size: number of records that this one is compared with.
+        subject: what the contributions change: the probability of a label, or the target.
+        mean: output for the background, in words.
+        output: for the record, in words.
+        zero: position of a contribution of 0, in per cent of the scale.
+        bars: of the fields with the largest contributions, and of all others together.
+        others: fields without a bar of their own.
+        left_out: number of further fields.
     """
 
-    known: int
+    background_size: int
     subject: str
-    start: str
-    end: str
+    mean: str
+    output: str
     zero: float
-    rows: tuple[Driver, ...]
-    others: tuple[Compared, ...]
+    bars: tuple[ContributionBar, ...]
+    others: tuple[ComparedField, ...]
     left_out: int
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """A record that was predicted, as the form has it.
+class PredictedRecord:
+    """A record of the form with its prediction.
 
     Attributes:
-        record: the record.
+        features: of the record.
         inputs: of the form, one for each field.
-        texts: in the inputs, by the field's name.
+        texts: in the inputs, by field.
         prediction: of the record.
     """
 
-    record: RecordModel
+    features: Features
     inputs: Sequence[Input]
     texts: Mapping[str, str]
     prediction: LabelPrediction | ValuePrediction
 
 
-def drivers_of(answered: Answered, found: Contributions, baseline: Baseline, target: str) -> Drivers:
-    """Return what drove a prediction.
+def explain(record: PredictedRecord, contributions: Contributions, baseline: Baseline, target: str) -> Explanation:
+    """Return the explanation of a prediction.
 
     Args:
-        answered: the record and its prediction.
-        found: the contributions of its fields.
+        record: with its prediction.
+        contributions: of its fields.
         baseline: of the training rows.
-        target: what is predicted.
+        target: name of the target.
     """
-    prediction = answered.prediction
-    rows = compared_fields(answered, baseline)
-    single = [part for part in found.parts if len(part.fields) == 1]
-    # A line for the others saves nothing where it stands for one field.
-    named = single if len(found.parts) == len(single) <= MAX_SHOWN + 1 else single[:MAX_SHOWN]
-    rest = found.parts[len(named) :]
-    others = [rows[field.name] for part in rest for field in part.fields]
-    bars = [(rows[part.fields[0].name], part.amount) for part in named]
+    prediction = record.prediction
+    fields = _compared_fields(record, baseline)
+    parts = contributions.parts
+    single = [part for part in parts if len(part.fields) == 1]
+    # A bar for the other fields takes as much room as a bar for one field.
+    named = single if len(parts) == len(single) <= MAX_SHOWN + 1 else single[:MAX_SHOWN]
+    rest = parts[len(named) :]
+    others = [fields[field.name] for part in rest for field in part.fields]
+    amounts = [(fields[part.fields[0].name], part.amount) for part in named]
     if rest:
-        bars.append((Compared(f"{len(others)} other fields"), sum(part.amount for part in rest)))
-    write: Callable[[float], str] = percent
-    move: Callable[[float], str] = in_points
+        amounts.append((ComparedField(f"{len(others)} other fields"), sum(part.amount for part in rest)))
+    format_output: Callable[[float], str] = percent
+    format_amount: Callable[[float], str] = in_percentage_points
     if isinstance(prediction, LabelPrediction):
         subject = f"the probability of {prediction.label}"
     else:
         subject = target.replace("_", " ")
         spread = prediction.high - prediction.low
-        write = partial(rounded, spread=spread)
-        # A part has a digit more than the whole: many are small.
-        move = partial(in_unit, spread=spread / 10)
-    zero, drivers = on_scale(bars, move)
-    left_out = len(others[MAX_OTHERS:])
-    return Drivers(
-        found.known, subject, write(found.start), write(found.end), zero, drivers, tuple(others[:MAX_OTHERS]), left_out
+        format_output = partial(rounded, spread=spread)
+        # One digit more than the output has: many contributions are small.
+        format_amount = partial(in_unit, spread=spread / 10)
+    zero, bars = contribution_bars(amounts, format_amount)
+    return Explanation(
+        background_size=contributions.background_size,
+        subject=subject,
+        mean=format_output(contributions.mean),
+        output=format_output(contributions.output),
+        zero=zero,
+        bars=bars,
+        others=tuple(others[:MAX_OTHERS]),
+        left_out=len(others[MAX_OTHERS:]),
     )
 
 
-def compared_fields(answered: Answered, baseline: Baseline) -> dict[str, Compared]:
-    """Return each field of the record among the training rows, by its name."""
-    values = answered.record.model_dump()
-    rows = {}
-    for one in answered.inputs:
-        name = one.spec.name
-        comparison = compared(values[name], baseline.fields[name])
-        rows[name] = Compared(one.label, shown(one, answered.texts[name]), comparison.words, stripes(comparison))
-    return rows
+def _compared_fields(record: PredictedRecord, baseline: Baseline) -> dict[str, ComparedField]:
+    comparisons = compare(record.features, baseline)
+    return {
+        name: ComparedField(
+            input_.label, value_text(input_, record.texts[name]), comparisons[name].words, histogram(comparisons[name])
+        )
+        for input_ in record.inputs
+        for name in [input_.spec.name]
+    }
 
 
-def shown(one: Input, text: str) -> str:
-    """Return the text of an input as a person reads it."""
-    if one.spec.kind is Kind.DATETIME:
+def value_text(input_: Input, text: str) -> str:
+    """Return the text of an input as the explanation shows it."""
+    if input_.spec.kind is Kind.DATETIME:
         return text.replace("T", " ") or "not known"
-    return fields.shortened(dict(one.options).get(text, text)) or "not known"
+    return field_text.shortened(dict(input_.options).get(text, text)) or "not known"
 
 
-def stripes(comparison: Comparison) -> tuple[Stripe, ...]:
-    """Return the drawing of a comparison."""
-    tallest = max(comparison.shares, default=0) or 1
+def histogram(comparison: Comparison) -> tuple[HistogramBar, ...]:
+    """Return the bars of the histogram of a field."""
+    highest = max(comparison.shares, default=0) or 1
 
-    def height(share: float, *, own: bool) -> float:
-        least = MIN_OWN if own else MIN_STRIPE
-        return round(max(share / tallest * HIGHEST, least if share else 0), 1)
+    def bar(share: float, *, own: bool) -> HistogramBar:
+        minimum = MIN_OWN_HEIGHT if own else MIN_HEIGHT
+        return HistogramBar(round(max(share / highest * MAX_HEIGHT, minimum if share else 0), 1), own)
 
-    owned = [(share, place == comparison.own) for place, share in enumerate(comparison.shares)]
-    return tuple(Stripe(height(share, own=own), own) for share, own in owned)
+    return tuple(bar(share, own=index == comparison.index) for index, share in enumerate(comparison.shares))
 
 
-def on_scale(bars: Sequence[tuple[Compared, float]], move: Callable[[float], str]) -> tuple[float, tuple[Driver, ...]]:
-    """Return where 0 is on a scale that holds all bars, in per cent of it, and each bar's place on it.
+def contribution_bars(
+    amounts: Sequence[tuple[ComparedField, float]], format_amount: Callable[[float], str]
+) -> tuple[float, tuple[ContributionBar, ...]]:
+    """Return the bars of some contributions on one scale, and the position of 0 on it in per cent.
 
     Args:
-        bars: a field and its amount.
-        move: writes an amount.
+        amounts: fields with their contributions.
+        format_amount: writes a contribution.
     """
-    low, high = min(0, *(amount for _, amount in bars)), max(0, *(amount for _, amount in bars))
+    low, high = min(0, *(amount for _, amount in amounts)), max(0, *(amount for _, amount in amounts))
     length = (high - low) or 1
 
-    def place(amount: float) -> float:
+    def position(amount: float) -> float:
         return round((amount - low) / length * 100, 2)
 
-    drivers = []
-    for field, amount in bars:
-        words = move(amount)
+    bars = []
+    for field, amount in amounts:
+        words = format_amount(amount)
         direction = {"+": "up", MINUS: "down"}.get(words[0], "none")
-        left, right = sorted((place(0), place(amount)))
-        drivers.append(Driver(field, words, direction, left, round(right - left, 2)))
-    return place(0), tuple(drivers)
+        left, right = sorted((position(0), position(amount)))
+        bars.append(ContributionBar(field, words, direction, left, round(right - left, 2)))
+    return position(0), tuple(bars)
 
 
-def in_points(amount: float) -> str:
-    """Return a part of a probability in percentage points."""
-    return signed(f"{abs(amount) * 100:.1f}", amount)
+def in_percentage_points(amount: float) -> str:
+    """Return a contribution to a probability in percentage points."""
+    return _signed(f"{abs(amount) * 100:.1f}", amount)
 
 
 def in_unit(amount: float, spread: float) -> str:
-    """Return a part of a value, with the digits that the spread of the value leaves meaning."""
-    return signed(rounded(abs(amount), spread), amount)
+    """Return a contribution to a value, rounded as its uncertainty allows."""
+    return _signed(rounded(abs(amount), spread), amount)
 
 
-def signed(words: str, amount: float) -> str:
-    """Return an amount with its sign, but for what is rounded to 0."""
+def _signed(words: str, amount: float) -> str:
+    """Return an amount with its sign, and one that is rounded to 0 without."""
     if not any(digit in words for digit in "123456789"):
         return words
     return f"{'+' if amount > 0 else MINUS}{words}"

@@ -1,35 +1,35 @@
-"""The fields of a record as callers see them: what the contract says about each, in words."""
+"""Descriptions of fields in words: which values a field accepts."""
 
 import json
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
-from mlops_runtime.contract.fields import FieldSpec, Kind
+from mlops_runtime.contract import FieldSpec, Kind
 from mlops_runtime.serving.ui.number_format import exact, readable
 
 MAX_LISTED = 10
 """Words that a sentence lists before it counts the others."""
-MAX_NAME = 80
-"""Characters of a name that an answer repeats."""
+MAX_NAME_LENGTH = 80
+"""Characters of a name that a response repeats."""
 
 
 def label(field: FieldSpec) -> str:
-    """Return the name of the field as a person writes it."""
+    """Return the name of the field for people."""
     return field.name.replace("_", " ")
 
 
 def bounds(field: FieldSpec) -> str:
-    """Return the least and the greatest number that the field takes, in words."""
-    least, most = (None if bound is None else exact(float(bound)) for bound in (field.minimum, field.maximum))
-    if least and most:
-        return f"from {least} to {most}"
-    if least:
-        return f"of at least {least}"
-    return f"of at most {most}" if most else ""
+    """Return the least and the greatest number that the field accepts, in words."""
+    minimum, maximum = (None if bound is None else exact(float(bound)) for bound in (field.minimum, field.maximum))
+    if minimum and maximum:
+        return f"from {minimum} to {maximum}"
+    if minimum:
+        return f"of at least {minimum}"
+    return f"of at most {maximum}" if maximum else ""
 
 
-def usual(field: FieldSpec) -> str:
-    """Return the numbers that are usual in the field, as far as it takes them, in words."""
+def expected(field: FieldSpec) -> str:
+    """Return the expected range of the field within its bounds, in words."""
     if field.expected is None:
         return ""
     low, high = field.expected
@@ -38,8 +38,8 @@ def usual(field: FieldSpec) -> str:
     return f"usually {readable(low)} to {readable(high)}"
 
 
-def takes(field: FieldSpec) -> str:
-    """Return the values that the field takes, in words."""
+def accepted(field: FieldSpec) -> str:
+    """Return the values that the field accepts, in words."""
     match field.kind:
         case Kind.NUMBER:
             return f"a number {bounds(field)}".rstrip()
@@ -60,32 +60,37 @@ def takes(field: FieldSpec) -> str:
 
 
 def allowed(field: FieldSpec, missing: str = "null") -> str:
-    """Return all that the field takes, in words; a missing value is null in JSON, and something else elsewhere."""
-    none = f"or {missing}" if field.optional else ""
-    return ", ".join(part for part in (takes(field), usual(field), none) if part)
+    """Return the values that the field accepts, its expected range, and how a missing value is written, in words.
+
+    Args:
+        field: of the contract.
+        missing: what a missing value is in the format of the request: null in JSON.
+    """
+    optional = f"or {missing}" if field.optional else ""
+    return ", ".join(part for part in (accepted(field), expected(field), optional) if part)
 
 
 def listed(words: Sequence[str]) -> str:
-    """Return the words in a row: the first few, and how many more there are."""
-    shown = ", ".join(in_a_row(shortened(word)) for word in words[:MAX_LISTED])
+    """Return the words separated by commas: the first few, and how many more there are."""
+    shown = ", ".join(quoted(shortened(word)) for word in words[:MAX_LISTED])
     return shown if len(words) <= MAX_LISTED else f"{shown} and {len(words) - MAX_LISTED} more"
 
 
-def in_a_row(word: str) -> str:
-    """Return a word as it may stand in a row of words: in quotes if it would not be seen where it ends."""
+def quoted(word: str) -> str:
+    """Return a word of a list, in quotation marks if it has a comma or starts or ends with a space."""
     return json.dumps(word, ensure_ascii=False) if "," in word or word != word.strip() else word
 
 
 def nearest(word: str, known: Collection[str]) -> str | None:
-    """Return the known word that a misspelt one most likely stands for, if there is one."""
-    # To compare takes the product of the lengths, and the caller chooses one of them.
-    if len(word) > MAX_NAME:
+    """Return the known word that is most similar to a misspelt word; None if none is similar."""
+    # The time of a comparison grows with the product of the lengths, and the caller chooses one of them.
+    if len(word) > MAX_NAME_LENGTH:
         return None
-    by_case = {one.casefold(): one for one in known}
-    found = get_close_matches(word.casefold(), by_case, n=1)
-    return by_case[found[0]] if found else None
+    by_lower_case = {candidate.casefold(): candidate for candidate in known}
+    matches = get_close_matches(word.casefold(), by_lower_case, n=1)
+    return by_lower_case[matches[0]] if matches else None
 
 
 def shortened(name: str) -> str:
-    """Return a name, cut when it is longer than an answer should repeat."""
-    return name if len(name) <= MAX_NAME else name[:MAX_NAME] + "…"
+    """Return a name, cut to a length that a response may repeat."""
+    return name if len(name) <= MAX_NAME_LENGTH else name[:MAX_NAME_LENGTH] + "…"

@@ -1,4 +1,4 @@
-"""The form for people: an input for each field of the contract, and the texts that stand in them."""
+"""The form on the page: an input for each field of the contract, and the texts in the inputs."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -7,17 +7,17 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 from urllib.parse import quote
 
-from mlops_runtime.contract.fields import FieldSpec, Kind
+from mlops_runtime.contract import FieldSpec, Kind, RecordModel
 from mlops_runtime.model.baseline import Baseline, ValueBaseline
-from mlops_runtime.serving.ui import field_text as fields
+from mlops_runtime.serving.ui import field_text
 from mlops_runtime.serving.ui.number_format import exact
 
 MAX_SUGGESTIONS = 200
-"""Known values that an input suggests."""
-SUGGESTIONS_OF_PAGE = 4000
-"""Known values that a whole page suggests: they are most of what a wide page weighs."""
+"""Known values that one input suggests."""
+MAX_SUGGESTIONS_OF_PAGE = 4000
+"""Known values that all inputs suggest together: on a page with many fields they are most of its bytes."""
 
-TYPES = {
+INPUT_TYPES = {
     Kind.NUMBER: "number",
     Kind.INTEGER: "number",
     Kind.CATEGORY: "text",
@@ -25,10 +25,10 @@ TYPES = {
     Kind.DATETIME: "datetime-local",
     Kind.TIME: "time",
 }
-"""Types of the inputs for those fields that are neither chosen from a list nor words."""
+"""Type of the HTML input, for the kinds that have neither a list of options nor a text area."""
 
-FLAGS = (("true", "yes"), ("false", "no"))
-FEW_NUMBERS = (("0", "0"), ("1", "1"))
+BOOLEAN_OPTIONS = (("true", "yes"), ("false", "no"))
+ZERO_OR_ONE_OPTIONS = (("0", "0"), ("1", "1"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +36,12 @@ class Input:
     """One input of the form.
 
     Attributes:
-        id: of the element. It is numbered, as the name of a column may hold any character.
-        name: under which a browser sends the text: ASCII, so that it arrives as it is.
+        id: of the HTML element: numbered, because the name of a column may have any character.
+        name: of the HTML element: percent-encoded, so that it is ASCII.
         spec: of the field.
         element: select, textarea or input.
-        attributes: of the element, by name.
-        options: of a select: what is sent and what is shown.
+        attributes: of the HTML element, by name.
+        options: of a select: value and text of each.
         suggestions: known values of a category.
     """
 
@@ -55,96 +55,94 @@ class Input:
 
     @property
     def label(self) -> str:
-        """What the input is called."""
-        return fields.label(self.spec)
+        """Label of the input."""
+        return field_text.label(self.spec)
 
     @property
     def hint(self) -> str:
-        """The numbers to type, in words."""
-        words = "" if self.options else fields.bounds(self.spec).removeprefix("of ")
-        return ", ".join(part for part in (words, fields.usual(self.spec)) if part)
+        """Bounds and expected range, in words."""
+        bounds = "" if self.options else field_text.bounds(self.spec).removeprefix("of ")
+        return ", ".join(part for part in (bounds, field_text.expected(self.spec)) if part)
 
     @property
     def advice(self) -> str:
-        """What to do about a value that the contract does not allow."""
+        """What to do about a value that the contract does not accept."""
         if self.spec.kind is Kind.BOOLEAN:
             advice = "Choose yes or no"
         elif self.options:
-            advice = f"Choose {fields.takes(self.spec)}"
+            advice = f"Choose {field_text.accepted(self.spec)}"
         else:
-            advice = f"Enter {fields.takes(self.spec)}"
+            advice = f"Enter {field_text.accepted(self.spec)}"
         return f"{advice}, or leave it empty." if self.spec.optional else f"{advice}."
 
 
 def form_inputs(specs: Sequence[FieldSpec], baseline: Baseline) -> tuple[Input, ...]:
     """Return an input for each field, in their order."""
     categories = sum(spec.kind is Kind.CATEGORY for spec in specs)
-    most = min(MAX_SUGGESTIONS, SUGGESTIONS_OF_PAGE // (categories or 1))
+    limit = min(MAX_SUGGESTIONS, MAX_SUGGESTIONS_OF_PAGE // (categories or 1))
     return tuple(
         Input(
             id=f"field-{number}",
-            name=sent_name(spec),
+            name=quote(spec.name, safe=""),
             spec=spec,
-            element=element(spec),
-            attributes=attributes(spec),
-            options=options(spec),
-            suggestions=suggestions(spec, baseline, most) if spec.kind is Kind.CATEGORY else (),
+            element=_element(spec),
+            attributes=_attributes(spec),
+            options=_options(spec),
+            suggestions=suggestions(spec, baseline, limit) if spec.kind is Kind.CATEGORY else (),
         )
         for number, spec in enumerate(specs)
     )
 
 
-def sent_name(spec: FieldSpec) -> str:
-    """Return the name under which a browser sends the text of a field."""
-    return quote(spec.name, safe="")
-
-
-def element(spec: FieldSpec) -> str:
-    """Return the HTML element in which the value of a field is given."""
-    if options(spec):
+def _element(spec: FieldSpec) -> str:
+    if _options(spec):
         return "select"
     return "textarea" if spec.kind is Kind.TEXT else "input"
 
 
-def attributes(spec: FieldSpec) -> dict[str, str]:
-    """Return what is special about the element of a field."""
-    if options(spec):
+def _attributes(spec: FieldSpec) -> dict[str, str]:
+    if _options(spec):
         return {}
-    found = {"type": TYPES[spec.kind]} if spec.kind in TYPES else {}
+    attributes = {"type": INPUT_TYPES[spec.kind]} if spec.kind in INPUT_TYPES else {}
     if spec.max_length is not None:
-        found["maxlength"] = str(spec.max_length)
+        attributes["maxlength"] = str(spec.max_length)
     if spec.kind in (Kind.NUMBER, Kind.INTEGER):
-        found["step"] = "1" if spec.kind is Kind.INTEGER else "any"
+        attributes["step"] = "1" if spec.kind is Kind.INTEGER else "any"
         if spec.minimum is not None:
-            found["min"] = exact(float(spec.minimum))
+            attributes["min"] = exact(float(spec.minimum))
             if spec.minimum >= 0:
-                # A telephone's keys for numbers may lack the minus sign.
-                found["inputmode"] = "numeric" if spec.kind is Kind.INTEGER else "decimal"
+                # The numeric keyboard of some telephones has no minus sign.
+                attributes["inputmode"] = "numeric" if spec.kind is Kind.INTEGER else "decimal"
         if spec.maximum is not None:
-            found["max"] = exact(float(spec.maximum))
-    return found
+            attributes["max"] = exact(float(spec.maximum))
+    return attributes
 
 
-def options(spec: FieldSpec) -> tuple[tuple[str, str], ...]:
-    """Return what there is to choose from, as pairs of what is sent and what is shown; nothing if it is to be typed."""
+def _options(spec: FieldSpec) -> tuple[tuple[str, str], ...]:
+    """Return the value and the text of each option; none if the value is typed."""
     if spec.kind is Kind.BOOLEAN:
-        return FLAGS
+        return BOOLEAN_OPTIONS
     if spec.kind is Kind.CHOICE:
-        return tuple((unbroken(choice), str(choice)) for choice in spec.choices)
+        return tuple((with_line_feeds(choice), str(choice)) for choice in spec.choices)
     if spec.kind is Kind.INTEGER and (spec.minimum, spec.maximum) == (0, 1):
-        return FEW_NUMBERS
+        return ZERO_OR_ONE_OPTIONS
     return ()
 
 
-def suggestions(spec: FieldSpec, baseline: Baseline, most: int) -> tuple[str, ...]:
-    """Return the commonest values of a category, at most so many."""
+def suggestions(spec: FieldSpec, baseline: Baseline, limit: int) -> tuple[str, ...]:
+    """Return the most common values of a category in the training rows, at most `limit` of them."""
     known = baseline.fields.get(spec.name)
     shares = known.shares if isinstance(known, ValueBaseline) else {}
-    return tuple(sorted(shares, key=lambda value: -shares[value])[:most])
+    return tuple(sorted(shares, key=lambda value: -shares[value])[:limit])
+
+
+def texts_of(record: RecordModel) -> dict[str, str]:
+    """Return the values of a record as texts of the form, by the fields' names."""
+    return {name: text_of(value) for name, value in record.model_dump().items()}
 
 
 def text_of(value: Any) -> str:
-    """Return a value of a record as the text of its input; a missing one is an empty text."""
+    """Return a value of a record as the text of its input; a missing value is an empty text."""
     match value:
         case None:
             return ""
@@ -153,49 +151,51 @@ def text_of(value: Any) -> str:
         case float():
             return exact(value)
         case datetime():
-            return in_utc(value).isoformat(timespec=precision(value))
+            return _without_offset(value).isoformat(timespec=_precision(value))
         case date():
             return value.isoformat()
         case time():
-            return value.replace(tzinfo=None).isoformat(timespec=precision(value))
+            return value.replace(tzinfo=None).isoformat(timespec=_precision(value))
         case _:
-            return unbroken(str(value))
+            return with_line_feeds(str(value))
 
 
-def precision(moment: datetime | time) -> str:
-    """Return the parts of a time that are worth showing; an input holds no more than milliseconds."""
+def _precision(moment: datetime | time) -> str:
+    """Return the smallest unit to show; an HTML input has no more than milliseconds."""
     if moment.microsecond:
         return "milliseconds"
     return "seconds" if moment.second else "minutes"
 
 
-def in_utc(moment: datetime) -> datetime:
-    """Return a moment without an offset, as the input holds none: what has one is in UTC then, as for the model."""
-    # At either end of the calendar there is no room for an offset.
+def _without_offset(moment: datetime) -> datetime:
+    """Return a date and time in UTC without its offset, which an HTML input cannot hold; the model uses UTC as well."""
+    # At either end of the calendar, UTC may be in the year 0 or 10000.
     with suppress(OverflowError):
         moment = moment.astimezone(UTC) if moment.tzinfo else moment
     return moment.replace(tzinfo=None)
 
 
-def unbroken(text: str) -> str:
-    """Return a text with its line ends as one kind: a browser sends them all as another."""
+def with_line_feeds(text: str) -> str:
+    """Return a text in which each line ends with a line feed: browsers send CR LF for all of them."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def sent_texts(inputs: Sequence[Input], sent: Mapping[str, str]) -> dict[str, str]:
-    """Return the text that was sent for each field, by the field's name; empty where there is none."""
-    texts = {one.spec.name: unbroken(sent.get(one.name, "")) for one in inputs}
-    # A choice is sent as it is; of what a person types, space at the ends means nothing.
-    chosen = {one.spec.name for one in inputs if one.options}
-    return {name: text if name in chosen else text.strip() for name, text in texts.items()}
+    """Return the text that was sent for each field, by the field's name; empty where none was sent."""
+    texts = {}
+    for input_ in inputs:
+        text = with_line_feeds(sent.get(input_.name, ""))
+        # The spaces of an option are part of its value; those around typed text are not.
+        texts[input_.spec.name] = text if input_.options else text.strip()
+    return texts
 
 
 def values_of(inputs: Sequence[Input], texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts that are values of a record, as the contract reads them; an empty text is none."""
+    """Return the texts as values that the contract can validate; an empty text is a missing value."""
     values = {name: text for name, text in texts.items() if text}
-    for one in inputs:
-        name = one.spec.name
-        if one.spec.kind is Kind.CHOICE and name in values:
-            originals = {unbroken(choice): str(choice) for choice in one.spec.choices}
+    for input_ in inputs:
+        name = input_.spec.name
+        if input_.spec.kind is Kind.CHOICE and name in values:
+            originals = {with_line_feeds(choice): str(choice) for choice in input_.spec.choices}
             values[name] = originals.get(values[name], values[name])
     return values

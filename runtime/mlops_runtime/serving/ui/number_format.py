@@ -1,47 +1,46 @@
-"""Numbers as people read them: as many digits as mean something, and no more."""
+"""Numbers for people: rounded to the digits that are meaningful."""
 
 import math
 from fractions import Fraction
 
 MAX_INTEGER_LENGTH = 1e15
 """Above this a number is written with an exponent: its last digits are not exact in a double."""
-READABLE = 6
-"""Significant digits of a number that stands by itself."""
+SIGNIFICANT_DIGITS = 6
 MAX_DECIMALS = 12
 
 
 def exact(value: float) -> str:
-    """Return a number with all its digits, without a needless point: what is read back is the same number."""
+    """Return a number with all its digits, an integer without a point: parsed again, it is the same number."""
     if value.is_integer() and abs(value) < MAX_INTEGER_LENGTH:
         return str(int(value))
     return repr(value)
 
 
 def readable(value: float) -> str:
-    """Return a number rounded to six digits, all of those before the point kept."""
-    if 10**READABLE <= abs(value) < MAX_INTEGER_LENGTH:
+    """Return a number rounded to six significant digits, but with all digits before the point."""
+    if 10**SIGNIFICANT_DIGITS <= abs(value) < MAX_INTEGER_LENGTH:
         return f"{value:.0f}"
-    return f"{value:.{READABLE}g}"
+    return f"{value:.{SIGNIFICANT_DIGITS}g}"
 
 
 def rounded(value: float, spread: float) -> str:
-    """Return a number with the digits that its spread leaves meaning: two digits of the spread are kept.
+    """Return a number rounded to the second significant digit of its uncertainty.
 
     Args:
         value: the number.
-        spread: how far off it may be, in the same unit: at least 0.
+        spread: its uncertainty, in the same unit: at least 0.
     """
     if not 0 < spread < math.inf or abs(value) >= MAX_INTEGER_LENGTH:
         return readable(value)
     decimals = 1 - math.floor(math.log10(spread))
     if decimals > MAX_DECIMALS:
         return readable(value)
-    # What rounds to zero from below is zero, not minus zero.
+    # Adding 0.0 turns minus zero into zero.
     return f"{round(value, max(decimals, 0)) + 0.0:,.{max(decimals, 0)}f}"
 
 
 def percent(share: float) -> str:
-    """Return a share between 0 and 1 in per cent; what is not certain is not called so."""
+    """Return a share between 0 and 1 in per cent with one decimal; only 0 and 1 themselves are 0 % and 100 %."""
     if 0.999 < share < 1:
         return "over 99.9 %"
     if 0 < share < 0.001:
@@ -50,7 +49,7 @@ def percent(share: float) -> str:
 
 
 def whole_percent(share: float) -> str:
-    """Return a share between 0 and 1 in whole per cent; what is not all or nothing is not called so."""
+    """Return a share between 0 and 1 in whole per cent; only 0 and 1 themselves are 0 % and 100 %."""
     if 0.99 < share < 1:
         return "over 99 %"
     if 0 < share < 0.01:
@@ -59,7 +58,7 @@ def whole_percent(share: float) -> str:
 
 
 def out_of(share: float) -> str:
-    """Return a share between 0 and 1 as people count: 0.9 is 9 of 10, 0.95 is 19 of 20."""
+    """Return a share between 0 and 1 as a ratio: 0.9 is 9 of 10, 0.95 is 19 of 20."""
     fraction = Fraction(share).limit_denominator(100)
     if fraction.denominator < 10 and 10 % fraction.denominator == 0:
         return f"{fraction * 10} of 10"

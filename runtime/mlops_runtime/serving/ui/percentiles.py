@@ -1,61 +1,78 @@
-"""The comparison of a record with the training rows: where each of its values lies among theirs."""
+"""Percentiles: how each value of a record compares with those of the training rows."""
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
-from typing import Any
 
-from mlops_runtime.contract.features import EPOCH, tokens
-from mlops_runtime.model.baseline import FieldBaseline, NumberBaseline, ValueBaseline
+from mlops_runtime.contract import Features, FieldSpec, Kind
+from mlops_runtime.contract.features import tokens
+from mlops_runtime.model.baseline import Baseline, NumberBaseline, ValueBaseline
+from mlops_runtime.serving.telemetry.binning import baseline_columns
 from mlops_runtime.serving.ui.number_format import whole_percent
 
-MAX_STRIPES = 10
-"""Values of a field that are drawn; the baseline has as many bins of numbers."""
+MAX_BARS = 10
+"""Values of a field that the histogram shows; the baseline has as many bins of numbers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Where a value lies among those of the training rows.
+    """Comparison of a value with those of the training rows.
 
     Attributes:
-        words: as a sentence would have it.
-        shares: of the training rows, by bin of numbers in their order, or by value with the commonest first.
-        own: the place of the value among these; None if it is missing, or beyond them all.
+        words: the result, as part of a sentence.
+        shares: of the training rows in each bin of numbers, or with each value, the most common one first.
+        index: of the bin or value of the record among these; None if it is missing or in none of them.
     """
 
     words: str
     shares: tuple[float, ...] = ()
-    own: int | None = None
+    index: int | None = None
 
 
-def compared(value: Any, baseline: FieldBaseline) -> Comparison:
-    """Return where the value of a field lies among those of the training rows."""
-    if value is None:
-        share = baseline.missing_share
-        return Comparison(f"missing, as in {whole_percent(share)}" if share else "missing, as in none")
-    if isinstance(baseline, NumberBaseline):
-        return _among_numbers(as_number(value), baseline)
-    return _among_values(str(value).lower() if isinstance(value, bool) else str(value), baseline)
+def compare(features: Features, baseline: Baseline) -> dict[str, Comparison]:
+    """Return how each value of a record compares with those of the training rows, by field.
+
+    Args:
+        features: of one record.
+        baseline: of the training rows.
+    """
+    columns = baseline_columns(features.layout)
+    comparisons = {}
+    for field in features.layout.fields:
+        value, known = _value(field, features, columns[field.name]), baseline.fields[field.name]
+        if value is None:
+            share = known.missing_share
+            comparison = Comparison(f"missing, as in {whole_percent(share)}" if share else "missing, as in none")
+        elif isinstance(known, NumberBaseline):
+            comparison = compare_number(float(value), known)
+        else:
+            comparison = compare_value(str(value), known)
+        comparisons[field.name] = comparison
+    return comparisons
 
 
-def as_number(value: Any) -> float:
-    """Return the number a value has in the baseline: the day of a date, the hour of a time, the words of a text."""
-    match value:
-        case datetime():
-            moment = value.astimezone(UTC) if value.tzinfo else value
-            return float(moment.toordinal() - EPOCH)
-        case date():
-            return float(value.toordinal() - EPOCH)
-        case time():
-            return value.hour + value.minute / 60 + value.second / 3600
-        case str():
-            return float(len(tokens(value)))
+def _value(field: FieldSpec, features: Features, column: int) -> float | str | None:
+    """Return the value of a field as its baseline has it; None if it is missing."""
+    if field.kind is Kind.CATEGORY:
+        return features.categories[0, column] or None
+    if field.kind is Kind.TEXT:
+        text = features.texts[0, column]
+        return float(len(tokens(text))) if text else None
+    number = float(features.numbers[0, column])
+    if math.isnan(number) or (field.kind is Kind.CHOICE and number < 0):
+        return None
+    match field.kind:
+        case Kind.CHOICE:
+            return field.choices[int(number)]
+        case Kind.BOOLEAN:
+            return "true" if number else "false"
         case _:
-            return float(value)
+            return number
 
 
-def _among_numbers(number: float, baseline: NumberBaseline) -> Comparison:
+def compare_number(number: float, baseline: NumberBaseline) -> Comparison:
+    """Return how a number compares with those of the training rows."""
     shares = baseline.bin_shares
     if not shares:
         return Comparison("no training row has a value")
@@ -63,32 +80,33 @@ def _among_numbers(number: float, baseline: NumberBaseline) -> Comparison:
         return Comparison("higher than all", shares)
     if number < baseline.minimum:
         return Comparison("lower than all", shares)
-    own = min(bisect_right(baseline.bin_edges, number), len(shares)) - 1
-    # Groups of the same size tell more where one bin holds nearly all, bins where a group is wide.
+    index = min(bisect_right(baseline.bin_edges, number), len(shares)) - 1
+    # Groups of equal size are more precise where one bin has nearly all rows, bins where a group is wide.
     group = bisect_right(baseline.cuts, number)
-    places = [(shares, own), (baseline.cut_shares, group)]
-    lower, near, higher = min((around(*place) for place in places), key=lambda parts: parts[1])
-    # What shares the bin or group may be lower or higher: nothing is said of it.
+    candidates = (split(shares, index), split(baseline.cut_shares, group))
+    lower, near, higher = min(candidates, key=lambda parts: parts[1])
+    # Rows in the same bin or group may be lower or higher, so they count as neither.
     if near >= max(lower, higher):
         words = f"close to {whole_percent(near)}"
     elif lower >= higher:
         words = f"higher than {whole_percent(lower)}"
     else:
         words = f"lower than {whole_percent(higher)}"
-    return Comparison(words, shares, own)
+    return Comparison(words, shares, index)
 
 
-def around(shares: Sequence[float], place: int) -> tuple[float, float, float]:
-    """Return which shares lie below a place, at it and above it."""
-    return sum(shares[:place]), shares[place], sum(shares[place + 1 :])
+def split(shares: Sequence[float], index: int) -> tuple[float, float, float]:
+    """Return the sum of the shares before an index, the share at it, and the sum of those after it."""
+    return sum(shares[:index]), shares[index], sum(shares[index + 1 :])
 
 
-def _among_values(value: str, baseline: ValueBaseline) -> Comparison:
-    ranked = sorted(baseline.shares, key=lambda one: -baseline.shares[one])
-    shown = ranked[:MAX_STRIPES]
+def compare_value(value: str, baseline: ValueBaseline) -> Comparison:
+    """Return how a choice, a boolean or a category compares with those of the training rows."""
+    ranked = sorted(baseline.shares, key=lambda known: -baseline.shares[known])
+    shown = ranked[:MAX_BARS]
     if value in baseline.shares and value not in shown:
         shown[-1] = value
-    shares = tuple(baseline.shares[one] for one in shown)
+    shares = tuple(baseline.shares[known] for known in shown)
     if value not in shown:
-        return Comparison("not known from training", shares)
+        return Comparison("not in the training rows", shares)
     return Comparison(f"as in {whole_percent(baseline.shares[value])}", shares, shown.index(value))

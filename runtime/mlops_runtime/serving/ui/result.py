@@ -1,9 +1,9 @@
-"""The panel with a prediction: what the page says of it, in words and as bars."""
+"""The result on the page: a prediction in words and as bars."""
 
 import math
 from dataclasses import dataclass
 
-from mlops_runtime.contract.fields import LabelPrediction, ValuePrediction
+from mlops_runtime.contract import LabelPrediction, ValuePrediction
 from mlops_runtime.model.baseline import Baseline, NumberBaseline
 from mlops_runtime.model.metadata import Interval
 from mlops_runtime.serving.ui.number_format import out_of, percent, rounded
@@ -11,12 +11,12 @@ from mlops_runtime.serving.ui.number_format import out_of, percent, rounded
 MAX_BARS = 5
 """Labels whose probability is shown."""
 MIN_WIDTH = 1.0
-"""Per cent of the scale that an interval takes up at least, so that it is seen."""
+"""Width of an interval in per cent of the scale, so that it is visible."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
-    """A label and its probability, as a number and in words."""
+class ProbabilityBar:
+    """A label with its probability, as a number and in words."""
 
     label: str
     probability: float
@@ -25,95 +25,92 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """The range of the target in the training table, and where on it an interval lies.
+    """The range of the target in the training rows, with a prediction interval on it.
 
     Attributes:
-        least: its lower end, in words.
-        greatest: its upper end, in words.
+        minimum: of the scale, in words.
+        maximum: of the scale, in words.
         start: of the interval, in per cent of the scale.
         width: of the interval, in per cent of the scale.
-        mark: the value, in per cent of the scale.
+        value: its position, in per cent of the scale.
     """
 
-    least: str
-    greatest: str
+    minimum: str
+    maximum: str
     start: float
     width: float
-    mark: float
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
-    """What the page says of a prediction.
+class Result:
+    """A prediction for people.
 
     Attributes:
         headline: the label, or the value.
-        bars: the probability of the label, or those of the most probable labels if there are more than two.
-        promise: what the interval of a value is; empty for a label.
-        scale: where the interval of a value lies; None for a label.
+        bars: probability of the label, or of the most probable labels if there are more than two.
+        interval: prediction interval of a value, in words; empty for a label.
+        coverage: how often such an interval has the true value, in words; empty if it is not known.
+        scale: with the interval of a value; None for a label.
         warnings: of the prediction.
     """
 
     headline: str
-    bars: tuple[Bar, ...] = ()
-    promise: str = ""
+    bars: tuple[ProbabilityBar, ...] = ()
+    interval: str = ""
+    coverage: str = ""
     scale: Scale | None = None
     warnings: tuple[str, ...] = ()
 
 
-def panel_of(
+def result_of(
     prediction: LabelPrediction | ValuePrediction, baseline: Baseline, interval: Interval | None = None
-) -> Panel:
-    """Return what the page says of a prediction.
+) -> Result:
+    """Return a prediction for people.
 
     Args:
-        prediction: of either kind.
-        baseline: of the training table, for the scale of a value.
-        interval: what is known of the intervals of values.
+        prediction: of a label or a value.
+        baseline: of the training rows, for the scale of a value.
+        interval: how wide the prediction intervals are, if it is known.
     """
     if isinstance(prediction, LabelPrediction):
-        return Panel(str(prediction.label), bars_of(prediction), warnings=prediction.warnings)
-    return Panel(
-        rounded(prediction.value, prediction.high - prediction.low),
-        promise=promise_of(prediction, interval),
+        return Result(str(prediction.label), _probability_bars(prediction), warnings=prediction.warnings)
+    spread = prediction.high - prediction.low
+    return Result(
+        headline=rounded(prediction.value, spread),
+        interval=f"{rounded(prediction.low, spread)} to {rounded(prediction.high, spread)}",
+        coverage=f"{out_of(interval.level)} true values are in such an interval" if interval else "",
         scale=scale_of(prediction, baseline),
         warnings=prediction.warnings,
     )
 
 
-def bars_of(prediction: LabelPrediction) -> tuple[Bar, ...]:
-    """Return the bars of the most probable labels, the first of them that of the prediction."""
+def _probability_bars(prediction: LabelPrediction) -> tuple[ProbabilityBar, ...]:
+    """Return the most probable labels, the predicted one first."""
     probabilities = prediction.probabilities
     ranked = sorted(probabilities, key=lambda label: (label != prediction.label, -probabilities[label]))
     shown = ranked[: MAX_BARS if len(ranked) > 2 else 1]
-    return tuple(Bar(str(label), probabilities[label], percent(probabilities[label])) for label in shown)
-
-
-def promise_of(prediction: ValuePrediction, interval: Interval | None) -> str:
-    """Return a sentence on the interval of a value."""
-    spread = prediction.high - prediction.low
-    ends = f"{rounded(prediction.low, spread)} to {rounded(prediction.high, spread)}"
-    return ends if interval is None else f"{ends}: such an interval holds {out_of(interval.level)} true values"
+    return tuple(ProbabilityBar(str(label), probabilities[label], percent(probabilities[label])) for label in shown)
 
 
 def scale_of(prediction: ValuePrediction, baseline: Baseline) -> Scale | None:
-    """Return where the interval of a value lies among the values of the training table; None if there is no scale."""
+    """Return the scale of the target with the interval of a prediction; None if all its values are equal."""
     if not isinstance(baseline.target, NumberBaseline):
         return None
-    least, greatest = min(baseline.target.minimum, prediction.low), max(baseline.target.maximum, prediction.high)
-    length = greatest - least
+    minimum, maximum = min(baseline.target.minimum, prediction.low), max(baseline.target.maximum, prediction.high)
+    length = maximum - minimum
     if not 0 < length < math.inf:
         return None
     spread = length / 100
 
-    def place(value: float) -> float:
-        return round((value - least) / length * 100, 2)
+    def position(value: float) -> float:
+        return round((value - minimum) / length * 100, 2)
 
-    start = min(place(prediction.low), 100 - MIN_WIDTH)
+    start = min(position(prediction.low), 100 - MIN_WIDTH)
     return Scale(
-        least=rounded(least, spread),
-        greatest=rounded(greatest, spread),
+        minimum=rounded(minimum, spread),
+        maximum=rounded(maximum, spread),
         start=start,
-        width=max(round(place(prediction.high) - start, 2), MIN_WIDTH),
-        mark=place(prediction.value),
+        width=max(round(position(prediction.high) - start, 2), MIN_WIDTH),
+        value=position(prediction.value),
     )

@@ -1,167 +1,230 @@
-"""Tables for people: a CSV file sent from the page comes back with the predictions as further columns.
+"""Predictions for a table that a person uploads: the same table comes back with further columns.
 
-A browser with JavaScript sends the table to the interface for programs, slice by slice. This is for
-those without: the file is sent at once, and comes back batch by batch.
+The table is read as training reads it: any usual delimiter, encoding and decimal mark, and dates in the
+format of the training table. Rows are predicted in batches, so that memory does not grow with the table.
 """
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from io import BytesIO, StringIO, TextIOWrapper
+from io import StringIO
 from itertools import islice
-from pathlib import PurePath
-from typing import Any
+from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
+from typing import Any, Self
 
-from flask import Response
+from pydantic import TypeAdapter
+from werkzeug.datastructures import FileStorage
 
-from mlops_runtime.contract.features import FIELDS
-from mlops_runtime.contract.fields import Kind
-from mlops_runtime.model.golden import GoldenRecord
-from mlops_runtime.serving.api.formats import RefusedRecord, cells_of, columns, refused, text_record
+from mlops_runtime.contract import Contract, LabelPrediction
+from mlops_runtime.model import GoldenRecord
+from mlops_runtime.serving.api.faults import LISTED_IN_PLACE, RecordFaults
+from mlops_runtime.serving.api.prediction_writer import PredictionWriter, in_words
 from mlops_runtime.serving.api.predictions import Predict
-from mlops_runtime.serving.api.problems import FieldError, InvalidRequestError, broken_contract
-from mlops_runtime.serving.ui.field_text import FIELDS_BY_NAME, listed, shortened
+from mlops_runtime.serving.api.problems import MAX_ERRORS, FieldError, InvalidRequestError
+from mlops_runtime.serving.api.records import RecordReader, Result
+from mlops_runtime.serving.ui.field_text import listed
 from mlops_runtime.serving.ui.form import text_of
+from mlops_runtime.tables.cells import canonicalizer
+from mlops_runtime.tables.source import GZIP, PARQUET, SourceError, cleaned, open_source
 
-MEDIA_TYPE = "text/csv"
-SEPARATORS = ",;\t"
-QUOTED = re.compile(r'"[^"]*"')
-DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 UNSAFE = re.compile(r"[^\w. -]+")
+MAX_NAME_LENGTH = 100
+"""Characters of a file name."""
+MAX_LISTED_FAULTS = 10
+"""Faulty rows that the page lists."""
+MAX_FAULTY_ROWS = 10_000
+"""Faulty rows after which reading stops: a column of another kind has a fault in each row."""
 
 
-def example_table(golden_records: Sequence[GoldenRecord]) -> str:
-    """Return a table that can be sent as it is: the golden records."""
+def example_table(contract: Contract, golden_records: Sequence[GoldenRecord[Any, Any]]) -> str:
+    """Return a valid table as CSV: the golden records."""
     records = [golden.record.model_dump() for golden in golden_records]
-    rows = [[text_of(record[field.name]) for field in FIELDS] for record in records]
-    return "".join(line(row, ",") for row in [[field.name for field in FIELDS], *rows])
-
-
-def download(content: str | Iterator[str], name: str) -> Response:
-    """Return a table as an answer that a browser stores under a name."""
-    response = Response(content, mimetype=MEDIA_TYPE)
-    response.headers.set("Content-Disposition", "attachment", filename=name)
-    return response
+    rows = [[text_of(record[name]) for name in contract.features] for record in records]
+    return csv_text([list(contract.features), *rows], ",")
 
 
 def name_of_answer(name: str) -> str:
-    """Return the name for the answer to a file with this name."""
-    return f"{UNSAFE.sub('_', PurePath(name).stem)}-predictions.csv"
+    """Return the file name of the table with predictions for that of the uploaded table."""
+    return f"{_safe(PurePath(name).stem)}-predictions.csv"
 
 
-class Table:
-    """A table as a person sends it.
+def _safe(name: str) -> str:
+    return UNSAFE.sub("_", name)[-MAX_NAME_LENGTH:] or "table"
+
+
+def csv_text(rows: Sequence[Sequence[Any]], delimiter: str) -> str:
+    """Return rows as CSV."""
+    file = StringIO()
+    csv.writer(file, delimiter=delimiter).writerows(rows)
+    return file.getvalue()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """The predictions of one batch of rows, and what was counted up to it.
 
     Attributes:
-        separator: of the cells: a comma, a semicolon or a tab.
-        header: names of the columns.
-        columns: the place of each field of the contract that has a column.
+        csv: lines of the table with predictions.
+        rows: predicted so far, faulty ones included.
+        faulty: number of these rows that are faulty.
+        progress: estimated share of the table that is done.
+        faults: of this batch, each with its row in the file; not all if there are many.
+        labels: number of predictions of each label in this batch.
+        problem: why the rest of the table was not read; empty if it was.
+        done: whether this is the last batch.
     """
 
-    def __init__(self, content: bytes) -> None:
-        """Take a CSV file.
+    csv: str
+    rows: int = 0
+    faulty: int = 0
+    progress: float = 0.0
+    faults: tuple[tuple[int, str], ...] = ()
+    labels: dict[str, int] = field(default_factory=dict)
+    problem: str = ""
+    done: bool = False
+
+    def json_line(self) -> str:
+        """Return this as one line of NDJSON."""
+        return progress_adapter.dump_json(self).decode() + "\n"
+
+
+progress_adapter = TypeAdapter(Progress)
+
+
+class Upload:
+    """An uploaded table in a temporary folder."""
+
+    def __init__(self, contract: Contract, file: FileStorage) -> None:
+        """Store the table and read its header.
 
         Raises:
-            InvalidRequestError: if it is no text, or its columns do not fit the contract.
+            InvalidRequestError: if it is no table, or its columns do not fit the contract.
         """
+        self._contract = contract
+        self._folder = TemporaryDirectory(prefix="table-")
         try:
-            first = content.decode("utf-8-sig").lstrip("\r\n").partition("\n")[0]
-        except UnicodeDecodeError as error:
-            raise InvalidRequestError(
-                HTTPStatus.BAD_REQUEST, "The file is not in UTF-8: save it as CSV UTF-8."
-            ) from error
-        unquoted = QUOTED.sub("", first)
-        self.separator = max(SEPARATORS, key=unquoted.count)
-        self._reader = csv.reader(TextIOWrapper(BytesIO(content), "utf-8-sig", newline=""), delimiter=self.separator)
-        self.header = [name.strip() for name in next(self.rows(), [])]
-        self.columns = {name: self.header.index(name) for name in FIELDS_BY_NAME if name in self.header}
-        missing = [field.name for field in FIELDS if not field.optional and field.name not in self.columns]
-        twice = [name for name in self.columns if self.header.count(name) > 1]
-        if missing or not self.columns:
-            fault = f"The first line must name the columns. It lacks {listed(missing or list(FIELDS_BY_NAME))}."
-        elif twice:
-            fault = f"The column {shortened(twice[0])} is there twice: take one of them away."
-        else:
-            return
-        raise InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, fault)
+            path = Path(self._folder.name) / _safe(PurePath(file.filename or "table").name)
+            file.save(path)
+            self._source = _text_source(path)
+            self._check_header()
+        except SourceError as error:
+            self.close()
+            raise InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error}.") from error
+        except InvalidRequestError:
+            self.close()
+            raise
 
-    def rows(self) -> Iterator[list[str]]:
-        """Return the cells of each row that is left; a blank line is none."""
-        return (cells for cells in self._reader if cells)
+    def __enter__(self) -> Self:
+        """Return the table."""
+        return self
 
-    def record_cells(self, cells: Sequence[str]) -> list[str]:
-        """Return the cells of the fields, as the contract reads them."""
-        return [self._text(name, cells[place].strip()) for name, place in self.columns.items()]
+    def __exit__(self, *_: object) -> None:
+        """Remove the table."""
+        self.close()
 
-    def _text(self, name: str, cell: str) -> str:
-        field = FIELDS_BY_NAME[name]
-        if field.date_format is not None:
-            return iso(cell, field.kind, field.date_format)
-        # Where a comma separates no cells, it may be that of a number.
-        number = field.kind in (Kind.NUMBER, Kind.INTEGER) and self.separator != ","
-        return cell.replace(",", ".") if number and DECIMAL_COMMA.fullmatch(cell) else cell
+    def close(self) -> None:
+        """Remove the table."""
+        self._folder.cleanup()
 
+    def _check_header(self) -> None:
+        header = self._source.header
+        required = [spec.name for spec in self._contract.fields if not spec.optional]
+        missing = [name for name in required if name not in header]
+        if missing or not set(header) & set(self._contract.features):
+            detail = f"The first row must name the columns. It lacks {listed(missing or self._contract.features)}."
+            raise InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
 
-def iso(cell: str, kind: Kind, written: str) -> str:
-    """Return a date or time, written as in the training table, as the contract reads it; anything else as it is."""
-    try:
-        moment = datetime.strptime(cell, written)  # noqa: DTZ007 - the table says of no moment where it was
-    except ValueError:
-        return cell
-    match kind:
-        case Kind.DATE:
-            return moment.date().isoformat()
-        case Kind.TIME:
-            return moment.time().isoformat()
-        case _:
-            return moment.isoformat()
+    def predict(self, reader: RecordReader, predict: Predict, batch_size: int) -> Iterator[Progress]:
+        """Yield the table with its predictions, batch by batch.
 
+        Args:
+            reader: of the contract's records.
+            predict: a function of valid records.
+            batch_size: rows of a batch.
+        """
+        source, writer = self._source, PredictionWriter(self._contract)
+        width = len(source.header)
+        names = new_names(writer.columns(errors=True), source.header)
+        fields = [spec for spec in self._contract.fields if spec.name in source.header]
+        cell_readers = [
+            (source.header.index(spec.name), canonicalizer(spec.kind.value, source.decimal, spec.date_format))
+            for spec in fields
+        ]
+        header = [spec.name for spec in fields]
+        remaining, rows, faulty = MAX_ERRORS, 0, 0
 
-def predicted(table: Table, predict: Predict, most: int) -> Iterator[str]:
-    """Yield the lines of a table with its predictions, so many rows at a time."""
-    names = columns(errors=True)
-    yield line([*table.header, *new_names(names, table.header)], table.separator)
-    rows = table.rows()
-    while batch := list(islice(rows, most)):
-        yield "".join(line(row, table.separator) for row in predicted_batch(table, batch, predict))
+        def read(cells: Sequence[str]) -> Result:
+            if len(cells) != width:
+                detail = f"has {len(cells)} cells, but the header has {width}"
+                return RecordFaults((FieldError(pointer="", detail=detail),))
+            clean = cleaned(cells)
+            values = [canonical(clean[index]) if clean[index] else "" for index, canonical in cell_readers]
+            return reader.read_row(header, values, 0, remaining)
 
+        yield Progress(csv=csv_text([[*source.header, *names]], source.delimiter))
+        batches = self._batches(batch_size)
+        problem = ""
+        while batch := next(batches):
+            if isinstance(batch, str):
+                problem = batch
+                break
+            results = []
+            for _, cells in batch:
+                results.append(read(cells))
+                if isinstance(results[-1], RecordFaults):
+                    remaining = max(0, remaining - results[-1].count)
+            records = [result for result in results if not isinstance(result, RecordFaults)]
+            predictions = predict(records) if records else []
+            unread = iter(predictions)
+            lines, faults = [], []
+            for (number, cells), result in zip(batch, results, strict=True):
+                if isinstance(result, RecordFaults):
+                    error = in_words(result.errors[:LISTED_IN_PLACE], result.count)
+                    faults.append((number, error))
+                    outcome = [*[None] * (len(names) - 1), error]
+                else:
+                    outcome = writer.cells(next(unread), errors=True)
+                # A row with too few or too many cells gets as many as the header has.
+                lines.append([*cells[:width], *[""] * (width - len(cells)), *outcome])
+            rows, faulty = rows + len(batch), faulty + len(faults)
+            yield Progress(
+                csv=csv_text(lines, source.delimiter),
+                rows=rows,
+                faulty=faulty,
+                progress=min(rows / source.lines, 1),
+                faults=tuple(faults[:MAX_LISTED_FAULTS]),
+                labels=Counter(str(one.label) for one in predictions if isinstance(one, LabelPrediction)),
+            )
+            if faulty > MAX_FAULTY_ROWS:
+                problem = f"More than {MAX_FAULTY_ROWS:,} rows are faulty: correct them and send the table again."
+                break
+        if not rows and not problem:
+            problem = "The table has no row below its header."
+        note = csv_text([[*[""] * (width + len(names) - 1), problem]], source.delimiter) if problem else ""
+        yield Progress(csv=note, rows=rows, faulty=faulty, progress=1, problem=problem, done=True)
 
-def predicted_batch(table: Table, batch: Sequence[list[str]], predict: Predict) -> Iterator[list[Any]]:
-    """Yield each row of a batch with the cells of its prediction."""
-    records = {}
-    refusals: dict[int, RefusedRecord] = {}
-    for number, cells in enumerate(batch):
+    def _batches(self, batch_size: int) -> Iterator[list[tuple[int, list[str]]] | str]:
+        """Yield the rows of each batch with their numbers, then a problem, or an empty text if there is none."""
+        rows = self._source.raw_rows(fit=False)
         try:
-            if len(cells) != len(table.header):
-                detail = f"has {len(cells)} cells, and the header {len(table.header)}"
-                raise broken_contract([FieldError(pointer="", detail=detail)], 1)
-            records[number] = text_record((list(table.columns), table.record_cells(cells)), number, False)
-        except InvalidRequestError as error:
-            refusals[number] = refused(error)
-    answered = dict(zip(records, predict(list(records.values())) if records else [], strict=True))
-    for number, cells in enumerate(batch):
-        outcome = answered.get(number) or refusals[number]
-        # Whatever the row has, its prediction stands in the right columns.
-        width = len(table.header)
-        own = [*cells[:width], *[""] * (width - len(cells))]
-        yield [*own, *cells_of(outcome, errors=True)]
+            while batch := list(islice(rows, batch_size)):
+                yield batch
+        except SourceError as error:
+            yield f"{error}."
+        yield ""
 
 
 def new_names(names: Sequence[str], header: Sequence[str]) -> list[str]:
-    """Return the names of further columns, changed where the table has one of that name."""
-    found: list[str] = []
+    """Return the names of further columns, with a prefix where the table has a column of that name."""
+    names_in_use = set(header)
+    further: list[str] = []
     for name in names:
-        free = name
-        while free in header or free in found:
-            free = f"predicted_{free}"
-        found.append(free)
-    return found
-
-
-def line(cells: Sequence[Any], separator: str) -> str:
-    """Return cells as a line of CSV."""
-    file = StringIO()
-    csv.writer(file, delimiter=separator).writerow(cells)
-    return file.getvalue()
+        while name in names_in_use:
+            name = f"predicted_{name}"
+        names_in_use.add(name)
+        further.append(name)
+    return further
