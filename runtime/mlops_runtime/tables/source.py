@@ -74,6 +74,9 @@ CLEAR_COMMA = re.compile(r"[+-]?(?:\d*,(?:\d\d?|\d{4,})|0,\d+|\d{4,},\d+|\d{1,3}
 CLEAR_POINT = re.compile(r"[+-]?(?:\d*\.(?:\d\d?|\d{4,})|0\.\d+|\d{4,}\.\d+|\d{1,3}(?:,\d{3})+\.\d+)", re.ASCII)
 """Numbers whose decimal mark can't be a thousands separator."""
 
+MAX_COLUMNS = 20_000
+"""More are no table: a name of each takes fifty times the memory of the delimiter in the file."""
+
 MAX_NUMBER_LENGTH = 64
 """Characters: what is longer is none."""
 
@@ -133,8 +136,12 @@ class Source:
         """Return how many rows one of a sample of so many rows stands for."""
         return max(1, -(-self.lines // rows))
 
-    def raw_rows(self, step: int = 1) -> Iterator[tuple[int, list[str]]]:
+    def raw_rows(self, step: int = 1, *, fit: bool = True) -> Iterator[tuple[int, list[str]]]:
         """Yield one row out of `step` that is not blank: its line in the file, and its cells as they are written.
+
+        Args:
+            step: every so many rows.
+            fit: fill a short row, and refuse a long one; otherwise rows may have any number of cells.
 
         Raises:
             SourceError: as `rows`.
@@ -146,7 +153,7 @@ class Source:
                 next(filter(any, reader), None)
                 line = reader.line_num
                 for line, cells in self._numbered(text, reader, step):
-                    fitted = cells if len(cells) == len(self.header) else self._fitted(line, cells)
+                    fitted = self._fitted(line, cells) if fit and len(cells) != len(self.header) else cells
                     if any(fitted):
                         yield line, fitted
         except csv.Error as error:
@@ -178,7 +185,7 @@ class Source:
 class ParquetSource(Source):
     """A table in a Parquet file, its values as text."""
 
-    def raw_rows(self, step: int = 1) -> Iterator[tuple[int, list[str]]]:
+    def raw_rows(self, step: int = 1, *, fit: bool = True) -> Iterator[tuple[int, list[str]]]:  # noqa: ARG002
         """Yield one row out of `step` as text; what would be its line in a file of text is its number here."""
         place = 0
         with _parquet(self.path) as file:
@@ -365,6 +372,8 @@ def _header(path: Path, encoding: str, delimiter: str) -> tuple[str, ...]:
             raise SourceError(f"{path.name}, row 1 is not valid CSV: {_shown(error)}") from error
     if cells is None:
         raise SourceError(f"{path.name} holds no table: the first row must name the columns")
+    if len(cells) > MAX_COLUMNS:
+        raise SourceError(f"{path.name} has more than {MAX_COLUMNS:,} columns: is it a table?")
     return distinct_names(cells)
 
 

@@ -1,49 +1,49 @@
-// The predictions that were made in this browser: kept in it alone, and never sent.
+// Recent predictions, stored in this browser only and never sent.
 
-const MOST_KEPT = 50;
+const MAX_STORED = 50;
 
-/** Return what is kept under a name; nothing where the browser keeps nothing, or something else. */
-function kept(name) {
+/** Return the entries that are stored under a name; none if storage is forbidden or has something else. */
+function stored(name) {
   try {
     const entries = JSON.parse(localStorage.getItem(name));
     return Array.isArray(entries) ? entries.filter((entry) => entry?.texts && typeof entry.headline === "string") : [];
   } catch {
-    // Storage may be forbidden, and what is in it broken: there is no history then.
+    // Storage is forbidden, or its content is no JSON: there is no history.
     return [];
   }
 }
 
-/** Keep entries under a name, the oldest ones left out if the browser has no room for all. */
-function keep(name, entries) {
-  for (let number = MOST_KEPT; number >= 1; number = Math.floor(number / 2)) {
+/** Store entries under a name, without the oldest ones if the browser has no room for all. */
+function store(name, entries) {
+  for (let number = MAX_STORED; number >= 1; number = Math.floor(number / 2)) {
     try {
       localStorage.setItem(name, JSON.stringify(entries.slice(0, number)));
       return;
     } catch {
-      // No room: half of them are tried. Where storage is forbidden, nothing is kept.
+      // There is no room: half of the entries are tried. If storage is forbidden, nothing is stored.
     }
   }
 }
 
-/** Return the controls of the form by the name that they are sent under. */
-function controlsOf(form) {
-  return new Map([...form.querySelectorAll(".field :is(input, select, textarea)")].map((one) => [one.name, one]));
+/** Return the inputs of the form by name. */
+function inputsOf(form) {
+  return new Map([...form.querySelectorAll(".field :is(input, select, textarea)")].map((input) => [input.name, input]));
 }
 
-/** Fills the form with the record of an entry, as far as the form has its fields. */
+/** Fill the form with the record of an entry: its texts for the inputs that the form has. */
 function fill(form, texts) {
-  for (const [name, control] of controlsOf(form)) control.value = texts[name] ?? "";
+  for (const [name, input] of inputsOf(form)) input.value = texts[name] ?? "";
   form.scrollIntoView({ block: "start" });
   form.querySelector(".field :is(input, select, textarea)").focus({ preventScroll: true });
 }
 
-/** Shows what was predicted in this browser, and adds the prediction that the page shows. */
+/** Show recent predictions, and add the one that the page shows. */
 export function serveHistory(section, form, prediction) {
   const name = `predictions: ${section.dataset.name}`;
   const list = section.querySelector("tbody");
 
   function show() {
-    const entries = kept(name);
+    const entries = stored(name);
     section.hidden = !entries.length;
     list.replaceChildren(
       ...entries.map((entry) => {
@@ -51,7 +51,7 @@ export function serveHistory(section, form, prediction) {
         const moment = new Date(entry.at);
         row.querySelector("time").dateTime = entry.at;
         row.querySelector("time").textContent = moment.toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
-        row.querySelector(".headline-kept").textContent = entry.headline;
+        row.querySelector(".stored-headline").textContent = entry.headline;
         row.querySelector(".words").textContent = entry.words;
         const button = row.querySelector("button");
         button.setAttribute("aria-label", `Use again: ${row.querySelector("time").textContent}, ${entry.headline}`);
@@ -62,13 +62,13 @@ export function serveHistory(section, form, prediction) {
   }
 
   if (prediction) {
-    const texts = Object.fromEntries([...controlsOf(form)].map(([key, control]) => [key, control.value]));
+    const texts = Object.fromEntries([...inputsOf(form)].map(([key, input]) => [key, input.value]));
     const { headline, words } = prediction.dataset;
-    const entries = kept(name);
+    const entries = stored(name);
     const [last] = entries;
-    // A page that is loaded again is no new prediction.
+    // Loading the page again makes no new prediction.
     const again = last && last.headline === headline && JSON.stringify(last.texts) === JSON.stringify(texts);
-    if (!again) keep(name, [{ at: new Date().toISOString(), headline, words, texts }, ...entries]);
+    if (!again) store(name, [{ at: new Date().toISOString(), headline, words, texts }, ...entries]);
   }
   section.querySelector(".clear").addEventListener("click", () => {
     localStorage.removeItem(name);

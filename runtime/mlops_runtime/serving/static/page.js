@@ -1,8 +1,7 @@
-// What the page does beyond its forms, which work without this.
+// Adds to the page what its forms cannot do: progress of a table, and recent predictions. The forms work without it.
 
 import { serveHistory } from "./history.js";
 import { serveTables } from "./table.js";
 
-const form = document.querySelector("form.record");
-serveTables(document.querySelector(".dropped"), form);
-serveHistory(document.querySelector(".history"), form, document.querySelector(".prediction"));
+serveTables(document.querySelector(".table-upload"));
+serveHistory(document.querySelector(".history"), document.querySelector("form.record"), document.querySelector(".prediction"));

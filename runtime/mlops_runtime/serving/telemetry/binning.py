@@ -1,4 +1,4 @@
-"""Bins: into which parts the values of each field fall, and their shares in training."""
+"""Bins for the values of each field, and the share of the training rows in each bin."""
 
 import math
 from bisect import bisect_right
@@ -9,28 +9,28 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_runtime.contract.features import DATE_PARTS, Features, Layout, tokens
-from mlops_runtime.contract.fields import Kind
+from mlops_runtime.contract import Features, Kind, Layout
+from mlops_runtime.contract.features import DATE_PARTS, tokens
 from mlops_runtime.model.baseline import Baseline, FieldBaseline, NumberBaseline
 
 MAX_VALUES = 20
-"""Values of a field that have a bin of their own: the commonest."""
+"""Values of a field that have a bin of their own: the most common ones."""
 MAX_TEXTS = 16
-"""Texts of a field that are looked at in one go: to find the words of all would cost as much again as to predict."""
+"""Texts of a field that are counted in one batch: splitting all of them into words takes as long as predicting them."""
 OTHER, MISSING = "(other)", "(missing)"
 
-TOLD_BY = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0]}
-"""The part of a date that its baseline is about."""
-FLAGS = ("false", "true")
+BASELINE_PARTS = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0]}
+"""The part of a date that its baseline describes."""
+BOOLEANS = ("false", "true")
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """How training rows, or the predictions for some, fall into bins.
+    """The distribution of training rows, or of predictions for held-out rows, over bins.
 
     Attributes:
         bins: their names.
-        shares: of the rows in each bin, adding up to 1.
+        shares: of the rows in each bin, with a sum of 1.
     """
 
     bins: tuple[str, ...]
@@ -38,12 +38,12 @@ class Reference:
 
 
 def field_reference(baseline: FieldBaseline) -> Reference:
-    """Return the bins of a field: those of its values, and the last for missing ones."""
+    """Return the bins of a field: those of its values, and last the bin of missing values."""
     if isinstance(baseline, NumberBaseline):
         numbers = number_reference(baseline)
         names, shares = numbers.bins, numbers.shares
     else:
-        # A value with the name of a special bin is counted with the others.
+        # A value that has the name of a special bin is counted as another value.
         known = [value for value in baseline.shares if value not in (OTHER, MISSING)][:MAX_VALUES]
         of_known = tuple(baseline.shares[value] for value in known)
         names, shares = (*known, OTHER), (*of_known, max(1 - sum(of_known), 0.0))
@@ -52,21 +52,21 @@ def field_reference(baseline: FieldBaseline) -> Reference:
 
 
 def prediction_reference(baseline: FieldBaseline, labels: Sequence[str]) -> Reference:
-    """Return the bins of predictions: one for each label, or those of their values."""
+    """Return the bins of predictions: one for each label, or those of the values."""
     if isinstance(baseline, NumberBaseline):
         return number_reference(baseline)
     return Reference(tuple(labels), tuple(baseline.shares.get(label, 0.0) for label in labels))
 
 
 def number_reference(baseline: NumberBaseline) -> Reference:
-    """Return the bins of numbers: the groups of training, and one on either side for what lies beyond them."""
+    """Return the bins of numbers: the groups of the training rows, and one below and one above all of them."""
     if not edges_of(baseline):
         return Reference(("any",), (1.0,))
-    marks = (baseline.minimum, *baseline.cuts, baseline.maximum)
-    # As few digits as tell them apart.
-    written = ([f"{mark:.{digits}g}" for mark in marks] for digits in range(3, 18))
-    told = next(names for names in written if len(set(names)) == len(set(marks)))
-    names = (f"below {told[0]}", *(f"{low} to {high}" for low, high in pairwise(told)), f"above {told[-1]}")
+    edges = (baseline.minimum, *baseline.cuts, baseline.maximum)
+    # Edges are written with the fewest digits that keep them distinct.
+    candidates = ([f"{edge:.{digits}g}" for edge in edges] for digits in range(3, 18))
+    texts = next(texts for texts in candidates if len(set(texts)) == len(set(edges)))
+    names = (f"below {texts[0]}", *(f"{low} to {high}" for low, high in pairwise(texts)), f"above {texts[-1]}")
     return Reference(names, (0.0, *baseline.cut_shares, 0.0))
 
 
@@ -78,8 +78,8 @@ def edges_of(baseline: NumberBaseline) -> tuple[float, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a field is found, and where its bins begin and end: `missing` is the last of them."""
+class _Bins:
+    """The column of a field in its array, and the indices of its first bin and of its last, the missing values."""
 
     column: int
     first: int
@@ -87,77 +87,78 @@ class _Place:
 
 
 class Binning:
-    """The bins of all fields side by side, for many records to be counted in one go.
+    """The bins of all fields in one array.
 
     Attributes:
-        references: of each field, in the contract's order.
-        starts: places at which the bins of each field begin.
+        references: distribution of the training rows for each field, in the contract's order.
+        starts: index of the first bin of each field.
         size: number of bins of all fields.
     """
 
     def __init__(self, layout: Layout, baseline: Baseline) -> None:
+        """Make the bins of each field from its baseline."""
         known = [(field, baseline.fields[field.name]) for field in layout.fields]
         self.references = tuple(field_reference(of_field) for _, of_field in known)
         ends = np.cumsum([len(reference.bins) for reference in self.references])
         self.starts: NDArray[np.intp] = np.append(0, ends[:-1])
         self.size = int(ends[-1])
-        columns = _columns(layout)
-        ranges: list[tuple[_Place, tuple[float, ...]]] = []
-        lists: list[tuple[_Place, list[int]]] = []
-        self._categories: list[tuple[_Place, dict[str, int]]] = []
-        self._texts: list[tuple[_Place, tuple[float, ...]]] = []
+        columns = baseline_columns(layout)
+        ranges: list[tuple[_Bins, tuple[float, ...]]] = []
+        lists: list[tuple[_Bins, list[int]]] = []
+        self._categories: list[tuple[_Bins, dict[str, int]]] = []
+        self._texts: list[tuple[_Bins, tuple[float, ...]]] = []
         for (field, of_field), reference, end in zip(known, self.references, ends.tolist(), strict=True):
-            place = _Place(columns[field.name], end - len(reference.bins), end - 1)
+            bins = _Bins(columns[field.name], end - len(reference.bins), end - 1)
             if isinstance(of_field, NumberBaseline):
                 edged = self._texts if field.kind is Kind.TEXT else ranges
-                edged.append((place, edges_of(of_field)))
+                edged.append((bins, edges_of(of_field)))
                 continue
-            bins = {name: place.first + number for number, name in enumerate(reference.bins[:-2])}
+            indices = {name: bins.first + number for number, name in enumerate(reference.bins[:-2])}
             if field.kind is Kind.CATEGORY:
-                self._categories.append((place, bins | {"": place.missing}))
+                self._categories.append((bins, indices | {"": bins.missing}))
             else:
-                values = FLAGS if field.kind is Kind.BOOLEAN else field.choices
-                lists.append((place, [bins.get(value, place.missing - 1) for value in values]))
+                values = BOOLEANS if field.kind is Kind.BOOLEAN else field.choices
+                lists.append((bins, [indices.get(value, bins.missing - 1) for value in values]))
         self._ranges = _Ranges(ranges)
         self._lists = _Lists(lists)
 
     def counts(self, features: Features) -> NDArray[np.float64]:
-        """Return how many rows fall into each bin, shape (size,); of texts only some rows are looked at."""
-        places = (
+        """Return the number of rows in each bin, shape (size,); of texts, at most `MAX_TEXTS` rows are counted."""
+        indices = (
             self._ranges.bins(features.numbers),
             self._lists.bins(features.numbers),
             self._category_bins(features.categories),
             self._text_bins(features.texts),
         )
-        return np.bincount(np.concatenate(places), minlength=self.size).astype(np.float64)
+        return np.bincount(np.concatenate(indices), minlength=self.size).astype(np.float64)
 
     def _category_bins(self, strings: NDArray[np.object_]) -> NDArray[np.intp]:
-        bins = [
-            known.get(value, place.missing - 1)
-            for place, known in self._categories
-            for value in strings[:, place.column].tolist()
+        indices = [
+            known.get(value, bins.missing - 1)
+            for bins, known in self._categories
+            for value in strings[:, bins.column].tolist()
         ]
-        return np.array(bins, dtype=np.intp)
+        return np.array(indices, dtype=np.intp)
 
     def _text_bins(self, strings: NDArray[np.object_]) -> NDArray[np.intp]:
-        some = strings[evenly(len(strings), MAX_TEXTS)]
-        bins = [
-            place.first + bisect_right(edges, len(tokens(text))) if text else place.missing
-            for place, edges in self._texts
-            for text in some[:, place.column].tolist()
+        sample = strings[evenly_spaced(len(strings), MAX_TEXTS)]
+        indices = [
+            bins.first + bisect_right(edges, len(tokens(text))) if text else bins.missing
+            for bins, edges in self._texts
+            for text in sample[:, bins.column].tolist()
         ]
-        return np.array(bins, dtype=np.intp)
+        return np.array(indices, dtype=np.intp)
 
 
 class _Ranges:
-    """Fields of numbers in ranges."""
+    """Fields whose bins are ranges of numbers."""
 
-    def __init__(self, fields: Sequence[tuple[_Place, Sequence[float]]]) -> None:
-        self._columns = np.array([place.column for place, _ in fields], dtype=np.intp)
-        self._first = np.array([[place.first] for place, _ in fields], dtype=np.intp).reshape(-1, 1)
-        self._missing = np.array([[place.missing] for place, _ in fields], dtype=np.intp).reshape(-1, 1)
-        # As many steps for thousands of fields as for one: the first edge of each, the second, and so on,
-        # infinite where a field has no more.
+    def __init__(self, fields: Sequence[tuple[_Bins, Sequence[float]]]) -> None:
+        self._columns = np.array([bins.column for bins, _ in fields], dtype=np.intp)
+        self._first = np.array([[bins.first] for bins, _ in fields], dtype=np.intp).reshape(-1, 1)
+        self._missing = np.array([[bins.missing] for bins, _ in fields], dtype=np.intp).reshape(-1, 1)
+        # The first edge of each field, then the second, and so on, infinite where a field has no more: the number
+        # of numpy operations does not grow with the number of fields.
         self._edges = np.full((max((len(edges) for _, edges in fields), default=0), len(fields), 1), np.inf)
         for number, (_, edges) in enumerate(fields):
             self._edges[: len(edges), number, 0] = edges
@@ -172,13 +173,13 @@ class _Ranges:
 
 
 class _Lists:
-    """Fields of listed values, each told by its place in the list: choices and flags."""
+    """Fields whose values are indices of a list: choices and booleans."""
 
-    def __init__(self, fields: Sequence[tuple[_Place, Sequence[int]]]) -> None:
-        self._columns = np.array([place.column for place, _ in fields], dtype=np.intp)
-        # The bins of all values, one field after the other, those of missing values before the others.
-        self._bins = np.array([bin_ for place, bins in fields for bin_ in (place.missing, *bins)], dtype=np.intp)
-        lengths = [len(bins) + 1 for _, bins in fields]
+    def __init__(self, fields: Sequence[tuple[_Bins, Sequence[int]]]) -> None:
+        self._columns = np.array([bins.column for bins, _ in fields], dtype=np.intp)
+        # The bins of all values, field by field; the bin of missing values is the first of each field.
+        self._bins = np.array([index for bins, indices in fields for index in (bins.missing, *indices)], dtype=np.intp)
+        lengths = [len(indices) + 1 for _, indices in fields]
         self._starts = np.cumsum([0, *lengths])[:-1]
 
     def bins(self, numbers: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -187,16 +188,16 @@ class _Lists:
         return self._bins[self._starts + 1 + values].ravel()
 
 
-def evenly(rows: int, most: int) -> NDArray[np.intp]:
-    """Return the places of at most so many rows, spread evenly over all."""
-    return np.linspace(0, rows, min(rows, most), endpoint=False, dtype=np.intp)
+def evenly_spaced(rows: int, limit: int) -> NDArray[np.intp]:
+    """Return the indices of at most `limit` rows, spread evenly over all rows."""
+    return np.linspace(0, rows, min(rows, limit), endpoint=False, dtype=np.intp)
 
 
-def _columns(layout: Layout) -> dict[str, int]:
-    """Return the column of each field, in whichever array holds it."""
+def baseline_columns(layout: Layout) -> dict[str, int]:
+    """Return the column of each field with the values that its baseline describes, in the array that has them."""
     strings = (layout.categories, layout.texts)
     columns = {field.name: column for fields in strings for column, field in enumerate(fields)}
     for column, number in enumerate(layout.numbers):
-        if number.part == TOLD_BY.get(number.field.kind):
+        if number.part == BASELINE_PARTS.get(number.field.kind):
             columns[number.field.name] = column
     return columns

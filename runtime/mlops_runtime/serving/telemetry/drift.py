@@ -1,4 +1,4 @@
-"""Drift: how the records of the last day differ from the training rows, and the predictions with them."""
+"""Drift: how the records and predictions of the last day differ from the training rows."""
 
 import hashlib
 import math
@@ -14,31 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from mlops_runtime.contract.features import Features, Layout
-from mlops_runtime.contract.fields import LabelPrediction, ValuePrediction
-from mlops_runtime.model.baseline import Baseline, NumberBaseline
-from mlops_runtime.serving.telemetry.binning import Binning, edges_of, evenly, prediction_reference
-from mlops_runtime.serving.telemetry.counts import Counts
-from mlops_runtime.serving.telemetry.psi import least_records, stability_indices
+from mlops_runtime.contract import Features, LabelPrediction, Layout, ValuePrediction
+from mlops_runtime.model import Baseline, NumberBaseline
+from mlops_runtime.serving.telemetry.binning import Binning, edges_of, evenly_spaced, prediction_reference
+from mlops_runtime.serving.telemetry.process_counts import ProcessCounts
+from mlops_runtime.serving.telemetry.psi import min_records, stability_indices
 
 Predictions = Sequence[LabelPrediction | ValuePrediction]
 Outcome = tuple[Any, tuple[str, ...]]
-"""The label or the value that was predicted, and the warnings."""
+"""A predicted label or value, and the warnings."""
 
-PARTS = 24
-PART_SECONDS = 3600
-"""The window: so many parts of so many seconds, of which the last one is not over yet."""
+SLOTS = 24
+SLOT_SECONDS = 3600
+"""The window is divided into slots; the last one is the current hour."""
 
-ROWS_AT_ONCE = 256
-"""Records that are gathered before they are counted: one by one they would cost more than their predictions."""
-CELLS_AT_ONCE = 100_000
-"""Values that are gathered, and counted in one go: of more, some rows, evenly spread, stand for all."""
+BATCH_ROWS = 256
+"""Records that are counted together: counting one by one would take longer than predicting."""
+MAX_BATCH_VALUES = 100_000
+"""Values that are counted together: of a larger batch, evenly spaced rows are counted."""
 MAX_FIELDS = 50
-"""Fields whose bins are shown one by one: a contract of thousands would be more than Prometheus likes."""
+"""Fields up to which the bins are exposed: thousands of fields would be too many series for Prometheus."""
 
 
 class Drift:
-    """The records and predictions that all processes of the service have counted.
+    """Counts of records and predictions by bin, of all processes of the service.
 
     Its methods may be called by several threads at once.
     """
@@ -56,75 +55,76 @@ class Drift:
 
         Args:
             layout: of the features.
-            labels: that predictions give; none where they give values.
-            baseline: what records and predictions are compared with.
-            prediction_rows: number of rows whose predictions it describes.
+            labels: of predictions; none for regression.
+            baseline: that records and predictions are compared with.
+            prediction_rows: number of held-out rows whose predictions the baseline describes.
             folder: that all processes share, or None.
-            clock: seconds since 1970.
+            clock: returns the seconds since 1970.
         """
         self._clock = clock
         self._names = tuple(field.name for field in layout.fields)
-        self._most_rows = max(CELLS_AT_ONCE // len(self._names), 1)
-        self._labels = {label: place for place, label in enumerate(labels)}
-        told = baseline.predictions
-        self._edges = edges_of(told) if isinstance(told, NumberBaseline) else ()
+        self._max_rows = max(MAX_BATCH_VALUES // len(self._names), 1)
+        self._labels = {label: index for index, label in enumerate(labels)}
+        predictions = baseline.predictions
+        self._edges = edges_of(predictions) if isinstance(predictions, NumberBaseline) else ()
         # Of the histogram of values.
-        self._bounds = told.bin_edges if isinstance(told, NumberBaseline) else ()
+        self._bounds = predictions.bin_edges if isinstance(predictions, NumberBaseline) else ()
         self._binning = Binning(layout, baseline)
-        # The bins of predictions come after those of the fields.
-        self._references = (*self._binning.references, prediction_reference(told, labels))
+        # The bins of predictions follow those of the fields.
+        self._references = (*self._binning.references, prediction_reference(predictions, labels))
         self._starts = np.append(self._binning.starts, self._binning.size)
         sized = [(reference, baseline.rows) for reference in self._binning.references]
         sized.append((self._references[-1], prediction_rows))
         self._expected = np.concatenate([np.multiply(reference.shares, rows) for reference, rows in sized])
         bins_in_use = (int(np.count_nonzero(reference.shares)) for reference in self._references)
-        self._least = np.array([least_records(bins, rows) for bins, (_, rows) in zip(bins_in_use, sized, strict=True)])
-        # Records with a warning, the sum of the values predicted, and the histogram of these.
-        self._cells = Cells(len(self._expected), 2 + len(self._bounds) + 1)
-        # Processes with a model of other bins, as while one release takes the place of another, count apart.
+        self._min_records = np.array(
+            [min_records(bins, rows) for bins, (_, rows) in zip(bins_in_use, sized, strict=True)]
+        )
+        # Records with a warning, the sum of the predicted values, and their histogram.
+        self._positions = CountPositions(len(self._expected), 2 + len(self._bounds) + 1)
+        # During a rolling update, processes whose model has other bins are counted separately.
         bins = hashlib.sha256(repr((self._references, self._bounds)).encode()).hexdigest()
-        self._counts = Counts(folder, f"drift-{bins[:16]}", self._cells.size)
+        self._counts = ProcessCounts(folder, f"drift-{bins[:16]}", self._positions.size)
         self._layout = layout
         self._outcome = attrgetter("label" if labels else "value", "warnings")
-        self._most_noted = min(ROWS_AT_ONCE, self._most_rows)
-        self._noted = Notes()
+        self._batch_rows = min(BATCH_ROWS, self._max_rows)
+        self._gathered = Gathered()
         self._gathering = threading.Lock()
         self._counting = threading.Lock()
 
     def predicted(self, features: Features, predictions: Predictions) -> None:
-        """Note predictions, to be counted with the next `flush`, or at once if many have gathered."""
+        """Gather predictions, which the next `flush` counts; a full batch is counted at once."""
         outcomes = map(self._outcome, predictions)
-        if len(predictions) >= self._most_noted:
+        if len(predictions) >= self._batch_rows:
             self._count(features, list(outcomes))
             return
         with self._gathering:
-            self._noted.add(features, outcomes)
-            many = len(self._noted.outcomes) >= self._most_noted
-        if many:
+            self._gathered.add(features, outcomes)
+            full = len(self._gathered.outcomes) >= self._batch_rows
+        if full:
             self.flush()
 
     def flush(self) -> None:
-        """Count the predictions that were noted."""
+        """Count the gathered predictions."""
         with self._gathering:
-            noted, self._noted = self._noted, Notes()
-        if noted.outcomes:
-            self._count(noted.features(self._layout), noted.outcomes)
+            gathered, self._gathered = self._gathered, Gathered()
+        if gathered.outcomes:
+            self._count(gathered.features(self._layout), gathered.outcomes)
 
     def _count(self, features: Features, outcomes: Sequence[Outcome]) -> None:
-        if len(features) > self._most_rows:
-            features = features.take(evenly(len(features), self._most_rows))
+        if len(features) > self._max_rows:
+            features = features.take(evenly_spaced(len(features), self._max_rows))
         warned = sum(bool(warnings) for _, warnings in outcomes)
         if self._labels:
-            of_predictions, others = self._label_counts(outcomes), [warned]
+            prediction_counts, others = self._label_counts(outcomes), [warned]
         else:
             values = np.array([value for value, _ in outcomes], np.float64)
-            of_predictions = _counts_between(self._edges, values, "right")
-            # A bound belongs to the bin below it, as Prometheus has it.
+            prediction_counts = _counts_between(self._edges, values, "right")
+            # In Prometheus a bound belongs to the bucket below it.
             others = [warned, values.sum(), *_counts_between(self._bounds, values, "left")]
-        counts = np.concatenate([self._binning.counts(features), of_predictions])
-        part = self._part()
+        counts = np.concatenate([self._binning.counts(features), prediction_counts])
         with self._counting:
-            self._cells.add(self._counts.array, counts, others, part)
+            self._positions.add(self._counts.own, counts, others, self._slot())
 
     def _label_counts(self, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
         counts = np.zeros(len(self._labels))
@@ -132,18 +132,18 @@ class Drift:
             counts[self._labels[label]] = count
         return counts
 
-    def _part(self) -> int:
-        return int(self._clock() // PART_SECONDS)
+    def _slot(self) -> int:
+        return int(self._clock() // SLOT_SECONDS)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of records and predictions."""
         each = self._counts.each()
         total = np.sum(each, axis=0)
-        window = self._cells.window(each, self._part())
-        counts, others = total[self._cells.totals], total[self._cells.others]
+        window = self._positions.window(each, self._slot())
+        counts, others = total[self._positions.totals], total[self._positions.others]
         predicted = counts[self._starts[-1] :]
-        yield CounterMetricFamily("webservice_records", "Records predicted", predicted.sum())
-        yield CounterMetricFamily("webservice_records_with_warnings", "Records with an unusual value", others[0])
+        yield CounterMetricFamily("webservice_records", "Predicted records", predicted.sum())
+        yield CounterMetricFamily("webservice_records_with_warnings", "Predicted records with a warning", others[0])
         yield self._predictions(predicted, others)
         yield GaugeMetricFamily("webservice_drift_records", "Records of the last day", window[self._starts[-1] :].sum())
         yield from self._indices(window)
@@ -152,18 +152,18 @@ class Drift:
 
     def _predictions(self, counts: NDArray[np.float64], others: NDArray[np.float64]) -> Metric:
         if self._labels:
-            labels = CounterMetricFamily("webservice_predictions", "Records predicted, by label", labels=("label",))
-            for label, place in self._labels.items():
-                labels.add_metric((label,), counts[place])
+            labels = CounterMetricFamily("webservice_predictions", "Predicted records by label", labels=("label",))
+            for label, index in self._labels.items():
+                labels.add_metric((label,), counts[index])
             return labels
         bounds = [*map(str, self._bounds), "+Inf"]
         buckets = list(zip(bounds, others[2:].cumsum().tolist(), strict=True))
-        return HistogramMetricFamily("webservice_predicted_value", "Values predicted", buckets, others[1])
+        return HistogramMetricFamily("webservice_predicted_value", "Predicted values", buckets, others[1])
 
     def _indices(self, window: NDArray[np.float64]) -> Iterator[Metric]:
         indices = stability_indices(window, self._expected, self._starts)
-        # Of fewer records the index would tell of chance, not of drift.
-        indices[np.add.reduceat(window, self._starts) < self._least] = np.nan
+        # With fewer records an index would measure chance, not drift.
+        indices[np.add.reduceat(window, self._starts) < self._min_records] = np.nan
         fields = GaugeMetricFamily(
             "webservice_field_drift_psi",
             "Population stability index of the records of the last day against the training rows",
@@ -175,7 +175,7 @@ class Drift:
         yield fields
         predictions = GaugeMetricFamily(
             "webservice_prediction_drift_psi",
-            "Population stability index of the predictions of the last day against those for held-out rows",
+            "Population stability index of the predictions of the last day against those of the held-out rows",
             labels=(),
         )
         if not math.isnan(indices[-1]):
@@ -183,23 +183,23 @@ class Drift:
         yield predictions
 
     def _bins(self, counts: NDArray[np.float64]) -> Iterator[Metric]:
-        live = CounterMetricFamily("webservice_field_values", "Values of records, by bin", labels=("field", "bin"))
+        live = CounterMetricFamily("webservice_field_values", "Values of records by bin", labels=("field", "bin"))
         shares = GaugeMetricFamily(
             "webservice_field_baseline_share", "Share of the training rows in a bin", labels=("field", "bin")
         )
         for name, reference, start in zip(self._names, self._references, self._starts.tolist(), strict=False):
-            for place, (bin_, share) in enumerate(zip(reference.bins, reference.shares, strict=True), start):
-                live.add_metric((name, bin_), counts[place])
+            for index, (bin_, share) in enumerate(zip(reference.bins, reference.shares, strict=True), start):
+                live.add_metric((name, bin_), counts[index])
                 shares.add_metric((name, bin_), share)
         yield live
         yield shares
 
 
-class Notes:
-    """Records and what was predicted for them, in little memory.
+class Gathered:
+    """Records with their predictions, in little memory.
 
-    What a request leaves behind takes from the processor's cache what the next one would find there:
-    arrays and predictions that are kept make each request slower by a sixth.
+    Objects that stay in memory displace others from the processor's cache: keeping the arrays and the
+    predictions of each request would make requests slower by a sixth.
 
     Attributes:
         outcomes: of the records.
@@ -212,7 +212,7 @@ class Notes:
         self._texts: list[list[str]] = []
 
     def add(self, features: Features, outcomes: Iterable[Outcome]) -> None:
-        """Note some records."""
+        """Add some records."""
         self.outcomes.extend(outcomes)
         self._numbers += features.numbers.tobytes()
         if features.layout.categories:
@@ -221,7 +221,7 @@ class Notes:
             self._texts += features.texts.tolist()
 
     def features(self, layout: Layout) -> Features:
-        """Return the records as they came."""
+        """Return all records."""
         rows = len(self.outcomes)
         return Features(
             layout,
@@ -231,49 +231,56 @@ class Notes:
         )
 
 
-class Cells:
-    """Where the counts of bins stand among the cells of a process.
+class CountPositions:
+    """Positions of the counts of drift in the array of a process.
 
-    Each part of the window has a cell that tells which part of time it is about, and a cell for each bin.
+    Each slot of the window has the number of its hour since 1970, and a count for each bin.
 
     Attributes:
-        totals: the cells of each bin since the service started.
-        others: the cells of what else is counted since then.
-        size: number of cells.
+        totals: counts of each bin since the process started.
+        others: other counts since then.
+        size: of the array.
     """
 
     def __init__(self, bins: int, others: int) -> None:
-        self._shape = (PARTS, bins)
-        end = PARTS + PARTS * bins
-        self._window = slice(PARTS, end)
+        self._shape = (SLOTS, bins)
+        end = SLOTS + SLOTS * bins
+        self._window = slice(SLOTS, end)
         self.totals = slice(end, end + bins)
         self.size = end + bins + others
         self.others = slice(end + bins, self.size)
 
-    def add(self, cells: NDArray[np.float64], counts: NDArray[np.float64], others: Sequence[float], part: int) -> None:
-        """Add counts of bins, to the totals and to a part of the window, and what else was counted."""
-        row = cells[self._window].reshape(self._shape)[part % PARTS]
-        if cells[part % PARTS] != part:
-            # Nobody reads a part that is about no time while it is emptied.
-            cells[part % PARTS] = 0
-            row[:] = 0
-            cells[part % PARTS] = part
-        row += counts
-        cells[self.totals] += counts
-        cells[self.others][: len(others)] += others
+    def add(self, array: NDArray[np.float64], counts: NDArray[np.float64], others: Sequence[float], slot: int) -> None:
+        """Add counts to an array: those of bins to the totals and to a slot of the window, and other counts.
 
-    def window(self, each: Sequence[NDArray[np.float64]], part: int) -> NDArray[np.float64]:
-        """Return the counts of bins in the parts up to this one, of all processes, shape (bins,)."""
+        Args:
+            array: of this process.
+            counts: of each bin.
+            others: of these the first ones.
+            slot: hour since 1970.
+        """
+        row = array[self._window].reshape(self._shape)[slot % SLOTS]
+        if array[slot % SLOTS] != slot:
+            # Other processes ignore a slot of hour 0 while it is emptied.
+            array[slot % SLOTS] = 0
+            row[:] = 0
+            array[slot % SLOTS] = slot
+        row += counts
+        array[self.totals] += counts
+        array[self.others][: len(others)] += others
+
+    def window(self, arrays: Sequence[NDArray[np.float64]], slot: int) -> NDArray[np.float64]:
+        """Return the counts of each bin in the slots up to this one, of all processes, shape (bins,)."""
         total = np.zeros(self._shape[1])
-        for cells in each:
-            parts = cells[:PARTS]
-            recent = (parts > part - PARTS) & (parts <= part)
-            total += cells[self._window].reshape(self._shape)[recent].sum(axis=0)
+        for array in arrays:
+            slots = array[:SLOTS]
+            recent = (slots > slot - SLOTS) & (slots <= slot)
+            total += array[self._window].reshape(self._shape)[recent].sum(axis=0)
         return total
 
 
 def _counts_between(
     edges: Sequence[float], values: NDArray[np.float64], side: Literal["left", "right"]
 ) -> NDArray[Any]:
-    """Return how many values lie between edges; one equal to an edge lies on this side of its place."""
+    """Return the number of values between edges; `side` says where a value that equals an edge is inserted."""
     return np.bincount(np.searchsorted(edges, values, side), minlength=len(edges) + 1)

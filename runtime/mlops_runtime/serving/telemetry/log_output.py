@@ -1,4 +1,4 @@
-"""Standard output, written by a thread of its own: no request waits for whoever reads the log, or for its line."""
+"""Standard output, written by a thread of its own, so that no request waits for the reader of the log."""
 
 import os
 import threading
@@ -7,25 +7,25 @@ from collections import deque
 from multiprocessing.util import Finalize
 
 MAX_WAITING = 10_000
-"""Texts that wait to be written: at 200 bytes each, 2 MB."""
+"""Length of the queue: with 200 bytes a text, 2 MB."""
 PAUSE = 0.02
-"""Seconds for which texts are gathered, so that many are written at once."""
-FAREWELL = 1.0
-"""Seconds that the end of the process waits for the last texts to be written."""
+"""Seconds for which texts are gathered, so that they are written together."""
+EXIT_TIMEOUT = 1.0
+"""Seconds for which a process that ends waits until the last texts are written."""
 
 
 class Output:
-    """A stream that takes texts at once and writes them a moment later.
+    """A stream that puts texts into a queue, which a thread writes.
 
-    A reader who stalls or a disk that is full costs lines of the log, and no request: what cannot
-    be written is counted. What is no text yet is made one by the thread that writes, many at a time.
+    If the reader stalls or the disk is full, lines of the log are lost and counted, but no request waits.
+    The thread also converts objects to text.
     """
 
     def __init__(self, descriptor: int, most: int = MAX_WAITING) -> None:
         self._descriptor = descriptor
         self._most = most
         self._begin()
-        # A thread does not follow its process through a fork, and what waits is written by the parent.
+        # A forked process has no copy of the thread, and its parent writes the texts in the queue.
         os.register_at_fork(after_in_child=self._begin)
 
     def _begin(self) -> None:
@@ -33,11 +33,11 @@ class Output:
         self._waiting: deque[object] = deque()
         self._called = threading.Event()
         self._ends = False
-        # Held, for good, by the first one who writes.
+        # Acquired once, by the first write, and never released.
         self._started = threading.Lock()
 
     def write(self, text: object) -> None:
-        """Take a text, or what `str` makes one of, to be written in a moment."""
+        """Put a text, or an object that `str` converts to one, into the queue."""
         if len(self._waiting) >= self._most:
             self._dropped += 1
             return
@@ -48,10 +48,10 @@ class Output:
             self._start()
 
     def flush(self) -> None:
-        """Do nothing: the thread writes when there is something to write."""
+        """Do nothing: the thread writes the queue by itself."""
 
     def dropped_since(self) -> int:
-        """Return how many texts could not be written since this was asked the last time."""
+        """Return the number of texts that were lost since the last call."""
         dropped, self._dropped = self._dropped, 0
         return dropped
 
@@ -62,7 +62,7 @@ class Output:
         def finish() -> None:
             self._ends = True
             self._called.set()
-            thread.join(FAREWELL)
+            thread.join(EXIT_TIMEOUT)
 
         # Workers are processes of multiprocessing, which ends them without calling atexit.
         Finalize(None, finish, exitpriority=0)
@@ -71,7 +71,7 @@ class Output:
         ends = False
         while not ends:
             self._called.wait()
-            # In this order, whatever is called for in between is seen the next time.
+            # Cleared before the queue is read, so that a text put into it meanwhile wakes the thread again.
             self._called.clear()
             ends = self._ends
             if not ends:
@@ -84,7 +84,7 @@ class Output:
             while content:
                 content = content[os.write(self._descriptor, content) :]
         except OSError:
-            # There is nowhere left to say why: the count is all that can be told.
+            # The log itself cannot be written, so only the count is kept.
             self._dropped += len(texts)
 
 

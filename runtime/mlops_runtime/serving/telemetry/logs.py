@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard output, one line a request, and nothing of what records hold."""
+"""Logs: JSON lines on standard output, one for each request, without any values of records."""
 
 import json
 import logging
@@ -12,11 +12,11 @@ from flask import has_request_context, request
 
 REQUEST_ID_HEADER = "X-Request-ID"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-"""What is taken over from a caller as the id of a request; anything else might forge a header or a line."""
+"""Ids that are accepted from a caller; others might forge a header or a log line."""
 PROBES = frozenset({"/healthz", "/readyz"})
 """Paths that the cluster asks every few seconds: their successes are logged at level debug."""
 
-# What a request knows of itself, in its WSGI environment.
+# Keys of the WSGI environment.
 REQUEST_ID_KEY = "webservice.request_id"
 RECORDS_KEY = "webservice.records"
 CALLER_KEY = "webservice.caller"
@@ -26,7 +26,7 @@ SERVER_ERROR = HTTPStatus.INTERNAL_SERVER_ERROR.value
 REQUESTS = "webservice.requests"
 logger = logging.getLogger(REQUESTS)
 
-# What each line has in common with others.
+# The part of a line that depends on the level only.
 BEGINNING = '{"time": "'
 LEVELS = {
     level: f'", "level": "{logging.getLevelName(level).lower()}", "logger": "{REQUESTS}", '
@@ -36,17 +36,17 @@ LEVELS = {
 
 
 class Answered(NamedTuple):
-    """An answer, as it is noted while its client waits: what is made of it comes later.
+    """A response in the queue of the log: the thread that writes makes the line.
 
     Attributes:
         moment: in seconds since 1970.
-        path: that was asked for, as it came.
-        method: of HTTP, as it came.
-        status: of the answer.
-        seconds: from the request to the answer.
-        request_id: by which it is known.
-        caller: who asked, where that is known.
-        records: that were predicted, if any were.
+        path: of the request.
+        method: of the request.
+        status: of the response.
+        seconds: from the request to the response.
+        request_id: of the request.
+        caller: name of the API key, if there are keys.
+        records: number of predicted records, if there are any.
     """
 
     moment: float
@@ -59,9 +59,9 @@ class Answered(NamedTuple):
     records: int | None = None
 
     def __str__(self) -> str:
-        """Return the line in the log, with its end.
+        """Return the line of the log, with its end.
 
-        It has the form of `JsonFormatter`, which takes ten times as long: as long as the model.
+        It has the format of `JsonFormatter`, which would take ten times as long, as long as a prediction.
         """
         level = line_level(self.path, self.status)
         caller = "" if self.caller is None else f', "caller": {json.dumps(self.caller)}'
@@ -75,7 +75,7 @@ class Answered(NamedTuple):
 
 
 class JsonFormatter(logging.Formatter):
-    """Makes a JSON object of a log record."""
+    """Formats log records as JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""
@@ -113,25 +113,25 @@ def configuration(level: str) -> dict[str, Any]:
 
 
 def moment_of(milliseconds: int) -> str:
-    """Return the date and time of a moment, in milliseconds since 1970, as ISO 8601 has it in UTC."""
+    """Return a time in milliseconds since 1970 as date and time in UTC (ISO 8601)."""
     return f"{second_of(milliseconds // 1000)}.{milliseconds % 1000:03d}+00:00"
 
 
 @lru_cache(maxsize=2)
 def second_of(seconds: int) -> str:
-    """Return the date and time of a second since 1970."""
+    """Return a time in seconds since 1970 as date and time in UTC, without the offset."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 @lru_cache(maxsize=64)
 def quoted(text: str) -> str:
-    """Return a text of the WSGI environment, which hands on bytes as Latin-1, as JSON has it."""
-    # A text that is no Latin-1 all the same must not end the thread that writes.
+    """Return a text of the WSGI environment, which has bytes decoded as Latin-1, in JSON."""
+    # A text that is not Latin-1 must not end the thread that writes.
     return json.dumps(text.encode("latin-1", "replace").decode(errors="replace"))
 
 
 def line_level(path: str, status: int) -> int:
-    """Return the level at which an answer is logged."""
+    """Return the level at which a response is logged."""
     if status == SERVER_ERROR:
         return logging.ERROR
     if status > SERVER_ERROR:

@@ -1,190 +1,212 @@
-"""The page for people: a form made from the contract, and the prediction for what it holds."""
+"""The page for people: a form made from the contract, the prediction for a record, and tables of records."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 from flask import Blueprint, Response, render_template, request
 from pydantic import ValidationError
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from mlops_runtime.contract.features import FIELDS, LABELS, features_of
-from mlops_runtime.contract.fields import LabelPrediction, RecordModel, ValuePrediction
-from mlops_runtime.model.golden import GoldenRecord
-from mlops_runtime.model.metadata import Metadata
-from mlops_runtime.model.predictor import Predictor
-from mlops_runtime.serving import TITLE
+from mlops_runtime.contract import Contract, LabelPrediction, RecordModel, ValuePrediction
+from mlops_runtime.model import GoldenRecord, Predictor
+from mlops_runtime.serving.api.negotiation import Format
 from mlops_runtime.serving.api.predictions import Predict
 from mlops_runtime.serving.api.problems import InvalidRequestError
+from mlops_runtime.serving.api.records import RecordReader
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.logs import RECORDS_KEY
-from mlops_runtime.serving.ui.explanation import Answered, Drivers, drivers_of
-from mlops_runtime.serving.ui.form import Input, form_inputs, sent_texts, text_of, values_of
+from mlops_runtime.serving.ui.explanation import Explanation, PredictedRecord, explain
+from mlops_runtime.serving.ui.form import Input, form_inputs, sent_texts, texts_of, values_of
 from mlops_runtime.serving.ui.number_format import rounded
-from mlops_runtime.serving.ui.result import Panel, panel_of
+from mlops_runtime.serving.ui.result import Result, result_of
 from mlops_runtime.serving.ui.shapley import background_of, contributions
-from mlops_runtime.serving.ui.tables import Table, download, example_table, name_of_answer, predicted
+from mlops_runtime.serving.ui.tables import TablePrediction, example_table, name_of_answer, uploaded
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-SHOWN = 40
-"""Inputs that are seen at once; the others wait behind a line that opens."""
+MAX_SHOWN = 40
+"""Inputs that are visible at once; the others are in a section that opens."""
 MAX_LINKS = 12
-"""Examples that are links; more of them are a list to choose from."""
+"""Examples that are links; more are options of a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A record to start from.
+    """A record to fill the form with.
 
     Attributes:
-        key: by which it is asked for.
+        key: of the example in the URL.
         title: for people.
-        record: what the form then holds.
+        record: for the form.
     """
 
     key: str
     title: str
-    record: Record
+    record: RecordModel
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What the page shows.
+    """The state of the page.
 
     Attributes:
-        texts: in the inputs, by the field's name.
-        errors: what to do about a text, by the field's name.
-        panel: the prediction.
-        drivers: what drove it.
+        texts: in the inputs, by field.
+        errors: what to do about a text, by field.
+        result: the prediction.
+        explanation: of the prediction.
         table_problem: why a table could not be predicted.
     """
 
     texts: Mapping[str, str]
     errors: Mapping[str, str] = field(default_factory=dict)
-    panel: Panel | None = None
-    drivers: Drivers | None = None
+    result: Result | None = None
+    explanation: Explanation | None = None
     table_problem: str = ""
 
 
-def blueprint(predictor: Predictor, settings: Settings, predict: Predict) -> Blueprint:
-    """Return the blueprint with the form, and predictions as `predict` makes them."""
+def blueprint(predictor: Predictor, settings: Settings, predict: Predict, title: str) -> Blueprint:
+    """Return the blueprint of the page.
+
+    Args:
+        predictor: that is served.
+        settings: of the service.
+        predict: a function of valid records.
+        title: of the page.
+    """
     routes = Blueprint("page", __name__)
     routes.after_request(allow_own_scripts)
-    inputs = form_inputs(FIELDS, predictor.baseline)
-    examples = {example.key: example for example in examples_of(predictor.golden_records)}
-    first = predictor.golden_records[0].record
-    background = background_of(predictor.golden_records, predictor.baseline)
+    # Pages of a project can show these as well.
+    routes.app_context_processor(lambda: {"title": title, "metadata": predictor.metadata})
+    contract = predictor.contract
+    inputs = form_inputs(contract.fields, predictor.baseline)
+    examples = {example.key: example for example in examples_of(contract, predictor.golden_records)}
+    first = texts_of(predictor.golden_records[0].record)
+    background = background_of(predictor)
+    reader = RecordReader(contract, settings.max_records)
+
+    def page(form: Form) -> str:
+        return rendered(contract, inputs, form, tuple(examples.values()))
+
+    def explanation(record: RecordModel, prediction: Any, texts: Mapping[str, str]) -> Explanation:
+        column = contract.labels.index(str(prediction.label)) if isinstance(prediction, LabelPrediction) else 0
+        features = contract.encode([record])
+        parts = contributions(lambda rows: predictor.outputs(rows)[:, column], features, background)
+        return explain(PredictedRecord(features, inputs, texts, prediction), parts, predictor.baseline, contract.target)
 
     @routes.get("/")
     def show() -> str:
         example = examples.get(request.args.get("example", ""))
-        return page(Form(texts_of(example.record if example else first)))
+        return page(Form(texts_of(example.record) if example else first))
 
     @routes.post("/")
     def predict_form() -> tuple[str, HTTPStatus]:
         texts = sent_texts(inputs, request.form)
         try:
-            record = Record.model_validate_strings(values_of(inputs, texts))
+            record = contract.record.model_validate_strings(values_of(inputs, texts))
         except ValidationError as error:
             return page(Form(texts, errors_of(inputs, error))), HTTPStatus.UNPROCESSABLE_ENTITY
         request.environ[RECORDS_KEY] = 1
         (prediction,) = predict([record])
-        panel = panel_of(prediction, predictor.baseline, predictor.metadata.interval)
-        return page(Form(texts, panel=panel, drivers=drivers(record, prediction, texts))), HTTPStatus.OK
+        result = result_of(prediction, predictor.baseline, predictor.metadata.interval)
+        return page(Form(texts, result=result, explanation=explanation(record, prediction, texts))), HTTPStatus.OK
 
     @routes.get("/table")
     def example() -> Response:
-        return download(example_table(predictor.golden_records), "example.csv")
+        return download([example_table(contract, predictor.golden_records)], "example.csv")
 
     @routes.post("/table")
     def predict_table() -> Response | tuple[str, int]:
+        """Return a table with its predictions: as CSV to a form, as lines of JSON to the script of the page."""
+        script = request.accept_mimetypes.best == Format.NDJSON
+        try:
+            return table_response(script=script)
+        except (InvalidRequestError, RequestEntityTooLarge) as error:
+            if script:
+                raise
+            status = error.code or HTTPStatus.UNPROCESSABLE_ENTITY
+            return page(Form(first, table_problem=error.description or "")), status
+
+    def table_response(*, script: bool) -> Response:
         # A table may be longer than any other body.
         request.max_content_length = request.max_form_memory_size = settings.max_table_length
         try:
-            with closing(request.files.get("table", FileStorage())) as file:
-                table = Table(file.read())
-        except RequestEntityTooLarge:
-            problem = f"The table may have at most {settings.max_table_length:,} bytes: send it in several parts."
-            return page(Form(texts_of(first), table_problem=problem)), HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-        except InvalidRequestError as error:
-            return page(Form(texts_of(first), table_problem=error.description or "")), HTTPStatus.UNPROCESSABLE_ENTITY
-        return download(predicted(table, predict, settings.max_records), name_of_answer(file.filename or "table"))
-
-    def drivers(record: Record, prediction: Prediction, texts: Mapping[str, str]) -> Drivers:
-        column = LABELS.index(str(prediction.label)) if isinstance(prediction, LabelPrediction) else 0
-        found = contributions(
-            lambda features: predictor.outputs(features)[:, column], features_of([record]), background
-        )
-        answered = Answered(record, inputs, texts, prediction)
-        return drivers_of(answered, found, predictor.baseline, predictor.metadata.target)
-
-    def page(form: Form) -> str:
-        return rendered(inputs, form, tuple(examples.values()), predictor.metadata, settings)
+            file = request.files.get("table", FileStorage())
+        except RequestEntityTooLarge as error:
+            detail = f"The table may have at most {settings.max_table_length:,} bytes: send it in several parts."
+            raise InvalidRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail) from error
+        with ExitStack() as stack:
+            source = stack.enter_context(uploaded(contract, file))
+            batches = TablePrediction(contract, source, reader, predict).run(settings.max_records)
+            if script:
+                response = Response((batch.json_line() for batch in batches), mimetype=Format.NDJSON)
+            else:
+                response = download((batch.csv for batch in batches), name_of_answer(file.filename or "table"))
+            # The table is read while the response is sent.
+            response.call_on_close(stack.pop_all().close)
+        return response
 
     return routes
 
 
-def rendered(
-    inputs: Sequence[Input], form: Form, examples: Sequence[Example], metadata: Metadata, settings: Settings
-) -> str:
+def rendered(contract: Contract, inputs: Sequence[Input], form: Form, examples: Sequence[Example]) -> str:
     """Return the page as HTML."""
     return render_template(
         "page.html",
-        title=TITLE,
-        lead=Record.__doc__ or "",
-        shown=inputs[:SHOWN],
-        others=inputs[SHOWN:],
-        errors_within=any(one.spec.name in form.errors for one in inputs[SHOWN:]),
+        lead=contract.description,
+        shown=inputs[:MAX_SHOWN],
+        others=inputs[MAX_SHOWN:],
+        errors_within=any(input_.spec.name in form.errors for input_ in inputs[MAX_SHOWN:]),
         inputs=inputs,
         form=form,
         examples=examples,
         many_examples=len(examples) > MAX_LINKS,
-        metadata=metadata,
-        settings=settings,
     )
 
 
+def download(content: Iterator[str] | list[str], name: str) -> Response:
+    """Return CSV as a response that a browser stores in a file."""
+    response = Response(content, mimetype=Format.CSV)
+    response.headers.set("Content-Disposition", "attachment", filename=name)
+    return response
+
+
 def allow_own_scripts(response: Response) -> Response:
-    """Allow the page the scripts of this service, and to ask this service."""
+    """Allow the page to use the scripts and the routes of this service only."""
     response.headers["Content-Security-Policy"] = CONTENT_SECURITY_POLICY
     return response
 
 
-def examples_of(golden_records: Sequence[GoldenRecord]) -> list[Example]:
-    """Return an example for each label that the golden records have; of values, a low, a middle and a high one."""
-    of_labels: dict[str, Example] = {}
-    of_values: list[tuple[ValuePrediction, Record]] = []
+def examples_of(contract: Contract, golden_records: Sequence[GoldenRecord[Any, Any]]) -> list[Example]:
+    """Return an example of each label among the golden records; of values, a low, a middle and a high one."""
+    by_label: dict[str, Example] = {}
+    with_values: list[tuple[ValuePrediction, RecordModel]] = []
     for golden in golden_records:
         match golden.prediction:
             case LabelPrediction(label=label):
-                of_labels.setdefault(str(label), Example(str(label), str(label), golden.record))
+                by_label.setdefault(str(label), Example(str(label), str(label), golden.record))
             case ValuePrediction() as prediction:
-                of_values.append((prediction, golden.record))
-    return [of_labels[label] for label in LABELS if label in of_labels] + examples_of_values(of_values)
+                with_values.append((prediction, golden.record))
+    return [by_label[label] for label in contract.labels if label in by_label] + examples_of_values(with_values)
 
 
-def examples_of_values(found: Sequence[tuple[ValuePrediction, Record]]) -> list[Example]:
-    """Return the records with the lowest, the middle and the highest value; fewer if there are fewer."""
-    ranked = sorted(found, key=lambda one: one[0].value)
-    # Where there are fewer than three, one record has two places, and the later name.
-    places = {0: "low", len(ranked) // 2: "middle", len(ranked) - 1: "high"} if ranked else {}
+def examples_of_values(predicted: Sequence[tuple[ValuePrediction, RecordModel]]) -> list[Example]:
+    """Return the records with the lowest, the middle and the highest value; fewer if there are fewer than three."""
+    ranked = sorted(predicted, key=lambda pair: pair[0].value)
+    # With fewer than three records two names have the same index, and the later name stays.
+    names = {0: "low", len(ranked) // 2: "middle", len(ranked) - 1: "high"} if ranked else {}
     return [
         Example(name, f"{name} ({rounded(prediction.value, prediction.high - prediction.low)})", record)
-        for name, (prediction, record) in ((name, ranked[place]) for place, name in sorted(places.items()))
+        for name, (prediction, record) in ((name, ranked[index]) for index, name in sorted(names.items()))
     ]
-
-
-def texts_of(record: RecordModel) -> dict[str, str]:
-    """Return the values of a record as a person would type them, by the fields' names."""
-    return {name: text_of(value) for name, value in record.model_dump().items()}
 
 
 def errors_of(inputs: Sequence[Input], error: ValidationError) -> dict[str, str]:
     """Return what to do about each field that breaks the contract, by its name."""
     names = {str(fault["loc"][0]) for fault in error.errors(include_url=False, include_input=False)}
-    return {one.spec.name: one.advice for one in inputs if one.spec.name in names}
+    return {input_.spec.name: input_.advice for input_ in inputs if input_.spec.name in names}

@@ -16,7 +16,7 @@ Journal of Machine Learning Research 23 (2022), for taking each order with its r
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
 

@@ -8,13 +8,14 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from io import StringIO
 from itertools import islice
 from pathlib import Path, PurePath
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any
 
 from pydantic import TypeAdapter
 from werkzeug.datastructures import FileStorage
@@ -29,7 +30,7 @@ from mlops_runtime.serving.api.records import RecordReader, Result
 from mlops_runtime.serving.ui.field_text import listed
 from mlops_runtime.serving.ui.form import text_of
 from mlops_runtime.tables.cells import canonicalizer
-from mlops_runtime.tables.source import GZIP, PARQUET, SourceError, cleaned, open_source
+from mlops_runtime.tables.source import GZIP, PARQUET, Source, SourceError, cleaned, open_source
 
 UNSAFE = re.compile(r"[^\w. -]+")
 MAX_NAME_LENGTH = 100
@@ -95,127 +96,136 @@ class Progress:
 progress_adapter = TypeAdapter(Progress)
 
 
-class Upload:
-    """An uploaded table in a temporary folder."""
+@contextmanager
+def uploaded(contract: Contract, file: FileStorage) -> Iterator[Source]:
+    """Yield the source of an uploaded table, kept in a temporary folder until the block ends.
 
-    def __init__(self, contract: Contract, file: FileStorage) -> None:
-        """Store the table and read its header.
-
-        Raises:
-            InvalidRequestError: if it is no table, or its columns do not fit the contract.
-        """
-        self._contract = contract
-        self._folder = TemporaryDirectory(prefix="table-")
+    Raises:
+        InvalidRequestError: if it is no table, or its columns do not fit the contract.
+    """
+    with TemporaryDirectory(prefix="table-") as folder:
+        path = Path(folder) / _safe(PurePath(file.filename or "table").name)
+        file.save(path)
+        file.close()
         try:
-            path = Path(self._folder.name) / _safe(PurePath(file.filename or "table").name)
-            file.save(path)
-            self._source = _text_source(path)
-            self._check_header()
+            source = _source(path)
         except SourceError as error:
-            self.close()
             raise InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error}.") from error
-        except InvalidRequestError:
-            self.close()
-            raise
-
-    def __enter__(self) -> Self:
-        """Return the table."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Remove the table."""
-        self.close()
-
-    def close(self) -> None:
-        """Remove the table."""
-        self._folder.cleanup()
-
-    def _check_header(self) -> None:
-        header = self._source.header
-        required = [spec.name for spec in self._contract.fields if not spec.optional]
-        missing = [name for name in required if name not in header]
-        if missing or not set(header) & set(self._contract.features):
-            detail = f"The first row must name the columns. It lacks {listed(missing or self._contract.features)}."
+        required = [spec.name for spec in contract.fields if not spec.optional]
+        missing = [name for name in required if name not in source.header]
+        if missing or not set(source.header) & set(contract.features):
+            detail = f"The first row must name the columns. It lacks {listed(missing or contract.features)}."
             raise InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+        yield source
 
-    def predict(self, reader: RecordReader, predict: Predict, batch_size: int) -> Iterator[Progress]:
-        """Yield the table with its predictions, batch by batch.
+
+def _source(path: Path) -> Source:
+    """Return the source of a table of text: what a compressed file expands to is not bounded by its size.
+
+    Raises:
+        SourceError: if it is no table, or compressed.
+    """
+    with path.open("rb") as file:
+        start = file.read(len(PARQUET))
+    if start.startswith((GZIP, PARQUET)):
+        raise SourceError(f"{path.name} is compressed: save the table as CSV")
+    return open_source(path)
+
+
+class TablePrediction:
+    """Predicts the rows of a table."""
+
+    def __init__(self, contract: Contract, source: Source, reader: RecordReader, predict: Predict) -> None:
+        """Prepare the prediction.
 
         Args:
+            contract: of the records and predictions.
+            source: of the rows.
             reader: of the contract's records.
             predict: a function of valid records.
-            batch_size: rows of a batch.
         """
-        source, writer = self._source, PredictionWriter(self._contract)
-        width = len(source.header)
-        names = new_names(writer.columns(errors=True), source.header)
-        fields = [spec for spec in self._contract.fields if spec.name in source.header]
-        cell_readers = [
+        self._source = source
+        self._reader = reader
+        self._predict = predict
+        self._writer = PredictionWriter(contract)
+        self._names = new_names(self._writer.columns(errors=True), source.header)
+        fields = [spec for spec in contract.fields if spec.name in source.header]
+        self._field_names = [spec.name for spec in fields]
+        self._cell_readers = [
             (source.header.index(spec.name), canonicalizer(spec.kind.value, source.decimal, spec.date_format))
             for spec in fields
         ]
-        header = [spec.name for spec in fields]
-        remaining, rows, faulty = MAX_ERRORS, 0, 0
+        self._rows = self._faulty = 0
+        # Faults that are described in detail.
+        self._remaining = MAX_ERRORS
 
-        def read(cells: Sequence[str]) -> Result:
-            if len(cells) != width:
-                detail = f"has {len(cells)} cells, but the header has {width}"
-                return RecordFaults((FieldError(pointer="", detail=detail),))
-            clean = cleaned(cells)
-            values = [canonical(clean[index]) if clean[index] else "" for index, canonical in cell_readers]
-            return reader.read_row(header, values, 0, remaining)
-
-        yield Progress(csv=csv_text([[*source.header, *names]], source.delimiter))
-        batches = self._batches(batch_size)
-        problem = ""
-        while batch := next(batches):
-            if isinstance(batch, str):
-                problem = batch
-                break
-            results = []
-            for _, cells in batch:
-                results.append(read(cells))
-                if isinstance(results[-1], RecordFaults):
-                    remaining = max(0, remaining - results[-1].count)
-            records = [result for result in results if not isinstance(result, RecordFaults)]
-            predictions = predict(records) if records else []
-            unread = iter(predictions)
-            lines, faults = [], []
-            for (number, cells), result in zip(batch, results, strict=True):
-                if isinstance(result, RecordFaults):
-                    error = in_words(result.errors[:LISTED_IN_PLACE], result.count)
-                    faults.append((number, error))
-                    outcome = [*[None] * (len(names) - 1), error]
-                else:
-                    outcome = writer.cells(next(unread), errors=True)
-                # A row with too few or too many cells gets as many as the header has.
-                lines.append([*cells[:width], *[""] * (width - len(cells)), *outcome])
-            rows, faulty = rows + len(batch), faulty + len(faults)
-            yield Progress(
-                csv=csv_text(lines, source.delimiter),
-                rows=rows,
-                faulty=faulty,
-                progress=min(rows / source.lines, 1),
-                faults=tuple(faults[:MAX_LISTED_FAULTS]),
-                labels=Counter(str(one.label) for one in predictions if isinstance(one, LabelPrediction)),
-            )
-            if faulty > MAX_FAULTY_ROWS:
-                problem = f"More than {MAX_FAULTY_ROWS:,} rows are faulty: correct them and send the table again."
-                break
-        if not rows and not problem:
-            problem = "The table has no row below its header."
-        note = csv_text([[*[""] * (width + len(names) - 1), problem]], source.delimiter) if problem else ""
-        yield Progress(csv=note, rows=rows, faulty=faulty, progress=1, problem=problem, done=True)
-
-    def _batches(self, batch_size: int) -> Iterator[list[tuple[int, list[str]]] | str]:
-        """Yield the rows of each batch with their numbers, then a problem, or an empty text if there is none."""
+    def run(self, batch_size: int) -> Iterator[Progress]:
+        """Yield the header of the table with predictions, then the rows batch by batch."""
+        yield Progress(csv=csv_text([[*self._source.header, *self._names]], self._source.delimiter))
         rows = self._source.raw_rows(fit=False)
-        try:
-            while batch := list(islice(rows, batch_size)):
-                yield batch
-        except SourceError as error:
-            yield f"{error}."
-        yield ""
+        problem, more = "", True
+        while more and not problem:
+            batch, problem = _batch(rows, batch_size)
+            more = len(batch) == batch_size
+            if batch:
+                yield self._predict_batch(batch)
+            if self._faulty > MAX_FAULTY_ROWS:
+                problem = f"More than {MAX_FAULTY_ROWS:,} rows are faulty: correct them and send the table again."
+        if not self._rows and not problem:
+            problem = "The table has no row below its header."
+        width = len(self._source.header) + len(self._names)
+        note = csv_text([[*[""] * (width - 1), problem]], self._source.delimiter) if problem else ""
+        yield Progress(csv=note, rows=self._rows, faulty=self._faulty, progress=1, problem=problem, done=True)
+
+    def _predict_batch(self, batch: Sequence[tuple[int, list[str]]]) -> Progress:
+        results = [self._read(cells) for _, cells in batch]
+        records = [result for result in results if not isinstance(result, RecordFaults)]
+        predictions = self._predict(records) if records else []
+        unwritten = iter(predictions)
+        width = len(self._source.header)
+        lines: list[list[Any]] = []
+        faults = []
+        for (number, cells), result in zip(batch, results, strict=True):
+            if isinstance(result, RecordFaults):
+                error = in_words(result.errors[:LISTED_IN_PLACE], result.count)
+                faults.append((number, error))
+                outcome = [*[None] * (len(self._names) - 1), error]
+            else:
+                outcome = self._writer.cells(next(unwritten), errors=True)
+            # A row with too few or too many cells gets as many as the header has.
+            lines.append([*cells[:width], *[""] * (width - len(cells)), *outcome])
+        self._rows += len(batch)
+        self._faulty += len(faults)
+        return Progress(
+            csv=csv_text(lines, self._source.delimiter),
+            rows=self._rows,
+            faulty=self._faulty,
+            progress=min(self._rows / self._source.lines, 1),
+            faults=tuple(faults[:MAX_LISTED_FAULTS]),
+            labels=Counter(str(each.label) for each in predictions if isinstance(each, LabelPrediction)),
+        )
+
+    def _read(self, cells: Sequence[str]) -> Result:
+        if len(cells) != len(self._source.header):
+            detail = f"has {len(cells)} cells, but the header has {len(self._source.header)}"
+            return RecordFaults((FieldError(pointer="", detail=detail),))
+        clean = cleaned(cells)
+        values = [canonical(clean[index]) if clean[index] else "" for index, canonical in self._cell_readers]
+        result = self._reader.read_row(self._field_names, values, 0, self._remaining)
+        if isinstance(result, RecordFaults):
+            self._remaining = max(0, self._remaining - result.count)
+        return result
+
+
+def _batch(rows: Iterator[tuple[int, list[str]]], size: int) -> tuple[list[tuple[int, list[str]]], str]:
+    """Return the next rows, and why the row after them cannot be read; an empty text if it can."""
+    batch = []
+    try:
+        for row in islice(rows, size):
+            batch.append(row)  # noqa: PERF402 - rows before an unreadable one are kept
+    except SourceError as error:
+        return batch, f"{error}."
+    return batch, ""
 
 
 def new_names(names: Sequence[str], header: Sequence[str]) -> list[str]:

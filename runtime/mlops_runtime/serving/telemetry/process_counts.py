@@ -1,0 +1,68 @@
+"""Arrays of counts: one file for each process, read by all processes without locks.
+
+`prometheus_client` keeps each value under a name of its own. This is for thousands of counts that are
+added as one array. The counts of a process that has ended, or was killed, stay in its file. A number has
+eight bytes at an aligned address, so it is read and written as a whole.
+"""
+
+import logging
+import mmap
+import os
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+from numpy.typing import NDArray
+
+DTYPE = np.dtype(np.float64)
+"""Integers are exact up to 2**53."""
+
+logger = logging.getLogger("webservice")
+
+
+class ProcessCounts:
+    """A fixed number of counts, 0 at first.
+
+    Attributes:
+        own: counts of this process, shape (size,): add to them in place.
+    """
+
+    def __init__(self, folder: Path | None, name: str, size: int) -> None:
+        """Make the file of this process.
+
+        Args:
+            folder: of the files; without one, or if it cannot be used, only this process is counted.
+            name: the counts of processes with the same name and size are added up.
+            size: number of counts.
+        """
+        self._suffix = f".{name}-{size}"
+        self._bytes = size * DTYPE.itemsize
+        self._folder = folder
+        self._path: Path | None = None
+        memory = mmap.mmap(-1, self._bytes)
+        if folder:
+            try:
+                self._path = folder / f"{uuid4().hex}{self._suffix}"
+                memory = self._mapped(self._path)
+            except OSError as error:
+                logger.error("drift is measured for one process only: %s cannot be used: %s", folder, error.strerror)
+                self._folder = None
+        self.own: NDArray[np.float64] = np.frombuffer(memory, DTYPE)
+
+    def each(self) -> list[NDArray[np.float64]]:
+        """Return the counts of each process, shape (size,) each."""
+        if self._folder is None:
+            return [self.own]
+        paths = [path for path in self._folder.glob(f"*{self._suffix}") if path != self._path]
+        # A file that another process is making is empty.
+        return [self.own, *(np.memmap(path, DTYPE, "r") for path in paths if path.stat().st_size == self._bytes)]
+
+    def _mapped(self, path: Path) -> mmap.mmap:
+        with path.open("x+b") as file:
+            try:
+                # Writing to a page for which the disk has no room would kill the process.
+                os.posix_fallocate(file.fileno(), 0, self._bytes)
+            except OSError:
+                path.unlink()
+                raise
+            return mmap.mmap(file.fileno(), 0)
