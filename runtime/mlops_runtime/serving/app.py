@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flask import Flask, request
-from jinja2 import ChoiceLoader, FileSystemLoader
+from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 
 from mlops_runtime.contract import RecordModel
 from mlops_runtime.model import Predictor
@@ -54,8 +54,7 @@ def create_app(
     predict = measured(predictor, metrics)
 
     app = Flask(__name__)
-    if templates:
-        app.jinja_loader = ChoiceLoader([FileSystemLoader(templates), app.jinja_loader])  # type: ignore[list-item]
+    app.jinja_loader = template_loader(templates)
     # Without these, a page with many fields is half white space.
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_content_length
@@ -84,6 +83,16 @@ def create_app(
     app.wsgi_app = log(answer)  # type: ignore[method-assign]
     app.extensions[EXTENSION] = Service(predictor, settings, metrics, marker, log)
     return app
+
+
+def template_loader(templates: Path | None) -> BaseLoader:
+    """Return the loader of the pages: one in the project's folder replaces that of this package by name.
+
+    A page that replaces another can extend it under the name `runtime/…`.
+    """
+    own = PackageLoader("mlops_runtime.serving")
+    replacing = [FileSystemLoader(templates)] if templates else []
+    return ChoiceLoader([*replacing, own, PrefixLoader({"runtime": own})])
 
 
 def measured(predictor: Predictor, metrics: Metrics) -> Callable[[Sequence[RecordModel]], list[Any]]:
