@@ -2,19 +2,17 @@ from typing import Any
 
 import pytest
 
-from mlops_runtime.contract.features import FEATURES, FIELDS
-from mlops_runtime.contract.fields import FieldSpec, Kind
+from mlops_runtime.contract import FieldSpec, Kind
 from mlops_runtime.serving.ui.field_text import (
-    FIELDS_BY_NAME,
-    MAX_NAME,
+    MAX_NAME_LENGTH,
+    accepted,
     allowed,
     bounds,
+    expected,
     label,
     listed,
     nearest,
     shortened,
-    takes,
-    usual,
 )
 from tests.runtime.serving.conftest import PARCEL_FIELDS
 
@@ -22,16 +20,6 @@ from tests.runtime.serving.conftest import PARCEL_FIELDS
 def field(kind: Kind = Kind.NUMBER, **details: Any) -> FieldSpec:
     """Return a field of which only these details matter."""
     return FieldSpec(name="a_b", attribute="a_b", kind=kind, description="", optional=False, **details)
-
-
-def test_the_fields_are_those_of_the_contract() -> None:
-    assert tuple(FIELDS_BY_NAME) == FEATURES
-
-
-def test_each_field_of_the_contract_has_its_words() -> None:
-    for field in FIELDS:
-        assert allowed(field).startswith(takes(field))
-        assert allowed(field).endswith("or null") == field.optional
 
 
 @pytest.mark.parametrize(
@@ -50,7 +38,7 @@ def test_each_field_of_the_contract_has_its_words() -> None:
         ('a/b~c <"&ü>', "a time such as 13:45:00"),
     ],
 )
-def test_what_a_field_takes_is_said_in_words(name: str, words: str) -> None:
+def test_accepted_values_are_described(name: str, words: str) -> None:
     assert allowed(PARCEL_FIELDS[name]) == words
 
 
@@ -63,7 +51,7 @@ def test_what_a_field_takes_is_said_in_words(name: str, words: str) -> None:
         pytest.param({}, "", id="none"),
     ],
 )
-def test_bounds_are_said_with_all_their_digits(limits: dict[str, Any], words: str) -> None:
+def test_bounds_have_all_their_digits(limits: dict[str, Any], words: str) -> None:
     assert bounds(field(**limits)) == words
 
 
@@ -71,50 +59,50 @@ def test_bounds_are_said_with_all_their_digits(limits: dict[str, Any], words: st
     ("details", "words"),
     [
         pytest.param({}, "", id="none"),
-        pytest.param({"usual": (18, 64)}, "usually 18 to 64", id="without bounds"),
-        pytest.param({"usual": (-3, 41.5), "minimum": 0}, "usually 0 to 41.5", id="below the least"),
-        pytest.param({"usual": (-3, 41.5), "maximum": 40}, "usually -3 to 40", id="above the most"),
+        pytest.param({"expected": (18, 64)}, "usually 18 to 64", id="without bounds"),
+        pytest.param({"expected": (-3, 41.5), "minimum": 0}, "usually 0 to 41.5", id="below the least"),
+        pytest.param({"expected": (-3, 41.5), "maximum": 40}, "usually -3 to 40", id="above the most"),
     ],
 )
-def test_what_is_usual_is_no_more_than_is_allowed(details: dict[str, Any], words: str) -> None:
-    assert usual(field(**details)) == words
+def test_the_expected_range_is_within_the_bounds(details: dict[str, Any], words: str) -> None:
+    assert expected(field(**details)) == words
 
 
-def test_text_without_a_limit_has_none_in_words() -> None:
-    assert takes(field(Kind.TEXT)) == "text"
+def test_text_without_a_maximum_length() -> None:
+    assert accepted(field(Kind.TEXT)) == "text"
 
 
-def test_a_label_is_the_name_as_a_person_writes_it() -> None:
+def test_a_label_has_spaces_instead_of_underscores() -> None:
     assert label(field()) == "a b"
 
 
-def test_of_many_words_the_first_are_listed_and_the_others_counted() -> None:
+def test_a_long_list_is_cut_and_the_rest_counted() -> None:
     assert listed(("a", "b")) == "a, b"
     assert listed([str(number) for number in range(1, 11)]) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
     assert listed([str(number) for number in range(1, 14)]) == "1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 3 more"
 
 
-def test_words_whose_ends_would_not_be_seen_are_in_quotes() -> None:
+def test_words_with_commas_or_outer_spaces_are_quoted() -> None:
     assert listed(["large", "medium, or so", " small", "a b"]) == 'large, "medium, or so", " small", a b'
 
 
 @pytest.mark.parametrize(
-    ("word", "found"),
+    ("word", "expected_word"),
     [
         pytest.param("larg", "Large", id="a letter too few"),
         pytest.param("LARGE", "Large", id="other case"),
-        pytest.param("smal", "small", id="the other"),
-        pytest.param("xyz", None, id="none is near"),
+        pytest.param("smal", "small", id="another word"),
+        pytest.param("xyz", None, id="no similar word"),
         pytest.param("", None, id="empty"),
         pytest.param("large" * 10_000, None, id="too long to compare"),
     ],
 )
-def test_the_nearest_word_is_found(word: str, found: str | None) -> None:
-    assert nearest(word, ["Large", "small"]) == found
+def test_the_nearest_word(word: str, expected_word: str | None) -> None:
+    assert nearest(word, ["Large", "small"]) == expected_word
 
 
 @pytest.mark.parametrize(
-    ("length", "expected"), [(MAX_NAME, MAX_NAME), (MAX_NAME + 1, MAX_NAME + 1), (9999, MAX_NAME + 1)]
+    ("length", "shortened_length"), [(MAX_NAME_LENGTH, MAX_NAME_LENGTH), (9999, MAX_NAME_LENGTH + 1)]
 )
-def test_a_name_is_cut_when_it_is_long(length: int, expected: int) -> None:
-    assert len(shortened("x" * length)) == expected
+def test_a_long_name_is_cut(length: int, shortened_length: int) -> None:
+    assert len(shortened("x" * length)) == shortened_length

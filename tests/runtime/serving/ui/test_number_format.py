@@ -12,12 +12,12 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 @pytest.mark.parametrize(
     ("value", "text"), [(5.0, "5"), (-3.0, "-3"), (0.1, "0.1"), (1e-7, "1e-07"), (1e300, "1e+300"), (-0.0, "0")]
 )
-def test_an_exact_number_has_no_needless_point(value: float, text: str) -> None:
+def test_an_exact_integer_has_no_point(value: float, text: str) -> None:
     assert exact(value) == text
 
 
 @given(value=numbers)
-def test_an_exact_number_is_read_back_as_it_was(value: float) -> None:
+def test_an_exact_number_can_be_parsed_again(value: float) -> None:
     assert float(exact(value)) == value
 
 
@@ -33,7 +33,7 @@ def test_an_exact_number_is_read_back_as_it_was(value: float) -> None:
         (1e-9, "1e-09"),
     ],
 )
-def test_a_readable_number_has_six_digits_and_all_before_the_point(value: float, text: str) -> None:
+def test_a_readable_number_has_six_significant_digits(value: float, text: str) -> None:
     assert readable(value) == text
 
 
@@ -44,20 +44,18 @@ def test_a_readable_number_has_six_digits_and_all_before_the_point(value: float,
         pytest.param(17_943.6789, 3, "17,943.7", id="narrow"),
         pytest.param(0.123456, 0.02, "0.123", id="small"),
         pytest.param(-0.001, 3, "0.0", id="no minus zero"),
-        pytest.param(5.0, 0, "5", id="no spread"),
-        pytest.param(5.0, math.inf, "5", id="no end of the spread"),
+        pytest.param(5.0, 0, "5", id="no uncertainty"),
+        pytest.param(5.0, math.inf, "5", id="infinite uncertainty"),
         pytest.param(1e29, 1e28, "1e+29", id="huge"),
         pytest.param(1.0, 1e-300, "1", id="more decimals than a double has"),
     ],
 )
-def test_a_rounded_number_keeps_the_digits_that_its_spread_leaves_meaning(
-    value: float, spread: float, text: str
-) -> None:
+def test_a_number_is_rounded_as_its_uncertainty_allows(value: float, spread: float, text: str) -> None:
     assert rounded(value, spread) == text
 
 
 @given(value=numbers, spread=st.floats(0))
-def test_rounding_is_finer_than_the_spread(value: float, spread: float) -> None:
+def test_rounding_is_finer_than_the_uncertainty(value: float, spread: float) -> None:
     text = rounded(value, spread)
 
     assert len(text) < 40
@@ -75,14 +73,14 @@ def test_rounding_is_finer_than_the_spread(value: float, spread: float) -> None:
         (0.0, "0.0 %"),
     ],
 )
-def test_what_is_not_certain_is_not_called_so(share: float, text: str) -> None:
+def test_per_cent_with_a_decimal(share: float, text: str) -> None:
     assert percent(share) == text
 
 
 @pytest.mark.parametrize(
     ("share", "text"), [(0.9, "9 of 10"), (0.8, "8 of 10"), (0.95, "19 of 20"), (0.99, "99 of 100"), (0.5, "5 of 10")]
 )
-def test_a_share_is_counted_as_people_do(share: float, text: str) -> None:
+def test_a_share_as_a_ratio(share: float, text: str) -> None:
     assert out_of(share) == text
 
 
@@ -90,5 +88,5 @@ def test_a_share_is_counted_as_people_do(share: float, text: str) -> None:
     ("share", "text"),
     [(1.0, "100 %"), (0.995, "over 99 %"), (0.934, "93 %"), (0.004, "under 1 %"), (0.0, "0 %")],
 )
-def test_what_is_not_all_or_nothing_is_not_called_so(share: float, text: str) -> None:
+def test_whole_per_cent(share: float, text: str) -> None:
     assert whole_percent(share) == text

@@ -1,17 +1,19 @@
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
+from mlops_runtime.contract import Contract
+from mlops_runtime.model import OnnxPredictor, read_artefact
 from mlops_runtime.model.artefact import REPORT_FILE
-from mlops_runtime.model.predictor import Predictor
-from mlops_runtime.serving.app import create_app
 from mlops_runtime.serving.settings import Settings
-from tests.conftest import Run
+from tests.runtime.conftest import Run
+from tests.runtime.serving.conftest import app_of
 
 
-def test_the_report_of_the_training_is_shown(client: FlaskClient, run: Run) -> None:
+def test_the_report_of_the_training_is_served(client: FlaskClient, run: Run) -> None:
     response = client.get("/report")
 
     assert response.status_code == 200
@@ -19,7 +21,7 @@ def test_the_report_of_the_training_is_shown(client: FlaskClient, run: Run) -> N
     assert response.data == run.report.read_bytes()
 
 
-def test_the_report_can_run_and_fetch_nothing(client: FlaskClient) -> None:
+def test_the_report_can_run_no_script_and_load_nothing(client: FlaskClient) -> None:
     response = client.get("/report")
 
     policy = response.headers["Content-Security-Policy"]
@@ -29,31 +31,28 @@ def test_the_report_can_run_and_fetch_nothing(client: FlaskClient) -> None:
     assert "<img" not in response.text
 
 
-@pytest.mark.parametrize("content", [None, b"<p>another model's</p>"], ids=["missing", "another"])
-def test_a_report_of_another_model_is_not_shown(
-    content: bytes | None, artefact: Path, settings: Settings, tmp_path: Path
+@pytest.mark.parametrize("content", [None, b"<p>another model's</p>"], ids=["missing", "changed"])
+def test_a_report_of_another_model_is_not_served(
+    content: bytes | None, contract: Contract, artefact: Path, settings: Settings, tmp_path: Path
 ) -> None:
-    # Given a service that runs, and whose artefact is then changed on disk
+    # Given a service whose artefact changes on disk while it runs
     copy = shutil.copytree(artefact, tmp_path / "artefact")
-    client = create_app(Predictor.load(copy), settings).test_client()
+    client = app_of(OnnxPredictor.load(contract, copy), settings).test_client()
     (copy / REPORT_FILE).unlink()
     if content is not None:
         (copy / REPORT_FILE).write_bytes(content)
 
-    # Then it says that it has none
+    # Then the response says that there is none
     response = client.get("/report")
     assert response.status_code == 404
     assert "train and deploy again" in response.get_json()["detail"]
 
 
-def test_an_artefact_without_a_report_can_be_served(artefact: Path, settings: Settings) -> None:
-    loaded = Predictor.load(artefact)
+def test_an_artefact_without_a_report_can_be_served(contract: Contract, artefact: Path, settings: Settings) -> None:
+    loaded = read_artefact(contract, artefact)
     files = {name: digest for name, digest in loaded.metadata.files.items() if name != REPORT_FILE}
-    metadata = loaded.metadata.model_copy(update={"files": files})
-    model = (artefact / "model.onnx").read_bytes()
-    client = create_app(
-        Predictor(model, metadata, loaded.baseline, loaded.golden_records, artefact), settings
-    ).test_client()
+    without = replace(loaded, metadata=loaded.metadata.model_copy(update={"files": files}))
+    client = app_of(OnnxPredictor(without), settings).test_client()
 
     assert client.get("/").status_code == 200
     assert client.get("/report").status_code == 404
