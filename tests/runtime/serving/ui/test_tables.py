@@ -1,85 +1,128 @@
 import csv
-from collections.abc import Sequence
-from io import StringIO
+from collections.abc import Iterable, Sequence
+from io import BytesIO, StringIO
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from werkzeug.datastructures import FileStorage
 
-from mlops_runtime.contract.features import FIELDS
-from mlops_runtime.contract.fields import Kind
-from mlops_runtime.model.predictor import Predictor
-from mlops_runtime.serving.api.formats import columns
+from mlops_runtime.model import Predictor
+from mlops_runtime.serving.api.prediction_writer import PredictionWriter
 from mlops_runtime.serving.api.problems import InvalidRequestError
+from mlops_runtime.serving.api.records import RecordReader
 from mlops_runtime.serving.ui import tables
-from mlops_runtime.serving.ui.tables import Table, iso, line, name_of_answer, new_names, predicted
+from mlops_runtime.serving.ui.tables import (
+    MAX_LISTED_FAULTS,
+    Progress,
+    TablePrediction,
+    csv_text,
+    example_table,
+    name_of_answer,
+    new_names,
+    uploaded,
+)
+from mlops_runtime.tables.source import MAX_COLUMNS
+from mlops_runtime.testing.synthetic import CONTRACTS, FIELDS, Task, rows_of_table
 
 NAMES = [field.name for field in FIELDS]
+COLUMNS = PredictionWriter(CONTRACTS[Task.BINARY]).columns(errors=True)
 
 
 @pytest.fixture(scope="module")
 def cells(predictor: Predictor) -> list[list[str]]:
-    """Return some records of the project as cells."""
-    _, *rows = csv.reader(StringIO(tables.example_table(predictor.golden_records)))
+    """Some records as rows of a table."""
+    _, *rows = csv.reader(StringIO(example_table(predictor.contract, predictor.golden_records)))
     return rows
 
 
-def table_of(rows: Sequence[Sequence[str]], separator: str = ",") -> bytes:
-    return "".join(line(row, separator) for row in rows).encode()
+def table_of(rows: Sequence[Sequence[Any]], delimiter: str = ",") -> bytes:
+    return csv_text(rows, delimiter).encode()
 
 
-def answer_of(content: bytes, predictor: Predictor, most: int = 1000) -> list[list[str]]:
-    """Return the table that a table is answered with."""
-    table = Table(content)
-    return list(csv.reader(StringIO("".join(predicted(table, predictor.predict, most))), delimiter=table.separator))
+def batches_of(content: bytes, predictor: Predictor, batch_size: int = 1000) -> list[Progress]:
+    """Return the predictions of an uploaded table, batch by batch."""
+    contract = predictor.contract
+    with uploaded(contract, FileStorage(BytesIO(content), "mine.csv")) as source:
+        reader = RecordReader(contract, 1000)
+        return list(TablePrediction(contract, source, reader, predictor.predict).run(batch_size))
+
+
+def read(batches: Iterable[Progress], delimiter: str = ",") -> list[list[str]]:
+    return list(csv.reader(StringIO("".join(batch.csv for batch in batches)), delimiter=delimiter))
+
+
+def answer_of(content: bytes, predictor: Predictor, delimiter: str = ",") -> list[list[str]]:
+    """Return the table with predictions for an uploaded table."""
+    return read(batches_of(content, predictor), delimiter)
 
 
 def test_faulty_rows_are_marked_and_the_others_predicted(predictor: Predictor, cells: list[list[str]]) -> None:
-    # Given a table whose second row is too long, and whose third lacks its values
-    required = [not field.optional for field in FIELDS]
-    wrong = ["" if needed else cell for cell, needed in zip(cells[0], required, strict=True)]
-    rows = [cells[0], [*cells[0], "more"], wrong if any(required) else [*cells[0], "more"], cells[0]]
+    # Given a table with rows that are too long, too short, and without required values
+    empty = ["" if not field.optional else cell for cell, field in zip(cells[0], FIELDS, strict=True)]
+    rows = [cells[0], [*cells[0], "more"], cells[0][:3], empty, cells[0]]
 
     # When it is predicted
-    header, first, long, other, last = answer_of(table_of([NAMES, *rows]), predictor)
+    header, first, *faulty, last = answer_of(table_of([NAMES, *rows]), predictor)
 
-    # Then these two say why, the others have their prediction, and every row has just the columns of the header
+    # Then these rows have an error and no prediction, and every row has as many cells as the header
     assert first == last
     assert first[-1] == ""
-    assert long[-1]
-    assert other[-1]
-    assert {len(row) for row in (first, long, other)} == {len(header)}
-    assert set(long[len(NAMES) : -1]) == {""}
+    assert {len(row) for row in (first, *faulty)} == {len(header)}
+    for row in faulty:
+        assert row[-1]
+        assert set(row[len(NAMES) : -1]) == {""}
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_a_table_comes_back_as_it_was_separated(separator: str, predictor: Predictor, cells: list[list[str]]) -> None:
-    (_, *rows) = answer_of(table_of([NAMES, *cells], separator), predictor)
+def test_faulty_rows_have_their_number_in_the_file(predictor: Predictor, cells: list[list[str]]) -> None:
+    rows = [NAMES, cells[0], [], [*cells[0], "more"]]
+
+    progress = batches_of(table_of(rows), predictor)[1]
+
+    assert [row for row, _ in progress.faults] == [4]
+    assert (progress.rows, progress.faulty) == (2, 1)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_kept(delimiter: str, predictor: Predictor, cells: list[list[str]]) -> None:
+    (_, *rows) = answer_of(table_of([NAMES, *cells], delimiter), predictor, delimiter)
 
     assert rows == answer_of(table_of([NAMES, *cells]), predictor)[1:]
 
 
-def test_other_columns_stay_as_they_are(predictor: Predictor, cells: list[list[str]]) -> None:
-    # Given a table with an id before the fields, and a column that is called as one of the answer
-    name = columns(errors=True)[0]
+def test_other_columns_are_kept(predictor: Predictor, cells: list[list[str]]) -> None:
+    # Given a table with other columns, one of which has the name of a new column
+    name = COLUMNS[0]
     rows = [[f"id {number}", *row, 'as "it" was, once'] for number, row in enumerate(cells)]
 
     header, *answered = answer_of(table_of([["id", *NAMES, name], *rows]), predictor)
 
-    assert header == ["id", *NAMES, name, f"predicted_{name}", *columns(errors=True)[1:]]
+    assert header == ["id", *NAMES, name, f"predicted_{name}", *COLUMNS[1:]]
     assert [row[: len(rows[0])] for row in answered] == rows
 
 
-@pytest.mark.parametrize("most", [1, 2, 1000])
-def test_batches_make_no_difference(most: int, predictor: Predictor, cells: list[list[str]]) -> None:
+@pytest.mark.parametrize("batch_size", [1, 2, 1000])
+def test_the_batch_size_changes_nothing(batch_size: int, predictor: Predictor, cells: list[list[str]]) -> None:
     content = table_of([NAMES, *cells])
 
-    assert answer_of(content, predictor, most) == answer_of(content, predictor)
+    rows = read(batches_of(content, predictor, batch_size))
+
+    # Then the labels are the same; probabilities may differ in their last digit
+    label = len(NAMES) + 1
+    assert [row[:label] for row in rows] == [row[:label] for row in answer_of(content, predictor)]
 
 
-def test_a_table_out_of_a_spreadsheet_is_read(predictor: Predictor, cells: list[list[str]]) -> None:
-    # Given a byte order mark, blank lines and space around names and cells
+def test_progress_counts_rows_and_labels(predictor: Predictor, cells: list[list[str]]) -> None:
+    batches = batches_of(table_of([NAMES, *cells]), predictor, 2)
+
+    assert [batch.rows for batch in batches[1:-1]] == [*range(2, len(cells), 2), len(cells)]
+    assert sum(sum(batch.labels.values()) for batch in batches) == len(cells)
+    assert batches[-1] == Progress(csv="", rows=len(cells), progress=1, done=True)
+
+
+def test_a_table_of_a_spreadsheet_is_read(predictor: Predictor, cells: list[list[str]]) -> None:
+    # Given a byte order mark, blank lines and spaces around names and cells
     rows = [[f" {name}" for name in NAMES], [], *([f"{cell} " for cell in row] for row in cells), []]
     plain = answer_of(table_of([NAMES, *cells]), predictor)
 
@@ -88,57 +131,88 @@ def test_a_table_out_of_a_spreadsheet_is_read(predictor: Predictor, cells: list[
     assert [row[len(NAMES) :] for row in answered] == [row[len(NAMES) :] for row in plain]
 
 
-@pytest.mark.parametrize(
-    ("separator", "cell", "text"),
-    [
-        pytest.param(";", "1,5", "1.5", id="decimal-comma"),
-        pytest.param(";", "-1,5", "-1.5", id="negative"),
-        pytest.param(";", "1.5", "1.5", id="point"),
-        pytest.param(";", "1,5,2", "1,5,2", id="no-number"),
-        pytest.param(",", "1,5", "1,5", id="the-comma-separates"),
-    ],
-)
-def test_where_a_comma_separates_no_cells_it_may_be_that_of_a_number(separator: str, cell: str, text: str) -> None:
-    # Given a table with an empty row below its header
-    table = Table(table_of([NAMES], separator))
+def test_a_training_table_is_predicted(predictor: Predictor) -> None:
+    # Given rows as training reads them: dates in their format, yes and no, the target as a further column
+    rows = rows_of_table(20, Task.BINARY)
 
-    # Then a cell is read so where the field is a number, and as it is elsewhere
-    numbers = [field.kind in (Kind.NUMBER, Kind.INTEGER) for field in FIELDS]
-    assert table.record_cells([cell] * len(NAMES)) == [text if number else cell for number in numbers]
+    # Then each is predicted, whatever the encoding and the decimal mark
+    answered = answer_of(table_of(rows), predictor)
+    assert {row[-1] for row in answered[1:]} == {""}
+    comma = [
+        rows[0],
+        *([cell.replace(".", ",") if index < 2 else cell for index, cell in enumerate(row)] for row in rows[1:]),
+    ]
+    german = csv_text(comma, ";").encode("cp1252")
+    assert [row[len(rows[0]) :] for row in answer_of(german, predictor, ";")] == [
+        row[len(rows[0]) :] for row in answered
+    ]
 
 
 @pytest.mark.parametrize(
-    ("cell", "kind", "written", "text"),
+    ("content", "message"),
     [
-        pytest.param("31/12/2024", Kind.DATE, "%d/%m/%Y", "2024-12-31", id="date"),
-        pytest.param("3-Feb-69", Kind.DATE, "%d-%b-%y", "1969-02-03", id="short-year-and-name-of-month"),
-        pytest.param("31.12.2024 13:45", Kind.DATETIME, "%d.%m.%Y %H:%M", "2024-12-31T13:45:00", id="moment"),
-        pytest.param("01:45:07 pm", Kind.TIME, "%I:%M:%S %p", "13:45:07", id="time"),
-        pytest.param("2024-12-31", Kind.DATE, "%d/%m/%Y", "2024-12-31", id="iso-already"),
-        pytest.param("31/02/2024", Kind.DATE, "%d/%m/%Y", "31/02/2024", id="no-date"),
-        pytest.param("", Kind.DATE, "%d/%m/%Y", "", id="empty"),
+        pytest.param(b"", "mine.csv is empty", id="empty"),
+        pytest.param(b"a,b\n1,2\n", "It lacks Weight", id="other-columns"),
+        pytest.param(b"PK\x03\x04", "Excel workbook", id="workbook"),
+        pytest.param(b"\x1f\x8b\x08\x00", "save the table as CSV", id="gzip"),
+        pytest.param(b"PAR1\x00", "save the table as CSV", id="parquet"),
+        pytest.param(b"," * 2_000_000 + b"a", f"more than {MAX_COLUMNS:,} columns", id="delimiters"),
     ],
 )
-def test_a_moment_is_read_as_the_training_table_writes_it(cell: str, kind: Kind, written: str, text: str) -> None:
-    assert iso(cell, kind, written) == text
+def test_a_file_that_is_no_table_is_refused(predictor: Predictor, content: bytes, message: str) -> None:
+    with pytest.raises(InvalidRequestError, match=message):
+        batches_of(content, predictor)
 
 
-def test_a_column_that_is_there_twice_is_refused() -> None:
-    with pytest.raises(InvalidRequestError, match="there twice"):
-        Table(table_of([[*NAMES, NAMES[0]]]))
+def test_an_unreadable_row_ends_the_table_with_the_reason(predictor: Predictor, cells: list[list[str]]) -> None:
+    # Given a table with a quotation mark that is not closed
+    content = table_of([NAMES, cells[0], cells[1]]) + b'"open'
+
+    # When it is predicted
+    batches = batches_of(content, predictor)
+
+    # Then the rows before it are predicted, and the last line says why there are no more
+    assert batches[-1].rows == 2
+    assert "is not valid CSV" in batches[-1].problem
+    assert read(batches)[-1][-1] == batches[-1].problem
+
+
+def test_a_table_without_rows_says_so(predictor: Predictor) -> None:
+    assert batches_of(table_of([NAMES]), predictor)[-1].problem == "The table has no row below its header."
+
+
+def test_reading_stops_after_many_faulty_rows(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a table with a fault in each row
+    monkeypatch.setattr(tables, "MAX_FAULTY_ROWS", 50)
+    content = table_of([NAMES, *[["x"] + [""] * (len(NAMES) - 1)] * 1000])
+
+    # When it is predicted
+    batches = batches_of(content, predictor, 20)
+
+    # Then it ends early, and lists the first faults of each batch
+    assert batches[-1].rows == 60
+    assert "50 rows are faulty" in batches[-1].problem
+    assert {len(batch.faults) for batch in batches[1:-1]} == {MAX_LISTED_FAULTS}
+
+
+def test_the_temporary_file_of_a_table_is_removed(predictor: Predictor, cells: list[list[str]]) -> None:
+    with uploaded(predictor.contract, FileStorage(BytesIO(table_of([NAMES, *cells])), "../a b.csv")) as source:
+        assert source.path.exists()
+
+    assert not source.path.parent.exists()
 
 
 @given(names=st.lists(st.sampled_from(["a", "b", "predicted_a"]), unique=True), header=st.lists(st.text("ab")))
-def test_further_columns_have_names_of_their_own(names: list[str], header: list[str]) -> None:
-    found = new_names(names, header)
+def test_new_columns_have_unique_names(names: list[str], header: list[str]) -> None:
+    new = new_names(names, header)
 
-    assert len(set(found)) == len(names)
-    assert not set(found) & set(header)
+    assert len(set(new)) == len(names)
+    assert not set(new) & set(header)
 
 
 @given(row=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), min_size=1))
-def test_a_line_is_read_back_as_it_was(row: list[Any]) -> None:
-    assert next(csv.reader(StringIO(line(row, ";"), newline=""), delimiter=";")) == row
+def test_csv_can_be_parsed_again(row: list[Any]) -> None:
+    assert next(csv.reader(StringIO(csv_text([row], ";"), newline=""), delimiter=";")) == row
 
 
 @pytest.mark.parametrize(
@@ -148,7 +222,8 @@ def test_a_line_is_read_back_as_it_was(row: list[Any]) -> None:
         ("C:\\my data\\tab.tsv", "C_my data_tab-predictions.csv"),
         ('a"\r\n;b.csv', "a_b-predictions.csv"),
         ("../../etc/passwd", "passwd-predictions.csv"),
+        ("", "table-predictions.csv"),
     ],
 )
-def test_the_answer_is_called_after_the_table(name: str, answer: str) -> None:
+def test_the_answer_is_named_after_the_table(name: str, answer: str) -> None:
     assert name_of_answer(name) == answer
