@@ -7,19 +7,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlops_runtime.contract.features import Features, Layout
-from mlops_runtime.contract.fields import FieldSpec, Kind, Task, ValuePrediction
-from mlops_runtime.model.baseline import Baseline
+from mlops_runtime.contract import Features, FieldSpec, Kind, Layout, Task, ValuePrediction
+from mlops_runtime.model import Baseline, NumberBaseline
 from mlops_runtime.serving.telemetry import drift as module
 from mlops_runtime.serving.telemetry.binning import MAX_TEXTS
-from mlops_runtime.serving.telemetry.drift import PART_SECONDS, PARTS, ROWS_AT_ONCE, Drift
-from mlops_runtime.serving.telemetry.psi import ALERT, LOOK
+from mlops_runtime.serving.telemetry.drift import BATCH_ROWS, SLOT_SECONDS, SLOTS, Drift
+from mlops_runtime.serving.telemetry.psi import ALERT, NOTICE
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import LABELS, LAYOUT, PREDICTIONS, Order
 from mlops_runtime.training.baseline import baseline
 
 ROWS = 1000
-START = 500_000 * PART_SECONDS
+START = 500_000 * SLOT_SECONDS
 
 ORDERS = orders.some_orders(ROWS)
 FIELDS = [field.name for field in LAYOUT.fields]
@@ -36,16 +35,16 @@ def predictions(task: Task, outputs: Sequence[Any], warnings: tuple[str, ...] = 
 
 
 def some_outputs(task: Task, seed: int, count: int = ROWS) -> list[Any]:
-    """Return what a model may say: most often the first label, or values around 10."""
+    """Return outputs of a model: most often the first label, or values around 10."""
     generator = np.random.default_rng(seed)
     if task is Task.REGRESSION:
         return generator.normal(10, 1, count).tolist()
     labels = LABELS[task]
-    return [labels[place] for place in generator.binomial(len(labels) - 1, 0.3, count)]
+    return [labels[index] for index in generator.binomial(len(labels) - 1, 0.3, count)]
 
 
-def told(task: Task) -> Baseline:
-    """Return what the trainer says of orders, and of what a model predicts for others."""
+def training_baseline(task: Task) -> Baseline:
+    """Return the baseline of orders and of predictions."""
     outputs = some_outputs(task, 0)
     labels = LABELS[task]
     if labels:
@@ -75,10 +74,10 @@ MakeDrift = Callable[..., Drift]
 
 @pytest.fixture
 def make_drift(clock: Clock) -> MakeDrift:
-    """Return a function that makes what a process counts with."""
+    """A function that makes the counts of a process."""
 
     def make(task: Task = Task.BINARY, folder: Path | None = None) -> Drift:
-        return Drift(LAYOUT, LABELS[task], told(task), ROWS, folder, clock)
+        return Drift(LAYOUT, LABELS[task], training_baseline(task), ROWS, folder, clock)
 
     return make
 
@@ -94,8 +93,8 @@ def indices(drift: Drift) -> dict[str, float]:
     return {key[1]: value for key, value in samples(drift).items() if key[0] == "webservice_field_drift_psi"}
 
 
-def in_requests_of(size: int, drift: Drift, records: Sequence[Order], outputs: Sequence[Any], task: Task) -> None:
-    """Predict records, so many at a time."""
+def count_in_batches(size: int, drift: Drift, records: Sequence[Order], outputs: Sequence[Any], task: Task) -> None:
+    """Count records in batches of this size."""
     for first in range(0, len(records), size):
         some = slice(first, first + size)
         drift.predicted(LAYOUT.encode(records[some]), predictions(task, outputs[some]))
@@ -107,66 +106,66 @@ def in_requests_of(size: int, drift: Drift, records: Sequence[Order], outputs: S
 def test_records_like_those_of_training_do_not_drift(make_drift: MakeDrift, task: Task, size: int) -> None:
     # Given other orders of the same kind
     drift = make_drift(task)
-    in_requests_of(size, drift, orders.some_orders(ROWS, seed=1), some_outputs(task, 1), task)
-    # Then no index is worth a look; one batch has too few texts looked at for an index
+    count_in_batches(size, drift, orders.some_orders(ROWS, seed=1), some_outputs(task, 1), task)
+    # Then no index is high; of one batch too few texts are counted for an index
     found = indices(drift)
     assert set(found) >= set(FIELDS) - {"Remark"}
-    assert max(found.values()) < LOOK
-    assert samples(drift)["webservice_prediction_drift_psi",] < LOOK
+    assert max(found.values()) < NOTICE
+    assert samples(drift)["webservice_prediction_drift_psi",] < NOTICE
 
 
 @pytest.mark.parametrize("task", Task)
-def test_what_drifts_is_found_and_nothing_else(make_drift: MakeDrift, task: Task) -> None:
+def test_only_the_fields_that_changed_drift(make_drift: MakeDrift, task: Task) -> None:
     # Given orders that have become heavier and lost their sizes
     changed = [
         order.model_copy(update={"weight": order.weight * 3 + 1, "size": None})
         for order in orders.some_orders(ROWS, seed=1)
     ]
-    # And a model that says something else
+    # And a model with other predictions
     outputs = [LABELS[task][-1]] * ROWS if LABELS[task] else [value + 2 for value in some_outputs(task, 1)]
     drift = make_drift(task)
-    in_requests_of(10, drift, changed, outputs, task)
-    # Then their indices call for an alarm, and those alone
+    count_in_batches(10, drift, changed, outputs, task)
+    # Then their indices alone exceed the threshold
     assert {name for name, index in indices(drift).items() if index > ALERT} == {"Weight (kg)", "Size"}
     assert samples(drift)["webservice_prediction_drift_psi",] > ALERT
 
 
 def test_a_few_records_have_no_index(make_drift: MakeDrift) -> None:
-    # Given too few records to tell drift from chance
+    # Given too few records to distinguish drift from chance
     drift = make_drift()
-    in_requests_of(1, drift, ORDERS[:20], [FATES[0]] * 20, Task.BINARY)
-    # Then no index is told, rather than one that may mean nothing
+    count_in_batches(1, drift, ORDERS[:20], [FATES[0]] * 20, Task.BINARY)
+    # Then there is no index
     found = samples(drift)
     assert indices(drift) == {}
     assert ("webservice_prediction_drift_psi",) not in found
     assert found["webservice_drift_records",] == 20
 
 
-def test_records_are_forgotten_after_a_day_but_stay_counted(make_drift: MakeDrift, clock: Clock) -> None:
-    # Given records of one hour, and others of the next
+def test_records_leave_the_window_after_a_day_but_stay_counted(make_drift: MakeDrift, clock: Clock) -> None:
+    # Given records of two hours
     drift = make_drift()
-    in_requests_of(100, drift, ORDERS[:300], [FATES[0]] * 300, Task.BINARY)
-    clock.now += PART_SECONDS
-    in_requests_of(100, drift, ORDERS[:200], [FATES[1]] * 200, Task.BINARY)
-    # When the hours pass
-    told_of = {}
-    for hours in (0, PARTS - 2, PARTS - 1, PARTS):
-        clock.now = START + PART_SECONDS * (hours + 1)
-        told_of[hours + 1] = samples(drift)["webservice_drift_records",]
-    # Then the window slides over them
-    assert told_of == {1: 500, PARTS - 1: 500, PARTS: 200, PARTS + 1: 0}
-    # And a part is used anew, while the counters only grow
-    in_requests_of(100, drift, ORDERS[:100], [FATES[0]] * 100, Task.BINARY)
+    count_in_batches(100, drift, ORDERS[:300], [FATES[0]] * 300, Task.BINARY)
+    clock.now += SLOT_SECONDS
+    count_in_batches(100, drift, ORDERS[:200], [FATES[1]] * 200, Task.BINARY)
+    # When hours pass
+    records = {}
+    for hours in (0, SLOTS - 2, SLOTS - 1, SLOTS):
+        clock.now = START + SLOT_SECONDS * (hours + 1)
+        records[hours + 1] = samples(drift)["webservice_drift_records",]
+    # Then the window moves
+    assert records == {1: 500, SLOTS - 1: 500, SLOTS: 200, SLOTS + 1: 0}
+    # And a slot is used again, while the counters only grow
+    count_in_batches(100, drift, ORDERS[:100], [FATES[0]] * 100, Task.BINARY)
     found = samples(drift)
     assert found["webservice_drift_records",] == 100
     assert found["webservice_records_total",] == 600
     assert found["webservice_predictions_total", FATES[0]] == 400
 
 
-def test_a_clock_that_was_set_back_shows_no_records_of_the_future(make_drift: MakeDrift, clock: Clock) -> None:
+def test_after_the_clock_is_set_back_later_records_are_not_in_the_window(make_drift: MakeDrift, clock: Clock) -> None:
     drift = make_drift()
-    in_requests_of(100, drift, ORDERS[:100], [FATES[0]] * 100, Task.BINARY)
-    clock.now -= 2 * PART_SECONDS
+    count_in_batches(100, drift, ORDERS[:100], [FATES[0]] * 100, Task.BINARY)
+    clock.now -= 2 * SLOT_SECONDS
     assert samples(drift)["webservice_drift_records",] == 0
 
 
@@ -174,7 +173,7 @@ def test_a_clock_that_was_set_back_shows_no_records_of_the_future(make_drift: Ma
 def test_predictions_are_counted_by_label(make_drift: MakeDrift, task: Task) -> None:
     drift = make_drift(task)
     outputs = some_outputs(task, 3)
-    in_requests_of(13, drift, ORDERS, outputs, task)
+    count_in_batches(13, drift, ORDERS, outputs, task)
     found = samples(drift)
     for label in LABELS[task]:
         assert found["webservice_predictions_total", label] == outputs.count(label)
@@ -183,9 +182,11 @@ def test_predictions_are_counted_by_label(make_drift: MakeDrift, task: Task) -> 
 
 def test_values_are_counted_in_a_histogram(make_drift: MakeDrift) -> None:
     drift = make_drift(Task.REGRESSION)
-    bounds = told(Task.REGRESSION).predictions.bin_edges
+    predictions_baseline = training_baseline(Task.REGRESSION).predictions
+    assert isinstance(predictions_baseline, NumberBaseline)
+    bounds = predictions_baseline.bin_edges
     outputs = [bounds[0] - 1, bounds[0], bounds[3], bounds[-1], bounds[-1] + 1]
-    in_requests_of(2, drift, ORDERS[:5], outputs, Task.REGRESSION)
+    count_in_batches(2, drift, ORDERS[:5], outputs, Task.REGRESSION)
     found = samples(drift)
     for bound in bounds:
         expected = sum(output <= bound for output in outputs)
@@ -202,45 +203,43 @@ def test_records_with_a_warning_are_counted(make_drift: MakeDrift) -> None:
     assert samples(drift)["webservice_records_with_warnings_total",] == 2
 
 
-def test_values_are_counted_by_bin_beside_the_share_that_training_had(make_drift: MakeDrift) -> None:
+def test_values_are_counted_by_bin(make_drift: MakeDrift) -> None:
     drift = make_drift()
-    in_requests_of(10, drift, ORDERS, [FATES[0]] * ROWS, Task.BINARY)
+    count_in_batches(10, drift, ORDERS, [FATES[0]] * ROWS, Task.BINARY)
     found = samples(drift)
     for courier in orders.COURIERS:
         share = found["webservice_field_baseline_share", "Courier", courier]
         assert found["webservice_field_values_total", "Courier", courier] == pytest.approx(share * ROWS)
 
 
-def test_processes_count_together_and_one_that_ends_takes_nothing_with_it(
-    make_drift: MakeDrift, tmp_path: Path
-) -> None:
+def test_processes_count_together_and_counts_of_an_ended_one_stay(make_drift: MakeDrift, tmp_path: Path) -> None:
     # Given two processes, of which one ends
     staying, leaving = make_drift(folder=tmp_path), make_drift(folder=tmp_path)
-    in_requests_of(10, staying, ORDERS[:300], [FATES[0]] * 300, Task.BINARY)
-    in_requests_of(10, leaving, ORDERS[300:], [FATES[1]] * 700, Task.BINARY)
+    count_in_batches(10, staying, ORDERS[:300], [FATES[0]] * 300, Task.BINARY)
+    count_in_batches(10, leaving, ORDERS[300:], [FATES[1]] * 700, Task.BINARY)
     del leaving
-    # Then the other tells of all records
+    # Then the other has the counts of all records
     found = samples(staying)
     assert found["webservice_predictions_total", FATES[1]] == 700
     assert found["webservice_drift_records",] == ROWS
-    assert max(indices(staying).values()) < LOOK
-    # And a third goes on with them
+    assert max(indices(staying).values()) < NOTICE
+    # And a third has them as well
     assert samples(make_drift(folder=tmp_path)) == found
 
 
-def test_processes_with_another_model_count_apart(make_drift: MakeDrift, tmp_path: Path) -> None:
+def test_processes_with_different_models_count_separately(make_drift: MakeDrift, tmp_path: Path) -> None:
     one, other = make_drift(folder=tmp_path), make_drift(Task.MULTICLASS, tmp_path)
-    in_requests_of(10, one, ORDERS[:100], [FATES[0]] * 100, Task.BINARY)
+    count_in_batches(10, one, ORDERS[:100], [FATES[0]] * 100, Task.BINARY)
     assert samples(other)["webservice_records_total",] == 0
 
 
 def test_threads_lose_no_record(make_drift: MakeDrift) -> None:
     drift = make_drift()
-    features, said = LAYOUT.encode(ORDERS[:3]), predictions(Task.BINARY, [FATES[0]] * 3)
+    features, predicted = LAYOUT.encode(ORDERS[:3]), predictions(Task.BINARY, [FATES[0]] * 3)
 
     def predict(_: int) -> None:
         for _ in range(200):
-            drift.predicted(features, said)
+            drift.predicted(features, predicted)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(predict, range(8)))
@@ -248,25 +247,25 @@ def test_threads_lose_no_record(make_drift: MakeDrift) -> None:
     assert samples(drift)["webservice_records_total",] == 3 * 200 * 8
 
 
-def test_no_more_than_some_records_wait_to_be_counted(make_drift: MakeDrift) -> None:
+def test_a_full_batch_is_counted_at_once(make_drift: MakeDrift) -> None:
     drift = make_drift()
-    features, said = LAYOUT.encode(ORDERS[:1]), predictions(Task.BINARY, FATES[:1])
-    # Given records of which nobody asks
-    for _ in range(3 * ROWS_AT_ONCE + 5):
-        drift.predicted(features, said)
-    # Then all but the last few are counted, and these when somebody asks for it
-    assert samples(drift)["webservice_records_total",] == 3 * ROWS_AT_ONCE
+    features, predicted = LAYOUT.encode(ORDERS[:1]), predictions(Task.BINARY, FATES[:1])
+    # Given records one by one
+    for _ in range(3 * BATCH_ROWS + 5):
+        drift.predicted(features, predicted)
+    # Then full batches are counted, and the rest with the next flush
+    assert samples(drift)["webservice_records_total",] == 3 * BATCH_ROWS
     drift.flush()
-    assert samples(drift)["webservice_records_total",] == 3 * ROWS_AT_ONCE + 5
+    assert samples(drift)["webservice_records_total",] == 3 * BATCH_ROWS + 5
 
 
-def test_of_a_large_batch_some_rows_stand_for_all(make_drift: MakeDrift, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_a_large_batch_some_rows_are_counted(make_drift: MakeDrift, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given room for the values of 100 records
-    monkeypatch.setattr(module, "CELLS_AT_ONCE", 100 * len(FIELDS))
+    monkeypatch.setattr(module, "MAX_BATCH_VALUES", 100 * len(FIELDS))
     drift = make_drift()
-    # When all come at once
-    in_requests_of(ROWS, drift, ORDERS, [FATES[0]] * ROWS, Task.BINARY)
-    # Then each prediction is counted, and of the fields some rows, fewer of texts
+    # When they come in one batch
+    count_in_batches(ROWS, drift, ORDERS, [FATES[0]] * ROWS, Task.BINARY)
+    # Then each prediction is counted, and the fields of some rows, of texts even fewer
     found = samples(drift)
     assert found["webservice_predictions_total", FATES[0]] == ROWS
     counted = {
@@ -276,25 +275,25 @@ def test_of_a_large_batch_some_rows_stand_for_all(make_drift: MakeDrift, monkeyp
     assert counted == dict.fromkeys(FIELDS, 100) | {"Remark": MAX_TEXTS}
 
 
-def test_of_many_fields_the_bins_are_not_shown(make_drift: MakeDrift, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bins_of_many_fields_are_not_exposed(make_drift: MakeDrift, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_FIELDS", len(FIELDS) - 1)
     drift = make_drift()
-    in_requests_of(10, drift, ORDERS, [FATES[0]] * ROWS, Task.BINARY)
+    count_in_batches(10, drift, ORDERS, [FATES[0]] * ROWS, Task.BINARY)
     assert not any(name.startswith("webservice_field_values") for name, *_ in samples(drift))
     assert indices(drift)
 
 
-def test_a_thousand_fields_are_told_apart() -> None:
-    # Given a contract of as many numbers
+def test_drift_of_one_of_a_thousand_fields() -> None:
+    # Given a contract of a thousand numbers
     number = FieldSpec(name="", attribute="", kind=Kind.NUMBER, description="", optional=False)
-    layout = Layout([replace(number, name=f"n{place}") for place in range(1000)])
+    layout = Layout([replace(number, name=f"n{index}") for index in range(1000)])
     generator = np.random.default_rng(0)
     none = np.empty((400, 0), dtype=object)
     training, live = (Features(layout, generator.normal(size=(400, 1000)), none, none) for _ in range(2))
     drift = Drift(layout, (), baseline(training, np.ones(400), (), np.ones((400, 1))), 400, None)
-    # When records come of which one field has changed
+    # When one field changes
     live.numbers[:, 500] += 2
     for first in range(0, 400, 100):
         drift.predicted(live.take(range(first, first + 100)), predictions(Task.REGRESSION, [1] * 100))
-    # Then it is the one that is found
+    # Then it alone drifts
     assert {name for name, index in indices(drift).items() if index > 1} == {"n500"}

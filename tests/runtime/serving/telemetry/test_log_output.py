@@ -96,7 +96,7 @@ def test_a_reader_who_stalls_does_not_hold_up_the_end_of_a_process(
     # Given a text that is longer than a pipe nobody reads holds
     ends: list[Callable[[], None]] = []
     monkeypatch.setattr(output, "Finalize", lambda _, end, **__: ends.append(end))
-    monkeypatch.setattr(output, "FAREWELL", 0.01)
+    monkeypatch.setattr(output, "EXIT_TIMEOUT", 0.01)
     reader, writer = pipe
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     stream = Output(writer)
@@ -149,7 +149,7 @@ def test_what_comes_while_something_is_written_is_not_forgotten_at_the_end() -> 
     lines = run("""
 import fcntl, threading, time
 from mlops_runtime.serving.telemetry import log_output as output
-output.FAREWELL = 30
+output.EXIT_TIMEOUT = 30
 fcntl.fcntl(1, fcntl.F_SETPIPE_SZ, 4096)
 for _ in range(200):
     output.STANDARD_OUTPUT.write("first" * 2000 + "\\n")

@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mlops_runtime.serving.telemetry.psi import ALERT, LOOK, least_records, stability_indices
+from mlops_runtime.serving.telemetry.psi import ALERT, NOTICE, min_records, stability_indices
 
 DRAWS = 2000
 
@@ -89,24 +89,24 @@ def test_distributions_of_several_fields_are_told_apart() -> None:
 
 @pytest.mark.parametrize("shares", SHARES)
 @pytest.mark.parametrize("rows", [150, 500, 10_000])
-def test_chance_alone_gives_no_alarm_with_the_least_records(shares: list[float], rows: int) -> None:
+def test_chance_alone_exceeds_no_threshold_with_enough_records(shares: list[float], rows: int) -> None:
     # Given as many records as an index needs, out of the population that training was about
-    records = int(least_records(len(shares), rows))
+    records = int(min_records(len(shares), rows))
     # Then hardly any of many samples comes to an alarm
     assert np.mean(indices(shares, shares, records, rows) >= ALERT) <= 0.005
 
 
 @pytest.mark.parametrize("shares", SHARES)
 def test_a_thousand_records_of_the_same_population_are_nothing_to_look_at(shares: list[float]) -> None:
-    assert np.mean(indices(shares, shares, 1000, 500) >= LOOK) <= 0.01
+    assert np.mean(indices(shares, shares, 1000, 500) >= NOTICE) <= 0.01
 
 
 @pytest.mark.parametrize("shares", SHARES)
-def test_a_shift_is_found_with_the_least_records(shares: list[float]) -> None:
+def test_a_shift_is_detected_with_enough_records(shares: list[float]) -> None:
     # Given a population of which two thirds have gone to the last bin
     moved = [share / 3 for share in shares[:-1]]
     moved.append(1 - sum(moved))
-    records = int(least_records(len(shares), 500))
+    records = int(min_records(len(shares), 500))
     # Then nearly every sample shows it
     assert np.mean(indices(moved, shares, records, 500) >= ALERT) >= 0.99
 
@@ -121,10 +121,10 @@ def test_a_shift_is_found_with_the_least_records(shares: list[float]) -> None:
         pytest.param(20, 43.820, id="20-bins"),
     ],
 )
-def test_the_least_records_are_those_of_the_distribution_of_the_index(bins: int, quantile: float, rows: int) -> None:
-    assert ALERT / (1 / least_records(bins, rows) + 1 / rows) == pytest.approx(quantile, rel=0.06)
+def test_enough_records_follow_from_the_distribution_of_the_index(bins: int, quantile: float, rows: int) -> None:
+    assert ALERT / (1 / min_records(bins, rows) + 1 / rows) == pytest.approx(quantile, rel=0.06)
 
 
 @pytest.mark.parametrize(("bins", "rows"), [(10, 100), (2, 20), (1, 0)])
 def test_of_few_training_rows_no_number_of_records_tells_drift_from_chance(bins: int, rows: int) -> None:
-    assert least_records(bins, rows) == math.inf
+    assert min_records(bins, rows) == math.inf
