@@ -14,7 +14,7 @@ from mlops_runtime.serving.telemetry.binning import MAX_TEXTS
 from mlops_runtime.serving.telemetry.drift import BATCH_ROWS, SLOT_SECONDS, SLOTS, Drift
 from mlops_runtime.serving.telemetry.psi import ALERT, NOTICE
 from mlops_runtime.testing import synthetic as orders
-from mlops_runtime.testing.synthetic import LABELS, LAYOUT, PREDICTIONS, Order
+from mlops_runtime.testing.synthetic import CONTRACTS, LABELS, LAYOUT, Order
 from mlops_runtime.training.baseline import baseline
 
 ROWS = 1000
@@ -29,16 +29,17 @@ def predictions(task: Task, outputs: Sequence[Any], warnings: tuple[str, ...] = 
     """Return predictions of these labels, or values."""
     if task is Task.REGRESSION:
         return [ValuePrediction(value=value, low=value, high=value, warnings=warnings) for value in outputs]
-    return [
-        PREDICTIONS[task](label=label, probability=1, probabilities={label: 1}, warnings=warnings) for label in outputs
-    ]
+    adapter = CONTRACTS[task].predictions_adapter
+    return adapter.validate_python(
+        [{"label": label, "probability": 1, "probabilities": {label: 1}, "warnings": warnings} for label in outputs]
+    )
 
 
 def some_outputs(task: Task, seed: int, count: int = ROWS) -> list[Any]:
     """Return outputs of a model: most often the first label, or values around 10."""
     generator = np.random.default_rng(seed)
     if task is Task.REGRESSION:
-        return generator.normal(10, 1, count).tolist()
+        return list(generator.normal(10, 1, count).tolist())
     labels = LABELS[task]
     return [labels[index] for index in generator.binomial(len(labels) - 1, 0.3, count)]
 

@@ -141,7 +141,7 @@ def test_a_line_is_what_the_formatter_makes_of_its_fields(
     fields |= {key: value for key, value in (("caller", caller), ("records", records)) if value is not None}
     level = logs.line_level(path, status)
     entry = logging.makeLogRecord({"name": REQUESTS, "levelno": level, "levelname": logging.getLevelName(level)})
-    entry.msg, entry.fields = "request", fields  # type: ignore[attr-defined]
+    entry.msg, entry.fields = "request", fields
     assert same_moment(line) == same_moment(logs.JsonFormatter().format(entry) + "\n")
     assert line.count("\n") == 1
     assert json.loads(line)["duration_ms"] == pytest.approx(seconds * 1000, abs=1e-3)

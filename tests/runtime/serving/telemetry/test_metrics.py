@@ -107,12 +107,14 @@ def test_a_route_of_a_project_is_measured_under_its_rule(predictor: Predictor, s
     app = app_of(predictor, settings)
     app.add_url_rule("/customers/<name>", view_func=lambda name: name)
     client = app.test_client()
-    # When it is asked, and a path that does not exist
+    # When it is asked, and a file, and a path that does not exist
     assert client.get("/customers/ada").status_code == client.get("/customers/bob").status_code == 200
+    assert client.get("/static/page.css").status_code == 200
     assert client.get("/unknown/path").status_code == 404
-    # Then the rule has a series, and all unknown paths have one
+    # Then the rule has a series, as have all files and all unknown paths
     counts = requests_and_records(client)
     assert counts["webservice_requests_total", "GET", "/customers/<name>", "200"] == 2
+    assert counts["webservice_requests_total", "GET", "/static/", "200"] == 1
     assert counts["webservice_requests_total", "GET", OTHER, "404"] == 1
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_runtime.contract import FieldSpec, Kind
-from mlops_runtime.model.baseline import Baseline, NumberBaseline, ValueBaseline
+from mlops_runtime.model.baseline import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
 from mlops_runtime.serving.ui.form import (
     MAX_SUGGESTIONS,
     MAX_SUGGESTIONS_OF_PAGE,
@@ -100,7 +100,7 @@ def test_the_suggestions_of_a_page_are_limited() -> None:
         FieldSpec(name=str(number), attribute=f"a{number}", kind=Kind.CATEGORY, description="", optional=False)
         for number in range(500)
     ]
-    fields = {spec.name: known for spec in specs}
+    fields: dict[str, FieldBaseline] = {spec.name: known for spec in specs}
     baseline = Baseline(rows=1000, fields=fields, target=NUMBERS, predictions=NUMBERS)
 
     # Then one category alone suggests as many as it may, and all together as many as the page may have

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.datastructures import FileStorage
 
+from mlops_runtime.contract import Task
 from mlops_runtime.model import Predictor
 from mlops_runtime.serving.api.prediction_writer import PredictionWriter
 from mlops_runtime.serving.api.problems import InvalidRequestError
@@ -24,7 +25,7 @@ from mlops_runtime.serving.ui.tables import (
     uploaded,
 )
 from mlops_runtime.tables.source import MAX_COLUMNS
-from mlops_runtime.testing.synthetic import CONTRACTS, FIELDS, Task, rows_of_table
+from mlops_runtime.testing.synthetic import CONTRACTS, FIELDS, rows_of_table
 
 NAMES = [field.name for field in FIELDS]
 COLUMNS = PredictionWriter(CONTRACTS[Task.BINARY]).columns(errors=True)
