@@ -65,14 +65,15 @@ def first_commit() -> str | None:
     return None
 
 
-def remove_compiled_files() -> None:
-    """Remove what Python left in the template's library when it was last imported there."""
-    for folder in Path("vendor").rglob("__pycache__"):
-        shutil.rmtree(folder)
+def clean_vendor() -> None:
+    """Remove from the copy of the runtime what Python and setuptools left in the original."""
+    for pattern in ("__pycache__", "*.egg-info", "build"):
+        for folder in Path("vendor").rglob(pattern):
+            shutil.rmtree(folder)
 
 
 if __name__ == "__main__":
-    remove_compiled_files()
+    clean_vendor()
     if ANSWERS["dataset"]:
         take_table()
     if reason := first_commit():

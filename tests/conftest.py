@@ -60,6 +60,13 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return bake(tmp_path_factory.mktemp("fresh"))
 
 
+def share_environment(folder: Path, project: Path) -> Path:
+    """Give a baked project the environment that another one has installed, and return its folder."""
+    (folder / ".venv").symlink_to(project / ".venv")
+    os.utime(project / ".venv/.installed")
+    return folder
+
+
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project that the default answers make, with its environment installed by its own command."""
