@@ -6,7 +6,7 @@ SHELL := bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := answers.py hooks tests
+SOURCES := answers.py hooks runtime tests
 
 .PHONY: help
 help:
@@ -21,19 +21,30 @@ test.fast: .venv/.installed  ## Run the tests that need neither engine nor clust
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --ignore tests/live $(ARGS)
 
 .PHONY: lint
-lint: .venv/.installed  ## Check style and format of hooks and tests (ruff)
+lint: .venv/.installed  ## Check style and format (ruff), import directions (import-linter), declared packages (deptry)
 	@$(BIN)/python -m ruff check --quiet $(SOURCES)
 	@$(BIN)/python -m ruff format --check --quiet $(SOURCES)
+	@PYTHONPATH=runtime $(BIN)/lint-imports --no-cache >.venv/imports.log || { cat .venv/imports.log >&2; exit 1; }
+	@cd runtime && ../$(BIN)/deptry . >../.venv/deptry.log 2>&1 || { cat ../.venv/deptry.log >&2; exit 1; }
 
 .PHONY: type-check
-type-check: .venv/.installed  ## Check the types of hooks and tests (mypy, strict)
+type-check: .venv/.installed  ## Check the types (mypy, strict)
 	@$(BIN)/python -m mypy --no-error-summary
 
-# pip learnt dependency groups after the release that some Python versions bring along.
-.venv/.installed: pyproject.toml
+# The packages of the runtime, but not the runtime: its tests read the source. A build would leave files in it.
+define RUNTIME_REQUIREMENTS
+import tomllib
+project = tomllib.load(open("runtime/pyproject.toml", "rb"))["project"]
+print(*project["dependencies"], *sum(project["optional-dependencies"].values(), []), sep="\n")
+endef
+export RUNTIME_REQUIREMENTS
+
+# Dependency groups need pip 25.1, and some Python versions come with an older one.
+.venv/.installed: pyproject.toml runtime/pyproject.toml
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test
+	@$(BIN)/python -c "$$RUNTIME_REQUIREMENTS" >.venv/runtime.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test --requirement .venv/runtime.txt
 	@touch $@
 
 .PHONY: clean

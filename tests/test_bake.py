@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 import sys
 from pathlib import Path
 from typing import Any
@@ -274,6 +275,30 @@ def test_the_lock_matches_the_pipfile_and_names_no_index(fresh: Path) -> None:
     assert all(
         package["hashes"] for category, packages in lock.items() if category != "_meta" for package in packages.values()
     )
+
+
+@pytest.mark.parametrize(
+    ("extras", "categories"),
+    [
+        pytest.param(["serving"], ["default"], id="web-service"),
+        pytest.param(["training"], ["default", "trainer"], id="trainer"),
+        pytest.param(["testing"], ["default", "trainer", "develop"], id="tests"),
+        pytest.param(["arrow"], ["arrow"], id="arrow"),
+    ],
+)
+def test_the_lock_has_every_package_that_the_runtime_imports(
+    fresh: Path, extras: list[str], categories: list[str]
+) -> None:
+    lock = json.loads((fresh / "Pipfile.lock").read_text())
+    project = tomllib.loads((fresh / "vendor/pyproject.toml").read_text())["project"]
+    optional = project["optional-dependencies"]
+    required = [line for extra in extras for line in optional[extra]]
+    if "default" in categories:
+        required += project["dependencies"]
+
+    names = {re.split(r"[^\w.-]", line)[0] for line in required}
+
+    assert names <= {name for category in categories for name in lock[category]}
 
 
 def test_the_lock_is_the_same_whatever_the_answers_are(fresh: Path, tmp_path: Path) -> None:

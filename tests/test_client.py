@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests import tables
-from tests.conftest import bake
+from tests.conftest import bake, share_environment
 from tests.test_project import make, only_file
 
 START_TIMEOUT = 30.0
@@ -35,8 +35,7 @@ def trained(request: pytest.FixtureRequest, project: Path, tmp_path_factory: pyt
     if table is not None:
         folder = tmp_path_factory.mktemp(request.param)
         made = bake(folder, dataset=str(table(folder / "table.csv")), target=target)
-        (made / ".venv").symlink_to(project / ".venv")
-        os.utime(project / ".venv/.installed")
+        share_environment(made, project)
     result = make(made, "train")
     assert result.returncode == 0, result.stdout + result.stderr
     return made
@@ -48,7 +47,11 @@ def served(project: Path, folder: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    settings = {"PORT": str(port), "PYTHONPATH": str(project / "src"), "DRAIN_MARKER": str(folder / "draining")}
+    settings = {
+        "PORT": str(port),
+        "PYTHONPATH": f"{project}/src:{project}/vendor",
+        "DRAIN_MARKER": str(folder / "draining"),
+    }
     command = [str(project / ".venv/bin/python"), "-m", "webservice"]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)

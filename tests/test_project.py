@@ -27,7 +27,7 @@ def test_make_alone_lists_the_commands(fresh: Path) -> None:
     assert {
         "install", "lint", "type-check", "unittest", "train", "test", "serve", "predict", "package.model", "docker",
         "login", "publish", "provision", "deploy", "status", "rollback", "upload.monitoring", "upload.model", "clean",
-        "doctor", "acceptance", "key", "keys", "key.remove",
+        "doctor", "datamodel", "key", "keys", "key.remove",
     } <= listed  # fmt: skip
 
 
@@ -50,9 +50,9 @@ def test_every_listed_command_is_phony(fresh: Path) -> None:
             "train", ["build/report.html", "build/metrics.json", "src/*_model/artefact/model.onnx"], id="train"
         ),
         pytest.param("test", ["build/test-coverage.json"], id="test"),
-        pytest.param("package.model", ["build/wheel/*.whl"], id="package.model"),
-        # Without a browser, some of these tests are skipped.
-        pytest.param("acceptance", [], id="acceptance"),
+        pytest.param(
+            "package.model", ["build/wheel/oncology_model-*.whl", "build/wheel/mlops_runtime-*.whl"], id="package.model"
+        ),
     ],
 )
 def test_a_command_works_and_leaves_git_alone(project: Path, command: str, made: list[str]) -> None:
@@ -86,7 +86,8 @@ def test_a_command_that_is_up_to_date_does_nothing(project: Path, command: str) 
     [
         pytest.param("Pipfile.lock", "install", id="lock, install"),
         pytest.param("data/breast_cancer_wisconsin.csv", "train", id="data, train"),
-        pytest.param("src/trainer/__main__.py", "train", id="trainer, train"),
+        pytest.param("src/trainer/estimators.py", "train", id="estimators, train"),
+        pytest.param("vendor/mlops_runtime/training/run.py", "train", id="runtime, train"),
         pytest.param("project.mk", "train", id="floors, train"),
         pytest.param("src/webservice/app.py", "unittest", id="web-service, unittest"),
         pytest.param("src/webservice/app.py", "test", id="web-service, test"),
@@ -185,21 +186,24 @@ def test_data_that_break_the_contract_are_refused_by_row_and_column(project: Pat
     assert make(project, "train").returncode == 0
 
 
-def test_the_wheel_predicts_in_an_empty_environment(project: Path, tmp_path: Path) -> None:
-    # Given the wheel, installed where nothing else is
+def test_the_wheels_predict_in_an_empty_environment(project: Path, tmp_path: Path) -> None:
+    # Given the wheels of the model and of the runtime, installed where nothing else is
     assert make(project, "package.model").returncode == 0
-    wheel = only_file(project, "build/wheel/*.whl")
+    wheels = project / "build/wheel"
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
     python = str(tmp_path / "env/bin/python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", str(wheel)], check=True, capture_output=True)
+    # The model names the runtime as a dependency, so pip must find its wheel.
+    install = [python, "-m", "pip", "install", "--quiet", "--find-links", str(wheels)]
+    subprocess.run([*install, str(only_file(wheels, "oncology_model-*.whl"))], check=True, capture_output=True)
 
-    # When it is asked for its golden predictions, then it gives them
-    program = "from oncology_model.classifier import Classifier; print(Classifier.load().gives_golden_answers())"
+    # When the model predicts its golden records, then it gives the golden predictions
+    program = "from oncology_model.classifier import load; print(load().gives_golden_predictions())"
     result = subprocess.run([python, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "True"
     installed = subprocess.run([python, "-m", "pip", "list"], capture_output=True, text=True, check=True).stdout
-    assert "scikit-learn" not in installed
-    assert "pandas" not in installed
+    assert "mlops-runtime" in installed
+    for package in ("scikit-learn", "pandas", "Flask"):
+        assert package not in installed
 
 
 def test_predict_shows_a_prediction_and_stops(project: Path) -> None:
