@@ -1,4 +1,4 @@
-"""The proof that the exported model and the estimator give the same answers."""
+"""Parity: the predictor gives the outputs of the estimator, on rows of the table and on rows drawn at random."""
 
 from collections.abc import Callable, Iterator
 
@@ -12,24 +12,24 @@ from mlops_runtime.model.predictor import Predictor
 
 DRAWN_ROWS = 10_000
 MAX_CELLS = 10_000_000
-"""Cells that are drawn at most: a wide table has fewer rows of them."""
+"""Maximum number of drawn cells: the more columns, the fewer rows."""
 CHUNK = 10_000
-"""Rows that are compared at a time."""
+"""Rows that are compared at the same time."""
 MISSING_SHARE = 0.1
-"""Share of drawn values that are missing, where the contract allows it."""
-BEYOND = 0.1
-"""How far beyond the rows of the table numbers are drawn, in proportion to their range."""
+"""Share of missing values in optional columns."""
+MARGIN = 0.1
+"""How far outside the range of a column numbers are drawn, as a share of that range."""
 UNSEEN = "a value that no row has"
 
 
 class ParityError(RuntimeError):
-    """The exported model and the estimator differ."""
+    """The predictor and the estimator give different outputs."""
 
 
 def drawn_features(features: Features, seed: int) -> Features:
-    """Return made-up rows like the given ones: each value drawn by itself, so that combinations are new.
+    """Return synthetic rows: each column is drawn independently, so that combinations are new.
 
-    Half of the numbers are of the table, half lie anywhere in its range and a little beyond.
+    Half of the numbers are values of the table; half are uniform over the range of the column and a margin around it.
     """
     generator = np.random.default_rng(seed)
     count = min(DRAWN_ROWS, MAX_CELLS // max(len(features.layout.numbers), 1))
@@ -39,7 +39,7 @@ def drawn_features(features: Features, seed: int) -> Features:
         drawn = generator.choice(values, count)
         present = values[~np.isnan(values)]
         if len(present) and number.field.kind not in (Kind.CHOICE, Kind.BOOLEAN):
-            margin = BEYOND * (present.max() - present.min())
+            margin = MARGIN * (present.max() - present.min())
             anywhere = generator.uniform(present.min() - margin, present.max() + margin, count)
             drawn = np.where(generator.random(count) < 0.5, drawn, anywhere)
         if number.field.optional:
@@ -58,37 +58,43 @@ def _shuffled(strings: NDArray[np.object_], count: int, generator: np.random.Gen
 
 
 def check_parity(
-    model: Predictor, estimator: Callable[[Features], NDArray[np.float64]], features: Features, scale: float
+    predictor: Predictor, estimator: Callable[[Features], NDArray[np.float64]], features: Features, scale: float
 ) -> float:
-    """Return the largest difference between the outputs of the exported model and of the estimator.
+    """Return the largest difference between the outputs of the predictor and of the estimator.
 
     Args:
-        model: as exported.
-        estimator: gives the outputs of the estimator, of the same shape.
+        predictor: with the exported model.
+        estimator: returns the outputs of the estimator, of the same shape.
         features: to compare on.
-        scale: what a difference is measured in: 1 for probabilities, the spread of the target for values.
+        scale: unit of the differences: 1 for probabilities, the standard deviation of the target for values.
 
     Raises:
-        ParityError: if a label differs, or an output by more than the tolerance.
+        ParityError: if a label differs, or an output by more than `GOLDEN_TOLERANCE`.
     """
-    largest, unlike = 0.0, 0
+    largest, other_labels = 0.0, 0
     for part in _chunks(features):
-        found, expected = model.outputs(part), estimator(part)
-        # Not a number is no agreement either.
-        largest = max(largest, float(np.nan_to_num(np.abs(found - expected) / scale, nan=np.inf, posinf=np.inf).max()))
-        unlike += int(np.count_nonzero(_winners(found) != _winners(expected)))
-    if unlike or largest > GOLDEN_TOLERANCE:
+        actual, expected = predictor.outputs(part), estimator(part)
+        if actual.shape != expected.shape:
+            raise ParityError(
+                f"{type(predictor).__name__}.outputs returns the shape {actual.shape} where it must be "
+                f"{expected.shape}; nothing was written"
+            )
+        # NaN is a difference too.
+        difference = np.nan_to_num(np.abs(actual - expected) / scale, nan=np.inf, posinf=np.inf)
+        largest = max(largest, float(difference.max()))
+        other_labels += int(np.count_nonzero(_winners(actual) != _winners(expected)))
+    if other_labels or largest > GOLDEN_TOLERANCE:
         raise ParityError(
-            f"the exported model is not the estimator: {unlike} of {len(features)} labels differ, "
+            f"{type(predictor).__name__} and the estimator differ: {other_labels} of {len(features)} labels, "
             f"outputs by up to {largest:.1e} (allowed: {GOLDEN_TOLERANCE:.0e}); nothing was written"
         )
     return largest
 
 
 def _winners(outputs: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Return the place of the label with the greatest probability; of those as good as equal, the first."""
-    as_good: NDArray[np.bool_] = outputs >= outputs.max(axis=1, keepdims=True) - GOLDEN_TOLERANCE
-    return np.asarray(as_good.argmax(axis=1), dtype=np.intp)
+    """Return the index of the label with the greatest probability: the first of those within the tolerance of it."""
+    greatest: NDArray[np.bool_] = outputs >= outputs.max(axis=1, keepdims=True) - GOLDEN_TOLERANCE
+    return np.asarray(greatest.argmax(axis=1), dtype=np.intp)
 
 
 def _chunks(features: Features) -> Iterator[Features]:

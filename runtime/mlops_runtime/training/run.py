@@ -169,7 +169,7 @@ class _Run:
         values = {name: estimate.value for name, estimate in evaluation.metrics.items()}
         values["cross_validated_skill"] = selection.skill
         files = dict(self.serving.export(model))
-        _refuse_reserved(files)
+        _check_names(files)
         checks = check_floors(values, settings.floors)
         golden, contents = self._golden(model, interval, training, held_out), dict(files)
         contents[artefact.GOLDEN_FILE] = golden_records_adapter(contract).dump_json(golden, indent=2)
@@ -321,12 +321,12 @@ class _Run:
         )
 
 
-def _refuse_reserved(files: Mapping[str, bytes]) -> None:
-    reserved = sorted(set(files) & artefact.RESERVED_FILES)
-    if reserved:
-        raise ArtefactError(
-            f"the export returns a file called {reserved[0]}, which is part of every artefact: rename it"
-        )
+def _check_names(files: Mapping[str, bytes]) -> None:
+    for name in sorted(files):
+        if name in artefact.RESERVED_FILES:
+            raise ArtefactError(f"the export returns a file called {name}, which is part of every artefact: rename it")
+        if Path(name).name != name:
+            raise ArtefactError(f"the export returns a file called {name!r}: a name must have no folder")
 
 
 def _check_parity(exported: Predictor, model: FittedModel, table: Table, seed: int) -> None:

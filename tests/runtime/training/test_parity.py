@@ -14,7 +14,7 @@ from mlops_runtime.training import parity
 from mlops_runtime.training.candidates import LearningProblem, default_candidates
 from mlops_runtime.training.export import onnx_model
 from mlops_runtime.training.fitted_model import outputs_of
-from mlops_runtime.training.parity import BEYOND, DRAWN_ROWS, UNSEEN, ParityError, check_parity, drawn_features
+from mlops_runtime.training.parity import DRAWN_ROWS, MARGIN, UNSEEN, ParityError, check_parity, drawn_features
 from tests.runtime.training.conftest import Exported
 
 ROWS = 150
@@ -66,7 +66,7 @@ def test_another_estimator_is_refused() -> None:
     candidate = default_candidates(orders.CONTRACTS[Task.BINARY])[0]
     model, opposite = (candidate.build(problem, 0).fit(matrix, each) for each in (target, 1 - target))
     # then
-    with pytest.raises(ParityError, match=rf"{ROWS} of {ROWS} labels differ.*nothing was written"):
+    with pytest.raises(ParityError, match=rf"{ROWS} of {ROWS} labels.*nothing was written"):
         check_parity(
             Exported(onnx_model(encoding, model, 2)),
             lambda rows: outputs_of(opposite, encoding.matrix(rows), 2),
@@ -132,7 +132,7 @@ def test_drawn_numbers_lie_in_the_range_of_the_rows_and_a_little_beyond(drawn: F
     for place in columns(lambda kind: kind not in (Kind.CHOICE, Kind.BOOLEAN)):
         seen, found = FEATURES.numbers[:, place], drawn.numbers[:, place]
         low, high = np.nanmin(seen), np.nanmax(seen)
-        margin = BEYOND * (high - low)
+        margin = MARGIN * (high - low)
         assert low - margin <= np.nanmin(found) < low
         assert high < np.nanmax(found) <= high + margin
         assert np.isin(found, seen).mean() > 0.4

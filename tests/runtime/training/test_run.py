@@ -194,7 +194,7 @@ def test_a_model_that_is_not_the_estimator_is_never_written(settings: Any, each_
         return files
 
     # when
-    with pytest.raises(RuntimeError, match="the exported model is not the estimator"):
+    with pytest.raises(RuntimeError, match="OnnxPredictor and the estimator differ"):
         train(each_contract, settings, quick(each_contract), export=wrong)
     # then
     assert not settings.artefact.exists()
