@@ -7,7 +7,7 @@ from itertools import chain, zip_longest
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone, is_classifier, is_regressor
+from sklearn.base import BaseEstimator, clone, is_classifier, is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.feature_extraction.text import TfidfTransformer
@@ -98,13 +98,13 @@ class Candidate:
         """Return the unfitted pipeline of columns and estimator.
 
         Raises:
-            CandidateError: if the estimator has no parameter of that name.
+            CandidateError: if the estimator has no parameter of that name, or cannot be cloned.
         """
-        estimator = clone(self.estimator)
-        seeds = {name: seed for name in estimator.get_params() if name.split("__")[-1] == "random_state"}
         try:
+            estimator = clone(self.estimator)
+            seeds = {name: seed for name in estimator.get_params() if name.split("__")[-1] == "random_state"}
             estimator.set_params(**(seeds | dict(self.parameters)))
-        except ValueError as error:
+        except (RuntimeError, ValueError) as error:  # RuntimeError: the constructor changes its arguments
             raise CandidateError(f"{self.kind}: {error}") from error
         preparation = self.preparation or (Preparation.TREES if self.boosting else Preparation.SCALED)
         columns = _columns(problem, seed, scaled=preparation is Preparation.SCALED)
@@ -128,12 +128,20 @@ def check_candidate(candidate: Candidate, labels: int) -> None:
     Raises:
         CandidateError: with a sentence that names the estimator and what to do.
     """
-    name = f"{candidate.kind} ({type(candidate.estimator).__name__})"
-    if not labels and not is_regressor(candidate.estimator):
+    estimator = candidate.estimator
+    if isinstance(estimator, type):
+        raise CandidateError(f"{candidate.kind} is the class {estimator.__name__}: write {estimator.__name__}()")
+    name = f"{candidate.kind} ({type(estimator).__name__})"
+    if not isinstance(estimator, BaseEstimator):
+        mixin = "ClassifierMixin" if labels else "RegressorMixin"
+        raise CandidateError(
+            f"{name} is no scikit-learn estimator: derive it from sklearn.base.{mixin} and sklearn.base.BaseEstimator"
+        )
+    if not labels and not is_regressor(estimator):
         raise CandidateError(f"{name} is no regressor, and the target is a number: take its regressor instead")
-    if labels and not is_classifier(candidate.estimator):
+    if labels and not is_classifier(estimator):
         raise CandidateError(f"{name} is no classifier, and the target is a label: take its classifier instead")
-    if labels and not hasattr(candidate.estimator, "predict_proba"):
+    if labels and not hasattr(estimator, "predict_proba"):
         raise CandidateError(f"{name} gives no probabilities: wrap it in sklearn.calibration.CalibratedClassifierCV")
 
 

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -139,12 +140,15 @@ def select_estimator(
         on_scored: called with the score of each candidate, as soon as it is known.
 
     Raises:
-        CandidateError: if a candidate cannot learn the task, or cannot be fitted.
+        CandidateError: if a candidate cannot learn the task, be fitted or predict, or two have the same name.
     """
     if not candidates:
         raise CandidateError("there is no candidate to choose from: add one to CANDIDATES in estimators.py")
     for candidate in candidates:
         check_candidate(candidate, problem.labels)
+    for name, count in Counter(candidate.name for candidate in candidates).items():
+        if count > 1:
+            raise CandidateError(f"{count} candidates are called {name}: give each a name or parameters of its own")
     began = time.monotonic()
     rows = _selection_rows(target, problem, seed)
     sample, wanted = matrix[rows], target[rows]

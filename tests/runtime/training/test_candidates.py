@@ -5,6 +5,7 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -41,6 +42,13 @@ class Failing(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         raise NotImplementedError
 
 
+class ChangesItsArguments(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """An estimator whose constructor breaks the rules of scikit-learn."""
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth + 1
+
+
 @pytest.mark.parametrize(
     ("estimator", "labels", "message"),
     [
@@ -50,6 +58,8 @@ class Failing(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ),
         pytest.param(LinearSVC(), 2, "mine (LinearSVC) gives no probabilities: wrap it in", id="no probabilities"),
         pytest.param(KMeans(), 2, "mine (KMeans) is no classifier", id="neither"),
+        pytest.param(Ridge, 0, "mine is the class Ridge: write Ridge()", id="class"),
+        pytest.param("ridge", 0, "mine (str) is no scikit-learn estimator: derive it from", id="string"),
     ],
 )
 def test_an_estimator_that_cannot_learn_the_task_is_refused(estimator: Any, labels: int, message: str) -> None:
@@ -80,6 +90,44 @@ def test_no_candidate_is_refused() -> None:
 def test_an_estimator_that_cannot_be_fitted_is_named() -> None:
     with pytest.raises(CandidateError, match=r"unlucky cannot be fitted: out of luck"):
         select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, [Candidate("unlucky", Failing())])
+
+
+class Broken(DummyClassifier):  # type: ignore[misc]
+    """An estimator that is fitted but cannot predict."""
+
+    def predict_proba(self, _matrix: Any) -> Any:
+        raise RuntimeError("out of luck")
+
+
+class Undecided(DummyRegressor):  # type: ignore[misc]
+    """An estimator that predicts NaN."""
+
+    def predict(self, matrix: Any) -> Any:
+        return np.full(matrix.shape[0], np.nan)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "labels", "message"),
+    [
+        pytest.param(Broken(), 2, "mine cannot predict: out of luck", id="error"),
+        pytest.param(Undecided(), 0, "mine predicts values that are not finite", id="NaN"),
+    ],
+)
+def test_an_estimator_that_cannot_predict_is_named(estimator: Any, labels: int, message: str) -> None:
+    problem = LearningProblem(ENCODING.columns, labels)
+    with pytest.raises(CandidateError, match=message):
+        select_estimator(MATRIX, TARGET, problem, 0, 1, [Candidate("mine", estimator)])
+
+
+def test_two_candidates_of_the_same_name_are_refused() -> None:
+    same = [Candidate("forest", RandomForestClassifier(n_estimators=count)) for count in (10, 20)]
+    with pytest.raises(CandidateError, match="2 candidates are called forest: give each a name"):
+        select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, same)
+
+
+def test_an_estimator_that_cannot_be_cloned_is_named() -> None:
+    with pytest.raises(CandidateError, match="mine: Cannot clone"):
+        Candidate("mine", ChangesItsArguments(2)).build(PROBLEM, 0)
 
 
 def test_an_unknown_parameter_is_named() -> None:
