@@ -3,7 +3,12 @@
 from flask.testing import FlaskClient
 from mlops_runtime.model import Predictor, agrees
 
+from {{cookiecutter.__package}}_model.classifier import ARTEFACT, load
 from {{cookiecutter.__package}}_model.datamodel import Prediction
+
+
+def test_the_model_is_loaded_from_its_folder(predictor: Predictor) -> None:
+    assert load(predictor.artefact.folder or ARTEFACT).gives_golden_predictions()
 
 
 def test_a_record_gets_its_prediction(client: FlaskClient, predictor: Predictor) -> None:

@@ -73,7 +73,7 @@ def main(
         return _refuse(error, settings, GATE_REFUSED)
     except (ArtefactError, CandidateError, ExportError, ParityError, UploadError, OSError) as error:
         return _refuse(error, settings, FAILED)
-    print(f"Made {settings.artefact} (version {metadata.version}); see {settings.report}.")
+    print(f"Made {_relative(settings.artefact)} (version {metadata.version}); see {settings.report}.")
     return _upload(destination, settings) if destination else MADE
 
 
@@ -195,5 +195,10 @@ def _listener(contract: Contract, settings: Settings, progress: Progress, candid
 
 def _refuse(error: Exception, settings: Settings, code: int) -> int:
     print(error, file=sys.stderr)
-    print(f"Nothing was changed in {settings.artefact}.", file=sys.stderr)
+    print(f"Nothing was changed in {_relative(settings.artefact)}.", file=sys.stderr)
     return code
+
+
+def _relative(path: Path) -> Path:
+    """Return a path as people write it: relative, if it is in the working directory."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
