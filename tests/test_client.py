@@ -42,7 +42,7 @@ def trained(request: pytest.FixtureRequest, project: Path, tmp_path_factory: pyt
 
 
 @contextmanager
-def served(project: Path, folder: Path) -> Iterator[str]:
+def served(project: Path, folder: Path, **more: str) -> Iterator[str]:
     """Yield the address at which the project's service answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -54,7 +54,7 @@ def served(project: Path, folder: Path) -> Iterator[str]:
     }
     command = [str(project / ".venv/bin/python"), "-m", "webservice"]
     with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, env=os.environ | settings, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=os.environ | settings | more, stdout=log, stderr=log)
         try:
             address = f"http://127.0.0.1:{port}"
             wait_for(f"{address}/readyz")

@@ -36,7 +36,7 @@ package.model: build/wheel/built  ## Build two wheels: the model, and the runtim
 
 build/wheel/built: build/trained pyproject.toml
 	@rm -rf build/wheel build/lib vendor/build
-	@for source in . vendor; do \
+	@for source in . $(wildcard vendor); do \
 	  $(PYTHON) -m build --wheel --no-isolation --outdir build/wheel $$source >build/wheel.log 2>&1 || { cat build/wheel.log >&2; exit 1; }; \
 	done; rm -rf vendor/build vendor/*.egg-info
 	@ls build/wheel/*.whl

@@ -9,7 +9,7 @@ PIPENV ?= pipenv
 PYTHON ?= .venv/bin/python
 ENV := .venv/.installed
 
-RUNTIME_SOURCES := $(shell find vendor/mlops_runtime -type f -not -name '*.pyc')
+RUNTIME_SOURCES := $(if $(wildcard vendor),$(shell find vendor/mlops_runtime -type f -not -name '*.pyc'))
 MODEL_SOURCES := $(wildcard src/$(PACKAGE)/*.py) $(RUNTIME_SOURCES)
 TRAINER_SOURCES := $(shell find src/trainer -type f -not -name '*.pyc')
 WEBSERVICE_SOURCES := $(shell find src/webservice -type f -not -name '*.pyc')
@@ -37,7 +37,7 @@ $(ENV): Pipfile Pipfile.lock
 
 .PHONY: doctor
 doctor:  ## Say which tools and credentials are there, and how to get those that are missing
-	@AWS="$(AWS)" DOCKER="$(DOCKER)" KUBECTL="$(KUBECTL)" PYTHONPATH=vendor python3 -m mlops_runtime.operations.doctor
+	@AWS="$(AWS)" DOCKER="$(DOCKER)" KUBECTL="$(KUBECTL)" $(if $(wildcard vendor),PYTHONPATH=vendor python3,$(PYTHON)) -m mlops_runtime.operations.doctor
 
 .PHONY: clean
 clean:  ## Remove what the other commands made, but not .venv

@@ -1,0 +1,247 @@
+"""The extension points of a project: each edit is made in a fresh project, with the code that its README shows."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.conftest import bake, share_environment
+from tests.test_client import served
+from tests.test_project import make
+
+QUICK = ("BUDGET=0", "FLOORS=skill=0.1", "MIN_COVERAGE=0")
+COMMANDS = ("unittest", "train", "test")
+
+
+@pytest.fixture
+def edited(project: Path, tmp_path: Path) -> Path:
+    """A fresh project to edit, with an installed environment."""
+    return share_environment(bake(tmp_path), project)
+
+
+def readme_code(project: Path, file: str) -> list[str]:
+    """Return the blocks of code of the project's README that name a file in their first line."""
+    blocks = re.findall(r"^```\w+\n(.*?)^```", (project / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [block for block in blocks if block.splitlines()[0].strip("#<>!- ") == file]
+
+
+def append(project: Path, file: str, code: str) -> None:
+    with (project / file).open("a") as opened:
+        opened.write(f"\n{code}")
+
+
+def assert_commands_succeed(project: Path, *more: str) -> None:
+    result = make(project, *COMMANDS, *QUICK, *more)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+def metadata(project: Path) -> dict[str, object]:
+    content: dict[str, object] = json.loads((project / "src/oncology_model/artefact/metadata.json").read_text())
+    return content
+
+
+def replace_candidates(project: Path, imports: str, estimator: str) -> None:
+    candidate = f'CANDIDATES = (Candidate("own", {estimator}),)'
+    append(
+        project, "src/trainer/estimators.py", f"from mlops_runtime.training import Candidate\n{imports}\n{candidate}\n"
+    )
+
+
+def test_an_estimator_is_compared_with_the_others(edited: Path) -> None:
+    (code, _) = readme_code(edited, "src/trainer/estimators.py")
+    append(edited, "src/trainer/estimators.py", code)
+
+    assert_commands_succeed(edited)
+
+    compared = metadata(edited)["cross_validation"]
+    assert isinstance(compared, dict)
+    assert {"extra trees"} < set(compared)
+
+
+@pytest.mark.parametrize(
+    ("imports", "estimator"),
+    [
+        pytest.param(
+            "from sklearn.ensemble import RandomForestClassifier",
+            "RandomForestClassifier(n_estimators=50)",
+            id="random forest",
+        ),
+        pytest.param(
+            "from sklearn.ensemble import GradientBoostingClassifier",
+            "GradientBoostingClassifier(n_estimators=30)",
+            id="gradient boosting",
+        ),
+        pytest.param(
+            "from sklearn.calibration import CalibratedClassifierCV\nfrom sklearn.svm import SVC",
+            "CalibratedClassifierCV(SVC(), ensemble=False)",
+            id="calibrated support vectors",
+        ),
+        pytest.param(
+            "import numpy as np\nfrom sklearn.linear_model import LogisticRegression\n"
+            "from sklearn.pipeline import make_pipeline\nfrom sklearn.preprocessing import FunctionTransformer",
+            "make_pipeline(FunctionTransformer(np.tanh), LogisticRegression())",
+            id="pipeline with a function",
+        ),
+    ],
+)
+def test_an_estimator_is_exported(edited: Path, imports: str, estimator: str) -> None:
+    replace_candidates(edited, imports, estimator)
+
+    result = make(edited, "train", *QUICK)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert metadata(edited)["estimator"] == "own"
+
+
+def test_an_estimator_that_cannot_be_served_is_refused_in_a_sentence(edited: Path) -> None:
+    replace_candidates(edited, "from sklearn.linear_model import RidgeClassifier", "RidgeClassifier()")
+
+    result = make(edited, "train", *QUICK)
+
+    assert result.returncode != 0
+    assert "own (RidgeClassifier) gives no probabilities: wrap it in" in result.stderr
+
+
+def test_a_field_is_left_out_and_another_one_warns(edited: Path) -> None:
+    # Given a contract without its last field, whose first field has a range
+    path = edited / "src/oncology_model/datamodel.py"
+    source = re.sub(r"    mitoses: .*?\n    \)\n", "", path.read_text(), flags=re.DOTALL)
+    source = source.replace("clump_thickness: Integer =", "clump_thickness: Annotated[Integer, ExpectedRange(1, 2)] =")
+    source = source.replace("import Contract,", "import Contract, ExpectedRange,")
+    path.write_text(
+        source.replace("from enum import StrEnum", "from enum import StrEnum\nfrom typing import Annotated")
+    )
+    # The README of the tests says when to delete this one.
+    tests = edited / "tests/test_datamodel.py"
+    tests.write_text(tests.read_text().split("def test_the_contract_is_the_one")[0])
+
+    assert_commands_succeed(edited)
+
+    result = make(edited, "predict", *QUICK)
+    assert "Mitoses" not in result.stdout
+    assert "Clump_thickness: 6 is outside the range of the training data, 1 to 2" in result.stdout
+
+
+def test_routes_pages_titles_and_settings_are_the_users(edited: Path, tmp_path: Path) -> None:
+    # Given the route and the page of the README, a setting, and another title
+    (code,) = readme_code(edited, "src/webservice/app.py")
+    append(edited, "src/webservice/app.py", code)
+    (page,) = readme_code(edited, "src/webservice/templates/page.html")
+    templates = edited / "src/webservice/templates"
+    templates.mkdir(exist_ok=True)
+    (templates / "page.html").write_text(page.partition("\n")[2])
+    append(edited, "project.mk", "CONTACT ?= data-science@example.org\n")
+    app = edited / "src/webservice/app.py"
+    app.write_text(app.read_text().replace('TITLE = "Oncology"', 'TITLE = "Second opinion"'))
+
+    assert_commands_succeed(edited)
+
+    with served(edited, tmp_path, CONTACT="data-science@example.org") as address:
+        contact, page, document = (fetch(f"{address}{path}") for path in ("/v1/contact", "/", "/openapi.json"))
+    assert json.loads(contact) == {"address": "data-science@example.org"}
+    assert "For use by trained staff only." in page
+    assert "<h1>Second opinion</h1>" in page
+    operation = json.loads(document)["paths"]["/v1/contact"]["get"]
+    assert operation["summary"] == "Whom to ask about the model"
+
+
+def fetch(url: str) -> str:
+    with urlopen(url) as response:
+        text: str = response.read().decode()
+    return text
+
+
+def install_beside(project: Path, folder: Path, *packages: str) -> str:
+    """Install packages into a folder, and return the Python path of the project with them."""
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), *packages]
+    subprocess.run(command, check=True, capture_output=True)
+    return f"{project}/src:{project}/vendor:{folder}"
+
+
+def test_a_model_is_loaded_with_skops(edited: Path, tmp_path: Path) -> None:
+    path = install_beside(edited, tmp_path / "packages", "skops", "prettytable", "wcwidth")
+    (_, export) = readme_code(edited, "src/trainer/estimators.py")
+    append(edited, "src/trainer/estimators.py", export)
+    (predictor,) = readme_code(edited, "src/oncology_model/classifier.py")
+    append(edited, "src/oncology_model/classifier.py", predictor)
+
+    assert_commands_succeed(edited, f"PYTHONPATH={path}")
+
+    files = {path.name for path in (edited / "src/oncology_model/artefact").iterdir()}
+    assert {"encoding.json", "model.skops"} < files
+    assert "model.onnx" not in files
+
+
+RULE = '''
+"""A rule in plain Python: the thicker the clump, the more probable is a malignant tumour."""
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+
+class Rule(ClassifierMixin, BaseEstimator):
+    """Learns the thickness in the middle between the means of the two labels."""
+
+    def fit(self, matrix, target):
+        self.classes_ = [0, 1]
+        self.middle_ = float(sum(matrix[target == label, 0].mean() for label in (0, 1)) / 2)
+        return self
+
+    def predict_proba(self, matrix):
+        malignant = 1 / (1 + 2 ** (self.middle_ - matrix[:, 0]))
+        return np.column_stack([1 - malignant, malignant])
+
+    def predict(self, matrix):
+        return self.predict_proba(matrix).argmax(axis=1)
+'''
+RULE_ESTIMATORS = """
+import json
+from mlops_runtime.training import Candidate
+from mlops_runtime.training.candidates import Preparation
+from trainer.rule import Rule
+
+CANDIDATES = (Candidate("rule", Rule(), preparation=Preparation.TREES),)
+EXPORT = lambda model: {"rule.json": json.dumps(model.estimator["estimator"].middle_).encode()}
+"""
+RULE_PREDICTOR = """
+import json
+import numpy as np
+from mlops_runtime.model import Predictor
+
+class Classifier(Predictor):
+    def load_model(self, files):
+        self._middle = json.loads(files["rule.json"])
+
+    def outputs(self, features):
+        malignant = [1 / (1 + 2 ** (self._middle - thickness)) for thickness in features.numbers[:, 0].tolist()]
+        return np.array([[1 - probability, probability] for probability in malignant])
+"""
+
+
+def test_a_model_in_plain_python_is_trained_and_served(edited: Path) -> None:
+    (edited / "src/trainer/rule.py").write_text(RULE.lstrip())
+    append(edited, "src/trainer/estimators.py", RULE_ESTIMATORS)
+    append(edited, "src/oncology_model/classifier.py", RULE_PREDICTOR)
+
+    assert_commands_succeed(edited)
+
+    assert (edited / "src/oncology_model/artefact/rule.json").is_file()
+    assert '"label": "malignant"' in make(edited, "predict", *QUICK).stdout
+
+
+def test_a_kubernetes_setting_is_changed_by_a_patch(edited: Path) -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("no kubectl: install it to have the manifests rendered")
+    overlay = edited / "k8s/overlays/staging/kustomization.yaml"
+    overlay.write_text(overlay.read_text().replace("count: 1", "count: 7"))
+
+    result = make(edited, "manifests.webservice", "ENVIRONMENT=staging")
+
+    assert result.returncode == 0, result.stderr
+    assert "replicas: 7" in result.stdout
