@@ -117,5 +117,5 @@ def _reordered(array: Values, columns: tuple[int, ...], order: NDArray[np.intp])
     if not columns:
         return array
     copy = array.copy()
-    copy[:, columns] = array[np.ix_(order, columns)]
+    copy[:, columns] = array[np.ix_(order, list(columns))]
     return copy

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mlops_runtime.contract import Contract, Features, LabelPrediction, ValuePrediction
 from mlops_runtime.model.artefact import MODEL_FILE, ArtefactError
+from mlops_runtime.model.baseline import ValueBaseline
 from mlops_runtime.model.golden import agrees
 from mlops_runtime.model.metadata import Estimate, Interval
 from mlops_runtime.model.onnx_predictor import OnnxPredictor
@@ -119,7 +120,9 @@ def test_a_model_without_golden_records_proves_nothing(predictor: Predictor) -> 
 
 
 def test_what_training_saw_is_no_reason_to_warn(each_predictor: Predictor) -> None:
-    cities = each_predictor.baseline.fields["City"].shares.keys() | {None}
+    baseline = each_predictor.baseline.fields["City"]
+    assert isinstance(baseline, ValueBaseline)
+    cities = baseline.shares.keys() | {None}
     batch = [order for order in orders.some_orders(50) if order.weight < 41.5 and order.city in cities]
     assert not any(prediction.warnings for prediction in each_predictor.predict(batch))
 

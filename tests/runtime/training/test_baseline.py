@@ -1,4 +1,6 @@
+from collections.abc import Callable, Sequence
 from datetime import date
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +29,17 @@ def of_prices(some: list[Order], prices: NDArray[np.float64]) -> Baseline:
     return baseline(LAYOUT.encode(some), prices, (), prices.reshape(-1, 1))
 
 
-def told(found: Baseline, attribute: str) -> FieldBaseline:
+def numbers_of(baseline: FieldBaseline) -> NumberBaseline:
+    assert isinstance(baseline, NumberBaseline)
+    return baseline
+
+
+def values_of(baseline: FieldBaseline) -> ValueBaseline:
+    assert isinstance(baseline, ValueBaseline)
+    return baseline
+
+
+def field_of(found: Baseline, attribute: str) -> FieldBaseline:
     return found.fields[FIELDS[attribute].name]
 
 
@@ -43,19 +55,21 @@ def test_every_field_is_described(found: Baseline) -> None:
     ("attribute", "number"),
     [
         pytest.param("weight", float, id="number"),
-        pytest.param("items", float, id="whole-number"),
+        pytest.param("items", float, id="integer"),
         pytest.param("remark", lambda text: len(text.split()), id="words-of-a-text"),
         pytest.param("ordered", lambda day: (day - date(1970, 1, 1)).days, id="days-of-a-date"),
         pytest.param("paid", lambda moment: (moment.date() - date(1970, 1, 1)).days, id="days-of-a-datetime"),
         pytest.param("slot", lambda slot: slot.hour + slot.minute / 60, id="hour-of-a-time"),
     ],
 )
-def test_numbers_are_described_as_numpy_describes_them(attribute, number, found: Baseline) -> None:
+def test_numbers_are_described_as_numpy_describes_them(
+    attribute: str, number: Callable[[Any], float], found: Baseline
+) -> None:
     # given
     values = [getattr(order, attribute) for order in ORDERS]
     present = np.array([number(value) for value in values if value is not None], dtype=float)
     # when
-    field = told(found, attribute)
+    field = numbers_of(field_of(found, attribute))
     # then
     assert field.missing_share == pytest.approx(1 - len(present) / ROWS)
     assert field.mean == pytest.approx(present.mean())
@@ -68,18 +82,18 @@ def test_numbers_are_described_as_numpy_describes_them(attribute, number, found:
 @pytest.mark.parametrize(
     ("attribute", "name"),
     [
-        pytest.param("express", lambda value: str(value).lower(), id="flag"),
-        pytest.param("insured", lambda value: str(value).lower(), id="optional-flag"),
+        pytest.param("express", lambda value: str(value).lower(), id="boolean"),
+        pytest.param("insured", lambda value: str(value).lower(), id="optional-boolean"),
         pytest.param("size", str, id="choice"),
         pytest.param("courier", str, id="category"),
         pytest.param("city", str, id="optional-category"),
     ],
 )
-def test_values_are_described_by_their_shares(attribute, name, found: Baseline) -> None:
+def test_values_are_described_by_their_shares(attribute: str, name: Callable[[Any], str], found: Baseline) -> None:
     # given
     present = [name(value) for order in ORDERS if (value := getattr(order, attribute)) is not None]
     # when
-    field = told(found, attribute)
+    field = values_of(field_of(found, attribute))
     # then: the commonest first
     assert field.missing_share == pytest.approx(1 - len(present) / ROWS)
     known = {value for value in present if present.count(value) > 1}
@@ -88,7 +102,7 @@ def test_values_are_described_by_their_shares(attribute, name, found: Baseline) 
 
 
 def test_bins_span_the_bounds_of_the_contract_where_it_has_them(found: Baseline) -> None:
-    weight, margin, remark = (told(found, name) for name in ("weight", "margin", "remark"))
+    weight, margin, remark = (numbers_of(field_of(found, name)) for name in ("weight", "margin", "remark"))
     assert (weight.bin_edges[0], weight.bin_edges[-1]) == (0, 1000)
     assert (margin.bin_edges[0], margin.bin_edges[-1]) == (margin.minimum, margin.maximum)
     assert (remark.bin_edges[0], remark.bin_edges[-1]) == (0, remark.maximum)
@@ -101,14 +115,14 @@ def test_a_value_of_one_row_is_kept_unless_the_model_does_not_learn_it() -> None
     # when
     found = of_prices(four, np.arange(4.0))
     # then
-    assert told(found, "size").shares == {"large": 0.75, "small": 0.25}
-    assert told(found, "city").shares == {"common": 0.75}
+    assert values_of(field_of(found, "size")).shares == {"large": 0.75, "small": 0.25}
+    assert values_of(field_of(found, "city")).shares == {"common": 0.75}
 
 
 def test_only_the_commonest_values_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_VALUES", 3)
     found = of_prices(ORDERS, targets(ORDERS, Task.REGRESSION))
-    city = told(found, "city")
+    city = values_of(field_of(found, "city"))
     assert len(city.shares) == 3
     assert sum(city.shares.values()) < 1
 
@@ -128,8 +142,9 @@ def test_a_field_that_no_row_has_is_described_without_a_number_that_json_lacks()
 
 def test_a_field_of_one_value_has_bins() -> None:
     found = of_prices(ORDERS[:1] * 3, np.array([5.0] * 3))
-    assert sum(told(found, "margin").bin_shares) == pytest.approx(1)
-    assert (found.target.minimum, found.target.maximum) == (5, 5)
+    assert sum(numbers_of(field_of(found, "margin")).bin_shares) == pytest.approx(1)
+    target = numbers_of(found.target)
+    assert (target.minimum, target.maximum) == (5, 5)
 
 
 @pytest.mark.parametrize("task", Task)
@@ -138,10 +153,10 @@ def test_the_target_is_described_as_a_field_is(task: Task) -> None:
     outputs = np.ones((ROWS, len(LABELS[task]) or 1))
     found = baseline(LAYOUT.encode(ORDERS), target, LABELS[task], outputs).target
     if task is Task.REGRESSION:
-        assert found.mean == pytest.approx(target.mean())
+        assert numbers_of(found).mean == pytest.approx(target.mean())
     else:
         shares = {str(label): pytest.approx(np.mean(target == place)) for place, label in enumerate(LABELS[task])}
-        assert found.shares == shares
+        assert values_of(found).shares == shares
 
 
 def test_predictions_are_described_by_what_the_model_says_of_other_rows() -> None:
@@ -151,7 +166,8 @@ def test_predictions_are_described_by_what_the_model_says_of_other_rows() -> Non
     labels = baseline(LAYOUT.encode(ORDERS), np.full(ROWS, 2), ("a", "b", "c"), outputs).predictions
     values = baseline(LAYOUT.encode(ORDERS), np.zeros(ROWS), (), np.array([[1.0], [2.0], [6.0]])).predictions
     # then
-    assert labels.shares == {"b": pytest.approx(2 / 3), "a": pytest.approx(1 / 3)}
+    assert values_of(labels).shares == {"b": pytest.approx(2 / 3), "a": pytest.approx(1 / 3)}
+    values = numbers_of(values)
     assert (values.minimum, values.mean, values.maximum) == (1, 3, 6)
 
 
@@ -166,9 +182,11 @@ def test_predictions_are_described_by_what_the_model_says_of_other_rows() -> Non
         pytest.param(np.arange(3.0), [], [1.0], id="hardly-a-row"),
     ],
 )
-def test_cuts_part_the_numbers_into_groups_of_about_the_same_size(values, cuts, shares) -> None:
+def test_cuts_part_the_numbers_into_groups_of_about_the_same_size(
+    values: Sequence[float], cuts: Sequence[float], shares: Sequence[float]
+) -> None:
     # given: prices of some orders
-    found = of_prices(ORDERS[: len(values)], np.asarray(values)).target
+    found = numbers_of(of_prices(ORDERS[: len(values)], np.asarray(values)).target)
     # then
     assert list(found.cuts) == list(cuts)
     assert list(found.cut_shares) == pytest.approx(shares)

@@ -1,4 +1,6 @@
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,18 +23,13 @@ ROWS = 150
 FEATURES = orders.features(ROWS)
 
 
-class Says:
-    """A model that says this of each row, whatever the row is."""
-
-    def __init__(self, outputs: NDArray[np.float64]) -> None:
-        self._outputs = outputs
-
-    def outputs(self, features: Features) -> NDArray[np.float64]:
-        return np.tile(self._outputs, (len(features), 1))
+def constant(*outputs: float) -> Any:
+    """Return a model that gives the same outputs for each row."""
+    return SimpleNamespace(outputs=lambda rows: np.tile(outputs, (len(rows), 1)))
 
 
-def compared(found: list[float], expected: list[float], scale: float = 1) -> float:
-    return check_parity(Says(np.array(found)), Says(np.array(expected)).outputs, FEATURES, scale)
+def compared(actual: list[float], expected: list[float], scale: float = 1) -> float:
+    return check_parity(constant(*actual), constant(*expected).outputs, FEATURES, scale)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +45,7 @@ def test_an_exported_model_is_the_estimator_on_rows_that_are_drawn(task: Task, p
     problem = LearningProblem(encoding.columns, len(orders.LABELS[task]))
     candidate = default_candidates(orders.CONTRACTS[task])[place]
     estimator = candidate.build(problem, 0).fit(encoding.matrix(FEATURES), target)
-    exported = Exported(onnx_model(encoding, estimator, problem.labels))
+    exported: Any = Exported(onnx_model(encoding, estimator, problem.labels))
     # when
     largest = check_parity(
         exported, lambda rows: outputs_of(estimator, encoding.matrix(rows), problem.labels), drawn, 1
@@ -65,14 +62,10 @@ def test_another_estimator_is_refused() -> None:
     matrix = encoding.matrix(FEATURES)
     candidate = default_candidates(orders.CONTRACTS[Task.BINARY])[0]
     model, opposite = (candidate.build(problem, 0).fit(matrix, each) for each in (target, 1 - target))
+    exported: Any = Exported(onnx_model(encoding, model, 2))
     # then
     with pytest.raises(ParityError, match=rf"{ROWS} of {ROWS} labels.*nothing was written"):
-        check_parity(
-            Exported(onnx_model(encoding, model, 2)),
-            lambda rows: outputs_of(opposite, encoding.matrix(rows), 2),
-            FEATURES,
-            1,
-        )
+        check_parity(exported, lambda rows: outputs_of(opposite, encoding.matrix(rows), 2), FEATURES, 1)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +112,7 @@ def test_many_rows_are_compared_part_by_part(monkeypatch: pytest.MonkeyPatch) ->
 
     # when
     with pytest.raises(ParityError):
-        check_parity(Says(np.zeros(1)), wrong_at_the_end, FEATURES, 1)
+        check_parity(constant(0.0), wrong_at_the_end, FEATURES, 1)
     # then
     assert (max(seen), sum(seen)) == (7, ROWS)
 

@@ -129,6 +129,7 @@ def test_a_binary_model_is_judged_by_its_rarer_label(each_contract: Contract, ea
 @of_values
 def test_the_coverage_of_the_interval_is_measured_on_the_held_out_rows(each_contract: Contract, each_run: Run) -> None:
     metadata = read_metadata(each_contract, each_run.artefact)
+    assert metadata.interval
     assert metadata.interval.coverage == metadata.metrics["coverage"]
     assert metadata.interval.level == 0.9
     assert metadata.interval.coverage.value > 0.75

@@ -1,4 +1,5 @@
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ ROWS = 200
 LABELLED = np.repeat(np.arange(3), [120, 60, 20])
 
 
-def made(target: NDArray) -> Table:
+def made(target: NDArray[Any]) -> Table:
     """Return a table of orders with this target; every second row is still a record."""
     rows = orders.some_orders(len(target))
     kept = {place: order for place, order in enumerate(rows) if place % 2 == 0}

@@ -3,7 +3,7 @@ import gzip
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -134,7 +134,7 @@ def test_columns_may_come_in_another_order_with_some_that_nobody_knows(rows: Row
     assert found.ignored == ("Unknown",)
 
 
-def as_text(rows: Rows, delimiter: str = ",", quoting: int = csv.QUOTE_MINIMAL) -> str:
+def as_text(rows: Rows, delimiter: str = ",", quoting: Literal[0, 1] = csv.QUOTE_MINIMAL) -> str:
     text = io.StringIO()
     csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator="\n").writerows(rows)
     return text.getvalue()

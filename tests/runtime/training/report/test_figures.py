@@ -1,5 +1,6 @@
 import re
 from collections.abc import Callable
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -60,7 +61,7 @@ def test_colours_are_those_of_the_page(draw: Callable[[], str]) -> None:
         pytest.param(DRAWINGS[7:], id="skewed-values"),
     ],
 )
-def test_figures_share_a_page_without_sharing_names(page: list) -> None:
+def test_figures_share_a_page_without_sharing_names(page: list[Any]) -> None:
     names = [name for case in page for name in re.findall(r'\bid="([^"]+)"', case.values[0]())]
     assert len(names) == len(set(names))
     for case in page:

@@ -58,20 +58,20 @@ class Page(HTMLParser):
         self.feed(html)
         assert self.open == []
 
-    def handle_starttag(self, tag, attrs) -> None:
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         if tag in CELLS:
             self.text += " "
         if tag not in VOID:
             self.open.append(tag)
 
-    def handle_startendtag(self, tag, attrs) -> None:
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
-    def handle_endtag(self, tag) -> None:
+    def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
-    def handle_data(self, data) -> None:
+    def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] != "style":
             self.text += data
 
@@ -121,7 +121,7 @@ def findings_of(outcomes: Outcomes, features: tuple[str, ...] = ("Colour", "size
     evaluation = evaluate(task, outcomes, baseline_of(outcomes), seed=0, positive=positive)
     skill = evaluation.metrics["skill"].value
     counts = [(label, 30 + place, int(np.sum(outcomes.truth == place))) for place, label in enumerate(labels)]
-    found = {
+    found: dict[str, Any] = {
         "task": task,
         "target": "Kind",
         "subject": "A thing that was measured.",
@@ -132,7 +132,7 @@ def findings_of(outcomes: Outcomes, features: tuple[str, ...] = ("Colour", "size
         "missing": {},
         "notes": (),
         "scores": [Score("ridge (alpha=1)", 0.4321, 0.0123), Score("gradient boosting (depth=3)", 0.5432, 0.01)],
-        "search": "2 settings were compared on all training rows in 5 folds.",
+        "search": "2 candidates were compared on all training rows in 5 folds.",
         "loss": "log loss" if labels else "root mean squared error",
         "baseline_score": 0.6543,
         "evaluation": evaluation,
@@ -175,7 +175,7 @@ def test_the_report_is_one_file_that_loads_nothing(html: str, page: Page) -> Non
     assert not tags & {"script", "link", "img", "iframe", "object", "embed"}
     assert not re.search(r"https?://|@import|url\((?!#)", html)
     links = [value for _, attributes in page.tags for name, value in attributes.items() if name in ("href", "src")]
-    assert all(value.startswith("#") for value in links)
+    assert all(value and value.startswith("#") for value in links)
 
 
 def test_the_verdict_is_the_headline(page: Page) -> None:
