@@ -70,11 +70,11 @@ def test_a_process_with_a_request_that_hangs_ends(
 
 
 @pytest.fixture
-def timers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[float]]:
+def timers(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The timers that were set to end the process."""
     timers: list[float] = []
-    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda seconds, exit: timers.append(seconds))
-    yield timers
+    monkeypatch.setattr(faulthandler, "dump_traceback_later", lambda seconds, **_: timers.append(seconds))
+    return timers
 
 
 def test_a_timer_ends_a_process_whose_event_loop_hangs(
