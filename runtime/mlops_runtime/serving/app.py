@@ -80,7 +80,7 @@ def create_app(
     def log(application: "WSGIApplication") -> "WSGIApplication":
         return logged(application, marker, metrics.answered)
 
-    app.wsgi_app = log(answer)  # type: ignore[method-assign]
+    app.wsgi_app = log(answer)  # type: ignore[assignment, method-assign]
     app.extensions[EXTENSION] = Service(predictor, settings, metrics, marker, log)
     return app
 

@@ -90,7 +90,9 @@ def main(factory: str = FACTORY) -> int:
                 return 1
             server = granian_server(settings, address)
             server.on_startup(partial(drain_before_stop, marker))
-            server.serve(target_loader=partial(worker, factory), wrap_loader=False)
+            # granian accepts objects with `__rsgi__`, which its types leave out.
+            loader: Any = partial(worker, factory)
+            server.serve(target_loader=loader, wrap_loader=False)
         finally:
             marker.remove()
             settings.operator_key.unlink(missing_ok=True)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from werkzeug.exceptions import TooManyRequests
 
 from mlops_runtime.serving.api.problems import problem_response
-from mlops_runtime.serving.middleware.keys import OPERATOR
 from mlops_runtime.serving.routes import route_of
+from mlops_runtime.serving.settings import OPERATOR
 from mlops_runtime.serving.telemetry.logs import CALLER_KEY
 
 if TYPE_CHECKING:
