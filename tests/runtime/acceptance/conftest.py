@@ -18,16 +18,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.runtime.live_service.conftest import Service, artefact, predictor, service, start_service
+from tests.runtime.live_service.conftest import Service, service, start_service
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
-__all__ = ["artefact", "browse", "browser", "predictor", "judge", "service", "start_service"]
+__all__ = ["browse", "browser", "judge", "service", "start_service"]
 
 AXE = "axe-core@4.14.1"
-BUILD = Path(__file__).parents[2] / "build"
+BUILD = Path(__file__).parents[3] / "build"
 PATIENCE = 20.0
 """Seconds after which something that should happen does not happen any more."""
 

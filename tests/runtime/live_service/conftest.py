@@ -1,6 +1,6 @@
-"""The trained model, and the service as a process of its own.
+"""The service as a process of its own.
 
-With SERVICE_URL set, the tests that need no process of their own ask the service that runs there.
+With SERVICE_URL set, the tests that need no process of their own use the service that runs there.
 """
 
 import os
@@ -19,15 +19,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from mlops_runtime.model.predictor import ARTEFACT, Predictor
+from tests.runtime.live_service.project import ARTEFACT
 
+COMMAND = (sys.executable, "-m", "tests.runtime.live_service.project")
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the service answered."""
+    """A response of the service."""
 
     status: int
     headers: dict[str, str]
@@ -36,7 +37,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Service:
-    """A service that answers at an address."""
+    """A service at an address."""
 
     host: str
     port: int
@@ -46,7 +47,7 @@ class Service:
         return HTTPConnection(self.host, self.port, timeout=10)
 
     def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json") -> Answer:
-        """Return the answer to a request on a connection of its own."""
+        """Return the response to a request on a connection of its own."""
         connection = self.connect()
         try:
             return ask_on(connection, method, path, body, content_type)
@@ -61,7 +62,7 @@ def ask_on(
     body: bytes | None = None,
     content_type: str = "application/json",
 ) -> Answer:
-    """Return the answer to a request on an open connection."""
+    """Return the response to a request on an open connection."""
     connection.request(method, path, body, {} if body is None else {"Content-Type": content_type})
     response = connection.getresponse()
     headers = {name.lower(): value for name, value in response.getheaders()}
@@ -76,7 +77,7 @@ class OwnService(Service):
     environment: dict[str, str]
 
     def stop(self) -> tuple[int, str]:
-        """Tell the service to stop; return its exit status and all that it logged."""
+        """Stop the service; return its exit status and its log."""
         self.process.terminate()
         log, _ = self.process.communicate(timeout=STOP_TIMEOUT)
         return self.process.returncode, log
@@ -87,14 +88,19 @@ StartService = Callable[..., OwnService]
 
 @contextmanager
 def running_service(environment: dict[str, str], output: int | IO[str] = subprocess.PIPE) -> Iterator[OwnService]:
-    """Yield a service of one's own that is ready, and logs there; its process is gone when the block ends."""
+    """Yield a service that is ready; its process ends with the block.
+
+    Args:
+        environment: settings, and the artefact.
+        output: of its log.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     path = os.pathsep.join(entry for entry in sys.path if entry)
     environment = os.environ | {"HOST": "127.0.0.1", "PORT": str(port), "PYTHONPATH": path} | environment
     process = subprocess.Popen(
-        [sys.executable, "-m", "webservice"],
+        COMMAND,
         env=environment,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -118,7 +124,7 @@ def running_service(environment: dict[str, str], output: int | IO[str] = subproc
 
 
 def wait_until_ready(service: OwnService) -> None:
-    """Wait until the service is ready; fail the test when it does not get there."""
+    """Wait until the service is ready; fail the test if it does not become ready."""
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         try:
@@ -132,36 +138,27 @@ def wait_until_ready(service: OwnService) -> None:
 
 
 @pytest.fixture(scope="session")
-def artefact() -> Path:
-    """Return the folder that `make train` fills."""
-    return ARTEFACT
-
-
-@pytest.fixture(scope="session")
-def predictor(artefact: Path) -> Predictor:
-    return Predictor.load(artefact)
-
-
-@pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Return the service at SERVICE_URL, or else one that runs for these tests."""
+def service(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The service at SERVICE_URL, or else one that runs for these tests."""
     if url := os.environ.get("SERVICE_URL"):
         address = urlsplit(url)
         yield Service(address.hostname or "127.0.0.1", address.port or 80)
         return
     marker = tmp_path_factory.mktemp("drain") / "draining"
-    with running_service({"DRAIN_MARKER": str(marker), "VERSION": "1.2.3", "LOG_LEVEL": "error"}) as service:
+    environment = {ARTEFACT: str(artefact), "DRAIN_MARKER": str(marker), "VERSION": "1.2.3", "LOG_LEVEL": "error"}
+    with running_service(environment) as service:
         yield service
 
 
 @pytest.fixture
-def start_service(tmp_path: Path) -> Iterator[StartService]:
-    """Return a function that starts a service for one test, with settings by keyword."""
+def start_service(artefact: Path, tmp_path: Path) -> Iterator[StartService]:
+    """A function that starts a service for one test, with settings by keyword."""
     if "SERVICE_URL" in os.environ:
         pytest.skip("needs a process of its own, and SERVICE_URL names another")
     with ExitStack() as running:
 
         def start(**settings: str) -> OwnService:
-            return running.enter_context(running_service({"DRAIN_MARKER": str(tmp_path / "draining")} | settings))
+            environment = {ARTEFACT: str(artefact), "DRAIN_MARKER": str(tmp_path / "draining")} | settings
+            return running.enter_context(running_service(environment))
 
         yield start

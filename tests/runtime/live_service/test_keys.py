@@ -1,4 +1,4 @@
-"""Keys and limits of a service as it runs, with several processes."""
+"""API keys and rate limits of a service with several processes."""
 
 import hashlib
 import os
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mlops_runtime.serving.middleware.keys import LOOK_EVERY
+from mlops_runtime.serving.middleware.keys import CHECK_INTERVAL
 from tests.runtime.live_service.conftest import OwnService, StartService
 
 WORKERS = "2"
 IN_A_ROW = 12
-"""Connections of which each is taken by any worker."""
+"""Connections, each accepted by any of the workers."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def make_key(folder: Path, name: str) -> str:
 
 
 def status(service: OwnService, key: str = "", path: str = "/version") -> int:
-    """Return the status of the answer to who shows a key, on a connection of its own."""
+    """Return the status of the response to a request with a key, on a connection of its own."""
     connection = service.connect()
     try:
         connection.request("GET", path, headers={"Authorization": f"Bearer {key}"} if key else {})
@@ -46,13 +46,13 @@ def statuses(service: OwnService, key: str) -> set[int]:
 
 
 def wait_until_all_answer(service: OwnService, key: str, expected: int) -> None:
-    deadline = time.monotonic() + 4 * LOOK_EVERY
+    deadline = time.monotonic() + 4 * CHECK_INTERVAL
     while True:
         # A worker that was killed takes connections with it.
         with suppress(OSError):
             if statuses(service, key) == {expected}:
                 return
-        assert time.monotonic() < deadline, f"no {expected} within {4 * LOOK_EVERY:g} s"
+        assert time.monotonic() < deadline, f"no {expected} within {4 * CHECK_INTERVAL:g} s"
         time.sleep(0.2)
 
 
@@ -64,7 +64,7 @@ def test_keys_change_while_every_worker_runs(start_service: StartService, folder
     assert statuses(service, "") == {401}
     assert status(service, path="/healthz") == 200
 
-    # When another is added, then both workers let it in
+    # When another is added, then both workers accept it
     second = make_key(folder, "second")
     wait_until_all_answer(service, second, 200)
 
@@ -80,20 +80,20 @@ def test_keys_change_while_every_worker_runs(start_service: StartService, folder
     assert second not in log
 
 
-def test_the_operator_is_let_in_by_every_worker_until_the_service_stops(
+def test_every_worker_accepts_the_operators_key_until_the_service_stops(
     start_service: StartService, folder: Path, tmp_path: Path
 ) -> None:
-    # Given a service with keys of which nobody knows one
+    # Given a service with a key that nobody has
     make_key(folder, "lost")
     service = start_service(API_KEYS=str(folder), WORKERS=WORKERS, TMPDIR=str(tmp_path))
     file = tmp_path / f"webservice-{service.port}.key"
 
-    # When the operator reads its key, then every worker lets it in
+    # When the operator reads its key, then every worker accepts it
     key = file.read_text()
     assert file.stat().st_mode & 0o777 == 0o600
     assert statuses(service, key) == {200}
 
-    # Also those that take the place of others
+    # And so do the workers that replace others
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
     if children.exists():
         for worker in children.read_text().split():
@@ -105,17 +105,17 @@ def test_the_operator_is_let_in_by_every_worker_until_the_service_stops(
     assert not file.exists()
 
 
-def test_who_asks_too_often_is_told_to_wait(start_service: StartService, folder: Path) -> None:
-    # Given a service that takes ten requests a second of each caller
+def test_a_caller_that_exceeds_the_rate_is_refused(start_service: StartService, folder: Path) -> None:
+    # Given a service with a limit of ten requests a second for each caller
     one, other = make_key(folder, "one"), make_key(folder, "other")
     service = start_service(API_KEYS=str(folder), RATE_LIMIT="10")
 
-    # When one caller asks as fast as it can for a while
+    # When one caller sends requests as fast as it can
     began = time.monotonic()
     answers = [status(service, one) for _ in range(50)]
     seconds = time.monotonic() - began
 
-    # Then it gets a second's worth at once and then as many as the rate allows, and the other caller is let in
+    # Then one second's worth and what the rate allows are answered, and the other caller has its own limit
     assert set(answers) <= {200, 429}
     assert 10 <= answers.count(200) <= 10 + 10 * seconds + 1
     assert status(service, other) == 200

@@ -1,19 +1,15 @@
-"""The model that training made, as the service will load it."""
+"""The model of a training run, as the service loads it."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
-from mlops_runtime.contract.features import FEATURES, LABELS, features_of
-from mlops_runtime.model.artefact import BASELINE_FILE
-from mlops_runtime.model.baseline import Baseline, FieldBaseline, NumberBaseline
-from mlops_runtime.model.golden import agrees
-from mlops_runtime.model.metadata import CONTRACT
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.contract import Contract
+from mlops_runtime.model import Predictor, agrees
+from mlops_runtime.model.baseline import FieldBaseline, NumberBaseline
 
 
-def test_the_model_gives_its_golden_answers(predictor: Predictor) -> None:
+def test_the_model_gives_its_golden_predictions(predictor: Predictor) -> None:
     assert predictor.golden_records
     assert predictor.gives_golden_predictions()
 
@@ -36,32 +32,32 @@ def test_every_metric_has_an_interval(predictor: Predictor) -> None:
         assert estimate.low <= estimate.high
 
 
-def test_the_model_says_where_it_comes_from(predictor: Predictor) -> None:
+def test_the_metadata_say_where_the_model_comes_from(predictor: Predictor, contract: Contract) -> None:
     metadata = predictor.metadata
 
     assert metadata.version
     assert metadata.git_commit
     assert len(metadata.data_sha256) == len(metadata.lock_sha256) == 64
-    assert (metadata.task, metadata.contract) == (TASK, CONTRACT)
-    assert (metadata.features, metadata.labels) == (FEATURES, LABELS)
+    assert (metadata.task, metadata.contract) == (contract.task, contract.sha256)
+    assert (metadata.features, metadata.labels) == (contract.features, contract.labels)
     assert all(rows > 0 for rows in metadata.rows.values())
 
 
-def assert_sound(found: FieldBaseline) -> None:
-    """Fail unless the statistics of a field are at one with each other; nothing is said of one that no row has."""
-    assert 0 <= found.missing_share <= 1
-    if isinstance(found, NumberBaseline):
-        assert found.minimum <= found.mean <= found.maximum
-    shares = found.bin_shares if isinstance(found, NumberBaseline) else found.shares.values()
+def assert_sound(statistics: FieldBaseline) -> None:
+    """Fail unless the statistics of a field are consistent; a field without values has none."""
+    assert 0 <= statistics.missing_share <= 1
+    if isinstance(statistics, NumberBaseline):
+        assert statistics.minimum <= statistics.mean <= statistics.maximum
+    shares = statistics.bin_shares if isinstance(statistics, NumberBaseline) else statistics.shares.values()
     # A category may have more values than are kept.
     assert sum(shares) <= 1 + 1e-9
-    assert bool(shares) is (found.missing_share < 1)
+    assert bool(shares) is (statistics.missing_share < 1)
 
 
-def test_the_baseline_knows_every_field(artefact: Path) -> None:
-    baseline = Baseline.model_validate_json((artefact / BASELINE_FILE).read_bytes())
+def test_the_baseline_has_every_field(predictor: Predictor, contract: Contract) -> None:
+    baseline = predictor.baseline
 
-    assert tuple(baseline.fields) == FEATURES
+    assert tuple(baseline.fields) == contract.features
     for field in (*baseline.fields.values(), baseline.target):
         assert_sound(field)
     assert baseline.target.missing_share == 0
@@ -70,23 +66,23 @@ def test_the_baseline_knows_every_field(artefact: Path) -> None:
 def test_the_outputs_are_probabilities_or_values(predictor: Predictor) -> None:
     records = [golden.record for golden in predictor.golden_records]
 
-    outputs = predictor.outputs(features_of(records))
+    outputs = predictor.outputs(predictor.contract.encode(records))
 
-    assert outputs.shape == (len(records), len(LABELS) or 1)
+    assert outputs.shape == (len(records), len(predictor.contract.labels) or 1)
     assert np.isfinite(outputs).all()
-    if LABELS:
+    if predictor.contract.labels:
         np.testing.assert_allclose(outputs.sum(axis=1), 1, atol=1e-6)
 
 
 def test_threads_may_share_the_model(predictor: Predictor) -> None:
-    # Given what the model says when it is asked one thing at a time
+    # Given the predictions for one record at a time
     records = [golden.record for golden in predictor.golden_records] * 50
     expected = [predictor.predict_one(record) for record in records]
 
-    # When eight threads ask it at once
+    # When eight threads predict at once
     with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(predictor.predict_one, records))
+        predictions = list(threads.map(predictor.predict_one, records))
 
-    # Then it says the same
-    assert len(found) == len(expected)
-    assert all(agrees(prediction, wanted) for prediction, wanted in zip(found, expected, strict=True))
+    # Then the predictions are the same
+    assert len(predictions) == len(expected)
+    assert all(agrees(prediction, wanted) for prediction, wanted in zip(predictions, expected, strict=True))

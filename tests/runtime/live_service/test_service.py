@@ -1,4 +1,4 @@
-"""The service as it runs: a process that is started, asked over HTTP, and stopped."""
+"""The service as a process that is started, called over HTTP, and stopped."""
 
 import html
 import json
@@ -12,13 +12,10 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from pydantic import TypeAdapter
 
-from mlops_runtime.contract.features import FEATURES
-from mlops_runtime.model.golden import agrees
-from mlops_runtime.model.predictor import Predictor
-from mlops_runtime.serving.ui.result import panel_of
-from tests.runtime.live_service.conftest import OwnService, Service, StartService, ask_on
+from mlops_runtime.contract import Contract
+from mlops_runtime.model import Predictor, agrees
+from tests.runtime.live_service.conftest import COMMAND, OwnService, Service, StartService, ask_on
 from tests.runtime.serving.page_parser import Page
 
 URL = "/v1/predictions"
@@ -40,7 +37,7 @@ def test_golden_records_get_their_predictions(service: Service, predictor: Predi
         answer = service.ask("POST", URL, golden.record.model_dump_json().encode())
 
         assert answer.status == 200
-        assert agrees(Prediction.model_validate_json(answer.body), golden.prediction)
+        assert agrees(predictor.contract.prediction.model_validate_json(answer.body), golden.prediction)
 
 
 def test_a_list_is_answered_in_its_order(service: Service, predictor: Predictor) -> None:
@@ -49,7 +46,7 @@ def test_a_list_is_answered_in_its_order(service: Service, predictor: Predictor)
 
     answer = service.ask("POST", URL, records)
 
-    predictions = TypeAdapter(list[Prediction]).validate_json(answer.body)
+    predictions = predictor.contract.predictions_adapter.validate_json(answer.body)
     assert len(predictions) == len(golden)
     assert all(agrees(found, one.prediction) for found, one in zip(predictions, golden, strict=True))
 
@@ -63,7 +60,9 @@ def test_a_list_is_answered_in_its_order(service: Service, predictor: Predictor)
         pytest.param(b" " * 8_000_000, "application/json", 413, id="too-long"),
     ],
 )
-def test_what_cannot_be_predicted_is_a_problem(service: Service, body: bytes, content_type: str, status: int) -> None:
+def test_a_request_that_cannot_be_predicted_is_a_problem(
+    service: Service, body: bytes, content_type: str, status: int
+) -> None:
     answer = service.ask("POST", URL, body, content_type)
 
     assert answer.status == status
@@ -78,10 +77,10 @@ def test_the_service_runs_the_model_that_was_trained(service: Service, predictor
     assert running["model"] == predictor.metadata.model_dump(mode="json")
 
 
-def test_the_interface_is_described(service: Service) -> None:
+def test_the_interface_is_described(service: Service, contract: Contract) -> None:
     document = json.loads(service.ask("GET", "/openapi.json").body)
 
-    assert tuple(document["components"]["schemas"]["Record"]["properties"]) == FEATURES
+    assert tuple(document["components"]["schemas"]["Order"]["properties"]) == contract.features
     assert service.ask("GET", "/docs/").status == 200
     assert service.ask("GET", "/docs/swagger-ui-bundle.js").status == 200
 
@@ -91,16 +90,15 @@ def test_a_person_gets_a_prediction(service: Service, predictor: Predictor) -> N
     form = service.ask("GET", "/")
     page = Page(form.body.decode())
     assert form.status == 200
-    assert len(page.sent) == len(FEATURES)
+    assert len(page.sent) == len(predictor.contract.features)
 
     # When it is sent as it is
     answer = service.ask("POST", "/", urlencode(page.sent).encode(), "application/x-www-form-urlencoded")
 
-    # Then the page shows the label or the value
+    # Then the page shows the label
     prediction = predictor.predict_one(predictor.golden_records[0].record)
-    headline = panel_of(prediction, predictor.baseline, predictor.metadata.interval).headline
     assert answer.status == 200
-    assert f'<p class="headline">{headline}</p>' in html.unescape(answer.body.decode())
+    assert f'<p class="headline">{prediction.label}</p>' in html.unescape(answer.body.decode())
 
 
 def test_a_connection_serves_many_requests(service: Service, body: bytes) -> None:
@@ -115,7 +113,9 @@ def test_a_connection_serves_many_requests(service: Service, body: bytes) -> Non
     connection.close()
 
 
-def test_a_request_in_flight_is_answered_after_a_stop(start_service: StartService, body: bytes) -> None:
+def test_a_request_in_flight_is_answered_after_a_stop(
+    start_service: StartService, predictor: Predictor, body: bytes
+) -> None:
     # Given a service that has the first half of a request
     service = start_service()
     connection = service.connect()
@@ -125,16 +125,16 @@ def test_a_request_in_flight_is_answered_after_a_stop(start_service: StartServic
     connection.endheaders(body[: len(body) // 2])
     time.sleep(0.2)
 
-    # When it is told to stop, and the second half comes later
+    # When it is stopped, and the second half comes later
     service.process.send_signal(signal.SIGTERM)
     time.sleep(2)
     assert service.process.poll() is None
     connection.send(body[len(body) // 2 :])
     response = connection.getresponse()
 
-    # Then the request is answered, and the service ends as one that was told to
+    # Then the request is answered, and the service ends with status 0
     assert response.status == 200
-    assert Prediction.model_validate_json(response.read())
+    assert predictor.contract.prediction.model_validate_json(response.read())
     connection.close()
     assert service.process.wait(10) == 0
 
@@ -170,7 +170,7 @@ def test_a_second_service_at_the_same_port_is_refused(start_service: StartServic
     service = start_service()
 
     second = subprocess.run(
-        [sys.executable, "-m", "webservice"],
+        COMMAND,
         env=service.environment,
         capture_output=True,
         text=True,
@@ -209,7 +209,7 @@ def drain(service: OwnService) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "mlops_runtime.serving.drain"], env=service.environment)
 
 
-def test_while_it_drains_it_says_goodbye_to_each_client(start_service: StartService, body: bytes) -> None:
+def test_a_draining_service_closes_the_connections_of_its_clients(start_service: StartService, body: bytes) -> None:
     # Given a client with an open connection
     service = start_service(DRAIN_SECONDS="2")
     connection = service.connect()
@@ -222,19 +222,19 @@ def test_while_it_drains_it_says_goodbye_to_each_client(start_service: StartServ
         ready = service.ask("GET", "/readyz")
         alive = service.ask("GET", "/healthz")
 
-    # Then the client gets its answer with the word that it is the last one, and the connection is closed
+    # Then the client gets its response with `Connection: close`, and the connection is closed
     assert hook.returncode == 0
     assert (last.status, last.headers["connection"]) == (200, "close")
     assert connection.sock is None
     assert (ready.status, alive.status) == (503, 200)
 
-    # And the stop is one like any other, which leaves no marker behind
+    # And the stop leaves no marker behind
     status, _ = service.stop()
     assert status == 0
     assert not Path(service.environment["DRAIN_MARKER"]).exists()
 
 
-def test_a_container_that_starts_again_does_not_drain(start_service: StartService, tmp_path: Path) -> None:
+def test_a_service_that_starts_again_does_not_drain(start_service: StartService, tmp_path: Path) -> None:
     (tmp_path / "draining").touch()
 
     service = start_service()
@@ -243,10 +243,10 @@ def test_a_container_that_starts_again_does_not_drain(start_service: StartServic
 
 
 def test_no_request_is_lost_when_a_busy_service_stops(start_service: StartService, body: bytes) -> None:
-    # Given clients that keep their connections open and ask without a pause
+    # Given clients that keep their connections open and send requests without a pause
     service = start_service(DRAIN_SECONDS="2", LOG_LEVEL="error")
 
-    def ask_until_told_to_go(_: int) -> int:
+    def ask_until_closed(_: int) -> int:
         connection = service.connect()
         answered = 0
         while True:
@@ -258,7 +258,7 @@ def test_no_request_is_lost_when_a_busy_service_stops(start_service: StartServic
                 return answered
 
     with ThreadPoolExecutor(8) as clients:
-        answers = clients.map(ask_until_told_to_go, range(8))
+        answers = clients.map(ask_until_closed, range(8))
         time.sleep(0.5)
 
         # When it drains and stops
@@ -266,6 +266,6 @@ def test_no_request_is_lost_when_a_busy_service_stops(start_service: StartServic
             hook.wait()
         status, _ = service.stop()
 
-        # Then each of them got all its answers, and the last one with the word to go elsewhere
+        # Then each of them got all its responses, the last one with `Connection: close`
         assert sum(answers) > 100
         assert status == 0
