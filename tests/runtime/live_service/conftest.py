@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.runtime.live_service.project import ARTEFACT
-
-COMMAND = (sys.executable, "-m", "tests.runtime.live_service.project")
+ARTEFACT = "ARTEFACT"
+"""Variable with the folder of the artefact."""
+COMMAND = (sys.executable, "-m", "tests.runtime.live_service.serve")
 START_TIMEOUT = 30.0
 STOP_TIMEOUT = 30.0
 

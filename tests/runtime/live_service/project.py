@@ -1,7 +1,6 @@
 """A project whose contract is a synthetic one: the service that the live tests start."""
 
 import os
-import sys
 import time
 from pathlib import Path
 
@@ -10,7 +9,6 @@ from flask import Flask
 from mlops_runtime.contract import Task
 from mlops_runtime.model import OnnxPredictor
 from mlops_runtime.serving import create_app as create_runtime_app
-from mlops_runtime.serving.server import main
 from mlops_runtime.testing.synthetic import CONTRACTS
 
 ARTEFACT = "ARTEFACT"
@@ -28,7 +26,3 @@ def create_app() -> Flask:
         return "slept"
 
     return app
-
-
-if __name__ == "__main__":
-    sys.exit(main(f"{__spec__.name}:create_app" if __spec__ else ""))
