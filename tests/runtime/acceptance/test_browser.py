@@ -224,7 +224,7 @@ def test_a_busy_service_is_asked_again(
 
 def test_a_table_is_read_as_python_reads_it(browser: Browser) -> None:
     # Given texts of all that matters in a table, in pieces
-    generator = random.Random(0)  # noqa: S311 - nothing is secret here
+    generator = random.Random(0)
     texts = ["".join(generator.choices('ab,;"\n\r ', k=generator.randrange(20))) for _ in range(500)]
     valid = [text for text in texts if is_strict(text)]
     pieces = [[text[:half], text[half:]] for text in valid for half in [generator.randrange(len(text) + 1)]]
