@@ -109,4 +109,4 @@ def compare_value(value: str, baseline: ValueBaseline) -> Comparison:
     shares = tuple(baseline.shares[known] for known in shown)
     if value not in shown:
         return Comparison("not in the training rows", shares)
-    return Comparison(f"as in {whole_percent(baseline.shares[value])}", shares, shown.index(value))
+    return Comparison(f"same as {whole_percent(baseline.shares[value])}", shares, shown.index(value))

@@ -78,7 +78,7 @@ def test_values_are_those_of_the_form() -> None:
     rows = {bar.field.label: bar.field for bar in explained(LABEL, 9).bars}
 
     assert (rows["express"].value, rows["items"].value, rows["city"].value) == ("yes", "not known", "Bonn")
-    assert (rows["city"].words, rows["items"].words) == ("as in 50 %", "missing, as in none")
+    assert (rows["city"].words, rows["items"].words) == ("same as 50 %", "missing, as in none")
 
 
 @pytest.mark.parametrize(

@@ -86,8 +86,8 @@ def test_a_number_is_in_its_bin(value: float) -> None:
 @pytest.mark.parametrize(
     ("value", "words", "index"),
     [
-        pytest.param("c0", "as in 50 %", 0, id="most-common"),
-        pytest.param("c13", "as in under 1 %", MAX_BARS - 1, id="rare"),
+        pytest.param("c0", "same as 50 %", 0, id="most-common"),
+        pytest.param("c13", "same as under 1 %", MAX_BARS - 1, id="rare"),
         pytest.param("elsewhere", "not in the training rows", None, id="unknown"),
     ],
 )
@@ -121,11 +121,11 @@ def test_a_field_without_values_in_training_is_not_compared() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "known", "words"),
     [
-        pytest.param("Insured", True, BOOLEANS, "as in 75 %", id="boolean"),
+        pytest.param("Insured", True, BOOLEANS, "same as 75 %", id="boolean"),
         pytest.param(
-            "Size", Size.SMALL, ValueBaseline(missing_share=0, shares={"small": 1}), "as in 100 %", id="choice"
+            "Size", Size.SMALL, ValueBaseline(missing_share=0, shares={"small": 1}), "same as 100 %", id="choice"
         ),
-        pytest.param("City", "c0", CITIES, "as in 50 %", id="category"),
+        pytest.param("City", "c0", CITIES, "same as 50 %", id="category"),
     ],
 )
 def test_a_value_is_compared_by_its_name(name: str, value: Any, known: ValueBaseline, words: str) -> None:
