@@ -21,11 +21,11 @@ for media_type in FORMATS:
 @schemathesis.hook
 def before_call(
     context: schemathesis.HookContext,  # noqa: ARG001 - schemathesis defines the names
-    case: schemathesis.Case,
+    case: "schemathesis.Case[Any]",
     kwargs: dict[str, Any],  # noqa: ARG001
 ) -> None:
     """Send no preference for lenient handling with a request that must be refused."""
-    headers = case.headers or {}
+    headers: Any = case.headers or {}
     negative = case.meta is not None and case.meta.generation.mode is GenerationMode.NEGATIVE
     if negative and prefers_lenient(str(headers.get("Prefer", ""))):
         del headers["Prefer"]
