@@ -117,5 +117,5 @@ def _reordered(array: Values, columns: tuple[int, ...], order: NDArray[np.intp])
     if not columns:
         return array
     copy = array.copy()
-    copy[:, columns] = array[np.ix_(order, list(columns))]
+    copy[:, columns] = array[np.ix_(order, np.asarray(columns))]
     return copy

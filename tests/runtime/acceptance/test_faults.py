@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from mlops_runtime.model import Predictor
 from mlops_runtime.model.golden import agrees
-from mlops_runtime.model.predictor import ARTEFACT, Predictor
 from tests.runtime.live_service.conftest import (
     Answer,
     OwnService,
@@ -63,8 +64,8 @@ def body(predictor: Predictor) -> bytes:
 @pytest.fixture
 def is_right(predictor: Predictor) -> Callable[[Answer], bool]:
     """Return a function that says whether an answer to that request is the golden prediction."""
-    golden = predictor.golden_records[0].prediction
-    return lambda answer: answer.status == 200 and agrees(Prediction.model_validate_json(answer.body), golden)
+    golden, prediction = predictor.golden_records[0].prediction, predictor.contract.prediction
+    return lambda answer: answer.status == 200 and agrees(prediction.model_validate_json(answer.body), golden)
 
 
 def head(length: int) -> bytes:
@@ -306,7 +307,7 @@ def test_a_worker_that_hangs_is_replaced(
 ) -> None:
     # Given a service of which one call of the model will hang
     (tmp_path / "sitecustomize.py").write_text(HANG)
-    path = os.pathsep.join([str(tmp_path), str(ARTEFACT.parents[1])])
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
     service = start_service(HANG_TIMEOUT="1", LOG_LEVEL="error", PYTHONPATH=path, FAULT=str(tmp_path / "fault"))
     running = workers(service)
     (tmp_path / "fault").touch()
@@ -372,14 +373,12 @@ def test_more_connections_than_open_files_are_survived(
 
 
 def test_an_artefact_that_is_damaged_on_disk_serves_no_wrong_answer(
-    start_service: StartService, tmp_path: Path, body: bytes, is_right: Callable[[Answer], bool]
+    start_service: StartService, artefact: Path, tmp_path: Path, body: bytes, is_right: Callable[[Answer], bool]
 ) -> None:
-    # Given a service that runs on a copy of the model package, which is damaged then
-    package = ARTEFACT.parent
-    shutil.copytree(package, tmp_path / package.name)
-    path = os.pathsep.join([str(tmp_path), str(ARTEFACT.parents[1])])
-    service = start_service(LOG_LEVEL="error", PYTHONPATH=path)
-    (tmp_path / package.name / ARTEFACT.name / "model.onnx").write_bytes(b"damaged")
+    # Given a service that runs on a copy of the artefact, which is damaged then
+    copy = shutil.copytree(artefact, tmp_path / "artefact")
+    service = start_service(LOG_LEVEL="error", ARTEFACT=str(copy))
+    (copy / "model.onnx").write_bytes(b"damaged")
 
     # Then the worker that runs goes on rightly
     assert all(map(is_right, asked_at_once(service, body, connections=4, each=10)))
