@@ -1,16 +1,18 @@
-# The trainer: reads the table, fits, evaluates, gates, exports and reports; uploads as a Job.
+# The trainer: the packages that train, the runtime, the model package, src/trainer and the table.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
-# Dependencies alone, so that this layer is made anew only when the lock changes.
+# The dependencies have a layer of their own, which changes only with the lock.
 FROM ${PYTHON_IMAGE} AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m pip install --quiet pipenv==2026.10.3
 WORKDIR /build
 COPY Pipfile Pipfile.lock ./
-# An environment without pip: pip installs into it from outside, with the hashes of the lock.
+# The environment has no pip: pip installs into it from outside, with the hashes of the lock. The tests of the
+# packages are removed.
 RUN pipenv requirements --hash --categories "packages trainer" > requirements.txt \
     && python -m venv --without-pip /app/.venv \
-    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.txt
+    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.txt \
+    && find /app/.venv -type d -name tests -prune -exec rm -r {} +
 
 FROM ${PYTHON_IMAGE}
 ARG PACKAGE
@@ -31,5 +33,4 @@ ENV PATH=/app/.venv/bin:$PATH \
     COMMIT=${COMMIT}
 WORKDIR /app
 USER 10001:10001
-# No HEALTHCHECK: this is a Job, not a service.
 ENTRYPOINT ["python", "-m", "trainer"]

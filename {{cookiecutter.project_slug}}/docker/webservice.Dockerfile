@@ -1,20 +1,25 @@
-# The web-service: Flask on granian, the model wheel, and nothing that trains or tests.
+# The web-service: the packages that serve, the wheels of model and runtime, and src/webservice.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 
-# Dependencies alone, so that this layer is made anew only when the lock changes.
+# The dependencies have a layer of their own, which changes only with the lock.
 FROM ${PYTHON_IMAGE} AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m pip install --quiet pipenv==2026.10.3
 WORKDIR /build
 COPY Pipfile Pipfile.lock ./
-# An environment without pip: pip installs into it from outside, with the hashes of the lock.
+# The environment has no pip: pip installs into it from outside, with the hashes of the lock. The tests of the
+# packages are removed, and the tools of ONNX Runtime that make models.
 RUN pipenv requirements --hash --categories packages > requirements.txt \
     && python -m venv --without-pip /app/.venv \
-    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.txt
+    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.txt \
+    && find /app/.venv -type d -name tests -prune -exec rm -r {} + \
+    && rm -r /app/.venv/lib/python*/site-packages/onnxruntime/transformers \
+             /app/.venv/lib/python*/site-packages/onnxruntime/quantization \
+             /app/.venv/lib/python*/site-packages/onnxruntime/tools
 
 FROM ${PYTHON_IMAGE} AS model
 COPY build/wheel/*.whl /build/
-RUN python -m pip install --quiet --no-cache-dir --no-deps --no-index --no-compile --target /app/model /build/*.whl
+RUN python -m pip install --quiet --no-cache-dir --no-deps --no-index --target /app/model /build/*.whl
 
 FROM ${PYTHON_IMAGE}
 COPY --from=dependencies /app/.venv /app/.venv
@@ -29,9 +34,8 @@ ENV PATH=/app/.venv/bin:$PATH \
     PORT=8000 \
     VERSION=${VERSION}
 WORKDIR /app
-# A number, so that Kubernetes can see that it is not root.
+# A number, because Kubernetes cannot tell whether a name is root.
 USER 10001:10001
 EXPOSE 8000
-# No HEALTHCHECK: Kubernetes ignores it and probes /healthz and /readyz itself; a second prober inside
-# the container would start a Python process each time.
+# No HEALTHCHECK: Kubernetes ignores it, and probes /healthz and /readyz itself.
 CMD ["python", "-m", "webservice"]
