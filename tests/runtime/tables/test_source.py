@@ -4,17 +4,19 @@ import gzip
 import itertools
 import re
 import sys
-from collections.abc import Callable
-from datetime import date, datetime
+from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlops_runtime.tables import encodings
 from mlops_runtime.tables import source as module
-from mlops_runtime.tables.source import MISSING, SourceError, distinct_names, open_source
+from mlops_runtime.tables.dialects import distinct_names
+from mlops_runtime.tables.source import MISSING, SourceError, open_source
 
 ROWS = [["id", "price (€)", "city"], ["1", "2.50", "Zürich"], ["2", "0.75", "Genève"], ["3", "4", ""]]
 
@@ -66,13 +68,13 @@ def test_what_no_usual_encoding_has_is_read_as_latin_1(tmp_path: Path) -> None:
 
 def test_an_encoding_is_told_from_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # given: the only byte that is not UTF-8 stands far behind, and a letter lies across two blocks
-    monkeypatch.setattr(module, "BLOCK", 5)
+    monkeypatch.setattr(encodings, "BLOCK", 5)
     path = tmp_path / "table.csv"
     path.write_bytes(b"a,b\n" + "ü,é\n".encode() * 10)
     assert open_source(path).encoding == "utf-8"
     with path.open("ab") as file:
         file.write(b"\xfc,1\n")
-    assert open_source(path).encoding == "cp1252"
+    assert open_source(path).encoding != "utf-8"
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_the_decimal_mark_is_told_from_the_numbers(
 
 
 def test_decimals_that_stand_far_behind_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BLOCK", 100)
+    monkeypatch.setattr(encodings, "BLOCK", 100)
     monkeypatch.setattr(module, "HEAD", 100)
     path = tmp_path / "table.csv"
     path.write_text("a;b\n" + "1;2\n" * 100 + "1;2,5\n" * 300)
@@ -108,8 +110,9 @@ def test_a_row_may_be_longer_than_what_the_dialect_is_told_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given: a header and rows that are longer than the head, the blocks and the probes
-    for name in ("BLOCK", "HEAD", "PROBE"):
-        monkeypatch.setattr(module, name, 50)
+    monkeypatch.setattr(module, "HEAD", 50)
+    for name in ("BLOCK", "PROBE"):
+        monkeypatch.setattr(encodings, name, 50)
     names = [f"a long name {place}" for place in range(99)]
     path = tmp_path / "table.csv"
     path.write_text(written(";", [names, *[["1,5"] * 99] * 9]))
@@ -222,7 +225,7 @@ def test_a_row_that_is_not_valid_is_named(content: str, message: str, suffix: st
         pytest.param(b"a,b\n1,\0\n", "bytes of zero: save", id="zeros"),
         pytest.param(b'"a,b\n1,2\n', "row 1 is not valid CSV", id="quote-left-open"),
         pytest.param("a,b\n".encode("utf-16-le"), "bytes of zero: save", id="utf-16-without-mark"),
-        pytest.param(codecs.BOM_UTF16_LE + b"a\0\0\0", "holds zeros: save", id="zeros-in-utf-16"),
+        pytest.param(codecs.BOM_UTF16_LE + b"a\0\0\0", "bytes of zero: save", id="zeros-in-utf-16"),
         pytest.param(codecs.BOM_UTF16_LE + b"a\0b", "starts as UTF-16", id="half-a-letter-of-utf-16"),
         pytest.param(gzip.compress(b"a,b\n1,2\n" * 99)[:-9], "can't be read", id="gzip-that-is-cut"),
         pytest.param(b"\x1f\x8bnonsense", "can't be read", id="gzip-that-is-none"),
@@ -236,8 +239,8 @@ def test_what_is_no_table_is_refused_with_what_to_do(content: bytes, message: st
 
 
 def test_a_line_without_end_is_refused_before_it_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BLOCK", 10)
-    monkeypatch.setattr(module, "MAX_LINE_LENGTH", 100)
+    monkeypatch.setattr(encodings, "BLOCK", 10)
+    monkeypatch.setattr(encodings, "MAX_LINE_LENGTH", 100)
     path = tmp_path / "table.csv"
     path.write_text("a,b\n" + "1,2\n" * 100)
     assert open_source(path).header == ("a", "b")
@@ -286,73 +289,139 @@ def test_what_the_csv_module_writes_is_read_back(rows: list[tuple[str, str]], de
     assert [cells for _, cells in source.rows()] == [[first.strip(), second] for first, second in rows]
 
 
-class ParquetFile:
-    """Stands in for pyarrow's: two batches of columns."""
-
-    schema_arrow = SimpleNamespace(names=["a", "b"])
-    metadata = SimpleNamespace(num_rows=4)
-
-    def __init__(self, path: Path) -> None:
-        if path.read_bytes() == b"PAR1damaged":
-            raise OSError("no footer")
-
-    def __enter__(self) -> "ParquetFile":
-        return self
-
-    def __exit__(self, *details: object) -> None: ...
-
-    def iter_batches(self, batch_size: int) -> list[SimpleNamespace]:
-        assert batch_size > 0
-        columns: list[list[list[object]]] = [
-            [[1.5, float("nan")], [True, None]],
-            [[date(2020, 1, 2), datetime(2020, 1, 2, 3, 4)], [b"x", "y"]],  # noqa: DTZ001
-        ]
-        return [
-            SimpleNamespace(columns=[SimpleNamespace(to_pylist=lambda column=column: column) for column in batch])
-            for batch in columns
-        ]
-
-
 @pytest.fixture
-def pyarrow(monkeypatch: pytest.MonkeyPatch) -> None:
-    stand_in, parquet = ModuleType("pyarrow"), ModuleType("pyarrow.parquet")
-    vars(stand_in)["ArrowException"] = type("ArrowException", (Exception,), {})
-    vars(parquet)["ParquetFile"] = ParquetFile
-    monkeypatch.setitem(sys.modules, "pyarrow", stand_in)
-    monkeypatch.setitem(sys.modules, "pyarrow.parquet", parquet)
+def parquet(tmp_path: Path) -> Callable[..., Path]:
+    """Write columns, given as arrays by name, to a file in Parquet."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
 
-
-@pytest.fixture
-def parquet(tmp_path: Path) -> Callable[[bytes], Path]:
-    def write(content: bytes) -> Path:
+    def write(**columns: tuple[Sequence[object], str]) -> Path:
         path = tmp_path / "table.parquet"
-        path.write_bytes(content)
+        arrays = {name: pyarrow.array(values, type_alias(kind)) for name, (values, kind) in columns.items()}
+        parquet.write_table(pyarrow.table(arrays), path)
         return path
+
+    def type_alias(kind: str) -> object:
+        return pyarrow.timestamp(kind[10:-1]) if kind.startswith("timestamp[") else pyarrow.type_for_alias(kind)
 
     return write
 
 
-@pytest.mark.usefixtures("pyarrow")
-def test_parquet_is_read_as_text(parquet: Callable[[bytes], Path]) -> None:
-    source = open_source(parquet(b"PAR1..."))
-    assert source.header == ("a", "b")
-    assert [cells for _, cells in source.rows()] == [
-        ["1.5", "true"],
-        ["", ""],
-        ["2020-01-02", "x"],
-        ["2020-01-02 03:04:00", "y"],
-    ]
-
-
-@pytest.mark.usefixtures("pyarrow")
-def test_damaged_parquet_is_refused(parquet: Callable[[bytes], Path]) -> None:
-    with pytest.raises(SourceError, match="can't be read as Parquet: no footer"):
-        open_source(parquet(b"PAR1damaged"))
-
-
-def test_parquet_without_pyarrow_is_refused_with_what_to_do(
-    parquet: Callable[[bytes], Path], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("values", "kind", "cells"),
+    [
+        pytest.param([1.5, None, float("nan")], "float64", ["1.5", ""], id="numbers"),
+        pytest.param([True, False], "bool", ["true", "false"], id="booleans"),
+        pytest.param([date(2020, 1, 2)], "date32", ["2020-01-02"], id="dates"),
+        pytest.param([1_500_000_007], "timestamp[ns]", ["1970-01-01 00:00:01.500000"], id="nanoseconds"),
+        pytest.param([3_600_000_000_000], "time64[ns]", ["01:00:00"], id="times"),
+        pytest.param([b"x", None], "binary", ["x", ""], id="bytes"),
+    ],
+)
+def test_parquet_is_read_as_text(
+    values: Sequence[object], kind: str, cells: list[str], parquet: Callable[..., Path]
 ) -> None:
+    # given: a second column, so that no row is blank
+    path = parquet(a=(values, kind), b=(["x"] * len(values), "string"))
+    # when
+    source = open_source(path)
+    # then
+    assert source.header == ("a", "b")
+    assert [row[0] for _, row in source.rows()][: len(cells)] == cells
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "message"),
+    [
+        pytest.param(["a", "b\0c"], "string", "column 'a', row 2 holds the character NUL", id="nul"),
+        pytest.param([0, 2**60], "timestamp[us]", "column 'a', row 2 holds a value that can't be read", id="year"),
+    ],
+)
+def test_a_value_of_parquet_that_is_no_text_is_refused_with_its_place(
+    values: Sequence[object], kind: str, message: str, parquet: Callable[..., Path]
+) -> None:
+    source = open_source(parquet(a=(values, kind)))
+    with pytest.raises(SourceError, match=message):
+        list(source.rows())
+
+
+def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "table.parquet"
+    path.write_bytes(b"PAR1damaged")
+    with pytest.raises(SourceError, match="can't be read as Parquet"):
+        open_source(path)
+
+
+def test_parquet_without_pyarrow_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "table.parquet"
+    path.write_bytes(b"PAR1...")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(SourceError, match="install pyarrow"):
-        open_source(parquet(b"PAR1..."))
+        open_source(path)
+
+
+LETTERS = {
+    "cp1250": "Łódź,Kraków,Gdańsk,Wrocław",
+    "cp1251": "Москва,Казань,Самара,Пермь",
+    "koi8-r": "Москва,Казань,Самара,Пермь",
+    "cp932": "東京,大阪,名古屋,札幌",
+    "gb18030": "北京,上海,广州,深圳",
+}
+
+
+@pytest.mark.parametrize("encoding", LETTERS)
+def test_letters_of_each_encoding_are_read(encoding: str, tmp_path: Path) -> None:
+    # given: letters that stand behind a block of ASCII
+    cities = LETTERS[encoding].split(",")
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"city,x\n" + b"Oslo,1\n" * 20 + "".join(f"{city},1\n" for city in cities * 9).encode(encoding))
+    # when
+    cells = {row[0] for _, row in open_source(path).rows()}
+    # then
+    assert cells == {"Oslo", *cities}
+
+
+def test_an_encoding_that_needs_chardet_is_refused_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes("город,x\nМосква,1\n".encode("cp1251"))
+    monkeypatch.setitem(sys.modules, "chardet", None)
+    with pytest.raises(SourceError, match=r"save it as CSV in UTF-8, or run `python -m pip install chardet`"):
+        open_source(path)
+
+
+def test_a_repeated_header_is_left_out_and_counted(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a, b\n1,2\na, b\n3,4\n")
+    source = open_source(path)
+    assert [cells for _, cells in source.rows()] == [["1", "2"], ["3", "4"]]
+    assert source.repeated_headers == 1
+
+
+def test_the_end_of_a_file_of_dos_is_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_text("a,b\n1,2\n\x1a")
+    assert [cells for _, cells in open_source(path).rows()] == [["1", "2"]]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize(("limit", "count"), [(1 << 20, 1), (20, 4)], ids=["small", "large"])
+def test_a_small_file_is_read_once(
+    pack: Callable[[bytes], bytes], limit: int, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    path = tmp_path / "table.csv"
+    path.write_bytes(pack(b"a,b\n" + b"1,2\n" * 20))
+    opened: list[Path] = []
+    original = Path.open
+
+    def counting(path: Path, *arguments: Any, **options: Any) -> Any:
+        opened.append(path)
+        return original(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", counting)
+    # when
+    rows = list(open_source(path, limit).rows())
+    # then: a large file is opened for its first bytes, its encoding, its header and its rows
+    assert len(rows) == 20
+    assert len(opened) == count

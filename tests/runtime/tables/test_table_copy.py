@@ -1,4 +1,4 @@
-import builtins
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,14 +43,7 @@ def test_parquet_without_its_library_is_refused_with_what_to_do(
 ) -> None:
     # Given a Parquet file, and an environment without pyarrow
     (tmp_path / "table.parquet").write_bytes(b"PAR1 and so on")
-    real_import = builtins.__import__
-
-    def import_without_pyarrow(name: str, *arguments: object, **others: object) -> object:
-        if name.startswith("pyarrow"):
-            raise ImportError(name)
-        return real_import(name, *arguments, **others)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", import_without_pyarrow)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
 
     # When it is to be copied, then the refusal names a way, and nothing is there
     with pytest.raises(SourceError, match="install pyarrow"):
