@@ -1,4 +1,4 @@
-# Kubernetes: what runs, by digest, and the way back.
+# Kubernetes: rollouts by digest, rollbacks, API keys, training jobs.
 
 KUBECTL ?= kubectl
 KUBE := $(KUBECTL) --namespace $(NAMESPACE)
@@ -15,7 +15,7 @@ export KEYS_SECRET
 ##@ Kubernetes
 
 .PHONY: deploy
-deploy: clean-tree context selection publish  ## Test, train, publish, roll out by digest, check what runs; undo it when that fails
+deploy: clean-tree context selection publish  ## Test, train, publish, roll out by digest and verify; undo the rollout if that fails
 	@test -n "$$($(KUBE) get deployment $(DEPLOYMENT) --ignore-not-found --output name)" || $(MAKE) provision
 	@$(REVISION) >build/revision
 	$(KUBE) set image deployments --selector $(SELECTOR) webservice=$$(cat build/webservice.image)
@@ -29,7 +29,7 @@ context:
 	  *) echo "kubectl is set to the cluster '$$cluster', not to $(CLUSTER) of project.mk: run make kubeconfig, or set CLUSTER" >&2; exit 1 ;; \
 	esac
 
-# `kubectl set image` with a selector that matches nothing says nothing and exits 0.
+# `kubectl set image` with a selector that matches nothing prints nothing and exits with 0.
 .PHONY: selection
 selection: context
 	@there=$$($(KUBE) get deployment $(DEPLOYMENT) --ignore-not-found --output name); \
@@ -38,15 +38,15 @@ selection: context
 	  echo "$(SELECTOR) selects '$$selected' in namespace $(NAMESPACE), where '$$there' runs: check TEAM in project.mk" >&2; exit 1; \
 	fi
 
-# Pods start once the Secret is there: the first time it comes last, as its namespace is new as well.
+# Pods start once the Secret exists. It is created last, because the first time its namespace is new as well.
 .PHONY: provision
-provision: context build/webservice.image $(ENV)  ## Create or update the objects of k8s/ on the cluster
+provision: context build/webservice.image $(ENV)  ## Create or update the objects of k8s/ on the cluster, settings included
 	@$(MANIFESTS) webservice
 	@$(KUBECTL) apply --kustomize build/k8s/webservice
 	@$(KEYS) --first
 
 .PHONY: key
-key: context $(ENV)  ## Make an API key for the caller NAME, and show it this once
+key: context $(ENV)  ## Create an API key for the caller NAME, and print it once
 	@$(KEYS) --add "$(NAME)"
 
 .PHONY: key.remove
@@ -58,14 +58,14 @@ keys: context $(ENV)  ## List the callers that have an API key
 	@$(KEYS) --list
 
 .PHONY: verify
-verify: context  ## Wait for the rollout; ask each pod for its version and the golden predictions
+verify: context  ## Wait for the rollout; check version and golden predictions of each pod
 	@$(KUBE) rollout status deployment $(DEPLOYMENT) --timeout $(ROLLOUT_TIMEOUT) | uniq \
 	  || { $(KUBE) describe pods --selector $(SELECTOR) >build/rollout.log 2>&1; \
 	       $(KUBE) logs --selector $(SELECTOR) --prefix --tail 50 >>build/rollout.log 2>&1; \
 	       echo "the pods did not become ready in $(ROLLOUT_TIMEOUT): build/rollout.log has their events and logs" >&2; exit 1; }
 	@$(VERIFY) --version $(VERSION)
 
-# A failed revision leaves the history, so that a later rollback can't go to it.
+# The failed revision is removed from the history, so that a later rollback cannot go to it.
 .PHONY: undo
 undo: context
 	@failed=$$($(REVISION)); before=$$(cat build/revision); \
@@ -79,13 +79,13 @@ undo: context
 	echo "$(VERSION) failed and was undone: the version before it runs" >&2
 
 .PHONY: status
-status: context  ## Show what runs, from which image, and its history
+status: context  ## Show the running version, its image and the history
 	@$(KUBE) get deployments,pods --selector $(SELECTOR) --output wide
 	@$(VERIFY) --show
 	@$(KUBE) rollout history deployment $(DEPLOYMENT)
 
 .PHONY: rollback
-rollback: context  ## Go back to the version before the one that runs
+rollback: context  ## Go back to the previous version
 	@$(KUBE) rollout undo deployment $(DEPLOYMENT)
 	@$(KUBE) rollout status deployment $(DEPLOYMENT) --timeout $(ROLLOUT_TIMEOUT)
 	@$(VERIFY) --show

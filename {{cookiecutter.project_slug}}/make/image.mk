@@ -1,7 +1,7 @@
-# Images: built from the lock and the wheel, tagged with the version, named by digest once pushed.
+# Images: built from the lock and the wheels, tagged with the version, referred to by digest once pushed.
 
 IMAGES := webservice trainer
-# Names the project's home in the images; a folder without a remote has none to name.
+# Address of the repository, without credentials; empty without a remote.
 SOURCE_URL ?= $(shell git remote get-url origin 2>/dev/null | sed -E 's|//[^/@]*@|//|')
 
 build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(1).Dockerfile \
@@ -35,7 +35,7 @@ build/%.built:
 .PHONY: publish
 publish: clean-tree $(IMAGES:%=build/%.image)  ## Push both images once the tests pass; digests go to build/*.image
 
-# ECR's tags are immutable: a version that is there already is taken as it is, never pushed again.
+# Tags in ECR are immutable: a version that was published before is used as it is.
 build/%.image: build/%.built build/registry | login build/unittest-coverage.json build/test-coverage.json
 	@image=$(REGISTRY)/$(PROJECT)/$*; \
 	if $(DOCKER) pull --quiet $$image:$(VERSION) >/dev/null 2>&1; then \

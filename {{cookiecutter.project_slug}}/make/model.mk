@@ -25,7 +25,7 @@ datamodel: $(ENV)  ## Compare datamodel.py with the table; FORCE=1 writes it ane
 
 .PHONY: serve
 serve: build/trained  ## Serve the model at http://HOST:PORT (stop with Ctrl-C)
-	@HOST=$(HOST) PORT=$(PORT) exec $(PYTHON) -m webservice
+	@exec $(PYTHON) -m webservice
 
 .PHONY: predict
 predict: build/trained  ## Start the service, ask it for one prediction, show it, stop the service

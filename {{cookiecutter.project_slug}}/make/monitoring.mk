@@ -1,5 +1,5 @@
-# Coverage and metrics of each version, kept where they can be compared: one file a version and
-# kind at s3://BUCKET/COMPONENT/KIND/KIND-VERSION.json, with the newest as latest.json beside it.
+# Coverage and metrics of each version at s3://BUCKET/COMPONENT/KIND/KIND-VERSION.json; those of the last
+# upload also as latest.json.
 
 COMPONENTS := model trainer webservice
 component_source = $(if $(filter model,$(1)),src/$(PACKAGE),src/$(1))

@@ -36,11 +36,15 @@ $(ENV): Pipfile Pipfile.lock
 	@touch $@
 
 .PHONY: doctor
-doctor:  ## Say which tools and credentials are there, and how to get those that are missing
+doctor:  ## Report which tools and credentials are available, and how to get missing ones
 	@AWS="$(AWS)" DOCKER="$(DOCKER)" KUBECTL="$(KUBECTL)" $(if $(wildcard vendor),PYTHONPATH=vendor python3,$(PYTHON)) -m mlops_runtime.operations.doctor
 
+.PHONY: upgrade
+upgrade:  ## Replace the runtime in vendor/ by that of TEMPLATE, a folder or git address
+	@PYTHONPATH=vendor PYTHONDONTWRITEBYTECODE=1 python3 -m mlops_runtime.operations.upgrade "$(TEMPLATE)"
+
 .PHONY: clean
-clean:  ## Remove what the other commands made, but not .venv
+clean:  ## Remove what the other commands created, except .venv
 	@rm -rf build src/$(PACKAGE)/artefact src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
