@@ -32,13 +32,14 @@ def upgrade(project: Path, template: str) -> tuple[str, str]:
     vendor = project / "vendor"
     changes = _git("-C", str(project), "status", "--porcelain", "--", "vendor")
     if changes:
-        raise UpgradeError(f"vendor/ has uncommitted changes: commit or undo them first\n{changes.rstrip()}")
+        names = ", ".join(line[3:] for line in changes.splitlines())
+        raise UpgradeError(f"vendor/ has uncommitted changes, commit or undo them first: {names}")
     old = version_of(vendor)
     with TemporaryDirectory(dir=project, prefix=".upgrade-") as temporary:
         folder = Path(template)
         if not folder.is_dir():
             folder = Path(temporary) / "template"
-            _git("clone", "--quiet", "--depth", "1", template, str(folder))
+            _git("clone", "--quiet", "--depth", "1", "--", template, str(folder))
         new = version_of(folder / "runtime")
         copy, previous = Path(temporary) / "vendor", Path(temporary) / "previous"
         shutil.copytree(folder / "runtime", copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
@@ -57,13 +58,13 @@ def version_of(folder: Path) -> str:
     match = VERSION.search(path.read_text(encoding="utf-8")) if path.is_file() else None
     if match is None:
         raise UpgradeError(
-            f"{path} has no version of the runtime: set TEMPLATE to the folder or address of the template"
+            f"{path} has no version of the runtime: set TEMPLATE to a folder or git address that has one"
         )
     return match[1]
 
 
 def _git(*arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S607
     if result.returncode != 0:
         reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise UpgradeError(f"git {' '.join(arguments)} failed: {reason}")
