@@ -196,9 +196,10 @@ def train_as_the_job_does(
 ) -> subprocess.CompletedProcess[str]:
     """Run the command of the training job in its image, with a read-only root, against our AWS."""
     container = job_container(workbench)
-    command, arguments = container["command"], container["args"]
-    assert isinstance(command, list)
+    arguments = container["args"]
     assert isinstance(arguments, list)
+    # The image's own entry point is what trains.
+    assert "command" not in container
     environment = {
         **{name: value for name, value in workbench.environment.items() if name.startswith("AWS")},
         "AWS_REGION": "eu-central-1",
@@ -217,7 +218,7 @@ def train_as_the_job_does(
     return subprocess.run(
         [engine, "run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--volume", f"{work}:/output"]
         + [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
-        + ["--entrypoint", command[0], image, *command[1:], *arguments],
+        + [image, *arguments],
         capture_output=True,
         text=True,
         timeout=300,

@@ -1,6 +1,7 @@
 """Upload of what a training run made to S3."""
 
 import mimetypes
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,8 @@ class Bucket:
         self.name = name
         self._errors = (BotoCoreError, ClientError, OSError)
         try:
-            self._client: Any = boto3.client("s3")
+            # boto3 itself reads AWS_DEFAULT_REGION alone.
+            self._client: Any = boto3.client("s3", region_name=os.environ.get("AWS_REGION"))
             self._client.head_bucket(Bucket=name)
         except BotoCoreError as error:
             raise UploadError(f"the bucket {name} cannot be used: {error}") from error
