@@ -92,8 +92,8 @@ def test_sizes_are_reported(engine: str, images: dict[str, str], record_property
     for component, size in sizes.items():
         record_property(f"{component} MB", round(size))
 
-    # The service carries no trainer: less than half of its weight
-    assert sizes["webservice"] < sizes["trainer"] / 2
+    # The service has none of the trainer's libraries, which take more than 250 MB
+    assert sizes["webservice"] < sizes["trainer"] - 250
 
 
 def test_the_service_predicts_with_a_read_only_root(engine: str, images: dict[str, str], workbench: Workbench) -> None:
