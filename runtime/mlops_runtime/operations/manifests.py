@@ -17,7 +17,7 @@ from mlops_runtime.serving.settings import Settings, SettingsError
 
 COMPONENTS = ("webservice", "trainer")
 
-FIXED_SETTINGS = frozenset({"host", "port", "version", "api_keys", "metrics_folder", "drain_marker"})
+FIXED_SETTINGS = frozenset({"host", "port", "version", "api_keys", "prometheus_multiproc_dir", "drain_marker"})
 """Settings of the service that its image or its manifests give."""
 
 TRAINER_SETTINGS = (
