@@ -1,6 +1,6 @@
-"""What it takes to test the service from outside: the service itself, a browser, and a judge of accessibility.
+"""Fixtures of the tests from outside: the service, a browser, and axe-core for accessibility.
 
-What is missing on a machine is a reason to skip a test, with the way to get it.
+If a program is missing, the tests that need it are skipped with a message that says how to install it.
 """
 
 import json
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
-__all__ = ["browse", "browser", "judge", "service", "start_service"]
+__all__ = ["service", "start_service"]
 
 AXE = "axe-core@4.14.1"
 BUILD = Path(__file__).parents[3] / "build"
 PATIENCE = 20.0
-"""Seconds after which something that should happen does not happen any more."""
+"""Seconds after which a test gives up waiting."""
 
 OPTIONS = (
     "--headless",
@@ -46,13 +46,13 @@ SERIOUS = frozenset({"serious", "critical"})
 
 @dataclass(frozen=True)
 class Browser:
-    """A browser, and the service that it looks at.
+    """A browser that shows a service.
 
     Attributes:
         driver: of the browser.
         base: address of the service.
-        downloads: folder that files are stored in.
-        asked: addresses that the browser asked for.
+        downloads: folder of downloaded files.
+        asked: URLs of its requests so far.
     """
 
     driver: "Chrome"
@@ -61,72 +61,72 @@ class Browser:
     asked: list[str] = field(default_factory=list)
 
     def open(self, path: str) -> None:
-        """Go to a path of the service."""
+        """Open a path of the service."""
         self.driver.get(self.base + path)
 
     def one(self, selector: str) -> "WebElement":
-        """Return the first element that a CSS selector finds."""
+        """Return the first element that matches a CSS selector."""
         return self.driver.find_element("css selector", selector)
 
     def all(self, selector: str) -> "list[WebElement]":
-        """Return the elements that a CSS selector finds."""
+        """Return the elements that match a CSS selector."""
         return self.driver.find_elements("css selector", selector)
 
     def texts(self, selector: str) -> list[str]:
-        """Return the texts of all elements that a CSS selector finds."""
+        """Return the texts of the elements that match a CSS selector."""
         return [element.text for element in self.all(selector)]
 
-    def wait(self, happened: Callable[[], Any]) -> Any:
-        """Return what a function returns as soon as that is true."""
+    def wait(self, condition: Callable[[], Any]) -> Any:
+        """Return the value of a condition as soon as it is true."""
         deadline = time.monotonic() + PATIENCE
-        while not (found := happened()):
-            assert time.monotonic() < deadline, "what should happen does not"
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"not within {PATIENCE:g} s"
             time.sleep(0.05)
         return found
 
     def predict(self) -> None:
-        """Send the form as it is, and wait for the page with the answer."""
+        """Send the form and wait for the page with the prediction."""
         self.press("form.record > button")
 
     def press(self, selector: str) -> None:
-        """Press a button, and wait for the page that it leads to."""
+        """Press a button and wait for the next page."""
         page = self.one("html").id
         self.one(selector).click()
         self.wait(lambda: self.one("html").id != page)
 
-    def look(self, width: int = 1280, *, dark: bool = False) -> None:
-        """Be a screen of that width, with a light or dark scheme."""
+    def resize(self, width: int = 1280, *, dark: bool = False) -> None:
+        """Set the width of the screen, and its light or dark scheme."""
         metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
         self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
 
     def downloaded(self) -> str:
-        """Return the file that the browser stores, as soon as it has it."""
+        """Return the content of a download as soon as it is complete."""
         path: Path = self.wait(lambda: next(self.downloads.glob("*.csv"), None))
         text = path.read_bytes().decode()
         path.unlink()
         return text
 
     def requests(self) -> list[str]:
-        """Return the addresses that the browser asked for since this was asked the last time."""
+        """Return the URLs of the requests since the last call."""
         entries = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         sent = [entry["params"] for entry in entries if entry["method"] == "Network.requestWillBeSent"]
         addresses = [one["request"]["url"] for one in sent]
         self.asked.extend(addresses)
         return addresses
 
-    def refusals(self) -> list[str]:
-        """Return what the browser itself found wrong, such as a breach of the security policy."""
+    def violations(self) -> list[str]:
+        """Return the errors of the browser, such as violations of the security policy."""
         messages = [entry["message"] for entry in self.driver.get_log("browser")]
-        # An answer with an error is one that a test asked for.
+        # Responses with an error status are part of the tests.
         return [message for message in messages if "the server responded with a status of" not in message]
 
 
 @contextmanager
 def driven(base: str, downloads: Path, *, scripts: bool = True) -> Iterator[Browser]:
-    """Yield a browser that is gone when the block ends."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="`make acceptance` installs selenium")
+    """Yield a browser that is closed when the block ends."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium: pip install selenium")
     chromium = shutil.which("chromium") or shutil.which("google-chrome") or shutil.which("chromium-browser")
     chromedriver = shutil.which("chromedriver")
     if not chromium or not chromedriver:
@@ -148,12 +148,12 @@ def driven(base: str, downloads: Path, *, scripts: bool = True) -> Iterator[Brow
 
 
 def checked(browser: Browser) -> Iterator[Browser]:
-    """Yield a browser without a memory; fail if it was made to ask another host, or to do what it must not."""
-    browser.look()
+    """Yield a browser without stored data; fail if it requested another host or violated the security policy."""
+    browser.resize()
     browser.open("/")
     browser.driver.execute_script("localStorage.clear()")
     browser.requests()
-    browser.refusals()
+    browser.violations()
     browser.asked.clear()
     yield browser
     host = urlsplit(browser.base).netloc
@@ -161,7 +161,7 @@ def checked(browser: Browser) -> Iterator[Browser]:
     addresses = [urlsplit(address) for address in browser.asked]
     assert addresses
     assert {address.netloc for address in addresses if address.scheme not in ("blob", "data")} <= {host}
-    assert browser.refusals() == []
+    assert browser.violations() == []
 
 
 @pytest.fixture(scope="session")
@@ -172,23 +172,23 @@ def started_browser(service: Service, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def browser(started_browser: Browser) -> Iterator[Browser]:
-    """Return a browser that looks at the service."""
+    """A browser that shows the service."""
     yield from checked(started_browser)
 
 
 @pytest.fixture
 def browse(started_browser: Browser) -> Callable[[Service], Browser]:
-    """Return a function that lets the browser look at another service."""
+    """A function that shows another service in the browser."""
 
-    def look_at(other: Service) -> Browser:
+    def show(other: Service) -> Browser:
         return Browser(started_browser.driver, f"http://{other.host}:{other.port}", started_browser.downloads)
 
-    return look_at
+    return show
 
 
 @pytest.fixture(scope="session")
 def browser_without_scripts(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """Return a browser in which JavaScript is off."""
+    """A browser without JavaScript."""
     downloads = tmp_path_factory.mktemp("downloads")
     with driven(f"http://{service.host}:{service.port}", downloads, scripts=False) as browser:
         yield browser
@@ -196,7 +196,7 @@ def browser_without_scripts(service: Service, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="session")
 def axe() -> str:
-    """Return the source of axe-core: that of AXE, or else of the npm package, fetched into build/ once."""
+    """The source of axe-core: from the path in AXE, or from the npm package, which is downloaded to build/ once."""
     if path := os.environ.get("AXE"):
         return Path(path).read_text(encoding="utf-8")
     package = BUILD / f"{AXE.replace('@', '-')}.tgz"
@@ -222,8 +222,8 @@ def axe() -> str:
 
 
 @pytest.fixture
-def judge(browser: Browser, axe: str) -> Callable[..., list[str]]:
-    """Return a function that returns the serious findings of axe-core on the page that is open."""
+def serious_findings(browser: Browser, axe: str) -> Callable[..., list[str]]:
+    """A function that returns the serious findings of axe-core on the open page, without those of excluded rules."""
 
     def findings(*excluded: str) -> list[str]:
         browser.driver.execute_script(axe)

@@ -1,4 +1,4 @@
-"""Metrics of a service of several processes: they are those of all, and outlive each."""
+"""Metrics of a service of several processes."""
 
 import json
 import os
@@ -13,23 +13,23 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.model import Predictor
 from tests.runtime.live_service.conftest import OwnService, StartService, ask_on
 
 URL = "/v1/predictions"
 WORKERS = 3
 CONNECTIONS = 24
 REQUESTS = 15
-"""Requests of each connection, the last of them one that is refused."""
+"""Requests of each connection; the last one is not valid."""
 SCRAPES = 12
 PATIENCE = 20.0
-"""Seconds after which something that should happen does not happen any more."""
+"""Seconds after which a test gives up waiting."""
 
 Samples = dict[tuple[str, ...], float]
 
 
 def scraped(service: OwnService) -> Samples:
-    """Return what one of the processes tells: values by the name of the sample and the values of its labels."""
+    """Return the metrics that one of the processes exposes: values by the name of the sample and its labels."""
     text = service.ask("GET", "/metrics").body.decode()
     samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
     return {(sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value for sample in samples}
@@ -42,7 +42,7 @@ def of_predictions(samples: Samples) -> dict[str, float]:
 
 
 def have_started(service: OwnService) -> float:
-    """Return how many processes have started to serve; 0 if the one that is asked is being killed."""
+    """Return the number of processes that have started; 0 if the asked one is being killed."""
     try:
         return scraped(service)["webservice_process_starts_total",]
     except OSError:
@@ -50,15 +50,15 @@ def have_started(service: OwnService) -> float:
 
 
 def workers(service: OwnService) -> list[int]:
-    """Return the processes that answer."""
+    """Return the ids of the worker processes."""
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
     if not children.exists():
-        pytest.skip("this system does not say which processes belong to the service")
+        pytest.skip("needs /proc/PID/task/PID/children: Linux")
     return [int(worker) for worker in children.read_text().split()]
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until a condition holds; fail the test when it does not get there."""
+    """Wait until a condition is true; fail the test if it does not become true."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
@@ -66,8 +66,8 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
-def counted_by_clients(service: OwnService, record: str) -> Counter[str]:
-    """Return what clients count who ask on many connections at once: answers by status, and records."""
+def count_responses(service: OwnService, record: str) -> Counter[str]:
+    """Send requests on many connections; return the number of responses by status, and of predicted records."""
 
     def ask(connection_number: int) -> Counter[str]:
         size = connection_number % 3 + 1
@@ -83,27 +83,27 @@ def counted_by_clients(service: OwnService, record: str) -> Counter[str]:
         return sum(clients.map(ask, range(CONNECTIONS)), Counter())
 
 
-def test_every_process_tells_the_counts_of_all_those_that_were_killed_included(
+def test_every_process_exposes_the_counts_of_all_even_of_killed_ones(
     start_service: StartService, predictor: Predictor
 ) -> None:
-    # Given a service of several processes, and clients that count what they are answered
+    # Given a service of several processes, and clients that count the responses
     service = start_service(WORKERS=str(WORKERS), LOG_LEVEL="error")
     wait_until(lambda: have_started(service) == WORKERS, "all processes serve")
     record = predictor.golden_records[0].record.model_dump_json()
-    counted = counted_by_clients(service, record)
+    counted = count_responses(service, record)
     assert {"200", "422"} < counted.keys()
 
-    # Then whichever process is asked, it soon tells just that
-    def all_tell(expected: Counter[str]) -> bool:
+    # Then each process soon exposes these counts
+    def all_expose(expected: Counter[str]) -> bool:
         return all(of_predictions(scraped(service)) == expected for _ in range(SCRAPES))
 
-    wait_until(lambda: all_tell(counted), "all requests are counted")
+    wait_until(lambda: all_expose(counted), "all requests are counted")
 
-    # When one of them is killed, and another one has taken its place
+    # When one of them is killed and replaced
     os.kill(workers(service)[0], signal.SIGKILL)
     wait_until(lambda: have_started(service) == WORKERS + 1, "a process is replaced")
 
-    # Then what it had counted is not lost, and what comes is counted as well
-    assert all_tell(counted)
-    counted += counted_by_clients(service, record)
-    wait_until(lambda: all_tell(counted), "the requests of the new processes are counted")
+    # Then its counts are kept, and further requests are counted
+    assert all_expose(counted)
+    counted += count_responses(service, record)
+    wait_until(lambda: all_expose(counted), "the requests of the new processes are counted")
