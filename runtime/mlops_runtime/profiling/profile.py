@@ -14,7 +14,7 @@ from mlops_runtime.profiling.leakage import Values, leak
 from mlops_runtime.profiling.ranges import with_ranges
 from mlops_runtime.profiling.target import TASKS, Target, TargetError, target_of
 from mlops_runtime.tables.cells import number
-from mlops_runtime.tables.source import Source, cleaned, open_source
+from mlops_runtime.tables.source import MAX_IN_MEMORY, Source, cleaned, open_source
 
 MAX_ROWS = 2_000_000
 MAX_CELLS = 50_000_000
@@ -106,7 +106,7 @@ def profile(path: Path, target: str, task: str = "auto") -> Profile:
     """
     if task not in TASKS:
         raise ProfileError(f"task={task} is none: choose {', '.join(TASKS)}")
-    source = open_source(path)
+    source = open_source(path, MAX_IN_MEMORY)
     target = " ".join(target.split())
     _require_target(source, target)
     sampled = source.lines > MAX_ROWS or source.lines * len(source.header) > MAX_CELLS

@@ -1,7 +1,6 @@
 """The encoding of a file of text, told from all of its bytes."""
 
 import codecs
-import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,14 +47,12 @@ class Survey:
         lines: number of line ends, at least 1.
         quoted: whether a quotation mark stands anywhere.
         probes: pieces of the text, spread evenly over the file.
-        sha256: hash of the bytes.
     """
 
     encoding: str
     lines: int
     quoted: bool
     probes: tuple[str, ...]
-    sha256: str
 
 
 def survey(name: str, file: IO[bytes]) -> Survey:
@@ -82,7 +79,7 @@ def survey(name: str, file: IO[bytes]) -> Survey:
     elif first.startswith(codecs.BOM_UTF8):
         encoding = "utf-8-sig"
     probes = tuple(codecs.decode(probe, found.codec_of_probes(encoding), "ignore") for probe in found.probes)
-    return Survey(encoding, max(1, found.feeds or found.returns), found.quoted, probes, found.sha256.hexdigest())
+    return Survey(encoding, max(1, found.feeds or found.returns), found.quoted, probes)
 
 
 class _Survey:
@@ -94,7 +91,6 @@ class _Survey:
         self.quoted = False
         self.probes: list[bytes] = []
         self.sample = b""
-        self.sha256 = hashlib.sha256()
         self._name = name
         self._encoding: str | None = encoding
         self._wide = encoding == "utf-16"
@@ -110,7 +106,6 @@ class _Survey:
         Raises:
             SourceError: if it is no text.
         """
-        self.sha256.update(block)
         if self._wide:
             if not self._blocks:
                 self._big_endian = block.startswith(codecs.BOM_UTF16_BE)

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import io
 import itertools
 import zlib
@@ -33,6 +34,9 @@ MISSING = frozenset(
 
 HEAD = 1 << 18
 """Characters at the start of the file that its delimiter is told from."""
+
+MAX_IN_MEMORY = 1 << 26
+"""Bytes of the largest training table that is read into memory once, instead of several times as a stream."""
 
 END_OF_FILE = "\x1a"
 """Ctrl-Z, the end of a file in DOS: some programs still write it as a last line."""
@@ -78,7 +82,6 @@ class Source:
         lines: line ends in the file, which are as many as rows where no cell holds one.
         quoted: whether a quotation mark stands anywhere, so that a cell may hold a line end.
         written_header: cells of the header as they are written.
-        sha256: hash of the file's bytes, after decompression; empty for Parquet.
         content: bytes of the file if it is kept in memory.
         repeated_headers: rows equal to the header that the last reading has left out.
     """
@@ -91,9 +94,19 @@ class Source:
     lines: int
     quoted: bool
     written_header: list[str] = field(default_factory=list)
-    sha256: str = ""
     content: bytes | None = field(default=None, repr=False)
     repeated_headers: int = 0
+
+    def sha256(self) -> str:
+        """Return the hash of the file's bytes.
+
+        Raises:
+            OSError: if the file can't be read.
+        """
+        if self.content is not None:
+            return hashlib.sha256(self.content).hexdigest()
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield each row that is not blank: its line in the file, and its cells, stripped, "" where missing.
@@ -234,7 +247,6 @@ def open_source(path: Path, max_in_memory: int = 0) -> Source:
         found.lines,
         found.quoted,
         written_header,
-        found.sha256,
         content,
     )
 

@@ -1,6 +1,5 @@
 """The training table: read from the user's file, and checked cell by cell against the contract."""
 
-import hashlib
 import math
 import reprlib
 from collections import Counter
@@ -16,7 +15,7 @@ from pydantic import ValidationError
 
 from mlops_runtime.contract import Contract, Features, RecordModel
 from mlops_runtime.tables.cells import canonicalizer
-from mlops_runtime.tables.source import Source, SourceError, cleaned, open_source
+from mlops_runtime.tables.source import MAX_IN_MEMORY, Source, SourceError, cleaned, open_source
 
 MINIMUM_ROWS = 12
 """Fewest rows to train on: fewer leave no fold or no held-out part worth the name."""
@@ -119,12 +118,12 @@ def read_table(contract: Contract, path: Path, max_rows: int = MAX_ROWS) -> Tabl
         TableError: if the file cannot be read, or any part of it breaks the contract.
     """
     try:
-        source = open_source(path)
+        source = open_source(path, MAX_IN_MEMORY)
         if problems := list(_header_problems(contract, source.header)):
             raise TableError(path, problems)
         reading = _Reading(contract, source, max_rows)
         reading.read()
-        sha256 = _sha256(path)
+        sha256 = source.sha256()
     except SourceError as error:
         raise TableError(path, [Problem(str(error))]) from error
     except OSError as error:
@@ -249,11 +248,6 @@ def _value(canonical: Callable[[str], str]) -> Callable[[str], float]:
         return number
 
     return value
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _header_problems(contract: Contract, header: Sequence[str]) -> Iterator[Problem]:

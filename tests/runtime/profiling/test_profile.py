@@ -236,3 +236,24 @@ def test_whatever_the_bytes_a_refusal_is_one_sentence(content: bytes, tmp_path: 
     with contextlib.suppress(SourceError):
         for name in module.open_source(path).header[:2]:
             profile_or_none(path, name)
+
+
+def test_a_table_is_opened_once_for_its_contract_and_its_readme(
+    write_columns: WriteColumns, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    path = write_columns(noise=NOISE, y=LABELS)
+    opened: list[Path] = []
+    original = Path.open
+
+    def counting(path: Path, *arguments: Any, **options: Any) -> Any:
+        opened.append(path)
+        return original(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", counting)
+    # when
+    found = profile(path, "y")
+    readme.render(found, path.name)
+    datamodel.render(found)
+    # then
+    assert opened == [path]

@@ -250,7 +250,7 @@ def test_what_is_no_file_is_refused(each_contract: Contract, place: str, tmp_pat
 
 
 def test_a_file_that_cannot_be_read_is_refused(each_contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> None:
+    def refuse(path: Path, _: int) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(reader, "open_source", refuse)

@@ -1,6 +1,5 @@
 """The page data/README.md of a table: what it holds, and what was left out of it."""
 
-import hashlib
 import re
 from collections.abc import Iterator
 
@@ -25,8 +24,6 @@ def render(profile: Profile, file_name: str) -> str:
     Raises:
         OSError: if the table can't be read.
     """
-    with profile.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     about = "about " if profile.sampled else ""
     lines = [
         "# Where the data come from",
@@ -39,7 +36,7 @@ def render(profile: Profile, file_name: str) -> str:
         f"| Rows | {about}{profile.rows} |",
         f"| Columns | {len(profile.source.header)}, of which the contract takes {len(profile.columns)} |",
         f"| Target | {_code(profile.target)}, {profile.task}: {_escaped(profile.reason)} |",
-        f"| SHA-256 | `{digest}` |",
+        f"| SHA-256 | `{profile.source.sha256()}` |",
         "",
         "## What is in it",
         "",
