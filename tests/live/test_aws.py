@@ -56,12 +56,14 @@ def test_upload_monitoring_keeps_each_version_and_the_latest(workbench: Workbenc
 
 
 @pytest.mark.usefixtures("stack")
-def test_upload_model_puts_the_wheel_and_its_report(workbench: Workbench) -> None:
+def test_upload_model_uploads_both_wheels_and_the_report(workbench: Workbench) -> None:
     result = workbench.make("upload.model")
 
     assert result.returncode == 0, result.stdout + result.stderr
     listing = aws(workbench, "s3", "ls", "--recursive", f"s3://{BUCKET}/model/{workbench.version()}/")
-    assert ".whl" in listing
+    assert "/oncology_model-" in listing
+    assert "/mlops_runtime-" in listing
+    assert listing.count(".whl") == 2
     assert "report.html" in listing
 
 

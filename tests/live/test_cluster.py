@@ -105,7 +105,7 @@ def test_the_first_deploy_provisions_and_answers(site: Site) -> None:
 
     # Then two pods of that version run, from an image named by digest, and golden predictions were checked
     assert result.returncode == 0, result.stdout + result.stderr
-    assert result.stdout.count(f"runs {version} and gives the") == 2
+    assert result.stdout.count(f"runs {version} and returns the") == 2
     image = site.kubectl("get", "deployments", "--output", f"jsonpath={IMAGES}")
     assert "@sha256:" in image
     port = {"spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": NODE_PORT}]}}
@@ -114,7 +114,7 @@ def test_the_first_deploy_provisions_and_answers(site: Site) -> None:
     site.wait_for_the_port()
 
     # And nobody is let in without a key, of which none was shown where no person looks
-    assert "nobody has seen" in result.stdout
+    assert "was not printed" in result.stdout
     assert ask(ADDRESS, "/version")[0] == 401
     site.key = site.make_key("tests")
     site.seconds_until(200, site.key)
@@ -155,7 +155,7 @@ def test_keys_are_made_and_removed_while_the_service_runs(site: Site, record_pro
     ("target", "name", "message"),
     [
         pytest.param("key", "", "cannot be the name of a caller", id="no name"),
-        pytest.param("key", "tests", "tests has a key", id="a name that is taken"),
+        pytest.param("key", "tests", "tests has a key already", id="a name that is taken"),
         pytest.param("key.remove", "nobody", "'nobody' has no key", id="a name that nobody has"),
     ],
 )
@@ -275,8 +275,8 @@ def test_an_uncommitted_change_is_refused(site: Site) -> None:
 
 CRASHES = 'CMD ["python", "-c", "raise SystemExit(1)"]'
 # Readiness is fooled as well, so that only the check from outside can tell.
-LIES = """RUN sed -i 's/argmax(axis=1)/argmin(axis=1)/; s/return bool(predictions) and all(/return True or all(/' \\
-    /app/model/*/classifier.py
+LIES = """RUN sed -i 's/argmax(axis=1)/argmin(axis=1)/; s/return bool(predictions) and all_agree(/return True or all_agree(/' \\
+    /app/model/mlops_runtime/model/predictor.py
 USER 10001:10001"""
 
 

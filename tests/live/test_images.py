@@ -20,7 +20,7 @@ from tests.live.workbench import Workbench, ask
 pytestmark = pytest.mark.engine
 
 Record = Callable[[str, object], None]
-READ_ONLY = ("--read-only", "--tmpfs", "/tmp:size=16m", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
+READ_ONLY = ("--read-only", "--tmpfs", "/tmp:size=256m", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +202,7 @@ def train_as_the_job_does(
     assert "command" not in container
     environment = {
         **{name: value for name, value in workbench.environment.items() if name.startswith("AWS")},
-        "AWS_REGION": "eu-central-1",
+        "AWS_DEFAULT_REGION": "eu-central-1",
         "DATA": "data/breast_cancer_wisconsin.csv",
         "SEED": "0",
         "TEST_SHARE": "0.25",

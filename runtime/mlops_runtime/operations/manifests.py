@@ -21,7 +21,7 @@ FIXED_SETTINGS = frozenset({"host", "port", "version", "api_keys", "prometheus_m
 """Settings of the service that its image or its manifests give."""
 
 TRAINER_SETTINGS = (
-    "DATA", "SEED", "TEST_SHARE", "MAX_ROWS", "BUDGET", "FLOORS", "VERSION", "COMMIT", "BUCKET", "AWS_REGION",
+    "DATA", "SEED", "TEST_SHARE", "MAX_ROWS", "BUDGET", "FLOORS", "VERSION", "COMMIT", "BUCKET", "AWS_DEFAULT_REGION",
 )  # fmt: skip
 
 

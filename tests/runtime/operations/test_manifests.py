@@ -27,7 +27,7 @@ ENVIRONMENT = {
     "VERSION": "1.0.0",
     "COMMIT": "0" * 40,
     "BUCKET": "bucket",
-    "AWS_REGION": "eu-central-1",
+    "AWS_DEFAULT_REGION": "eu-central-1",
     "MAX_RECORDS": "500",
     "RATE_LIMIT": "",
 }
