@@ -192,7 +192,7 @@ def test_a_busy_service_is_asked_again(
     browser: Browser, browse: Callable[[Service], Browser], start_service: StartService, faulty_table: Path
 ) -> None:
     # Given a page of a service whose rate limit is reached
-    other = browse(start_service(RATE_LIMIT="1", LOG_LEVEL="error"))
+    other = browse(start_service(RATE_LIMIT="0.3", LOG_LEVEL="error"))
     other.open("/")
     script = "const done = arguments[0]; fetch('/version').then((response) => done(response.status))"
     other.wait(lambda: other.driver.execute_async_script(script) == 429)

@@ -245,6 +245,21 @@ def test_a_body_that_is_too_long_is_refused_without_being_kept(start_service: St
     assert service.ask("GET", "/readyz").status == 200
 
 
+@pytest.mark.parametrize("size", [1, 1 << 20], ids=["byte by byte", "one chunk"])
+def test_a_body_in_chunks_is_read(
+    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool], size: int
+) -> None:
+    service = start_service(LOG_LEVEL="error")
+    connection = service.connect()
+
+    parts = (body[start : start + size] for start in range(0, len(body), size))
+    connection.request("POST", URL, parts, {"Content-Type": "application/json"}, encode_chunked=True)
+    response = connection.getresponse()
+
+    assert is_right(Answer(response.status, {}, response.read()))
+    connection.close()
+
+
 def test_a_request_that_hides_another_is_refused(start_service: StartService) -> None:
     service = start_service(LOG_LEVEL="error")
 
@@ -325,12 +340,16 @@ def test_a_worker_that_hangs_is_replaced(
     assert "run_or_hang" in log
 
 
-def test_a_full_disk_for_the_log_stops_nobody(body: bytes, is_right: Callable[[Answer], bool], tmp_path: Path) -> None:
+def test_a_full_disk_for_the_log_stops_nobody(
+    artefact: Path, body: bytes, is_right: Callable[[Answer], bool], tmp_path: Path
+) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no device that is always full")
     with (
         Path("/dev/full").open("w") as full,
-        running_service({"DRAIN_MARKER": str(tmp_path / "draining")}, output=full) as service,
+        running_service(
+            {"ARTEFACT": str(artefact), "DRAIN_MARKER": str(tmp_path / "draining")}, output=full
+        ) as service,
     ):
         answers = asked_at_once(service, body, connections=4, each=50)
         assert all(map(is_right, answers))

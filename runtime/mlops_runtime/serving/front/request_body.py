@@ -98,7 +98,7 @@ class BodyReader:
                 part = await anext(parts)
         finally:
             self._release(len(body))
-        if length is not None or await anext(parts, None) is not None:
+        if length is not None or await _next(parts) is not None:
             raise BodyError(error_responses.incomplete)
         return bytes(body)
 
@@ -115,7 +115,18 @@ class BodyReader:
         self._free_rest += max(0, size - LARGE)
 
 
+async def _next(parts: AsyncIterator[bytes]) -> bytes | None:
+    """Return the next part, None after the last one.
+
+    `anext` with a default ends the process with a segmentation fault: granian's awaitables are not what it expects.
+    """
+    try:
+        return await anext(parts)
+    except StopAsyncIteration:
+        return None
+
+
 async def _discard(parts: AsyncIterator[bytes]) -> None:
     discarded = 0
-    while discarded < MAX_DISCARDED and (part := await anext(parts, b"")):
+    while discarded < MAX_DISCARDED and (part := await _next(parts)):
         discarded += len(part)
