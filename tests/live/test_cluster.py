@@ -275,7 +275,8 @@ def test_an_uncommitted_change_is_refused(site: Site) -> None:
 
 CRASHES = 'CMD ["python", "-c", "raise SystemExit(1)"]'
 # Readiness is fooled as well, so that only the check from outside can tell.
-LIES = """RUN sed -i 's/argmax(axis=1)/argmin(axis=1)/; s/return bool(predictions) and all_agree(/return True or all_agree(/' \\
+LIES = """RUN sed -i -e 's/argmax(axis=1)/argmin(axis=1)/' \\
+    -e 's/return bool(predictions) and all_agree(/return True or all_agree(/' \\
     /app/model/mlops_runtime/model/predictor.py
 USER 10001:10001"""
 
