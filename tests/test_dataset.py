@@ -181,20 +181,22 @@ def own(tmp_path: Path, project: Path) -> Callable[..., Path]:
 
 def asked_with_rows_of_its_own(project: Path, data: Path) -> None:
     """Ask the served model for its own training rows, by the trainer's own reading of the table."""
+    (package,) = (path.name for path in (project / "src").glob("*_model"))
     program = f"""
-from pathlib import Path
-from operations.golden import fetch
-from operations.predict import local_service
-from trainer.table import read_table
 import json
-records = list(read_table(Path({str(data)!r})).records.values())
+from pathlib import Path
+from mlops_runtime.operations.golden import fetch
+from mlops_runtime.operations.predict import local_service
+from mlops_runtime.training.table import read_table
+from {package}.datamodel import CONTRACT
+records = list(read_table(CONTRACT, Path({str(data)!r})).records.values())
 with local_service() as url:
     answers = json.loads(fetch(url + "/v1/predictions", [record.model_dump(mode="json") for record in records]))
     assert len(answers) == len(records)
     fetch(url + "/")
     fetch(url + "/openapi.json")
 """
-    environment = os.environ | {"PYTHONPATH": str(project / "src")}
+    environment = os.environ | {"PYTHONPATH": f"{project / 'src'}{os.pathsep}{project / 'vendor'}"}
     result = subprocess.run(
         [project / ".venv/bin/python", "-c", program], cwd=project, env=environment, capture_output=True, text=True,
         check=False,

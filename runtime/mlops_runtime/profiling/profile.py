@@ -126,7 +126,7 @@ def profile(path: Path, target: str, task: str = "auto") -> Profile:
     if not kept:
         raise ProfileError(f"no column of {path.name} can be learned from: {_reasons(left_out)}")
     ranged = with_ranges(kept, [tallies[column.name] for column in kept], sampled)
-    warnings = [*_target_warnings(found, tally), *_date_warnings(ranged, tallies)]
+    warnings = [*_header_warnings(source), *_target_warnings(found, tally), *_date_warnings(ranged, tallies)]
     compared, leaks = _compared(source, ranged, target, bool(found.labels))
     return Profile(
         path=path,
@@ -230,6 +230,12 @@ def _reasons(left_out: Sequence[tuple[str, str]]) -> str:
     if not left_out:
         return "the target is its only column"
     return "; ".join(f"{told(name)}: {reason}" for name, reason in left_out[:SUMMED_UP])
+
+
+def _header_warnings(source: Source) -> Iterator[str]:
+    if source.repeated_headers:
+        rows = "1 row repeats" if source.repeated_headers == 1 else f"{source.repeated_headers} rows repeat"
+        yield f"{rows} the header: left out"
 
 
 def _target_warnings(target: Target, tally: Tally) -> Iterator[str]:

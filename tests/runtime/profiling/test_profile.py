@@ -84,6 +84,14 @@ def test_rows_that_are_left_out_are_told(cells: Sequence[str], sentence: str, wr
     assert any(sentence in warning for warning in found.warnings)
 
 
+def test_repeated_headers_are_left_out_with_a_warning(write: Callable[[str], Path]) -> None:
+    # given: two tables that were put together with their headers
+    rows = "".join(f"{noise},{label}\n" for noise, label in zip(NOISE, LABELS, strict=True))
+    found = profile(write(f"noise,y\n{rows}noise,y\n{rows}"), "y")
+    assert (found.rows, found.labels, found.columns[0].kind) == (2 * COUNT, ("no", "yes"), "number")
+    assert "1 row repeats the header: left out" in found.warnings
+
+
 def test_dates_that_could_be_others_are_told(write_columns: WriteColumns) -> None:
     found = profile(write_columns(when=["3/4/2020", "5/6/2020"] * 30, y=LABELS), "y")
     assert found.warnings == ("the dates of 'when' are read as %m/%d/%Y: no value tells day from month",)
