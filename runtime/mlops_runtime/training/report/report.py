@@ -1,4 +1,4 @@
-"""The report: one HTML file that says how good the model is, on what data, and what it is made of."""
+"""The report: one HTML file with the metrics, the data and the provenance of a model."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -22,32 +22,32 @@ from mlops_runtime.training.search import Score
 TEMPLATE = "report.html"
 
 MAX_NAMES = 30
-"""How many fields, or labels of a confusion matrix, are shown: the rest is counted."""
+"""Maximum number of fields, or labels of a confusion matrix, that are shown; the rest is counted."""
 
 MAX_NAME_LENGTH = 40
-"""A longer name is cut; the whole one shows where the pointer rests."""
+"""A longer name is cut; its title has the whole name."""
 
 METRIC_NOTES: Mapping[str, str] = {
-    "accuracy": "share of all rows named rightly",
-    "balanced_accuracy": "the same, each label counting equally",
-    "precision": "of those named positive, share that is",
-    "recall": "of those that are positive, share found",
+    "accuracy": "share of rows with the right label",
+    "balanced_accuracy": "mean recall of the labels",
+    "precision": "share of the predicted positives that are positive",
+    "recall": "share of the positives that are predicted",
     "f1": "harmonic mean of precision and recall",
     "roc_auc": "chance that a positive row ranks above a negative one",
     "average_precision": "area under precision against recall",
-    "macro_precision": "of those named a label, share that has it; mean over the labels",
+    "macro_precision": "share of the predictions of a label that are right; mean over the labels",
     "macro_f1": "harmonic mean of precision and recall; mean over the labels",
     "macro_roc_auc": "chance that a row of a label ranks above one of another; mean over the labels",
     "brier": "mean squared error of the probabilities",
-    "log_loss": "surprise at the truth; punishes false certainty",
+    "log_loss": "mean negative logarithm of the probability of the true label",
     "r2": "share of the variance that is explained",
     "mae": "mean distance between estimate and true value",
-    "rmse": "the same, large distances counting more",
-    "median_absolute_error": "half of the estimates are nearer than this",
+    "rmse": "root of the mean squared distance; large errors count more",
+    "median_absolute_error": "half of the errors are smaller",
     "coverage": "share of the true values within their interval",
     "interval_width": "mean width of the intervals",
-    "skill": "share of the loss that is saved, compared to ignoring the features",
-    CROSS_VALIDATED_SKILL: "skill on the training rows, each by a fit that had not seen it",
+    "skill": "share by which the loss is below that of ignoring the features",
+    CROSS_VALIDATED_SKILL: "skill in cross-validation on the training rows",
 }
 METRIC_NAMES: Mapping[str, str] = {
     "roc_auc": "ROC AUC",
@@ -97,23 +97,23 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """All that one training run found out.
+    """Results of one training run.
 
     Attributes:
         task: what the model predicts.
         target: column of the table that it predicts.
         subject: what a record is, in a sentence.
         features: names of the fields.
-        training_rows: how many.
-        held_out_rows: how many.
+        training_rows: number of training rows.
+        held_out_rows: number of held-out rows.
         label_counts: of each label its number of training rows and of held-out rows; none for a regression.
-        missing: of each field that lacks values, how many.
+        missing: number of missing values of each field that has any.
         notes: sentences about rows or columns that were left out.
-        scores: of each setting in cross-validation, best first.
-        search: how the search among the settings went, in sentences.
-        loss: name of the loss that settings are compared by.
+        scores: of each candidate in cross-validation, best first.
+        search: sentences on the search among the candidates.
+        loss: name of the loss that candidates are compared by.
         baseline_score: this loss of the estimator that ignores the features.
-        evaluation: of the chosen setting, on the held-out rows.
+        evaluation: of the chosen candidate, on the held-out rows.
         importances: of each field, the highest first.
         interval: of a regression.
         checks: one for each floor of the gate.
@@ -147,7 +147,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class LabelQuality:
-    """How well a label is told: each share is None where it would be one of nothing."""
+    """Metrics of one label; None where there is no row to divide by."""
 
     label: str
     precision: float | None
@@ -158,13 +158,13 @@ class LabelQuality:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """How often each label was taken for each other.
+    """Confusion matrix.
 
     Attributes:
-        labels: those with the most rows first, in the order of the model; then one for all others, if there are any.
-        counts: of labels, true ones by row and those that the model says by column.
-        worst: the label and the one it was most often taken for, in how many of how many rows; None without an error.
-        others: how many labels the last one stands for.
+        labels: those with the most rows, in the contract's order; then one for all others, if there are any.
+        counts: a row for each true label, a column for each predicted label.
+        worst: the most frequent error as true label, predicted label, errors, rows of the true label; None without errors.
+        others: number of labels that the last one stands for.
     """
 
     labels: tuple[str, ...]
@@ -289,14 +289,14 @@ def _value_context(outcomes: ValueOutcomes, interval: Interval | None) -> dict[s
 
 
 def confusion_counts(outcomes: LabelOutcomes) -> NDArray[np.intp]:
-    """Return how often each label was taken for each, shape (labels, labels): true ones by row."""
+    """Return the confusion matrix, shape (labels, labels): a row for each true label."""
     count = len(outcomes.labels)
     pairs = outcomes.truth * count + outcomes.predicted
     return np.bincount(pairs, minlength=count * count).reshape(count, count)
 
 
 def confusion(outcomes: LabelOutcomes) -> Confusion:
-    """Return how often each label was taken for each other, with few enough labels to be read."""
+    """Return the confusion matrix, with at most `MAX_NAMES` labels."""
     counts = confusion_counts(outcomes)
     errors = counts * (1 - np.eye(len(counts), dtype=np.intp))
     worst = None
@@ -316,7 +316,7 @@ def confusion(outcomes: LabelOutcomes) -> Confusion:
 
 
 def label_qualities(outcomes: LabelOutcomes) -> tuple[LabelQuality, ...]:
-    """Return how well each label is told, in the order of the model."""
+    """Return the metrics of each label, in the contract's order."""
     counts = confusion_counts(outcomes)
     return tuple(
         LabelQuality(

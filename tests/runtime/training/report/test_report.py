@@ -193,7 +193,7 @@ def test_a_refusal_names_the_floors_that_were_missed(task: Task) -> None:
     page = Page(render_report(findings))
     # then
     assert not findings.passed
-    assert "The model falls short on Skill. Refused." in page.words
+    assert "The model is below its floor for Skill. Refused." in page.words
     assert "0.1000 0.2000 ✗ below" in page.words
     assert "0.3000 0.2000 ✓ reached" in page.words
 
@@ -212,7 +212,7 @@ def test_labels_fields_settings_and_provenance_are_there(page: Page, findings: F
     names = [*findings.features, *(score.name for score in findings.scores), findings.target, findings.subject]
     counts = [f"{label} {training} {held_out}" for label, training, held_out in findings.label_counts]
     facts = [PROVENANCE.git_commit, PROVENANCE.data_sha256, PROVENANCE.lock_sha256, "numpy 2.4.0", findings.search]
-    for word in (*names, *counts, *facts, f"{findings.loss.capitalize()} Spread", "all 180 60"):
+    for word in (*names, *counts, *facts, f"{findings.loss.capitalize()} Standard deviation over folds", "all 180 60"):
         assert word in page.words
 
 
@@ -313,7 +313,7 @@ def test_the_most_frequent_error_is_told() -> None:
     truth, said = np.array([0] * 9 + [1] * 5), np.array([0] * 6 + [1] * 3 + [1] * 3 + [2] * 2)
     outcomes = LabelOutcomes(("red", "green", "blue"), truth, np.eye(3)[said])
     assert confusion(outcomes).worst == ("red", "green", 3, 9)
-    assert "take “red” for “green” (3 of 9 rows)" in Page(render_report(findings_of(outcomes))).words
+    assert "predict “green” for “red” (3 of 9 rows)" in Page(render_report(findings_of(outcomes))).words
 
 
 def test_a_model_without_an_error_has_none_to_tell() -> None:
