@@ -69,7 +69,7 @@ def main(
     except TableError as error:
         return _refuse(error, settings, DATA_REFUSED)
     except GateError as error:
-        print(f"See {settings.report} for the whole picture.")
+        print(f"See {settings.report} for all metrics.")
         return _refuse(error, settings, GATE_REFUSED)
     except (ArtefactError, CandidateError, ExportError, ParityError, UploadError, OSError) as error:
         return _refuse(error, settings, FAILED)
@@ -180,7 +180,7 @@ def _listener(contract: Contract, settings: Settings, progress: Progress, candid
         best = findings.scores[0]
         print(
             f"Chose {best.name}, {findings.loss} {best.mean:.4g} in cross-validation; "
-            f"without a look at the features it is {findings.baseline_score:.4g}. {findings.search}"
+            f"ignoring the features it is {findings.baseline_score:.4g}. {findings.search}"
         )
         values = [
             f"{name} {estimate.value:.4g} ({estimate.low:.4g} to {estimate.high:.4g})"

@@ -14,8 +14,9 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LogisticRegression
 
 from mlops_runtime.contract import Contract, Features, Task
-from mlops_runtime.model import ArtefactError, Encoding, OnnxPredictor, Predictor
+from mlops_runtime.model import ArtefactError, Encoding, OnnxPredictor, Predictor, agrees
 from mlops_runtime.model.artefact import RESERVED_FILES, read_artefact, sha256
+from mlops_runtime.serving import create_app
 from mlops_runtime.testing import synthetic
 from mlops_runtime.training import Candidate, FittedModel, Preparation, Settings, train
 from mlops_runtime.training.parity import ParityError
@@ -159,6 +160,20 @@ def test_a_changed_file_of_the_model_is_refused(kind: Kind, settings: Settings, 
         file.write(b" ")
     with pytest.raises(ArtefactError, match=f"{name} is not the file that"):
         kind.predictor.load(kind.contract, tmp_path)
+
+
+def test_the_service_serves_it(kind: Kind, settings: Settings) -> None:
+    # given
+    predictor = kind.predictor.load(kind.contract, settings.artefact)
+    client = create_app(predictor, title="Orders").test_client()
+    golden = predictor.golden_records[0]
+    # when
+    response = client.post("/v1/predictions", json=golden.record.model_dump(mode="json", by_alias=True))
+    # then
+    assert response.status_code == 200, response.text
+    assert agrees(kind.contract.prediction.model_validate(response.json), golden.prediction)
+    for path in ("/", "/report", "/metrics", "/openapi.json"):
+        assert client.get(path).status_code == 200
 
 
 def test_another_kind_of_model_takes_its_place(tmp_path: Path) -> None:

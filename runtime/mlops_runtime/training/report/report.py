@@ -163,7 +163,7 @@ class Confusion:
     Attributes:
         labels: those with the most rows, in the contract's order; then one for all others, if there are any.
         counts: a row for each true label, a column for each predicted label.
-        worst: the most frequent error as true label, predicted label, errors, rows of the true label; None without errors.
+        worst: the most frequent error: true label, predicted label, its count, rows of the true label; or None.
         others: number of labels that the last one stands for.
     """
 
