@@ -86,7 +86,8 @@ def check_parity(
     if other_labels or largest > GOLDEN_TOLERANCE:
         raise ParityError(
             f"{type(predictor).__name__} and the estimator differ: {other_labels} of {len(features)} labels, "
-            f"outputs by up to {largest:.1e} (allowed: {GOLDEN_TOLERANCE:.0e}); nothing was written"
+            f"outputs by up to {largest:.1e} (allowed: {GOLDEN_TOLERANCE:.0e}); nothing was written: "
+            "leave this candidate out, or serve it with a Predictor of your own"
         )
     return largest
 

@@ -29,7 +29,7 @@ from mlops_runtime.training.gate import Check, check_floors
 from mlops_runtime.training.golden import golden_records
 from mlops_runtime.training.importance import importances
 from mlops_runtime.training.interval import conformal_interval
-from mlops_runtime.training.parity import check_parity, drawn_features
+from mlops_runtime.training.parity import ParityError, check_parity, drawn_features
 from mlops_runtime.training.report.report import Findings, Provenance, render_report
 from mlops_runtime.training.search import Score, Selection, baseline_estimator, loss_of, select_estimator
 from mlops_runtime.training.split import split_table
@@ -186,7 +186,7 @@ class _Run:
                 model_files=files,
             )
         )
-        _check_parity(exported, model, table, settings.seed)
+        _check_parity(exported, model, selection.name, table, settings.seed)
         findings = Findings(
             task=contract.task,
             target=contract.target,
@@ -329,10 +329,13 @@ def _check_names(files: Mapping[str, bytes]) -> None:
             raise ArtefactError(f"the export returns a file called {name!r}: a name must have no folder")
 
 
-def _check_parity(exported: Predictor, model: FittedModel, table: Table, seed: int) -> None:
+def _check_parity(exported: Predictor, model: FittedModel, name: str, table: Table, seed: int) -> None:
     scale = 1.0 if model.contract.labels else max(float(table.target.std()), np.finfo(np.float64).tiny)
     for features in (table.features, drawn_features(table.features, seed)):
-        check_parity(exported, model.outputs, features, scale)
+        try:
+            check_parity(exported, model.outputs, features, scale)
+        except ParityError as error:
+            raise ParityError(f"{name}: {error}") from error
 
 
 def metrics_json(findings: Findings) -> str:

@@ -310,7 +310,8 @@ def _fit(name: str, estimator: Any, matrix: NDArray[np.float64], target: NDArray
         try:
             return estimator.fit(matrix, target)
         except Exception as error:  # an estimator of anybody's may raise anything
-            raise CandidateError(f"{name} cannot be fitted: {error}") from error
+            reason = str(error).partition("\n")[0]
+            raise CandidateError(f"{name} cannot be fitted: {reason or type(error).__name__}") from error
 
 
 def _outputs(name: str, fitted: Any, matrix: NDArray[np.float64], problem: LearningProblem) -> NDArray[np.float64]:
