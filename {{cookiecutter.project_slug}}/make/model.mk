@@ -20,7 +20,7 @@ build/trained: $(DATA) $(MODEL_SOURCES) $(TRAINER_SOURCES) Pipfile.lock project.
 	@touch $@
 
 .PHONY: datamodel
-datamodel: $(ENV)  ## Compare datamodel.py with the table; FORCE=1 writes it anew
+datamodel: $(ENV)  ## Compare datamodel.py with the table; FORCE=1 updates it
 	@$(PYTHON) -m mlops_runtime.profiling --data $(DATA) --output src/$(PACKAGE)/datamodel.py $(if $(FORCE),--force)
 
 .PHONY: serve
