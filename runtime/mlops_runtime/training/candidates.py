@@ -102,7 +102,11 @@ class Candidate:
         """
         try:
             estimator = clone(self.estimator)
-            seeds = {name: seed for name in estimator.get_params() if name.split("__")[-1] == "random_state"}
+            seeds = {
+                name: seed
+                for name, value in estimator.get_params().items()
+                if name.split("__")[-1] == "random_state" and value is None
+            }
             estimator.set_params(**(seeds | dict(self.parameters)))
         except (RuntimeError, ValueError) as error:  # RuntimeError: the constructor changes its arguments
             raise CandidateError(f"{self.kind}: {error}") from error

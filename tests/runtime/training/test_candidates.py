@@ -144,6 +144,12 @@ def test_the_seed_reaches_every_part_of_an_estimator() -> None:
     assert estimator.estimator.random_state is None
 
 
+def test_a_seed_that_the_candidate_has_is_kept() -> None:
+    built = Candidate("forest", RandomForestClassifier(random_state=3)).build(PROBLEM, 7)["estimator"]
+
+    assert built.random_state == 3
+
+
 @pytest.mark.parametrize(
     ("preparation", "missing"), [(None, False), (Preparation.TREES, True)], ids=["scaled", "trees"]
 )
