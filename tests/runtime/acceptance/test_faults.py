@@ -22,6 +22,7 @@ import pytest
 
 from mlops_runtime.model import Predictor
 from mlops_runtime.model.golden import agrees
+from mlops_runtime.serving.ui.tables import example_table
 from tests.runtime.live_service.conftest import (
     Answer,
     OwnService,
@@ -210,6 +211,173 @@ def test_a_body_in_the_smallest_pieces_holds_nobody_up_for_long(start_service: S
         answer = received(connection)
         assert not answer or answer.startswith(b"HTTP/1.1 408 ")
         sending.result(PATIENCE)
+
+
+TABLE_LENGTH = 2 * 1024 * 1024
+"""Bytes that a table on the page may have by default."""
+
+
+def table_of(predictor: Predictor, *, faulty: bool) -> bytes:
+    """Return a table as long as one may be, of golden records, or of rows in which every cell is at fault."""
+    example = example_table(predictor.contract, predictor.golden_records).encode()
+    header, *rows = example.splitlines(keepends=True)
+    row = b",".join([b"?"] * len(predictor.contract.features)) + b"\r\n" if faulty else b"".join(rows)
+    return header + row * ((TABLE_LENGTH - len(header)) // len(row))
+
+
+@contextmanager
+def uploaded_table(service: OwnService, table: bytes, receive_buffer: int = 4096) -> Iterator[socket.socket]:
+    """Yield a connection on which a table has been sent to the page, and nothing was read."""
+    form = (
+        b'--b\r\nContent-Disposition: form-data; name="table"; filename="orders.csv"\r\n\r\n' + table + b"\r\n--b--\r\n"
+    )
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        connection.settimeout(PATIENCE)
+        connection.connect((service.host, service.port))
+        connection.sendall(
+            b"POST /table HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+            b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(form)
+        )
+        connection.sendall(form)
+        yield connection
+
+
+def answers_until(service: OwnService, body: bytes, happened: Callable[[], bool]) -> tuple[list[Answer], list[int]]:
+    """Return the predictions and the statuses of probes that a client gets, one after the other, until an event."""
+    predictions, probes = [], []
+    deadline = time.monotonic() + 3 * PATIENCE
+    with closing(service.connect()) as connection:
+        while not happened():
+            predictions.append(ask_on(connection, "POST", URL, body))
+            probes.append(service.ask("GET", "/healthz").status)
+            assert time.monotonic() < deadline
+    return predictions, probes
+
+
+def test_clients_that_do_not_read_their_table_hold_nobody_up(
+    start_service: StartService, predictor: Predictor, body: bytes, is_right: Callable[[Answer], bool]
+) -> None:
+    # Given clients that send a table each and do not read the response
+    service = start_service(LOG_LEVEL="error", MAX_TABLE_LENGTH=str(TABLE_LENGTH + 1000))
+    table = table_of(predictor, faulty=False)
+    with ExitStack() as stack:
+        for _ in range(4):
+            stack.enter_context(uploaded_table(service, table))
+            time.sleep(0.5)
+
+        # Then predictions, probes and another table are answered
+        ended = time.monotonic() + 2
+        predictions, probes = answers_until(service, body, lambda: time.monotonic() > ended)
+        assert all(map(is_right, predictions))
+        assert set(probes) == {200}
+        wait_until(lambda: requests_in_work(service) <= 1, "the tables are predicted")
+        with uploaded_table(service, table, receive_buffer=1 << 20) as connection:
+            assert received(connection).startswith(b"HTTP/1.1 200")
+
+
+def requests_in_work(service: OwnService) -> float:
+    """Return how many requests are in work, that for the metrics possibly included."""
+    lines = service.ask("GET", "/metrics").body.decode().splitlines()
+    (line,) = (line for line in lines if line.startswith("webservice_requests_in_work "))
+    return float(line.split()[-1])
+
+
+def test_a_slow_reader_gets_its_table_while_others_are_answered(
+    start_service: StartService, predictor: Predictor, body: bytes, is_right: Callable[[Answer], bool]
+) -> None:
+    # Given a client that reads the response to a table at about 1 MB/s
+    service = start_service(LOG_LEVEL="error", MAX_TABLE_LENGTH=str(TABLE_LENGTH + 1000))
+    table = table_of(predictor, faulty=False)
+
+    def read_slowly() -> bytes:
+        content = b""
+        with uploaded_table(service, table, receive_buffer=128 * 1024) as connection:
+            while part := connection.recv(64 * 1024):
+                content += part
+                time.sleep(0.06)
+        return content
+
+    # When others send requests meanwhile
+    with ThreadPoolExecutor(1) as reader:
+        reading = reader.submit(read_slowly)
+        predictions, probes = answers_until(service, body, reading.done)
+
+    # Then all get their responses, and the table is complete
+    assert all(map(is_right, predictions))
+    assert set(probes) == {200}
+    headers, _, content = reading.result().partition(b"\r\n\r\n")
+    assert headers.startswith(b"HTTP/1.1 200")
+    assert content.count(b"\n") == table.count(b"\n")
+
+
+def test_a_table_of_faulty_rows_gives_way_to_predictions(
+    start_service: StartService, predictor: Predictor, body: bytes, is_right: Callable[[Answer], bool]
+) -> None:
+    # Given the longest table that is allowed, every cell of it at fault
+    service = start_service(LOG_LEVEL="error", MAX_TABLE_LENGTH=str(TABLE_LENGTH + 1000))
+    table = table_of(predictor, faulty=True)
+
+    def upload() -> bytes:
+        with uploaded_table(service, table, receive_buffer=1 << 20) as connection:
+            connection.settimeout(3 * PATIENCE)
+            return received(connection)
+
+    # When others send requests meanwhile
+    with ThreadPoolExecutor(1) as client:
+        uploading = client.submit(upload)
+        predictions, probes = answers_until(service, body, uploading.done)
+
+    # Then many of them are answered before the table is
+    assert all(map(is_right, predictions))
+    assert len(predictions) > 20
+    assert set(probes) == {200}
+    assert uploading.result().startswith(b"HTTP/1.1 200")
+
+
+def test_probes_are_answered_while_all_threads_are_busy(start_service: StartService) -> None:
+    # Given a service whose only thread works on a request for long
+    service = start_service(LOG_LEVEL="error", MAX_WAIT="0.5")
+    with ThreadPoolExecutor(2) as clients:
+        busy = clients.submit(service.ask, "GET", "/sleep/4.0")
+        time.sleep(0.5)
+
+        # When others send requests
+        waiting = clients.submit(service.ask, "GET", "/version")
+        probes = [service.ask("GET", path).status for path in ("/healthz", "/readyz", "/metrics")]
+
+        # Then probes are answered, and a request that waits for too long is refused
+        assert not busy.done()
+        assert probes == [200, 200, 200]
+        refused = waiting.result(PATIENCE)
+        assert not busy.done()
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        assert busy.result(PATIENCE).status == 200
+
+
+@pytest.mark.parametrize("content", [b",", b"\n"], ids=["commas", "blank-lines"])
+def test_bodies_that_are_refused_leave_no_garbage(start_service: StartService, content: bytes) -> None:
+    # Given a service, and the memory of its worker after a few such bodies
+    service = start_service(LOG_LEVEL="error")
+    (worker,) = workers(service)
+    status = Path(f"/proc/{worker}/status")
+
+    def resident() -> int:
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmRSS:"))
+        return int(line.split()[1]) * 1024
+
+    def send(count: int) -> None:
+        for _ in range(count):
+            assert service.ask("POST", URL, content * 1024 * 1024, "text/csv").status in (400, 413, 422)
+
+    send(5)
+    before = resident()
+
+    # When many more come
+    send(15)
+
+    # Then the memory does not grow with them
+    assert resident() < before + 5 * 1024 * 1024 * 8
 
 
 def test_an_upload_that_does_not_end_is_given_up(start_service: StartService, body: bytes) -> None:
