@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from flask import has_request_context, request
 
+from mlops_runtime.serving.routes import route_of
+
 REQUEST_ID_HEADER = "X-Request-ID"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 """Ids that are accepted from a caller; others might forge a header or a log line."""
-PROBES = frozenset({"/healthz", "/readyz"})
-"""Paths that the cluster asks every few seconds: their successes are logged at level debug."""
 
 # Keys of the WSGI environment.
 REQUEST_ID_KEY = "webservice.request_id"
@@ -136,4 +136,4 @@ def line_level(path: str, status: int) -> int:
         return logging.ERROR
     if status > SERVER_ERROR:
         return logging.WARNING
-    return logging.DEBUG if path in PROBES else logging.INFO
+    return logging.INFO if route_of(path).logged else logging.DEBUG
