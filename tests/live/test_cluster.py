@@ -371,20 +371,24 @@ def test_the_training_job_gates_and_uploads(site: Site) -> None:
     reach_aws_from_the_node(site)
     version = site.workbench.commit("Reach AWS from the node")
 
-    # When a floor is out of reach, then the job fails, and make says so
+    environment = site.workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
+    aws = [*site.workbench.aws, "s3"]
+    subprocess.run([*aws, "mb", "s3://jobs"], env=environment, check=True, capture_output=True)
+
+    def listing() -> str:
+        command = [*aws, "ls", "--recursive", "s3://jobs"]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
+
+    # When a floor is out of reach, then the job fails, make says so, and nothing is uploaded
     refused = site.workbench.make("train.job", FLOORS="accuracy=1.0", BUCKET="jobs")
     assert refused.returncode != 0
     assert "the gate refuses the model" in refused.stdout
     assert "the training job failed" in one_error_line(refused)
+    assert listing() == ""
 
     # When it is within reach, then what the job made is in the bucket
-    environment = site.workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
-    aws = [*site.workbench.aws, "s3"]
-    subprocess.run([*aws, "mb", "s3://jobs"], env=environment, check=True, capture_output=True)
     made = site.workbench.make("train.job", BUCKET="jobs")
     site.workbench.restore()
     assert made.returncode == 0, made.stdout + made.stderr
-    listing = subprocess.run(
-        [*aws, "ls", "--recursive", "s3://jobs"], env=environment, check=True, capture_output=True, text=True
-    ).stdout
-    assert f"trainer/{version}/artefact/model.onnx" in listing
+    for name in ("artefact/model.onnx", "metrics.json", "report.html"):
+        assert f"trainer/{version}/{name}" in listing()
