@@ -19,10 +19,10 @@ build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(1).Dockerfil
 .PHONY: docker
 docker: $(IMAGES:%=build/%.built)  ## Build the web-service and trainer images
 
-# A new commit is a new version, even when no other file changed.
+# Images are built again for a new version or another base image, even when no file has changed.
 build/version: FORCE
 	@mkdir -p build
-	@echo "$(VERSION)" | cmp -s - $@ || echo "$(VERSION)" >$@
+	@echo "$(VERSION) $(PYTHON_IMAGE)" | cmp -s - $@ || echo "$(VERSION) $(PYTHON_IMAGE)" >$@
 
 build/webservice.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock $(WEBSERVICE_SOURCES) build/wheel/built build/version
 build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/version
