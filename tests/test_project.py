@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -99,6 +100,22 @@ def test_a_change_makes_a_command_stale(project: Path, changed: str, command: st
     assert make(project, command).returncode == 0
 
     assert make(project, "--question", "--what-if", changed, command).returncode == 1
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13"])
+def test_the_unit_tests_pass_on_a_newer_python(
+    fresh: Path, tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = shutil.which(f"python{version}")
+    if not python or subprocess.run([python, "--version"], capture_output=True, check=False).returncode:
+        pytest.skip(f"no python{version} runs: install it")
+    project = Path(shutil.copytree(fresh, tmp_path / "project"))
+    monkeypatch.setenv("PIPENV_PYTHON", python)
+
+    result = make(project, "unittest")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert list(project.glob(f".venv/lib/python{version}"))
 
 
 def test_unit_tests_cover_more_than_the_floor(project: Path) -> None:
