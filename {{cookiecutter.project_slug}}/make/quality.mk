@@ -46,7 +46,7 @@ upgrade:  ## Replace the runtime in vendor/ by that of TEMPLATE, a folder or git
 .PHONY: clean
 clean:  ## Remove what the other commands created, except .venv
 	@rm -rf build src/$(PACKAGE)/artefact src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find src tests $(wildcard vendor) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Quality
 
