@@ -61,11 +61,6 @@ class LearningProblem:
     labels: int
     rows: int = 0
 
-    @property
-    def loss(self) -> str:
-        """The loss that settings are compared by."""
-        return "log loss" if self.labels else "root mean squared error"
-
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

@@ -328,8 +328,3 @@ def test_where_the_baseline_has_no_loss_there_is_none_to_take_away() -> None:
     matrix, _ = flat(40)
     selection = select_estimator(matrix, np.full(40, 3.0), FLAT, 0, 1000, [linear(Task.REGRESSION, 1)])
     assert selection.skill == 0
-
-
-@pytest.mark.parametrize(("labels", "loss"), [(2, "log loss"), (0, "root mean squared error")])
-def test_the_loss_has_a_name(labels: int, loss: str) -> None:
-    assert LearningProblem((), labels).loss == loss
