@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from mlops_runtime.serving.settings import OPERATOR
+from mlops_runtime.operator_key import OPERATOR
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """Names that a caller may have: also valid as a key of a Secret."""

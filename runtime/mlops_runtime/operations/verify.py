@@ -18,7 +18,7 @@ from typing import Any
 from mlops_runtime.model.artefact import ArtefactError
 from mlops_runtime.operations.golden import ServiceError, check_predictions, check_version, running_version
 from mlops_runtime.operations.project import project_artefact
-from mlops_runtime.serving.settings import operator_key_file
+from mlops_runtime.operator_key import operator_key_file
 
 CONTAINER = "webservice"
 CONTAINER_PORT = 8000

@@ -8,8 +8,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-OPERATOR = "operator"
-"""Name of the caller with the operator's key."""
+from mlops_runtime.operator_key import operator_key_file
 
 
 class SettingsError(RuntimeError):
@@ -80,8 +79,3 @@ class Settings(BaseModel):
     def operator_key(self) -> Path:
         """The file of the operator's key of this service."""
         return operator_key_file(Path(tempfile.gettempdir()), self.port)
-
-
-def operator_key_file(folder: Path, port: int) -> Path:
-    """Return the file in a folder for temporary files that holds the operator's key of the service at a port."""
-    return folder / f"webservice-{port}.key"

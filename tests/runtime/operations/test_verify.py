@@ -8,7 +8,8 @@ from mlops_runtime.model import OnnxPredictor
 from mlops_runtime.operations import verify
 from mlops_runtime.operations.golden import ServiceError
 from mlops_runtime.operations.verify import main, operator_key, pod_names, running_pods
-from mlops_runtime.serving.settings import Settings, operator_key_file
+from mlops_runtime.operator_key import operator_key_file
+from mlops_runtime.serving.settings import Settings
 from tests.runtime.operations.conftest import StubService
 
 RUNNING = {"metadata": {"name": "running"}, "status": {"phase": "Running"}}

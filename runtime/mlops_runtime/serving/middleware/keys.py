@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING
 from werkzeug.datastructures import WWWAuthenticate
 from werkzeug.exceptions import Unauthorized
 
+from mlops_runtime.operator_key import OPERATOR
 from mlops_runtime.serving.api.problems import problem_response
 from mlops_runtime.serving.routes import route_of
-from mlops_runtime.serving.settings import OPERATOR, SettingsError
+from mlops_runtime.serving.settings import SettingsError
 from mlops_runtime.serving.telemetry.logs import CALLER_KEY
 
 if TYPE_CHECKING:

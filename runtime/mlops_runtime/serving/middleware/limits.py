@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from werkzeug.exceptions import TooManyRequests
 
+from mlops_runtime.operator_key import OPERATOR
 from mlops_runtime.serving.api.problems import problem_response
 from mlops_runtime.serving.routes import route_of
-from mlops_runtime.serving.settings import OPERATOR
 from mlops_runtime.serving.telemetry.logs import CALLER_KEY
 
 if TYPE_CHECKING:

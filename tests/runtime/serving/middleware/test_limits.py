@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from werkzeug.test import Client
 
 from mlops_runtime.model import Predictor
+from mlops_runtime.operator_key import OPERATOR
 from mlops_runtime.serving.middleware import limits
 from mlops_runtime.serving.middleware.limits import SECOND, Buckets, limited
-from mlops_runtime.serving.settings import OPERATOR, Settings
+from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.logs import CALLER_KEY
 from tests.runtime.serving.conftest import app_of
 from tests.runtime.serving.middleware.test_keys import KEY, OTHER_KEY, hash_of
