@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mlops_runtime.contract.fields import FieldSpec, Kind, RecordModel
 
-LIMIT = 1e30
+MAX_MAGNITUDE = 1e30
 """Numbers are clipped to this magnitude, so that no sum overflows."""
 
 TOKEN = re.compile(r"\w\w+")
@@ -76,8 +76,8 @@ class Layout:
         values = rows if self._plain else [self._row(row) for row in rows]
         numbers = np.array(values, dtype=np.float64).reshape(len(rows), len(self.numbers))
         # As np.clip does it, which takes several times as long for one record.
-        np.minimum(numbers, LIMIT, out=numbers)
-        np.maximum(numbers, -LIMIT, out=numbers)
+        np.minimum(numbers, MAX_MAGNITUDE, out=numbers)
+        np.maximum(numbers, -MAX_MAGNITUDE, out=numbers)
         return Features(self, numbers, _strings(rows, self._category_places), _strings(rows, self._text_places))
 
     def _row(self, values: Sequence[Any]) -> list[Any]:

@@ -1,7 +1,7 @@
-"""The encoding: features as one matrix of numbers, with what has to be learned for that.
+"""The encoding: converts features to one numeric matrix.
 
-Learned are the values of each category and the words of each text, from the training rows and
-without a look at the target.
+It learns the values of each category and the vocabulary of each text from the training rows. It does not
+use the target.
 """
 
 import json
@@ -16,35 +16,45 @@ from numpy.typing import NDArray
 from mlops_runtime.contract.features import Features, Layout, tokens
 from mlops_runtime.contract.fields import Kind
 
-SEEN_TWICE = 2
-"""Values and words that one row alone has say nothing of other rows."""
+MIN_FREQUENCY = 2
+"""Minimum number of training rows with a value or a word: a rarer one says nothing about other rows."""
 
 MAX_VALUES = 1000
+"""Maximum number of values of a category."""
+
 MAX_TERMS = 5_000
+"""Maximum number of words of a text field."""
+
 MAX_CELLS = 30_000_000
-"""Cells of a matrix of words: with many rows fewer words count, so that it fits into memory."""
+"""Maximum number of word counts in the matrix: with many rows, the encoding uses fewer words to fit into memory."""
 
 
 class ColumnKind(StrEnum):
-    """What a column of the matrix holds."""
+    """Kind of a column of the matrix."""
 
     NUMBER = "number"
-    PLACE = "place"
+    CATEGORICAL = "categorical"
     TERM = "term"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the matrix: of a place, how many places there are; of a word, its rank, the commonest being 0."""
+    """A column of the matrix.
+
+    Attributes:
+        kind: number, categorical (the index of a choice or category value, -1 if missing), or term (a word count).
+        cardinality: number of distinct values of a categorical column.
+        rank: rank of a term by frequency; 0 is the most frequent.
+    """
 
     kind: ColumnKind
-    places: int = 0
+    cardinality: int = 0
     rank: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What was learned: the values of each category and the words of each text, the commonest first."""
+    """The learned values of each category and words of each text, most frequent first."""
 
     layout: Layout
     values: tuple[tuple[str, ...], ...]
@@ -52,65 +62,66 @@ class Encoding:
 
     @classmethod
     def fitted(cls, features: Features) -> Self:
-        """Return the encoding that these training rows teach."""
-        values = tuple(_common(Counter(column.tolist()), MAX_VALUES) for column in features.categories.T)
-        most = min(MAX_TERMS, MAX_CELLS // max(len(features), 1))
-        terms = tuple(_terms(column.tolist(), most) for column in features.texts.T)
+        """Learn the encoding from training rows."""
+        values = tuple(_most_frequent(Counter(column.tolist()), MAX_VALUES) for column in features.categories.T)
+        max_terms = min(MAX_TERMS, MAX_CELLS // max(len(features), 1))
+        terms = tuple(_vocabulary(column.tolist(), max_terms) for column in features.texts.T)
         return cls(features.layout, values, terms)
 
     def to_json(self) -> bytes:
-        """Return what was learned as JSON, for the files of a model."""
+        """Return the learned values and terms as JSON, for a file of the model."""
         return json.dumps({"values": self.values, "terms": self.terms}).encode()
 
     @classmethod
     def from_json(cls, layout: Layout, content: bytes) -> Self:
-        """Return the encoding that `to_json` wrote, for records of the same layout."""
+        """Return the encoding that `to_json` serialised, for the same layout."""
         learned = json.loads(content)
         return cls(layout, *(tuple(map(tuple, learned[name])) for name in ("values", "terms")))
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        """The columns of the matrix: numbers and choices, then categories, then words."""
+        """Columns of the matrix: numbers and choices, then categories, then terms."""
         numbers = [
-            Column(ColumnKind.PLACE, len(number.field.choices))
+            Column(ColumnKind.CATEGORICAL, len(number.field.choices))
             if number.field.kind is Kind.CHOICE
             else Column(ColumnKind.NUMBER)
             for number in self.layout.numbers
         ]
-        categories = [Column(ColumnKind.PLACE, len(values)) for values in self.values]
-        words = [Column(ColumnKind.TERM, rank=rank) for terms in self.terms for rank in range(len(terms))]
-        return (*numbers, *categories, *words)
+        categories = [Column(ColumnKind.CATEGORICAL, len(values)) for values in self.values]
+        terms = [Column(ColumnKind.TERM, rank=rank) for words in self.terms for rank in range(len(words))]
+        return (*numbers, *categories, *terms)
 
     def matrix(self, features: Features) -> NDArray[np.float64]:
-        """Return the features as shape (rows, columns).
+        """Return the features as a matrix of shape (rows, columns).
 
-        NaN where a number is missing, -1 for a place; of a word how often it stands in the text.
-        All of it is exact, so that a threshold parts the same rows wherever it is compared.
+        A missing number is NaN, a missing or unknown category is -1, a term is its count in the text.
+        All values are exact, so that a threshold splits the rows in the same way in scikit-learn and in ONNX.
         """
         parts = [features.numbers]
         for values, column in zip(self.values, features.categories.T, strict=True):
-            places = {value: float(place) for place, value in enumerate(values)}
-            parts.append(np.array([[places.get(value, -1.0)] for value in column.tolist()]).reshape(-1, 1))
+            indices = {value: float(index) for index, value in enumerate(values)}
+            parts.append(np.array([[indices.get(value, -1.0)] for value in column.tolist()]).reshape(-1, 1))
         for terms, column in zip(self.terms, features.texts.T, strict=True):
             parts.append(_counts(terms, column.tolist()))
         return np.concatenate(parts, axis=1)
 
 
-def _common(counts: Counter[str], most: int) -> tuple[str, ...]:
-    counted = [(-count, value) for value, count in counts.items() if value and count >= SEEN_TWICE]
-    return tuple(value for _, value in sorted(counted)[:most])
+def _most_frequent(counts: Counter[str], maximum: int) -> tuple[str, ...]:
+    """Return the most frequent values; equally frequent ones in alphabetical order."""
+    frequent = [(-count, value) for value, count in counts.items() if value and count >= MIN_FREQUENCY]
+    return tuple(value for _, value in sorted(frequent)[:maximum])
 
 
-def _terms(texts: list[str], most: int) -> tuple[str, ...]:
-    """Return the words that most texts have."""
-    return _common(Counter(word for text in texts for word in set(tokens(text))), most)
+def _vocabulary(texts: list[str], max_terms: int) -> tuple[str, ...]:
+    """Return the words that occur in the most texts."""
+    return _most_frequent(Counter(word for text in texts for word in set(tokens(text))), max_terms)
 
 
 def _counts(terms: tuple[str, ...], texts: list[str]) -> NDArray[np.float64]:
-    places = {word: place for place, word in enumerate(terms)}
+    columns = {word: column for column, word in enumerate(terms)}
     counts = np.zeros((len(texts), len(terms)))
     for row, text in enumerate(texts):
         for word in tokens(text):
-            if (place := places.get(word)) is not None:
-                counts[row, place] += 1
+            if (column := columns.get(word)) is not None:
+                counts[row, column] += 1
     return counts

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mlops_runtime.contract.features import DATE_PARTS, Features, Number, tokens
 from mlops_runtime.contract.fields import FieldSpec, Kind
 from mlops_runtime.model.baseline import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
-from mlops_runtime.model.encoding import MAX_VALUES, SEEN_TWICE
+from mlops_runtime.model.encoding import MAX_VALUES, MIN_FREQUENCY
 
 BINS = 10
 GROUP_ROWS = 20
@@ -47,7 +47,7 @@ def _field(field: FieldSpec, features: Features) -> FieldBaseline:
     match field.kind:
         case Kind.CATEGORY:
             # What a single row has, the model does not learn: it is no value that it knows.
-            return _values(features.categories[:, features.layout.categories.index(field)].tolist(), SEEN_TWICE)
+            return _values(features.categories[:, features.layout.categories.index(field)].tolist(), MIN_FREQUENCY)
         case Kind.TEXT:
             texts = features.texts[:, features.layout.texts.index(field)].tolist()
             return _numbers(np.array([len(tokens(text)) if text else np.nan for text in texts]), 0, None)

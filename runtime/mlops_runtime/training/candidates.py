@@ -185,12 +185,16 @@ def _columns(problem: LearningProblem, seed: int, *, scaled: bool) -> ColumnTran
         for place, column in enumerate(problem.columns)
         if column.kind is ColumnKind.TERM and column.rank < most_terms
     ]
-    places = {place: column.places for place, column in enumerate(problem.columns) if column.kind is ColumnKind.PLACE}
-    most_places = MAX_ONE_HOT
+    cardinalities = {
+        index: column.cardinality
+        for index, column in enumerate(problem.columns)
+        if column.kind is ColumnKind.CATEGORICAL
+    }
+    max_one_hot = MAX_ONE_HOT
     if scaled:
-        most_places = max(MAX_ONE_HOT, min(MAX_ONE_HOT_LINEAR, MAX_ONE_HOT_CELLS // max(problem.rows, 1)))
-    few = [place for place, count in places.items() if count <= most_places]
-    many = [place for place, count in places.items() if count > most_places]
+        max_one_hot = max(MAX_ONE_HOT, min(MAX_ONE_HOT_LINEAR, MAX_ONE_HOT_CELLS // max(problem.rows, 1)))
+    few = [index for index, cardinality in cardinalities.items() if cardinality <= max_one_hot]
+    many = [index for index, cardinality in cardinalities.items() if cardinality > max_one_hot]
     prepared: Any = "passthrough"
     weighted: Any = "passthrough"
     if scaled:
@@ -198,7 +202,7 @@ def _columns(problem: LearningProblem, seed: int, *, scaled: bool) -> ColumnTran
         imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
         prepared = Pipeline([("imputer", imputer), ("scaler", StandardScaler())])
     one_hot = OneHotEncoder(
-        categories=[np.arange(max(places[place], 1), dtype=np.float64) for place in few],
+        categories=[np.arange(max(cardinalities[index], 1), dtype=np.float64) for index in few],
         handle_unknown="ignore",
         sparse_output=scaled,
     )

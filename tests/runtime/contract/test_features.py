@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlops_runtime.contract.features import (
     DATE_PARTS,
-    LIMIT,
+    MAX_MAGNITUDE,
     MAX_TOKENS,
     Features,
     Layout,
@@ -48,8 +48,8 @@ def test_each_field_has_its_columns_in_the_order_of_the_contract() -> None:
     ("attribute", "value", "expected"),
     [
         pytest.param("weight", 2.5, 2.5, id="number"),
-        pytest.param("weight", 1e300, LIMIT, id="very-large-number"),
-        pytest.param("margin", -1e300, -LIMIT, id="very-small-number"),
+        pytest.param("weight", 1e300, MAX_MAGNITUDE, id="very-large-number"),
+        pytest.param("margin", -1e300, -MAX_MAGNITUDE, id="very-small-number"),
         pytest.param("margin", None, math.nan, id="no-number"),
         pytest.param("items", 3.0, 3.0, id="whole-number"),
         pytest.param("express", True, 1.0, id="true"),
@@ -148,7 +148,7 @@ def test_records_of_numbers_alone_are_encoded_like_any_other() -> None:
     # when
     features = layout.encode([Plain(width=2e40, count=3.0, glossy=True), Plain(count=1.0, glossy=None)])
     # then
-    np.testing.assert_array_equal(features.numbers, [[LIMIT, 3, 1], [np.nan, 1, np.nan]])
+    np.testing.assert_array_equal(features.numbers, [[MAX_MAGNITUDE, 3, 1], [np.nan, 1, np.nan]])
     assert list(features.inputs()) == ["numbers"]
 
 

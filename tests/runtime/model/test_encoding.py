@@ -10,11 +10,11 @@ from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import LAYOUT, Order
 
 ROWS = 300
-OF_NUMBERS = len(LAYOUT.numbers)
+NUMBERS = len(LAYOUT.numbers)
 
 
-def of_strings(cities: list[str], remarks: list[str]) -> Features:
-    """Return orders whose cities and remarks are these."""
+def encoded_orders(cities: list[str], remarks: list[str]) -> Features:
+    """Return the features of orders with these cities and remarks."""
     rows = orders.some_orders(len(cities))
     return LAYOUT.encode(
         [
@@ -29,71 +29,71 @@ def fitted() -> Encoding:
     return Encoding.fitted(orders.features(ROWS))
 
 
-def test_values_and_words_that_stand_on_two_rows_are_learned() -> None:
-    # given: values that stand on three rows, two and one; a word that one row alone has, but twice
-    features = of_strings(["b", "c", "a", "b", "c", "b", ""], ["at the", "at", "twice twice", "the", "", "", ""])
+def test_values_and_words_of_two_rows_are_learned() -> None:
+    # given: values of three rows, two and one; a word that occurs twice in a single row
+    features = encoded_orders(["b", "c", "a", "b", "c", "b", ""], ["at the", "at", "twice twice", "the", "", "", ""])
     # when
     learned = Encoding.fitted(features)
-    # then: the commonest value first, words by the alphabet
+    # then: the most frequent value first, equally frequent words in alphabetical order
     assert learned.values == (("one",), ("b", "c"))
     assert learned.terms == (("at", "the"),)
 
 
-def test_of_equally_common_values_the_alphabet_decides() -> None:
-    learned = Encoding.fitted(of_strings(["z", "b", "z", "b"], [""] * 4))
+def test_equally_frequent_values_are_in_alphabetical_order() -> None:
+    learned = Encoding.fitted(encoded_orders(["z", "b", "z", "b"], [""] * 4))
     assert learned.values[1] == ("b", "z")
 
 
-def test_only_the_commonest_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_most_frequent_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
     # given
     monkeypatch.setattr(encoding, "MAX_VALUES", 1)
     monkeypatch.setattr(encoding, "MAX_TERMS", 1)
-    features = of_strings(["a", "a", "b", "b", "b"], ["aa bb", "aa bb", "bb", "", ""])
+    features = encoded_orders(["a", "a", "b", "b", "b"], ["aa bb", "aa bb", "bb", "", ""])
     # then
     assert Encoding.fitted(features).values[1] == ("b",)
     assert Encoding.fitted(features).terms == (("bb",),)
 
 
-def test_with_many_rows_fewer_words_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_vocabulary_shrinks_with_the_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "MAX_CELLS", 2 * ROWS)
     assert len(Encoding.fitted(orders.features(ROWS)).terms[0]) == 2
 
 
-def test_of_no_rows_nothing_is_learned() -> None:
+def test_no_rows_give_an_empty_encoding() -> None:
     learned = Encoding.fitted(orders.features(0))
     assert (learned.values, learned.terms) == (((), ()), ((),))
-    assert learned.matrix(orders.features(2)).shape == (2, OF_NUMBERS + 2)
+    assert learned.matrix(orders.features(2)).shape == (2, NUMBERS + 2)
 
 
-def test_columns_are_told_in_the_order_of_the_matrix(fitted: Encoding) -> None:
+def test_columns_describe_the_matrix_in_its_order(fitted: Encoding) -> None:
     columns = fitted.columns
-    choice = next(place for place, number in enumerate(LAYOUT.numbers) if number.field.attribute == "size")
-    assert columns[choice] == Column(ColumnKind.PLACE, len(orders.Size))
-    assert all(columns[place].kind is ColumnKind.NUMBER for place in range(OF_NUMBERS) if place != choice)
-    assert columns[OF_NUMBERS : OF_NUMBERS + 2] == (
-        Column(ColumnKind.PLACE, len(orders.COURIERS)),
-        Column(ColumnKind.PLACE, len(orders.CITIES)),
+    choice = next(index for index, number in enumerate(LAYOUT.numbers) if number.field.attribute == "size")
+    assert columns[choice] == Column(ColumnKind.CATEGORICAL, len(orders.Size))
+    assert all(columns[index].kind is ColumnKind.NUMBER for index in range(NUMBERS) if index != choice)
+    assert columns[NUMBERS : NUMBERS + 2] == (
+        Column(ColumnKind.CATEGORICAL, len(orders.COURIERS)),
+        Column(ColumnKind.CATEGORICAL, len(orders.CITIES)),
     )
-    assert {column.kind for column in columns[OF_NUMBERS + 2 :]} == {ColumnKind.TERM}
+    assert {column.kind for column in columns[NUMBERS + 2 :]} == {ColumnKind.TERM}
     assert len(columns) == fitted.matrix(orders.features(1)).shape[1]
 
 
-def test_a_category_is_its_place_and_minus_one_where_it_is_new_or_missing() -> None:
-    learned = Encoding.fitted(of_strings(["b", "c", "b", "c", "b"], [""] * 5))
-    matrix = learned.matrix(of_strings(["c", "b", "new", ""], [""] * 4))
-    assert matrix[:, OF_NUMBERS + 1].tolist() == [1, 0, -1, -1]
+def test_a_category_is_its_index_or_minus_one_if_unknown_or_missing() -> None:
+    learned = Encoding.fitted(encoded_orders(["b", "c", "b", "c", "b"], [""] * 5))
+    matrix = learned.matrix(encoded_orders(["c", "b", "new", ""], [""] * 4))
+    assert matrix[:, NUMBERS + 1].tolist() == [1, 0, -1, -1]
 
 
-def test_a_word_is_how_often_it_stands_in_the_text() -> None:
-    learned = Encoding.fitted(of_strings(["", ""], ["ring twice", "ring twice"]))
-    matrix = learned.matrix(of_strings([""] * 3, ["Ring, ring! Twice", "new words", ""]))
+def test_a_word_is_its_count_in_the_text() -> None:
+    learned = Encoding.fitted(encoded_orders(["", ""], ["ring twice", "ring twice"]))
+    matrix = learned.matrix(encoded_orders([""] * 3, ["Ring, ring! Twice", "new words", ""]))
     assert matrix[:, -2:].tolist() == [[2, 1], [0, 0], [0, 0]]
 
 
 @given(batch=st.lists(st.from_type(Order), max_size=5))
-def test_numbers_stay_what_they_are(batch: list[Order], fitted: Encoding) -> None:
+def test_numbers_are_passed_through(batch: list[Order], fitted: Encoding) -> None:
     features = LAYOUT.encode(batch)
     matrix = fitted.matrix(features)
     assert matrix.shape == (len(batch), len(fitted.columns))
-    np.testing.assert_array_equal(matrix[:, :OF_NUMBERS], features.numbers)
-    assert not np.isnan(matrix[:, OF_NUMBERS:]).any()
+    np.testing.assert_array_equal(matrix[:, :NUMBERS], features.numbers)
+    assert not np.isnan(matrix[:, NUMBERS:]).any()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from mlops_runtime.contract import Category, Features, Kind, Layout, RecordModel, Task, Text, field_specs
-from mlops_runtime.contract.features import LIMIT
+from mlops_runtime.contract.features import MAX_MAGNITUDE
 from mlops_runtime.model.encoding import Encoding
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import CONTRACTS, LABELS, LAYOUT, targets
@@ -86,7 +86,9 @@ def test_the_model_is_valid_onnx(task: Task, candidate: Candidate) -> None:
 def odd_numbers(kind: Kind) -> st.SearchStrategy[float]:
     if kind is Kind.CHOICE:
         return st.integers(-1, len(orders.Size) - 1).map(float)
-    return st.sampled_from([np.nan, 0.0, 1.0, LIMIT, -LIMIT, 1e-300]) | st.floats(-LIMIT, LIMIT)
+    return st.sampled_from([np.nan, 0.0, 1.0, MAX_MAGNITUDE, -MAX_MAGNITUDE, 1e-300]) | st.floats(
+        -MAX_MAGNITUDE, MAX_MAGNITUDE
+    )
 
 
 @st.composite

@@ -62,7 +62,7 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from xgboost import XGBClassifier, XGBRegressor
 
 from mlops_runtime.contract import Features, Integer, Layout, RecordModel, Task, Text, field_specs
-from mlops_runtime.contract.features import LIMIT
+from mlops_runtime.contract.features import MAX_MAGNITUDE
 from mlops_runtime.model.encoding import ColumnKind, Encoding
 from mlops_runtime.model.golden import GOLDEN_TOLERANCE
 from mlops_runtime.testing import synthetic
@@ -137,7 +137,7 @@ def prepared(estimator: Any, encoding: Encoding) -> Pipeline:
     columns = encoding.columns
     numbers, choices, terms = (
         [index for index, column in enumerate(columns) if column.kind is kind]
-        for kind in (ColumnKind.NUMBER, ColumnKind.PLACE, ColumnKind.TERM)
+        for kind in (ColumnKind.NUMBER, ColumnKind.CATEGORICAL, ColumnKind.TERM)
     )
     filled = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
     transformer = ColumnTransformer(
@@ -173,7 +173,7 @@ def assert_parity(estimator: Any, data: Data) -> None:
             assert outputs.min() >= 0
             assert outputs.max() <= 1
     if data.labels:
-        numbers = np.where(np.isnan(data.drawn.numbers), np.nan, np.copysign(LIMIT, data.drawn.numbers))
+        numbers = np.where(np.isnan(data.drawn.numbers), np.nan, np.copysign(MAX_MAGNITUDE, data.drawn.numbers))
         extreme = Features(data.drawn.layout, numbers, data.drawn.categories, data.drawn.texts)
         assert np.isfinite(exported.outputs(extreme)).all()
 
