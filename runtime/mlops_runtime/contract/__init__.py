@@ -1,4 +1,4 @@
-"""The contract: types of fields, records as arrays, and the value that binds them together."""
+"""The contract: field types, record and prediction models, and the conversion of records to arrays."""
 
 from mlops_runtime.contract.contract import Contract
 from mlops_runtime.contract.features import Features, Layout

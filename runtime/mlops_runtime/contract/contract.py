@@ -14,9 +14,9 @@ Prediction = LabelPrediction | ValuePrediction
 
 
 class Contract:
-    """What callers send, what they get, and what the model learns from.
+    """The input and output types of a model, its task and its target.
 
-    Made once in a project's `datamodel.py` and handed to whatever needs it.
+    A project creates it once, in `datamodel.py`, and passes it to every function that needs it.
 
     Attributes:
         record: type of a record.
@@ -27,16 +27,16 @@ class Contract:
         features: names of the fields: columns of the training table, keys in JSON.
         labels: labels that a prediction may have, in order; empty for regression.
         layout: where the values of a record are in the arrays.
-        sha256: hash of everything that a model depends on, not of descriptions and limits.
+        sha256: hash of the parts that a model depends on: descriptions and limits are excluded.
         record_adapter: validates a record.
         predictions_adapter: validates and serialises a list of predictions.
     """
 
     def __init__(self, record: type[RecordModel], prediction: type[Prediction], task: Task, target: str) -> None:
-        """Bind the parts together.
+        """Derive the fields, labels and layout.
 
         Raises:
-            TypeError: if a field has a type that is not supported, or the prediction does not fit the task.
+            TypeError: if the type of a field is not supported, or the prediction does not fit the task.
         """
         if issubclass(prediction, ValuePrediction) != (task is Task.REGRESSION):
             base = "ValuePrediction" if task is Task.REGRESSION else "LabelPrediction"
@@ -55,7 +55,7 @@ class Contract:
 
     @property
     def description(self) -> str:
-        """What a record is: the docstring of its type."""
+        """Description of a record: the docstring of its type."""
         return (self.record.__doc__ or "").strip()
 
     def encode(self, records: Sequence[RecordModel]) -> Features:

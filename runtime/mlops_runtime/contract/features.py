@@ -1,7 +1,7 @@
-"""Features: records as arrays, the input of the model in training and in serving alike.
+"""Features: records converted to arrays, the input of the model in training and serving.
 
-This module does what the contract alone determines: the index of a value among the choices of its
-field, the parts of a date, the words of a text. What is learned from data belongs to the model.
+These conversions depend on the contract alone: the index of a choice, the parts of a date, the words
+of a text. Encodings that are learned from data are in `mlops_runtime.model.encoding`.
 """
 
 import re
@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from mlops_runtime.contract.fields import FieldSpec, Kind, RecordModel
 
 MAX_MAGNITUDE = 1e30
-"""Numbers are clipped to this magnitude, so that no sum overflows."""
+"""Numbers are clipped to this magnitude so that no sum overflows."""
 
 TOKEN = re.compile(r"\w\w+")
 MAX_TOKENS = 1000
-"""Words of one text that are counted; a longer text is cut."""
+"""Maximum number of words read from a text; the rest is ignored."""
 
 EPOCH = date(1970, 1, 1).toordinal()
 DATE_PARTS = ("days since 1970", "year", "month", "day of the month", "weekday")
@@ -31,7 +31,7 @@ HOUR = "hour"
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A column of the matrix of numbers: its field, and the part of a date if the field has several columns."""
+    """A column of the numbers array: its field, and the part of the date if the field has several columns."""
 
     field: FieldSpec
     part: str | None = None
@@ -50,13 +50,13 @@ def _numbers(field: FieldSpec) -> tuple[Number, ...]:
 
 
 class Layout:
-    """Which value of a record goes where: the columns of each array, in the order of the fields.
+    """The columns of each feature array, in the order of the contract's fields.
 
     Attributes:
-        fields: of the contract.
-        numbers: columns of the matrix of numbers.
-        categories: fields that are columns of the matrix of categories.
-        texts: fields that are columns of the matrix of texts.
+        fields: fields of the contract.
+        numbers: columns of the numbers array.
+        categories: fields in the categories array, one column each.
+        texts: fields in the texts array, one column each.
     """
 
     def __init__(self, fields: Sequence[FieldSpec]) -> None:
@@ -64,24 +64,24 @@ class Layout:
         self.numbers = tuple(number for field in fields for number in _numbers(field))
         self.categories = tuple(field for field in fields if field.kind is Kind.CATEGORY)
         self.texts = tuple(field for field in fields if field.kind is Kind.TEXT)
-        # Where the values of a record are its row of numbers as they are, nothing has to be looked at one by one.
-        self._plain = all(field.kind in (Kind.NUMBER, Kind.INTEGER, Kind.BOOLEAN) for field in fields)
-        self._encoders = tuple((_encoder(field), place) for place, field in enumerate(fields) if _numbers(field))
-        self._category_places = tuple(fields.index(field) for field in self.categories)
-        self._text_places = tuple(fields.index(field) for field in self.texts)
+        # If all fields are numeric, the values of a record are its row of numbers and need no encoding.
+        self._all_numeric = all(field.kind in (Kind.NUMBER, Kind.INTEGER, Kind.BOOLEAN) for field in fields)
+        self._encoders = tuple((_encoder(field), index) for index, field in enumerate(fields) if _numbers(field))
+        self._category_indices = tuple(fields.index(field) for field in self.categories)
+        self._text_indices = tuple(fields.index(field) for field in self.texts)
 
     def encode(self, records: Sequence[RecordModel]) -> "Features":
-        """Return records of the contract as arrays."""
+        """Convert records of the contract to arrays."""
         rows = [list(vars(record).values()) for record in records]
-        values = rows if self._plain else [self._row(row) for row in rows]
+        values = rows if self._all_numeric else [self._encode_row(row) for row in rows]
         numbers = np.array(values, dtype=np.float64).reshape(len(rows), len(self.numbers))
-        # As np.clip does it, which takes several times as long for one record.
+        # Equals np.clip, which takes several times as long for a single record.
         np.minimum(numbers, MAX_MAGNITUDE, out=numbers)
         np.maximum(numbers, -MAX_MAGNITUDE, out=numbers)
-        return Features(self, numbers, _strings(rows, self._category_places), _strings(rows, self._text_places))
+        return Features(self, numbers, _strings(rows, self._category_indices), _strings(rows, self._text_indices))
 
-    def _row(self, values: Sequence[Any]) -> list[Any]:
-        return [part for encode, place in self._encoders for part in encode(values[place])]
+    def _encode_row(self, values: Sequence[Any]) -> list[Any]:
+        return [part for encode, index in self._encoders for part in encode(values[index])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,11 @@ class Features:
     """Records as arrays.
 
     Attributes:
-        layout: which column is what.
-        numbers: shape (rows, len(layout.numbers)), NaN where a value is missing; of a choice its place
-            among the choices, -1 where it is missing.
-        categories: shape (rows, len(layout.categories)), strings, empty where a value is missing.
-        texts: shape (rows, len(layout.texts)), strings as they came, empty where a value is missing.
+        layout: the field of each column.
+        numbers: float64 of shape (rows, len(layout.numbers)). A missing value is NaN. A choice is its index
+            among the choices of its field, or -1 if it is missing.
+        categories: strings of shape (rows, len(layout.categories)). A missing value is empty.
+        texts: strings of shape (rows, len(layout.texts)), unchanged. A missing value is empty.
     """
 
     layout: Layout
@@ -106,19 +106,19 @@ class Features:
         return len(self.numbers)
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Self:
-        """Return the features of these rows alone, in the order given."""
-        places = np.asarray(rows, dtype=np.intp)
-        return type(self)(self.layout, self.numbers[places], self.categories[places], self.texts[places])
+        """Return the features of the given rows, in the given order."""
+        indices = np.asarray(rows, dtype=np.intp)
+        return type(self)(self.layout, self.numbers[indices], self.categories[indices], self.texts[indices])
 
     def inputs(self) -> dict[str, NDArray[Any]]:
-        """Return the inputs of the ONNX model, by name; a model has those alone that its contract needs."""
+        """Return the inputs of the ONNX model by name, without those for which the contract has no field."""
         inputs: dict[str, NDArray[Any]] = {}
         if self.layout.numbers:
             inputs["numbers"] = self.numbers
         if self.layout.categories:
             inputs["categories"] = self.categories
-        for place in range(len(self.layout.texts)):
-            inputs[f"text_{place}"] = token_matrix(self.texts[:, place].tolist())
+        for column in range(len(self.layout.texts)):
+            inputs[f"text_{column}"] = token_matrix(self.texts[:, column].tolist())
         return inputs
 
 
@@ -128,7 +128,7 @@ def tokens(text: str) -> list[str]:
 
 
 def token_matrix(texts: Sequence[str]) -> NDArray[np.object_]:
-    """Return the words of each text as shape (texts, longest), filled up with empty strings."""
+    """Return the words of each text as an array of shape (texts, words of the longest), padded with empty strings."""
     split = [tokens(text) for text in texts]
     matrix = np.full((len(split), max(map(len, split), default=0) or 1), "", dtype=object)
     for row, words in enumerate(split):
@@ -136,22 +136,22 @@ def token_matrix(texts: Sequence[str]) -> NDArray[np.object_]:
     return matrix
 
 
-def _strings(rows: Sequence[Sequence[Any]], places: Sequence[int]) -> NDArray[np.object_]:
-    matrix = np.empty((len(rows), len(places)), dtype=object)
-    for column, place in enumerate(places):
-        matrix[:, column] = [row[place] or "" for row in rows]
+def _strings(rows: Sequence[Sequence[Any]], indices: Sequence[int]) -> NDArray[np.object_]:
+    matrix = np.empty((len(rows), len(indices)), dtype=object)
+    for column, index in enumerate(indices):
+        matrix[:, column] = [row[index] or "" for row in rows]
     return matrix
 
 
 def _number(value: Any) -> tuple[Any]:
-    return (value,)  # None becomes NaN, True and False become 1 and 0 in the array
+    return (value,)  # NumPy converts None to NaN, True to 1 and False to 0
 
 
 def _choice(choices: Sequence[str]) -> Callable[[Any], tuple[float]]:
-    places: dict[Any, float] = {choice: float(place) for place, choice in enumerate(choices)}
+    indices: dict[Any, float] = {choice: float(index) for index, choice in enumerate(choices)}
 
     def encode(value: Enum | None) -> tuple[float]:
-        return (-1.0 if value is None else places[value],)
+        return (-1.0 if value is None else indices[value],)
 
     return encode
 
@@ -170,7 +170,7 @@ def _datetime_parts(value: datetime | None) -> tuple[float, ...]:
     if value is None:
         return (np.nan,) * (len(DATE_PARTS) + 1)
     if value.tzinfo is not None:
-        # 9999-12-31T23:59-01:00 would be in the year 10000.
+        # In UTC, 9999-12-31T23:59-01:00 is in the year 10000, which datetime does not support.
         with suppress(OverflowError):
             value = value.astimezone(UTC)
     return (*_date_parts(value), _hours(value))

@@ -12,12 +12,12 @@ CONTRACT = orders.CONTRACTS[Task.BINARY]
 
 
 def hash_of(fields: Sequence[FieldSpec]) -> str:
-    """Return the hash of a contract with other fields."""
+    """Return the hash of the contract with these fields."""
     return _sha256(CONTRACT.task, CONTRACT.target, CONTRACT.labels, fields)
 
 
 @pytest.mark.parametrize("task", Task)
-def test_a_contract_knows_its_fields_and_labels(task: Task) -> None:
+def test_a_contract_has_fields_and_labels(task: Task) -> None:
     contract = orders.CONTRACTS[task]
 
     assert contract.fields == contract.layout.fields == orders.FIELDS
@@ -40,12 +40,12 @@ def test_a_prediction_that_does_not_fit_the_task_is_refused(
         Contract(orders.Order, prediction, task, "target")
 
 
-def test_a_field_of_a_type_that_is_not_supported_is_refused() -> None:
-    class Strange(RecordModel):
+def test_a_field_of_an_unsupported_type_is_refused() -> None:
+    class Unsupported(RecordModel):
         value: complex
 
-    with pytest.raises(TypeError, match="which is not supported"):
-        Contract(Strange, ValuePrediction, Task.REGRESSION, "target")
+    with pytest.raises(TypeError, match="has the unsupported type"):
+        Contract(Unsupported, ValuePrediction, Task.REGRESSION, "target")
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_a_field_of_a_type_that_is_not_supported_is_refused() -> None:
         pytest.param({"choices": ("a", "b")}, False, id="choices"),
     ],
 )
-def test_a_contract_is_another_one_if_the_model_would_be(changes: dict[str, Any], same: bool) -> None:
+def test_the_hash_covers_what_the_model_depends_on(changes: dict[str, Any], same: bool) -> None:
     changed = (replace(orders.FIELDS[0], **changes), *orders.FIELDS[1:])
     assert (hash_of(changed) == CONTRACT.sha256) is same
 
 
-def test_the_order_of_the_fields_is_part_of_the_contract() -> None:
+def test_the_hash_depends_on_the_order_of_the_fields() -> None:
     assert hash_of(orders.FIELDS[::-1]) != CONTRACT.sha256

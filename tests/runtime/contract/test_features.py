@@ -20,11 +20,11 @@ from mlops_runtime.contract.fields import Integer, RecordModel, field_specs
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import LAYOUT, Order, Size
 
-COLUMNS = {(number.field.attribute, number.part): place for place, number in enumerate(LAYOUT.numbers)}
+COLUMNS = {(number.field.attribute, number.part): column for column, number in enumerate(LAYOUT.numbers)}
 
 
 def encoded(**changes: Any) -> Features:
-    """Return an order with these values, as arrays."""
+    """Return the features of an order with these values."""
     (order,) = orders.some_orders(1)
     return LAYOUT.encode([order.model_copy(update=changes)])
 
@@ -51,10 +51,10 @@ def test_each_field_has_its_columns_in_the_order_of_the_contract() -> None:
         pytest.param("weight", 1e300, MAX_MAGNITUDE, id="very-large-number"),
         pytest.param("margin", -1e300, -MAX_MAGNITUDE, id="very-small-number"),
         pytest.param("margin", None, math.nan, id="no-number"),
-        pytest.param("items", 3.0, 3.0, id="whole-number"),
+        pytest.param("items", 3.0, 3.0, id="integer"),
         pytest.param("express", True, 1.0, id="true"),
         pytest.param("express", False, 0.0, id="false"),
-        pytest.param("insured", None, math.nan, id="no-flag"),
+        pytest.param("insured", None, math.nan, id="no-boolean"),
         pytest.param("size", Size.LARGE, 0.0, id="first-choice"),
         pytest.param("size", Size.SMALL, 2.0, id="last-choice"),
         pytest.param("size", None, -1.0, id="no-choice"),
@@ -62,7 +62,7 @@ def test_each_field_has_its_columns_in_the_order_of_the_contract() -> None:
         pytest.param("slot", time(23, 59, 59, 999_999), 24.0, id="end-of-the-day"),
     ],
 )
-def test_a_value_is_a_number(attribute: str, value: Any, expected: float) -> None:
+def test_a_value_is_encoded_as_a_number(attribute: str, value: Any, expected: float) -> None:
     assert number(encoded(**{attribute: value}), attribute) == pytest.approx(expected, nan_ok=True)
 
 
@@ -76,21 +76,21 @@ def test_a_value_is_a_number(attribute: str, value: Any, expected: float) -> Non
         pytest.param(date.max, (2932896, 9999, 12, 31, 5), id="last-day"),
     ],
 )
-def test_a_date_is_told_by_its_parts(day: date, parts: tuple[int, ...]) -> None:
+def test_a_date_is_encoded_as_its_parts(day: date, parts: tuple[int, ...]) -> None:
     features = encoded(ordered=day, paid=datetime.combine(day, time(6, 45)))
     assert tuple(number(features, "ordered", part) for part in DATE_PARTS) == parts
     assert tuple(number(features, "paid", part) for part in DATE_PARTS) == parts
     assert number(features, "paid", "hour") == 6.75
 
 
-def test_a_missing_date_or_time_has_no_parts() -> None:
+def test_the_parts_of_a_missing_date_or_time_are_missing() -> None:
     features = encoded(ordered=None, paid=None, slot=None)
     assert all(math.isnan(number(features, "ordered", part)) for part in DATE_PARTS)
     assert all(math.isnan(number(features, "paid", part)) for part in (*DATE_PARTS, "hour"))
     assert math.isnan(number(features, "slot"))
 
 
-def test_a_time_with_an_offset_is_told_in_utc() -> None:
+def test_a_datetime_with_an_offset_is_converted_to_utc() -> None:
     features = encoded(paid=datetime(2024, 1, 1, 1, 30, tzinfo=timezone(timedelta(hours=3))))
     assert [number(features, "paid", part) for part in ("year", "month", "day of the month", "hour")] == [
         2023, 12, 31, 22.5,
@@ -98,20 +98,20 @@ def test_a_time_with_an_offset_is_told_in_utc() -> None:
 
 
 @pytest.mark.parametrize(
-    "moment",
+    "value",
     [
         datetime.min.replace(tzinfo=timezone(timedelta(hours=1))),
         datetime.max.replace(tzinfo=timezone(timedelta(hours=-1))),
     ],
     ids=["first", "last"],
 )
-def test_a_moment_that_utc_has_no_name_for_is_told_as_it_is(moment: datetime) -> None:
+def test_a_datetime_out_of_range_in_utc_keeps_its_offset(value: datetime) -> None:
     with pytest.raises(OverflowError):
-        moment.astimezone(UTC)
-    assert number(encoded(paid=moment), "paid", "year") == moment.year
+        value.astimezone(UTC)
+    assert number(encoded(paid=value), "paid", "year") == value.year
 
 
-def test_strings_stay_as_they_are_and_missing_ones_are_empty() -> None:
+def test_strings_are_unchanged_and_missing_strings_are_empty() -> None:
     features = encoded(courier="Möwe ", city=None, remark=None)
     assert features.categories.tolist() == [["Möwe ", ""]]
     assert features.texts.tolist() == [[""]]
@@ -130,7 +130,7 @@ def test_every_order_has_a_row_of_each_array(batch: list[Order]) -> None:
 
 
 @given(batch=st.lists(st.from_type(Order), min_size=1, max_size=5))
-def test_an_order_is_encoded_as_if_it_were_alone(batch: list[Order]) -> None:
+def test_an_order_is_encoded_independently_of_its_batch(batch: list[Order]) -> None:
     together, last = LAYOUT.encode(batch), LAYOUT.encode(batch[-1:])
     np.testing.assert_array_equal(together.numbers[-1:], last.numbers)
     assert together.take([len(batch) - 1]).categories.tolist() == last.categories.tolist()
@@ -138,7 +138,7 @@ def test_an_order_is_encoded_as_if_it_were_alone(batch: list[Order]) -> None:
 
 
 def test_records_of_numbers_alone_are_encoded_like_any_other() -> None:
-    # given: a contract whose records are rows as they are
+    # given: a contract whose fields are all numeric
     class Plain(RecordModel):
         width: float | None = None
         count: Integer
@@ -152,7 +152,7 @@ def test_records_of_numbers_alone_are_encoded_like_any_other() -> None:
     assert list(features.inputs()) == ["numbers"]
 
 
-def test_the_model_is_given_what_the_contract_has() -> None:
+def test_the_model_has_inputs_for_the_fields_of_the_contract() -> None:
     # given
     class Words(RecordModel):
         title: orders.Text
@@ -179,11 +179,11 @@ def test_the_model_is_given_what_the_contract_has() -> None:
         pytest.param("ab " * (MAX_TOKENS + 5), ["ab"] * MAX_TOKENS, id="very-long"),
     ],
 )
-def test_words_of_a_text(text: str, words: list[str]) -> None:
+def test_a_text_is_split_into_words(text: str, words: list[str]) -> None:
     assert tokens(text) == words
 
 
-def test_texts_are_a_matrix_of_words() -> None:
+def test_texts_become_a_padded_matrix_of_words() -> None:
     assert token_matrix(["two words", "", "three of them"]).tolist() == [
         ["two", "words", ""],
         ["", "", ""],
@@ -191,10 +191,3 @@ def test_texts_are_a_matrix_of_words() -> None:
     ]
     assert token_matrix(["", ""]).tolist() == [[""], [""]]
     assert token_matrix([]).shape == (0, 1)
-
-
-@given(records=st.lists(st.from_type(Order), max_size=5))
-def test_records_become_finite_arrays(records: list[Order]) -> None:
-    features = LAYOUT.encode(records)
-    assert len(features) == len(records)
-    assert not np.isinf(features.numbers).any()

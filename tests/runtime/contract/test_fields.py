@@ -26,7 +26,7 @@ from mlops_runtime.contract.fields import (
 from mlops_runtime.testing.synthetic import ORDERED, Order, Size
 
 SPECS = {spec.name: spec for spec in field_specs(Order)}
-RECORD = Order.model_json_schema(by_alias=True)
+SCHEMA = Order.model_json_schema(by_alias=True)
 
 
 class Colour(StrEnum):
@@ -40,9 +40,9 @@ class Colour(StrEnum):
     ("annotation", "kind"),
     [
         pytest.param(float, Kind.NUMBER, id="number"),
-        pytest.param(Integer, Kind.INTEGER, id="whole"),
+        pytest.param(Integer, Kind.INTEGER, id="integer"),
         pytest.param(Annotated[float, Field(multiple_of=0.5)], Kind.NUMBER, id="number-with-steps"),
-        pytest.param(bool, Kind.BOOLEAN, id="flag"),
+        pytest.param(bool, Kind.BOOLEAN, id="boolean"),
         pytest.param(Colour, Kind.CHOICE, id="choice"),
         pytest.param(Category, Kind.CATEGORY, id="category"),
         pytest.param(Text, Kind.TEXT, id="text"),
@@ -52,30 +52,30 @@ class Colour(StrEnum):
     ],
 )
 @pytest.mark.parametrize("optional", [False, True], ids=["required", "optional"])
-def test_a_type_says_what_a_field_holds(annotation: Any, kind: Kind, optional: bool) -> None:
+def test_a_type_determines_the_kind_of_a_field(annotation: Any, kind: Kind, optional: bool) -> None:
     # given
-    class OneField(RecordModel):
-        held: annotation = Field()
+    class Required(RecordModel):
+        value: annotation = Field()
 
-    class OneOptionalField(RecordModel):
-        held: annotation | None = Field(default=None)
+    class Optional(RecordModel):
+        value: annotation | None = Field(default=None)
 
     # when
-    (spec,) = field_specs(OneOptionalField if optional else OneField)
+    (spec,) = field_specs(Optional if optional else Required)
     # then
-    assert (spec.name, spec.kind, spec.optional) == ("held", kind, optional)
+    assert (spec.name, spec.kind, spec.optional) == ("value", kind, optional)
 
 
 @pytest.mark.parametrize("annotation", [int, str, list[float], float | str], ids=str)
-def test_another_type_is_refused_by_the_name_of_its_field(annotation: Any) -> None:
-    class Wrong(RecordModel):
+def test_an_unsupported_type_is_refused_with_the_name_of_its_field(annotation: Any) -> None:
+    class Unsupported(RecordModel):
         oddity: annotation
 
     with pytest.raises(TypeError, match="oddity"):
-        field_specs(Wrong)
+        field_specs(Unsupported)
 
 
-def test_all_that_the_contract_says_of_a_field_is_known() -> None:
+def test_a_specification_has_everything_that_the_field_declares() -> None:
     assert SPECS["Weight (kg)"] == FieldSpec(
         name="Weight (kg)",
         attribute="weight",
@@ -92,7 +92,7 @@ def test_all_that_the_contract_says_of_a_field_is_known() -> None:
     assert (SPECS["Ordered"].date_format, SPECS["Paid at"].date_format) == (ORDERED, None)
 
 
-def test_marks_are_found_wherever_they_stand() -> None:
+def test_nested_annotations_are_read() -> None:
     class Nested(RecordModel):
         inside: Annotated[Annotated[float, ExpectedRange(1, 2)], Field(ge=0, le=3)]
         outside: Annotated[float | None, ExpectedRange(1, 2), Field(ge=0, le=3)] = None
@@ -101,7 +101,7 @@ def test_marks_are_found_wherever_they_stand() -> None:
         assert (spec.minimum, spec.maximum, spec.expected) == (0, 3, (1, 2))
 
 
-def test_a_field_that_says_nothing_else_has_its_own_name() -> None:
+def test_a_field_without_alias_has_the_name_of_its_attribute() -> None:
     class Bare(RecordModel):
         width: float
         seen: Annotated[date, DateFormat("%Y")]
@@ -109,22 +109,22 @@ def test_a_field_that_says_nothing_else_has_its_own_name() -> None:
     assert [(spec.name, spec.description) for spec in field_specs(Bare)] == [("width", ""), ("seen", "")]
 
 
-def test_callers_are_told_the_usual_range() -> None:
-    assert RECORD["properties"]["Weight (kg)"]["x-expected-range"] == [-3, 41.5]
+def test_the_json_schema_has_the_expected_range() -> None:
+    assert SCHEMA["properties"]["Weight (kg)"]["x-expected-range"] == [-3, 41.5]
 
 
 @pytest.mark.parametrize(
-    ("value", "whole"),
+    ("value", "integral"),
     [
         *((value, True) for value in (5.0, 5, -3.0, 1e15, 1e300, -0.0)),
         *((value, False) for value in (5.5, 5.0000000001, 2.5e-42)),
     ],
 )
-def test_a_whole_number_may_be_written_with_a_point(value: float, whole: bool) -> None:
+def test_an_integer_may_be_an_integral_float(value: float, integral: bool) -> None:
     class Counted(RecordModel):
         count: Integer
 
-    if whole:
+    if integral:
         assert Counted.model_validate({"count": value}).count == value
     else:
         with pytest.raises(ValidationError, match="multiple of 1"):
@@ -136,8 +136,8 @@ def test_a_record_survives_json(order: Order) -> None:
     assert Order.model_validate_json(order.model_dump_json()) == order
 
 
-class Moments(RecordModel):
-    """A contract with each kind of moment."""
+class Dates(RecordModel):
+    """A record with a date, a datetime and a time."""
 
     day: date | None = None
     at: datetime | None = None
@@ -156,9 +156,9 @@ class Moments(RecordModel):
         ("clock", "13:45:00.5"),
     ],
 )
-def test_a_moment_is_written_as_in_rfc_3339(name: str, text: str) -> None:
-    # A program sends JSON, a form and a table send texts
-    assert Moments.model_validate_json(json.dumps({name: text})) == Moments.model_validate_strings({name: text})
+def test_dates_and_times_are_accepted_in_the_format_of_rfc_3339(name: str, text: str) -> None:
+    # Programs send JSON; forms and tables send strings
+    assert Dates.model_validate_json(json.dumps({name: text})) == Dates.model_validate_strings({name: text})
 
 
 @pytest.mark.parametrize(
@@ -179,21 +179,21 @@ def test_a_moment_is_written_as_in_rfc_3339(name: str, text: str) -> None:
         pytest.param("clock", "5", id="time-of-seconds"),
     ],
 )
-def test_no_other_text_is_a_moment(name: str, text: str) -> None:
+def test_other_formats_of_dates_and_times_are_refused(name: str, text: str) -> None:
     with pytest.raises(ValidationError):
-        Moments.model_validate_json(json.dumps({name: text}))
+        Dates.model_validate_json(json.dumps({name: text}))
     with pytest.raises(ValidationError):
-        Moments.model_validate_strings({name: text})
+        Dates.model_validate_strings({name: text})
 
 
-def test_callers_are_told_how_moments_are_written() -> None:
-    patterns = [schema["anyOf"][0]["pattern"] for schema in Moments.model_json_schema()["properties"].values()]
+def test_the_json_schema_has_the_patterns_of_dates_and_times() -> None:
+    patterns = [schema["anyOf"][0]["pattern"] for schema in Dates.model_json_schema()["properties"].values()]
 
     assert patterns == list(DATE_PATTERNS.values())
 
 
 @given(year=st.integers(0, 9999), month=st.integers(0, 13), day=st.integers(0, 32))
-def test_the_pattern_of_days_knows_the_calendar(year: int, month: int, day: int) -> None:
+def test_the_pattern_of_dates_matches_exactly_the_valid_dates(year: int, month: int, day: int) -> None:
     text = f"{year:04}-{month:02}-{day:02}"
     try:
         date(year, month, day)
@@ -204,12 +204,12 @@ def test_the_pattern_of_days_knows_the_calendar(year: int, month: int, day: int)
 
 
 @pytest.mark.parametrize("value", ["", "x" * 201], ids=["empty", "too-long"])
-def test_a_category_has_a_length(value: str) -> None:
-    class Placed(RecordModel):
-        place: Category
+def test_the_length_of_a_category_is_limited(value: str) -> None:
+    class Located(RecordModel):
+        city: Category
 
     with pytest.raises(ValidationError, match="String should have"):
-        Placed.model_validate({"place": value})
+        Located.model_validate({"city": value})
 
 
 @pytest.mark.parametrize("probability", [-0.1, 1.1])
@@ -219,5 +219,5 @@ def test_a_probability_is_from_0_to_1(probability: float) -> None:
 
 
 @pytest.mark.parametrize("prediction", [LabelPrediction, ValuePrediction])
-def test_a_prediction_warns_of_nothing_unless_told(prediction: type[LabelPrediction | ValuePrediction]) -> None:
+def test_a_prediction_has_no_warnings_by_default(prediction: type[LabelPrediction | ValuePrediction]) -> None:
     assert prediction.model_fields["warnings"].default == ()
