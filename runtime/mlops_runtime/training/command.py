@@ -180,7 +180,7 @@ def _listener(contract: Contract, settings: Settings, progress: Progress, candid
         best = findings.scores[0]
         print(
             f"Chose {best.name}, {findings.loss} {best.mean:.4g} in cross-validation; "
-            f"ignoring the features it is {findings.baseline_score:.4g}. {findings.search}"
+            f"ignoring the features it is {findings.baseline_score:.4g}. {findings.search_summary}"
         )
         values = [
             f"{name} {estimate.value:.4g} ({estimate.low:.4g} to {estimate.high:.4g})"

@@ -198,7 +198,7 @@ class _Run:
             missing=_missing(table.features),
             notes=_notes(table),
             scores=selection.scores,
-            search=selection.search,
+            search_summary=selection.summary,
             loss="log loss" if labels else "root mean squared error",
             baseline_score=selection.baseline.mean,
             evaluation=evaluation,

@@ -19,36 +19,40 @@ from mlops_runtime.training.candidates import Candidate, CandidateError, Learnin
 from mlops_runtime.training.fitted_model import outputs_of
 
 FOLDS = 5
-FEWER_FOLDS = 3
-MANY_ROWS = 5_000
-"""From so many rows on there are fewer folds: the loss is known well enough, and time is short."""
+LARGE_TABLE_FOLDS = 3
+LARGE_TABLE_ROWS = 5_000
+"""A larger table has fewer folds: its mean loss varies less, and each fit takes longer."""
 
-SELECTION_ROWS = 20_000
-"""Maximum number of rows that candidates are compared on; the chosen one is fitted on all."""
+MAX_SELECTION_ROWS = 20_000
+"""Maximum number of rows to compare candidates on; the chosen candidate is fitted on all rows."""
 
 BLEND_WEIGHTS = (0.25, 0.5)
-"""Of the second best kind; with a greater one it would be the best."""
-BLEND_MARGIN = 0.05
-BLEND_MARGIN_VALUES = 0.015
-"""Share of log loss, and of root mean squared error, that a blend must take away from the best single
-estimator: two are harder to explain."""
-FOLDS_LOST = 1
-"""Folds in which it may be no better."""
+"""Weights to try for the best candidate of another kind; the overall best keeps at least half."""
 
-PROBED_CELLS = 1_000_000
-FEW_ITERATIONS, MORE_ITERATIONS = 1, 4
-"""With more cells than these, two short fits of a booster tell how long the others would take."""
+LOG_LOSS_BLEND_MARGIN = 0.05
+RMSE_BLEND_MARGIN = 0.015
+"""Relative reduction of the log loss, and of the root mean squared error, that justifies a blend of two
+estimators, which is harder to explain than a single estimator."""
 
-NO_LIMIT = 31
-"""Leaves that count where a booster has no limit."""
+MAX_WORSE_FOLDS = 1
+"""Maximum number of folds in which a blend may have the same loss as the single estimator, or a higher loss."""
+
+MIN_TIMED_CELLS = 1_000_000
+"""On a larger matrix, two short fits of a booster estimate how long other fits take."""
+
+TIMED_ITERATIONS = (1, 4)
+"""Boosting iterations of the two short fits."""
+
+DEFAULT_LEAVES = 31
+"""Assumed number of leaves of a tree whose booster sets no maximum."""
 
 EPSILON = 1e-15
-"""Least probability in a logarithm."""
+"""Smallest probability to take the logarithm of."""
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Loss of one candidate in cross-validation: its mean over the folds and their standard deviation."""
+    """Cross-validated loss of a candidate: mean and standard deviation over the folds."""
 
     name: str
     mean: float
@@ -57,7 +61,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A candidate that was tried: its score, and its outputs for each row while that row was held out."""
+    """A cross-validated candidate: its score and its out-of-fold outputs, shape (rows, labels) or (rows, 1)."""
 
     candidate: Candidate
     score: Score
@@ -66,15 +70,15 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The estimator chosen, and how.
+    """The result of a search.
 
     Attributes:
-        estimator: fitted on all training rows.
-        scores: of all candidates that were tried, best first.
-        baseline: the score of the estimator that ignores the features.
+        estimator: the chosen estimator, fitted on all training rows.
+        scores: scores of all cross-validated candidates, best first.
+        baseline: score of the estimator that ignores the features.
         rows: indices of the rows that candidates were compared on.
-        predicted: outputs of the chosen candidate for these rows, each by a fit without that row.
-        search: a sentence on how the search went.
+        predicted: out-of-fold outputs of the chosen candidate for these rows.
+        summary: how many candidates, rows and folds were compared, in sentences.
     """
 
     estimator: Any
@@ -82,7 +86,7 @@ class Selection:
     baseline: Score
     rows: NDArray[np.intp]
     predicted: NDArray[np.float64]
-    search: str
+    summary: str
 
     @property
     def name(self) -> str:
@@ -91,7 +95,7 @@ class Selection:
 
     @property
     def skill(self) -> float:
-        """Share of the baseline's loss that the chosen candidate takes away, in cross-validation; of squared errors."""
+        """Relative reduction of the baseline's cross-validated log loss, or of its mean squared error."""
         power = 1 if self.predicted.shape[1] > 1 else 2
         if self.baseline.mean == 0:
             return 0.0
@@ -99,15 +103,20 @@ class Selection:
 
 
 def loss_of(outputs: NDArray[np.float64], target: NDArray[Any]) -> float:
-    """Return log loss, of shape (rows, labels) against places, or root mean squared error, of (rows, 1)."""
+    """Return the log loss of outputs of shape (rows, labels), or the root mean squared error of shape (rows, 1).
+
+    Args:
+        outputs: probabilities of labels, or predicted values.
+        target: shape (rows,), indices of the true labels, or true values.
+    """
     if outputs.shape[1] == 1:
         return float(np.sqrt(np.mean((outputs[:, 0] - target) ** 2)))
-    given = outputs[np.arange(len(target)), target]
-    return float(-np.log(np.clip(given, EPSILON, 1)).mean())
+    of_true_label = outputs[np.arange(len(target)), target]
+    return float(-np.log(np.clip(of_true_label, EPSILON, 1)).mean())
 
 
 def baseline_estimator(labels: int) -> Any:
-    """Return the unfitted estimator that ignores the features: the shares of the labels, or the mean."""
+    """Return the unfitted estimator that ignores the features and predicts the shares of the labels, or the mean."""
     return DummyClassifier(strategy="prior") if labels else DummyRegressor(strategy="mean")
 
 
@@ -120,159 +129,158 @@ def select_estimator(
     candidates: Sequence[Candidate],
     on_scored: Callable[[Score], None] = lambda _: None,
 ) -> Selection:
-    """Return the candidate with the lowest loss in cross-validation, or a blend of two, fitted on all rows given.
+    """Return the candidate with the lowest cross-validated loss, or a blend of two, fitted on all rows.
 
-    For labels the loss is log loss and not ROC AUC, because the service answers with a
-    probability: AUC looks at the order of the records alone, and a model whose probabilities are
-    all too high or too low would pass unseen. A proper scoring rule rewards the true probability
-    (Gneiting and Raftery 2007, Strictly proper scoring rules, prediction, and estimation, JASA 102).
+    A classifier is chosen by log loss, not by ROC AUC, because the service returns probabilities. ROC AUC
+    depends on the order of the records only, so it does not notice that all probabilities are too high or
+    too low. A proper scoring rule rewards the true probability (Gneiting and Raftery 2007, Strictly proper
+    scoring rules, prediction, and estimation, JASA 102).
 
-    A search that its budget ends depends on the speed of the machine; one that ends before it is
-    the same everywhere.
+    The result depends on the speed of the machine only if the budget ends the search.
 
     Args:
         matrix: shape (rows, columns), NaN where a number is missing.
-        target: shape (rows,), places of labels or values.
-        problem: what the columns and the target are.
-        seed: of the folds and of the estimators.
-        budget: seconds after which no further candidate is begun, but the first of each kind.
-        candidates: to choose from.
-        on_scored: called with the score of each candidate, as soon as it is known.
+        target: shape (rows,), indices of labels, or values.
+        problem: the columns of the matrix and the number of labels.
+        seed: seed of the folds and of the estimators.
+        budget: seconds after which only the first candidate of each kind is still tried.
+        candidates: estimators to choose from.
+        on_scored: called with the score of each candidate after its cross-validation.
 
     Raises:
         CandidateError: if a candidate cannot learn the task, be fitted or predict, or two have the same name.
     """
     if not candidates:
-        raise CandidateError("there is no candidate to choose from: add one to CANDIDATES in estimators.py")
+        raise CandidateError("CANDIDATES is empty: add a candidate to it in estimators.py")
     for candidate in candidates:
         check_candidate(candidate, problem.labels)
     for name, count in Counter(candidate.name for candidate in candidates).items():
         if count > 1:
-            raise CandidateError(f"{count} candidates are called {name}: give each a name or parameters of its own")
-    began = time.monotonic()
+            raise CandidateError(f"{count} candidates have the name {name}: change the kind or the parameters")
+    started = time.monotonic()
     rows = _selection_rows(target, problem, seed)
-    sample, wanted = matrix[rows], target[rows]
-    folds = fold_of_each_row(wanted, problem, seed)
-    baseline, _ = _scored("baseline", baseline_estimator(problem.labels), sample, wanted, folds, problem)
+    sample, sample_target = matrix[rows], target[rows]
+    folds = fold_of_each_row(sample_target, problem, seed)
+    baseline, _ = _cross_validate("baseline", baseline_estimator(problem.labels), sample, sample_target, folds, problem)
     trials: list[Trial] = []
-    pace: _Pace | None = None
+    fit_time: _FitTime | None = None
     skipped = 0
     for candidate in candidates:
-        if candidate.boosting and pace is None:
-            pace = _pace(candidate, problem, seed, sample, wanted)
-        needed = pace.seconds(candidate) * folds.max() if candidate.boosting and pace else 0.0
-        # The first of each kind gets a budget of its own: else a slow linear one would keep out all boosters.
-        first = all(trial.candidate.kind != candidate.kind for trial in trials)
-        if trials and (0.0 if first else time.monotonic() - began) + needed >= budget:
+        expected_seconds = 0.0
+        if candidate.boosting:
+            fit_time = fit_time or _measure_fit_time(candidate, problem, seed, sample, sample_target)
+            expected_seconds = fit_time.seconds(candidate) * folds.max()
+        # The first candidate of a kind has the whole budget, so that a slow linear model does not exclude boosters.
+        first_of_kind = all(trial.candidate.kind != candidate.kind for trial in trials)
+        elapsed = 0.0 if first_of_kind else time.monotonic() - started
+        if trials and elapsed + expected_seconds >= budget:
             skipped += 1
             continue
         estimator = candidate.build(problem, seed)
-        score, predicted = _scored(candidate.name, estimator, sample, wanted, folds, problem)
+        score, predicted = _cross_validate(candidate.name, estimator, sample, sample_target, folds, problem)
         trials.append(Trial(candidate, score, predicted))
         on_scored(score)
-    trials.sort(key=lambda trial: trial.score.mean)  # stable: of equal scores the first tried stays first
-    weights, best = _blended(trials, wanted, folds)
+    trials.sort(key=lambda trial: trial.score.mean)  # stable: among equal scores, the first candidate wins
+    weights, best = _best_blend(trials, sample_target, folds)
     scores = [trial.score for trial in trials]
     return Selection(
-        estimator=_fit(best.score.name, _built(weights, problem, seed), matrix, target),
+        estimator=_fit(best.score.name, _build(weights, problem, seed), matrix, target),
         scores=tuple(scores if len(weights) == 1 else [best.score, *scores]),
         baseline=baseline,
         rows=rows,
         predicted=best.predicted,
-        search=_search(len(trials), skipped, len(rows), len(target), folds, budget),
+        summary=_summary(len(trials), skipped, len(rows), len(target), folds, budget),
     )
 
 
-def _built(weights: Sequence[tuple[float, Candidate]], problem: LearningProblem, seed: int) -> Any:
-    """Return the unfitted estimator of one candidate, or a blend that averages the outputs of several by weight.
+def _build(weights: Sequence[tuple[float, Candidate]], problem: LearningProblem, seed: int) -> Any:
+    """Return the unfitted estimator of a candidate, or a blend that averages the outputs of two by weight.
 
-    Blending by the predictions of cross-validation is the stacking of Wolpert (1992, Stacked
-    generalization, Neural Networks 5), with weights that cannot overfit.
+    A blend by out-of-fold predictions is the stacking of Wolpert (1992, Stacked generalization, Neural
+    Networks 5), with a few fixed weights that can hardly overfit.
     """
-    parts = [(f"part_{place}", candidate.build(problem, seed)) for place, (_, candidate) in enumerate(weights)]
+    parts = [(f"part_{index}", candidate.build(problem, seed)) for index, (_, candidate) in enumerate(weights)]
     if len(parts) == 1:
         return parts[0][1]
     shares = [weight for weight, _ in weights]
-    return (
-        VotingClassifier(parts, voting="soft", weights=shares)
-        if problem.labels
-        else VotingRegressor(parts, weights=shares)
-    )
+    if problem.labels:
+        return VotingClassifier(parts, voting="soft", weights=shares)
+    return VotingRegressor(parts, weights=shares)
 
 
-def _blended(
+def _best_blend(
     trials: Sequence[Trial], target: NDArray[Any], folds: NDArray[np.intp]
 ) -> tuple[list[tuple[float, Candidate]], Trial]:
-    """Return candidates with their weights, and the trial that stands for them together.
+    """Return candidates with their weights, and their trial as one estimator.
 
-    That is the best candidate alone, unless a blend with the best one of another kind is better by a
-    margin, and in nearly every fold.
+    A blend of the best candidate and the best candidate of another kind must reduce the loss by a
+    margin and in nearly every fold. Otherwise the best candidate has all the weight.
 
     Args:
-        trials: best first.
-        target: shape (rows,), of the rows that were held out in turn.
-        folds: shape (rows,), in which fold each row was held out.
+        trials: cross-validated candidates, best first.
+        target: shape (rows,).
+        folds: shape (rows,), the fold that each row belongs to.
     """
     best = trials[0]
     other = next((trial for trial in trials if trial.candidate.kind != best.candidate.kind), None)
-    chosen, chosen_trial = [(1.0, best.candidate)], best
+    blend, blend_trial = [(1.0, best.candidate)], best
     if other is None:
-        return chosen, chosen_trial
-    margin = BLEND_MARGIN if best.predicted.shape[1] > 1 else BLEND_MARGIN_VALUES
-    least = best.score.mean * (1 - margin)
+        return blend, blend_trial
+    margin = LOG_LOSS_BLEND_MARGIN if best.predicted.shape[1] > 1 else RMSE_BLEND_MARGIN
+    lowest = best.score.mean * (1 - margin)
     for weight in BLEND_WEIGHTS:
         predicted = (1 - weight) * best.predicted + weight * other.predicted
         losses, alone = (
-            np.array([loss_of(outputs[outside], target[outside]) for _, outside in _each_fold(folds)])
+            np.array([loss_of(outputs[held_out], target[held_out]) for _, held_out in _splits(folds)])
             for outputs in (predicted, best.predicted)
         )
-        # What helps in some folds and harms in others is chance.
-        if losses.mean() < least and np.count_nonzero(losses >= alone) <= FOLDS_LOST:
-            least = float(losses.mean())
+        # A blend that helps in some folds and harms in others may be better by chance.
+        if losses.mean() < lowest and np.count_nonzero(losses >= alone) <= MAX_WORSE_FOLDS:
+            lowest = float(losses.mean())
             name = f"{1 - weight:.0%} {best.candidate.name} + {weight:.0%} {other.candidate.name}"
-            chosen = [(1 - weight, best.candidate), (weight, other.candidate)]
-            chosen_trial = Trial(best.candidate, Score(name, least, float(losses.std())), predicted)
-    return chosen, chosen_trial
+            blend = [(1 - weight, best.candidate), (weight, other.candidate)]
+            blend_trial = Trial(best.candidate, Score(name, lowest, float(losses.std())), predicted)
+    return blend, blend_trial
 
 
-def _search(tried: int, skipped: int, sample: int, rows: int, folds: NDArray[np.intp], budget: float) -> str:
+def _summary(tried: int, skipped: int, sample: int, rows: int, folds: NDArray[np.intp], budget: float) -> str:
     compared = "all" if sample == rows else f"{sample:,} of the {rows:,}"
     candidates = "1 candidate was" if tried == 1 else f"{tried} candidates were"
     text = f"{candidates} compared on {compared} training rows in {folds.max() + 1} folds."
     if skipped:
-        untried = "1 more was not tried: it" if skipped == 1 else f"{skipped} more were not tried: they"
-        text += f" {untried} did not fit into the budget of {budget:g} seconds."
+        untried = "1 candidate was" if skipped == 1 else f"{skipped} candidates were"
+        text += f" {untried} skipped to stay within the budget of {budget:g} seconds."
     return text
 
 
 def _selection_rows(target: NDArray[Any], problem: LearningProblem, seed: int) -> NDArray[np.intp]:
-    """Return the places of the rows to compare candidates on, ascending."""
-    if len(target) <= SELECTION_ROWS:
+    """Return the indices of the rows to compare candidates on, ascending."""
+    if len(target) <= MAX_SELECTION_ROWS:
         return np.arange(len(target))
     order = _shuffled(target, problem, seed)
-    every = np.linspace(0, len(order) - 1, SELECTION_ROWS).astype(np.intp)
-    return np.sort(order[every])
+    evenly_spaced = np.linspace(0, len(order) - 1, MAX_SELECTION_ROWS).astype(np.intp)
+    return np.sort(order[evenly_spaced])
 
 
 def fold_of_each_row(target: NDArray[Any], problem: LearningProblem, seed: int) -> NDArray[np.intp]:
-    """Return the number of the fold that each row belongs to, shape (rows,).
+    """Return the index of the fold that each row belongs to, shape (rows,).
 
-    The rows of a label are dealt out in turn, so that the folds differ by one row of it at most,
-    however few there are.
+    The rows of a label go to the folds in turn, so that the numbers of rows of a label in two folds
+    differ by at most 1. `StratifiedKFold` warns about a label with fewer rows than folds.
     """
-    count = FOLDS if len(target) <= MANY_ROWS else FEWER_FOLDS
+    count = FOLDS if len(target) <= LARGE_TABLE_ROWS else LARGE_TABLE_FOLDS
     folds = np.empty(len(target), dtype=np.intp)
     folds[_shuffled(target, problem, seed)] = np.arange(len(target)) % count
     return folds
 
 
 def _shuffled(target: NDArray[Any], problem: LearningProblem, seed: int) -> NDArray[np.intp]:
-    """Return the places of the rows in random order, those of one label side by side."""
+    """Return the indices of the rows in random order, grouped by label."""
     order = np.random.default_rng(seed).permutation(len(target))
     return order[np.argsort(target[order], kind="stable")] if problem.labels else order
 
 
-def _scored(
+def _cross_validate(
     name: str,
     estimator: Any,
     matrix: NDArray[np.float64],
@@ -280,36 +288,37 @@ def _scored(
     folds: NDArray[np.intp],
     problem: LearningProblem,
 ) -> tuple[Score, NDArray[np.float64]]:
-    """Return the score of an estimator, and its outputs for each row while it was held out."""
+    """Return the score and the out-of-fold outputs of an estimator."""
     predicted = np.empty((len(target), problem.labels or 1))
     losses = []
-    for inside, outside in _each_fold(folds):
-        fitted = _fit(name, clone(estimator), matrix[inside], target[inside])
-        predicted[outside] = _outputs(name, fitted, matrix[outside], problem)
-        losses.append(loss_of(predicted[outside], target[outside]))
+    for training, held_out in _splits(folds):
+        fitted = _fit(name, clone(estimator), matrix[training], target[training])
+        predicted[held_out] = _outputs(name, fitted, matrix[held_out], problem)
+        losses.append(loss_of(predicted[held_out], target[held_out]))
     return Score(name, float(np.mean(losses)), float(np.std(losses))), predicted
 
 
-def _each_fold(folds: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
-    for number in range(int(folds.max()) + 1):
-        outside = folds == number
-        yield ~outside, outside
+def _splits(folds: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Yield masks of the training rows and of the held-out rows of each fold."""
+    for fold in range(int(folds.max()) + 1):
+        held_out = folds == fold
+        yield ~held_out, held_out
 
 
 def _fit(name: str, estimator: Any, matrix: NDArray[np.float64], target: NDArray[Any]) -> Any:
     if target.dtype.kind == "i" and (target == target[0]).all():
-        # A fold may hold out the only row of the other label: what is left of two is nothing to tell apart.
+        # A fold may hold out the only row of a label. Classifiers refuse training rows with a single label.
         return baseline_estimator(1).fit(matrix, target)
     empty = np.isnan(matrix).all(axis=0)
     if empty.any():
-        # A booster fails on a column without any value. One of equal values teaches as little, without failing.
+        # Boosters fail on a column without any value; a constant column has the same effect and works.
         matrix = np.where(empty, 0.0, matrix)
     with warnings.catch_warnings():
-        # A fit that stops early has a higher loss, and the loss decides.
+        # An estimator that does not converge has a higher loss, so the search rejects it without a warning.
         warnings.simplefilter("ignore", ConvergenceWarning)
         try:
             return estimator.fit(matrix, target)
-        except Exception as error:  # an estimator of anybody's may raise anything
+        except Exception as error:  # third-party estimators may raise any exception
             reason = str(error).partition("\n")[0]
             raise CandidateError(f"{name} cannot be fitted: {reason or type(error).__name__}") from error
 
@@ -317,7 +326,7 @@ def _fit(name: str, estimator: Any, matrix: NDArray[np.float64], target: NDArray
 def _outputs(name: str, fitted: Any, matrix: NDArray[np.float64], problem: LearningProblem) -> NDArray[np.float64]:
     try:
         outputs = outputs_of(fitted, matrix, problem.labels)
-    except Exception as error:  # an estimator of anybody's may raise anything
+    except Exception as error:  # third-party estimators may raise any exception
         raise CandidateError(f"{name} cannot predict: {error}") from error
     if not np.isfinite(outputs).all():
         raise CandidateError(f"{name} predicts values that are not finite: leave it out of the candidates")
@@ -325,46 +334,46 @@ def _outputs(name: str, fitted: Any, matrix: NDArray[np.float64], problem: Learn
 
 
 @dataclass(frozen=True, slots=True)
-class _Pace:
-    """How long boosters take.
+class _FitTime:
+    """Time that the fit of a booster takes, in seconds.
 
     Attributes:
-        start: seconds before the first tree.
-        leaf: seconds for a leaf in each tree of one iteration.
+        constant: time before the first tree.
+        per_leaf: time of one iteration, divided by the maximum number of leaves of a tree.
     """
 
-    start: float
-    leaf: float
+    constant: float
+    per_leaf: float
 
     def seconds(self, candidate: Candidate) -> float:
-        """Return about how long one fit takes."""
+        """Return an estimate for one fit of a candidate."""
         leaves: int = _parameter(candidate, "max_iter") * _parameter(candidate, "max_leaf_nodes")
-        return self.start + self.leaf * leaves
+        return self.constant + self.per_leaf * leaves
 
 
-def _pace(
+def _measure_fit_time(
     candidate: Candidate, problem: LearningProblem, seed: int, matrix: NDArray[np.float64], target: NDArray[Any]
-) -> _Pace:
-    """Return the pace of boosters on these rows, by two short fits; that of a small matrix is not worth a look."""
-    if matrix.size * max(problem.labels, 1) < PROBED_CELLS:
-        return _Pace(0.0, 0.0)
-    few, more = (
+) -> _FitTime:
+    """Return the time that boosters take on these rows, measured by two short fits; 0 for a small matrix."""
+    if matrix.size * max(problem.labels, 1) < MIN_TIMED_CELLS:
+        return _FitTime(0.0, 0.0)
+    shorter, longer = (
         _seconds(
             candidate.name, candidate.build(problem, seed).set_params(estimator__max_iter=iterations), matrix, target
         )
-        for iterations in (FEW_ITERATIONS, MORE_ITERATIONS)
+        for iterations in TIMED_ITERATIONS
     )
-    each = max(more - few, 0.0) / (MORE_ITERATIONS - FEW_ITERATIONS)
-    return _Pace(max(few - each, 0.0), each / _parameter(candidate, "max_leaf_nodes"))
+    per_iteration = max(longer - shorter, 0.0) / (TIMED_ITERATIONS[1] - TIMED_ITERATIONS[0])
+    return _FitTime(max(shorter - per_iteration, 0.0), per_iteration / _parameter(candidate, "max_leaf_nodes"))
 
 
 def _parameter(candidate: Candidate, name: str) -> int:
     parameters = candidate.estimator.get_params() | dict(candidate.parameters)
-    value: int = parameters[name] or NO_LIMIT
+    value: int = parameters[name] or DEFAULT_LEAVES
     return value
 
 
 def _seconds(name: str, estimator: Pipeline, matrix: NDArray[np.float64], target: NDArray[Any]) -> float:
-    began = time.monotonic()
+    started = time.monotonic()
     _fit(name, estimator, matrix, target)
-    return time.monotonic() - began
+    return time.monotonic() - started

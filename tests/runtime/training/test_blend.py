@@ -29,14 +29,14 @@ CLASSIFIERS = (
 )
 
 
-def test_two_that_err_differently_are_blended() -> None:
-    # given: a value with a part that a line fits, and a part that steps fit
+def test_candidates_with_different_errors_are_blended() -> None:
+    # given: a target with a linear part, which ridge fits, and a step, which trees fit
     generator = np.random.default_rng(0)
     matrix = generator.normal(size=(ROWS, 3))
     target = 2 * matrix[:, 0] + 2 * np.sign(matrix[:, 1]) + generator.normal(size=ROWS)
     # when
     selection = select_estimator(matrix, target, NUMBERS, 0, 1000, [RIDGE, BOOSTER])
-    # then: the blend is named, comes first, and has the loss that its predictions have
+    # then: the blend has the best score, which is the loss of its predictions
     assert isinstance(selection.estimator, VotingRegressor)
     assert sum(selection.estimator.weights) == 1
     assert selection.name.startswith(("75% ", "50% "))
@@ -45,8 +45,8 @@ def test_two_that_err_differently_are_blended() -> None:
     assert loss_of(selection.predicted, target) == pytest.approx(selection.scores[0].mean, rel=0.02)
 
 
-def test_one_that_is_best_alone_stays_alone() -> None:
-    # given: a value on a line
+def test_a_blend_that_improves_little_is_not_chosen() -> None:
+    # given: a linear target
     generator = np.random.default_rng(0)
     matrix = generator.normal(size=(ROWS, 3))
     target = 2 * matrix[:, 0] + generator.normal(size=ROWS) / 100
@@ -58,7 +58,7 @@ def test_one_that_is_best_alone_stays_alone() -> None:
 
 
 @pytest.mark.parametrize("task", Task)
-def test_a_blend_says_the_average_of_its_parts_once_exported_too(task: Task) -> None:
+def test_a_blend_averages_its_parts_before_and_after_export(task: Task) -> None:
     # given: a blend of two fitted estimators
     features = LAYOUT.encode(orders.some_orders(ROWS))
     encoding = Encoding.fitted(features)

@@ -83,7 +83,7 @@ def test_an_estimator_that_can_learn_the_task_is_taken(estimator: Any, labels: i
 
 
 def test_no_candidate_is_refused() -> None:
-    with pytest.raises(CandidateError, match="add one to CANDIDATES"):
+    with pytest.raises(CandidateError, match="add a candidate to it"):
         select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, [])
 
 
@@ -121,7 +121,7 @@ def test_an_estimator_that_cannot_predict_is_named(estimator: Any, labels: int, 
 
 def test_two_candidates_of_the_same_name_are_refused() -> None:
     same = [Candidate("forest", RandomForestClassifier(n_estimators=count)) for count in (10, 20)]
-    with pytest.raises(CandidateError, match="2 candidates are called forest: give each a name"):
+    with pytest.raises(CandidateError, match="2 candidates have the name forest: change the kind"):
         select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, same)
 
 

@@ -153,7 +153,7 @@ def test_the_interval_is_of_the_rows_that_settings_were_compared_on(
     settings: Any, each_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given: a table of which half the training rows are compared
-    monkeypatch.setitem(vars(search_module), "SELECTION_ROWS", ROWS * 3 // 8)
+    monkeypatch.setitem(vars(search_module), "MAX_SELECTION_ROWS", ROWS * 3 // 8)
     # when
     metadata = train(each_contract, settings, quick(each_contract))
     # then: it is much narrower than that of an estimator which ignores the features

@@ -110,7 +110,7 @@ class Findings:
         missing: number of missing values of each field that has any.
         notes: sentences about rows or columns that were left out.
         scores: of each candidate in cross-validation, best first.
-        search: sentences on the search among the candidates.
+        search_summary: how many candidates, rows and folds were compared, in sentences.
         loss: name of the loss that candidates are compared by.
         baseline_score: this loss of the estimator that ignores the features.
         evaluation: of the chosen candidate, on the held-out rows.
@@ -130,7 +130,7 @@ class Findings:
     missing: Mapping[str, int]
     notes: Sequence[str]
     scores: Sequence[Score]
-    search: str
+    search_summary: str
     loss: str
     baseline_score: float
     evaluation: Evaluation

@@ -132,7 +132,7 @@ def findings_of(outcomes: Outcomes, features: tuple[str, ...] = ("Colour", "size
         "missing": {},
         "notes": (),
         "scores": [Score("ridge (alpha=1)", 0.4321, 0.0123), Score("gradient boosting (depth=3)", 0.5432, 0.01)],
-        "search": "2 candidates were compared on all training rows in 5 folds.",
+        "search_summary": "2 candidates were compared on all training rows in 5 folds.",
         "loss": "log loss" if labels else "root mean squared error",
         "baseline_score": 0.6543,
         "evaluation": evaluation,
@@ -211,7 +211,13 @@ def test_every_metric_is_there_beside_that_of_the_baseline(page: Page, findings:
 def test_labels_fields_settings_and_provenance_are_there(page: Page, findings: Findings) -> None:
     names = [*findings.features, *(score.name for score in findings.scores), findings.target, findings.subject]
     counts = [f"{label} {training} {held_out}" for label, training, held_out in findings.label_counts]
-    facts = [PROVENANCE.git_commit, PROVENANCE.data_sha256, PROVENANCE.lock_sha256, "numpy 2.4.0", findings.search]
+    facts = [
+        PROVENANCE.git_commit,
+        PROVENANCE.data_sha256,
+        PROVENANCE.lock_sha256,
+        "numpy 2.4.0",
+        findings.search_summary,
+    ]
     for word in (*names, *counts, *facts, f"{findings.loss.capitalize()} Standard deviation over folds", "all 180 60"):
         assert word in page.words
 
@@ -265,7 +271,7 @@ def test_words_of_the_table_are_text_whatever_they_say(outcomes: Outcomes) -> No
             subject=HOSTILE,
             notes=(HOSTILE,),
             missing={HOSTILE: 2},
-            search=HOSTILE,
+            search_summary=HOSTILE,
             scores=[Score(HOSTILE, 0.1, 0.1)],
             provenance=replace(PROVENANCE, data=HOSTILE),
         )
