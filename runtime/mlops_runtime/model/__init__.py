@@ -1,4 +1,4 @@
-"""The model that is distributed: its artefact and the predictor that loads it."""
+"""The trained model: its artefact, and the predictor that loads it."""
 
 from mlops_runtime.model.artefact import Artefact, ArtefactError, read_artefact
 from mlops_runtime.model.baseline import Baseline, NumberBaseline, ValueBaseline

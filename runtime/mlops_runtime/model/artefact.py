@@ -1,7 +1,7 @@
-"""The artefact: one folder with all that a prediction needs, read and verified as a whole.
+"""The artefact: a folder with everything that a prediction needs.
 
-It holds the files of the model, baseline statistics, golden records, the report on the training, and
-the metadata with the hash of every other file. A folder whose files do not match its metadata is refused.
+It holds the files of the model, baseline statistics, golden records, the training report, and the metadata
+with the hash of every other file. Reading fails if a file does not match its hash.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ GOLDEN_FILE = "golden.json"
 REPORT_FILE = "report.html"
 METADATA_FILE = "metadata.json"
 RESERVED_FILES = frozenset({BASELINE_FILE, GOLDEN_FILE, REPORT_FILE, METADATA_FILE})
-"""Names that no file of a model may have."""
+"""File names that a model must not use for its own files."""
 
 baseline_adapter = TypeAdapter(Baseline)
 
@@ -36,12 +36,12 @@ class Artefact:
     """A verified artefact.
 
     Attributes:
-        contract: that it was made for.
-        metadata: where it comes from.
+        contract: contract of the model.
+        metadata: origin and metrics of the model.
         baseline: distributions of the training rows.
-        golden_records: records with the predictions that the model must give.
+        golden_records: records with the predictions that the model must reproduce.
         model_files: content of each file of the model, by name.
-        folder: that it was read from, or None.
+        folder: folder from which the artefact was read, or None.
     """
 
     contract: Contract
@@ -52,10 +52,10 @@ class Artefact:
     folder: Path | None = None
 
     def report(self) -> bytes:
-        """Return the report on the training of this model as HTML, read from the folder.
+        """Read the training report of this model, as HTML.
 
         Raises:
-            ArtefactError: if it is missing, or is not that of this model.
+            ArtefactError: if it is missing, or does not match its hash.
         """
         if self.folder is None or REPORT_FILE not in self.metadata.files:
             raise ArtefactError("the artefact has no report; run `make train`")
@@ -63,15 +63,15 @@ class Artefact:
 
 
 def sha256(content: bytes) -> str:
-    """Return the SHA-256 of the content in hexadecimal."""
+    """Return the SHA-256 of the content as a hexadecimal string."""
     return hashlib.sha256(content).hexdigest()
 
 
 def read_artefact(contract: Contract, folder: Path) -> Artefact:
-    """Return the artefact in the folder.
+    """Read and verify the artefact in the folder.
 
     Raises:
-        ArtefactError: if it is missing, incomplete, changed since it was made, or made for another contract.
+        ArtefactError: if it is missing, incomplete, modified, or made for another contract.
     """
     metadata = read_metadata(contract, folder)
     contents = {name: read_file(folder, name, metadata) for name in metadata.files}
@@ -93,10 +93,10 @@ def read_artefact(contract: Contract, folder: Path) -> Artefact:
 
 
 def read_metadata(contract: Contract, folder: Path) -> Metadata:
-    """Return the metadata of the artefact in the folder.
+    """Read the metadata of the artefact in the folder.
 
     Raises:
-        ArtefactError: if the folder has no valid metadata, or they describe another contract.
+        ArtefactError: if the metadata are missing, not valid, or of another contract.
     """
     content = _read(folder / METADATA_FILE)
     try:
@@ -109,13 +109,13 @@ def read_metadata(contract: Contract, folder: Path) -> Metadata:
 
 
 def read_file(folder: Path, name: str, metadata: Metadata) -> bytes:
-    """Return the content of a file of the artefact, after comparing its hash.
+    """Read a file of the artefact and compare its hash with the metadata.
 
     Raises:
-        ArtefactError: if the file is missing or is not the one that the metadata describe.
+        ArtefactError: if the file is missing, or its hash differs.
     """
     if Path(name).name != name:
-        raise ArtefactError(f"{folder / METADATA_FILE} lists {name!r}, which is no file name; run `make train`")
+        raise ArtefactError(f"{folder / METADATA_FILE} lists {name!r}, which is not a file name; run `make train`")
     content = _read(folder / name)
     if sha256(content) != metadata.files.get(name):
         raise ArtefactError(f"{folder / name} is not the file that {METADATA_FILE} describes; run `make train`")

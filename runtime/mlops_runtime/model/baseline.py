@@ -4,21 +4,21 @@ from pydantic import BaseModel, ConfigDict
 
 
 class NumberBaseline(BaseModel):
-    """Distribution of numbers in the training rows.
+    """Distribution of the numbers of a field in the training rows.
 
-    Of a text it is the number of its words, of a date the days since 1970, of a time the hour.
+    A text is represented by its number of words, a date by its days since 1970, a time by its hour.
 
     Attributes:
-        missing_share: share of the rows that have no number; all else is about those that have one.
-        mean: of the numbers.
-        standard_deviation: of the numbers.
-        minimum: least of them.
-        maximum: greatest of them.
-        bin_edges: of bins of the same width; none if no row has a number.
-        bin_shares: of the numbers in each bin.
-        cuts: between groups of about the same size, so that drift shows wherever the numbers are: a bin of
-            a skewed field may hold nearly all. Ascending; a number equal to a cut is in the group above.
-        cut_shares: of the numbers in each group, one more than there are cuts.
+        missing_share: share of the rows without a number; the other attributes ignore these rows.
+        mean: mean of the numbers.
+        standard_deviation: standard deviation of the numbers.
+        minimum: minimum of the numbers.
+        maximum: maximum of the numbers.
+        bin_edges: edges of bins of equal width; empty if no row has a number.
+        bin_shares: share of the numbers in each bin.
+        cuts: ascending limits of groups of about equal size; a number equal to a cut is in the group above.
+            They show drift in a skewed field too, where one bin of equal width may hold nearly all numbers.
+        cut_shares: share of the numbers in each group; there is one group more than cuts.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,7 +35,7 @@ class NumberBaseline(BaseModel):
 
 
 class ValueBaseline(BaseModel):
-    """The share of each value of a field among those training rows that have one."""
+    """Share of each value of a field among the training rows in which it is present."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,14 +47,14 @@ FieldBaseline = NumberBaseline | ValueBaseline
 
 
 class Baseline(BaseModel):
-    """The distributions of the training rows, by field, and of their target.
+    """Distributions of the fields, the target and the predictions.
 
     Attributes:
         rows: number of training rows.
-        fields: by name.
-        target: the true labels or values.
-        predictions: what the model says of the held-out rows: the reference for predictions, since a
-            model that leans to the common labels, or to the mean, does so in service as well.
+        fields: distribution of each field in the training rows, by name.
+        target: distribution of the true labels or values in the training rows.
+        predictions: distribution of the predictions for the held-out rows. It is the reference for drift of the
+            predictions: a model biased towards frequent labels or the mean shows the same bias in service.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,4 +1,4 @@
-"""Golden records: records of the held-out rows with the predictions that the model must reproduce everywhere."""
+"""Golden records: held-out records with the predictions that the model must reproduce wherever it runs."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -10,15 +10,15 @@ from pydantic import BaseModel, ConfigDict, SerializeAsAny, TypeAdapter
 from mlops_runtime.contract import Contract, LabelPrediction, RecordModel, ValuePrediction
 
 GOLDEN_TOLERANCE = 1e-6
-"""Greatest difference allowed: absolute for probabilities, relative to the interval's width for values. Parity with
-the estimator is proved to the same bound."""
+"""Maximum difference from a golden prediction: absolute for probabilities, relative to the value or the width of its
+interval, whichever is larger, for values. The parity check of training uses the same tolerance."""
 
 RecordT = TypeVar("RecordT", bound=RecordModel)
 PredictionT = TypeVar("PredictionT", bound=LabelPrediction | ValuePrediction)
 
 
 class GoldenRecord(BaseModel, Generic[RecordT, PredictionT]):
-    """A record and the prediction that the artefact must give for it."""
+    """A record and the prediction that the model must give for it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -32,13 +32,13 @@ GoldenRecords = tuple[AnyGoldenRecord, ...]
 
 @cache
 def golden_record_type(contract: Contract) -> type[AnyGoldenRecord]:
-    """Return the type of the golden records of a contract."""
+    """Return the type of a golden record of the contract."""
     return GoldenRecord[contract.record, contract.prediction]  # type: ignore[name-defined]
 
 
 @cache
 def golden_records_adapter(contract: Contract) -> TypeAdapter[GoldenRecords]:
-    """Return what reads and writes the golden records of a contract."""
+    """Return the adapter that validates and serialises golden records of the contract."""
     records: Any = tuple[golden_record_type(contract), ...]  # type: ignore[misc]
     return TypeAdapter(records)
 
@@ -65,7 +65,7 @@ def agrees(prediction: LabelPrediction | ValuePrediction, golden: LabelPredictio
 
 
 def all_agree(predictions: Sequence[LabelPrediction | ValuePrediction], golden_records: GoldenRecords) -> bool:
-    """Return whether each prediction equals that of the golden record at its index."""
+    """Return whether each prediction agrees with that of the golden record at the same index."""
     return all(
         agrees(prediction, golden.prediction) for prediction, golden in zip(predictions, golden_records, strict=True)
     )

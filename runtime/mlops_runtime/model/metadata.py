@@ -1,4 +1,4 @@
-"""Metadata of an artefact: where it comes from, how good it is, and which files belong to it."""
+"""Metadata of an artefact: its origin, its metrics, and the hashes of its files."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -16,18 +16,17 @@ class Estimate(BaseModel):
 
 
 class Interval(BaseModel):
-    """How wide the prediction intervals of a regression model are.
+    """Widths of the prediction intervals of a regression model.
 
-    Predictions are sorted into bins by their value, because errors often grow with it. Each bin
-    has half the width of its intervals.
+    The width depends on the predicted value, because errors often grow with it: predictions are divided into
+    bins by their value, and each bin has its own width.
 
     Attributes:
-        level: share of the true values that the intervals are made to hold.
-        edges: between the bins, ascending; a prediction equal to an edge is in the bin above.
-        half_widths: one more than there are edges, in the unit of the target.
-        minimum: least value of the training rows where none was negative: no interval starts
-            below 0 then, and this is 0; otherwise None.
-        coverage: share of the held-out true values that the intervals do hold.
+        level: nominal coverage: the share of true values that the intervals should contain.
+        edges: ascending edges between the bins; a prediction equal to an edge is in the bin above.
+        half_widths: half of the width in each bin, in the unit of the target; there is one bin more than edges.
+        minimum: 0 if no target of the training rows is negative: no interval then starts below 0. Otherwise None.
+        coverage: share of the held-out true values that the intervals contain.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,11 +39,11 @@ class Interval(BaseModel):
 
 
 class Metadata(BaseModel):
-    """Where an artefact comes from, how good it is, and the hash of each of its files.
+    """Origin, metrics and file hashes of an artefact.
 
     Attributes:
-        contract: hash of the contract that it was made for.
-        files: SHA-256 of each file but the metadata, by name.
+        contract: hash of the contract.
+        files: SHA-256 of each file except the metadata, by name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

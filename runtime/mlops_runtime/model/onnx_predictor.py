@@ -1,4 +1,4 @@
-"""The predictor of models that are ONNX graphs."""
+"""The predictor for ONNX models."""
 
 import os
 from collections.abc import Mapping
@@ -10,43 +10,43 @@ from mlops_runtime.contract import Features
 from mlops_runtime.model.artefact import MODEL_FILE, ArtefactError
 from mlops_runtime.model.predictor import Predictor
 
-# ONNX Runtime 1.29 and later reports usage to its vendor unless this is set before it is imported.
+# ONNX Runtime 1.29 and later reports usage to its vendor unless this variable is set before the import.
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 import onnxruntime
 
 OUTPUT = "outputs"
-"""Name of the output of the graph: a probability for each label, or one value."""
+"""Name of the graph's output: the probability of each label, or one value."""
 
 
 class OnnxModel:
-    """An ONNX graph: features in, probabilities or values out."""
+    """An ONNX graph that maps features to probabilities or values."""
 
     def __init__(self, content: bytes, columns: int) -> None:
-        """Make the inference session.
+        """Create the inference session.
 
         Args:
-            content: of an ONNX file.
-            columns: of its output: the number of labels, or 1.
+            content: bytes of an ONNX file.
+            columns: number of columns of the output: the number of labels, or 1.
 
         Raises:
-            ArtefactError: if the bytes are no ONNX model, or its output has another shape.
+            ArtefactError: if the bytes are not an ONNX model, or its output has another shape.
         """
         options = onnxruntime.SessionOptions()
-        # A tabular model takes microseconds: threads of its own would cost more than they give.
+        # A tabular model runs for microseconds: a thread pool would cost more than it gains.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions share no base class but this one
+        except Exception as error:  # ONNX Runtime's exceptions have no other common base class
             raise ArtefactError(f"ONNX Runtime cannot load the model: {error}") from error
         outputs = [(node.name, node.shape[-1]) for node in self._session.get_outputs()]
         if outputs != [(OUTPUT, columns)]:
             raise ArtefactError(f"the model has the outputs {outputs}: not made by this trainer")
-        # A graph that uses no text, say, has no such input.
+        # A graph has only those inputs that it uses.
         self._inputs = tuple(node.name for node in self._session.get_inputs())
 
     def outputs(self, features: Features) -> NDArray[np.float64]:
-        """Return the probabilities of each label, shape (rows, labels), or the values, shape (rows, 1)."""
+        """Return the probability of each label, shape (rows, labels), or the values, shape (rows, 1)."""
         inputs = features.inputs()
         (outputs,) = self._session.run([OUTPUT], {name: inputs[name] for name in self._inputs})
         return np.asarray(outputs, dtype=np.float64)
@@ -56,11 +56,11 @@ class OnnxPredictor(Predictor):
     """Predicts with the ONNX graph in `model.onnx`."""
 
     def load_model(self, files: Mapping[str, bytes]) -> None:
-        """Make the inference session."""
+        """Create the inference session."""
         if MODEL_FILE not in files:
             raise ArtefactError(f"the artefact has no {MODEL_FILE}; run `make train`")
         self._model = OnnxModel(files[MODEL_FILE], len(self.contract.labels) or 1)
 
     def outputs(self, features: Features) -> NDArray[np.float64]:
-        """Return the probabilities of each label, shape (rows, labels), or the values, shape (rows, 1)."""
+        """Return the probability of each label, shape (rows, labels), or the values, shape (rows, 1)."""
         return self._model.outputs(features)

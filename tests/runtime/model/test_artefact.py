@@ -27,7 +27,7 @@ FILES = [MODEL_FILE, BASELINE_FILE, GOLDEN_FILE]
 
 @pytest.fixture
 def copy(artefact: Path, tmp_path: Path) -> Path:
-    """A copy of the artefact, to break."""
+    """A copy of the artefact that a test may damage."""
     return Path(shutil.copytree(artefact, tmp_path / "artefact"))
 
 
@@ -37,13 +37,13 @@ def change_metadata(folder: Path, **changes: Any) -> None:
 
 
 def replace_file(folder: Path, name: str, content: bytes) -> None:
-    """Put other content into a file, and let the metadata vouch for it."""
+    """Replace the content of a file, and its hash in the metadata."""
     (folder / name).write_bytes(content)
     files = json.loads((folder / METADATA_FILE).read_text())["files"]
     change_metadata(folder, files=files | {name: sha256(content)})
 
 
-def test_a_whole_artefact_is_read(contract: Contract, artefact: Path) -> None:
+def test_a_complete_artefact_is_read(contract: Contract, artefact: Path) -> None:
     read = read_artefact(contract, artefact)
     assert set(read.model_files) == {MODEL_FILE}
     assert tuple(read.baseline.fields) == contract.features
@@ -52,7 +52,7 @@ def test_a_whole_artefact_is_read(contract: Contract, artefact: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*FILES, REPORT_FILE])
-def test_a_file_that_was_changed_is_refused(name: str, copy: Path) -> None:
+def test_a_modified_file_is_refused(name: str, copy: Path) -> None:
     content = (copy / name).read_bytes()
     (copy / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(ArtefactError, match=f"{name} is not the file that {METADATA_FILE} describes"):
@@ -60,7 +60,7 @@ def test_a_file_that_was_changed_is_refused(name: str, copy: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [*FILES, REPORT_FILE, METADATA_FILE])
-def test_a_file_that_is_missing_is_refused_with_what_to_do(name: str, copy: Path) -> None:
+def test_a_missing_file_is_refused_with_advice(name: str, copy: Path) -> None:
     (copy / name).unlink()
     with pytest.raises(ArtefactError, match=rf"{name}: No such file.*run `make train`"):
         OnnxPredictor.load(CONTRACT, copy)
@@ -74,7 +74,7 @@ def test_a_file_that_is_missing_is_refused_with_what_to_do(name: str, copy: Path
         pytest.param(GOLDEN_FILE, "does not list 'golden.json'", id="golden records"),
     ],
 )
-def test_a_file_that_the_metadata_do_not_name_is_refused(name: str, message: str, copy: Path) -> None:
+def test_a_file_without_a_hash_is_refused(name: str, message: str, copy: Path) -> None:
     files = json.loads((copy / METADATA_FILE).read_text())["files"]
     change_metadata(copy, files={other: digest for other, digest in files.items() if other != name})
     with pytest.raises(ArtefactError, match=message):
@@ -86,11 +86,11 @@ def test_a_file_outside_the_folder_is_refused(copy: Path) -> None:
     secret.write_bytes(b"secret")
     files = json.loads((copy / METADATA_FILE).read_text())["files"]
     change_metadata(copy, files=files | {"../secret": sha256(b"secret")})
-    with pytest.raises(ArtefactError, match=r"'\.\./secret', which is no file name"):
+    with pytest.raises(ArtefactError, match=r"'\.\./secret', which is not a file name"):
         OnnxPredictor.load(CONTRACT, copy)
 
 
-def test_an_artefact_whose_metadata_name_no_report_is_whole(copy: Path) -> None:
+def test_an_artefact_without_a_report_is_valid(copy: Path) -> None:
     files = json.loads((copy / METADATA_FILE).read_text())["files"]
     change_metadata(copy, files={name: digest for name, digest in files.items() if name != REPORT_FILE})
     (copy / REPORT_FILE).unlink()
@@ -102,7 +102,7 @@ def test_an_artefact_whose_metadata_name_no_report_is_whole(copy: Path) -> None:
         loaded.artefact.report()
 
 
-def test_a_report_is_read_when_it_is_wanted_and_is_that_of_the_model(copy: Path) -> None:
+def test_a_report_is_verified_whenever_it_is_read(copy: Path) -> None:
     loaded = OnnxPredictor.load(CONTRACT, copy)
     report = (copy / REPORT_FILE).read_bytes()
     assert loaded.artefact.report() == report
@@ -113,13 +113,13 @@ def test_a_report_is_read_when_it_is_wanted_and_is_that_of_the_model(copy: Path)
         loaded.artefact.report()
 
 
-def test_a_folder_that_is_missing_is_refused(tmp_path: Path) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError, match="run `make train`"):
         OnnxPredictor.load(CONTRACT, tmp_path / "none")
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99], ids=["empty", "half", "all-but-the-end"])
-def test_half_written_metadata_are_refused(share: float, copy: Path) -> None:
+def test_truncated_metadata_are_refused(share: float, copy: Path) -> None:
     content = (copy / METADATA_FILE).read_bytes()
     (copy / METADATA_FILE).write_bytes(content[: int(share * len(content))])
     with pytest.raises(ArtefactError, match=rf"{METADATA_FILE} is not valid(.|\n)*run `make train`"):
@@ -140,9 +140,7 @@ def test_an_artefact_for_another_contract_is_refused(copy: Path) -> None:
         pytest.param(BASELINE_FILE, b'{"rows": 1}', id="no-statistics"),
     ],
 )
-def test_a_file_that_is_not_valid_is_refused_though_the_metadata_vouch_for_it(
-    name: str, content: bytes, copy: Path
-) -> None:
+def test_an_invalid_file_is_refused_even_if_its_hash_matches(name: str, content: bytes, copy: Path) -> None:
     replace_file(copy, name, content)
     with pytest.raises(ArtefactError, match="is not valid"):
         OnnxPredictor.load(CONTRACT, copy)

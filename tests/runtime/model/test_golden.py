@@ -39,12 +39,12 @@ def test_probabilities_of_other_labels_do_not_agree() -> None:
         pytest.param({"value": math.nan}, False, id="no-number"),
     ],
 )
-def test_values_agree_in_proportion(changes: dict[str, float], same: bool) -> None:
+def test_values_agree_within_a_relative_tolerance(changes: dict[str, float], same: bool) -> None:
     golden = ValuePrediction(value=1000, low=990, high=1010)
     assert agrees(golden.model_copy(update=changes), golden) is same
 
 
-def test_a_value_of_nothing_agrees_in_proportion_to_its_interval() -> None:
+def test_the_tolerance_of_zero_is_relative_to_its_interval() -> None:
     golden = ValuePrediction(value=0, low=-10, high=10)
     assert agrees(golden.model_copy(update={"value": 1e-5}), golden)
     assert not agrees(golden.model_copy(update={"value": 1e-4}), golden)

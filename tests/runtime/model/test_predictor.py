@@ -28,8 +28,8 @@ def interval(half_widths: tuple[float, ...], edges: tuple[float, ...] = (), mini
     return Interval(level=0.9, edges=edges, half_widths=half_widths, minimum=minimum, coverage=UNMEASURED)
 
 
-def assert_sound(prediction: LabelPrediction | ValuePrediction, labels: tuple[str, ...]) -> None:
-    """Fail unless a prediction is finite and consistent."""
+def assert_consistent(prediction: LabelPrediction | ValuePrediction, labels: tuple[str, ...]) -> None:
+    """Fail unless the numbers of a prediction are finite and consistent."""
     match prediction:
         case LabelPrediction():
             assert tuple(prediction.probabilities) == labels
@@ -47,36 +47,36 @@ def model(artefact: Path) -> bytes:
 
 
 def with_model(predictor: Predictor, content: bytes) -> OnnxPredictor:
-    """Return a predictor of the same artefact with another model."""
+    """Return a predictor for the same artefact with another model."""
     return OnnxPredictor(replace(predictor.artefact, model_files={MODEL_FILE: content}))
 
 
 @given(record=st.from_type(Order))
-def test_every_valid_record_gets_a_sound_prediction(record: Order, each_predictor: Predictor) -> None:
-    assert_sound(each_predictor.predict_one(record), each_predictor.contract.labels)
+def test_every_valid_record_gets_a_consistent_prediction(record: Order, each_predictor: Predictor) -> None:
+    assert_consistent(each_predictor.predict_one(record), each_predictor.contract.labels)
 
 
 @given(records=st.lists(st.from_type(Order), min_size=1, max_size=20))
-def test_many_records_get_the_predictions_that_each_gets_alone(records: list[Order], each_predictor: Predictor) -> None:
+def test_predictions_do_not_depend_on_the_batch(records: list[Order], each_predictor: Predictor) -> None:
     together = each_predictor.predict(records)
     alone = [each_predictor.predict_one(record) for record in records]
-    assert all(agrees(prediction, wanted) for prediction, wanted in zip(together, alone, strict=True))
+    assert all(agrees(prediction, expected) for prediction, expected in zip(together, alone, strict=True))
     assert [prediction.warnings for prediction in together] == [prediction.warnings for prediction in alone]
 
 
-def test_no_record_gets_no_prediction(predictor: Predictor) -> None:
+def test_no_records_give_no_predictions(predictor: Predictor) -> None:
     assert predictor.predict([]) == []
 
 
-def test_missing_values_are_no_reason_to_fail(each_predictor: Predictor) -> None:
+def test_records_of_missing_values_get_finite_outputs(each_predictor: Predictor) -> None:
     layout = each_predictor.contract.layout
-    nothing = Features(
+    missing = Features(
         layout,
         np.full((2, len(layout.numbers)), np.nan),
         np.full((2, len(layout.categories)), "", dtype=object),
         np.full((2, len(layout.texts)), "", dtype=object),
     )
-    outputs = each_predictor.outputs(nothing)
+    outputs = each_predictor.outputs(missing)
     assert outputs.shape == (2, len(each_predictor.contract.labels) or 1)
     assert np.isfinite(outputs).all()
 
@@ -85,41 +85,41 @@ def test_threads_get_the_same_predictions(predictor: Predictor) -> None:
     # given
     records = [golden.record for golden in predictor.golden_records] * 20
     expected = predictor.predict(records)
-    # when: eight threads ask at once, for all records and for one
+    # when: eight threads predict at once, all records and single ones
     with ThreadPoolExecutor(8) as threads:
         many = list(threads.map(predictor.predict, [records] * 64))
         single = list(threads.map(predictor.predict_one, records))
     # then
     assert all(predictions == expected for predictions in many)
-    assert all(agrees(prediction, wanted) for prediction, wanted in zip(single, expected, strict=True))
+    assert all(map(agrees, single, expected))
 
 
-def test_golden_predictions_are_given(each_predictor: Predictor) -> None:
+def test_golden_predictions_are_reproduced(each_predictor: Predictor) -> None:
     assert each_predictor.gives_golden_predictions()
 
 
-@pytest.mark.parametrize("place", [0, -1], ids=["first", "last"])
-def test_another_prediction_is_noticed(place: int, each_predictor: Predictor) -> None:
-    # given: a golden record whose prediction is another
+@pytest.mark.parametrize("index", [0, -1], ids=["first", "last"])
+def test_a_different_golden_prediction_is_detected(index: int, each_predictor: Predictor) -> None:
+    # given: a golden record with a different prediction
     golden = list(each_predictor.golden_records)
-    prediction = golden[place].prediction
+    prediction = golden[index].prediction
     if isinstance(prediction, ValuePrediction):
         other: Any = prediction.model_copy(update={"value": prediction.value * 1.001})
     else:
         other = prediction.model_copy(update={"label": next(label for label in each_predictor.contract.labels
                                                             if label != prediction.label)})  # fmt: skip
-    golden[place] = golden[place].model_copy(update={"prediction": other})
+    golden[index] = golden[index].model_copy(update={"prediction": other})
     # when
     changed = OnnxPredictor(replace(each_predictor.artefact, golden_records=tuple(golden)))
     # then
     assert not changed.gives_golden_predictions()
 
 
-def test_a_model_without_golden_records_proves_nothing(predictor: Predictor) -> None:
+def test_a_model_without_golden_records_is_not_confirmed(predictor: Predictor) -> None:
     assert not OnnxPredictor(replace(predictor.artefact, golden_records=())).gives_golden_predictions()
 
 
-def test_what_training_saw_is_no_reason_to_warn(each_predictor: Predictor) -> None:
+def test_values_of_the_training_data_get_no_warning(each_predictor: Predictor) -> None:
     baseline = each_predictor.baseline.fields["City"]
     assert isinstance(baseline, ValueBaseline)
     cities = baseline.shares.keys() | {None}
@@ -133,10 +133,8 @@ def test_what_training_saw_is_no_reason_to_warn(each_predictor: Predictor) -> No
         pytest.param(
             {"weight": 500.0}, ["Weight (kg): 500 is outside the range of the training data, -3 to 41.5"], id="number"
         ),
-        pytest.param(
-            {"items": 15.0}, ["Items: 15 is outside the range of the training data, 0 to 14"], id="whole-number"
-        ),
-        pytest.param({"items": 14.0}, [], id="last-expected-one"),
+        pytest.param({"items": 15.0}, ["Items: 15 is outside the range of the training data, 0 to 14"], id="integer"),
+        pytest.param({"items": 14.0}, [], id="largest-expected-number"),
         pytest.param({"margin": 1e300}, [], id="number-without-a-range"),
         pytest.param({"city": "Atlantis"}, ["City: unknown value, treated as missing"], id="city"),
         pytest.param({"items": None, "city": None, "size": None, "paid": None}, [], id="missing"),
@@ -148,23 +146,23 @@ def test_values_unlike_the_training_data_get_a_warning(
     changes: dict[str, Any], warnings: list[str], each_predictor: Predictor
 ) -> None:
     # given: an order between two others
-    usual = orders.some_orders(1)[0].model_copy(update={"weight": 5.0})
+    order = orders.some_orders(1)[0].model_copy(update={"weight": 5.0})
     # when
-    before, prediction, after = each_predictor.predict([usual, usual.model_copy(update=changes), usual])
+    before, prediction, after = each_predictor.predict([order, order.model_copy(update=changes), order])
     # then
     assert before.warnings == after.warnings == ()
     assert len(prediction.warnings) == len(warnings)
     assert all(text.startswith(start) for text, start in zip(prediction.warnings, warnings, strict=True))
 
 
-def test_a_value_that_training_has_not_seen_is_a_missing_one(each_predictor: Predictor) -> None:
+def test_an_unknown_category_is_treated_as_missing(each_predictor: Predictor) -> None:
     (order,) = orders.some_orders(1)
-    unseen, missing = each_predictor.predict([order.model_copy(update={"city": city}) for city in ("Atlantis", None)])
-    assert unseen.model_copy(update={"warnings": ()}) == missing
+    unknown, missing = each_predictor.predict([order.model_copy(update={"city": city}) for city in ("Atlantis", None)])
+    assert unknown.model_copy(update={"warnings": ()}) == missing
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x00" * 100], ids=["empty", "text", "zeros"])
-def test_bytes_that_are_no_model_are_refused(content: bytes, predictor: Predictor) -> None:
+def test_bytes_that_are_not_a_model_are_refused(content: bytes, predictor: Predictor) -> None:
     with pytest.raises(ArtefactError, match="cannot load the model"):
         with_model(predictor, content)
 
@@ -195,20 +193,20 @@ def test_a_model_with_other_outputs_is_refused(
 
 
 def test_outputs_become_predictions_of_the_task(each_contract: Contract) -> None:
-    # given: outputs for three orders, the third of them with two labels alike
+    # given: outputs for three orders, the third with equal probabilities
     labels = orders.LABELS[each_contract.task]
     outputs = np.eye(len(labels) or 1)[[0, -1, 0]]
     outputs[2] = outputs.shape[1] ** -1
     # when
-    found = predictions_from_outputs(each_contract, outputs, interval((0.5,)), {1: ("odd",)})
+    predictions = predictions_from_outputs(each_contract, outputs, interval((0.5,)), {1: ("unexpected",)})
     # then
-    assert [prediction.warnings for prediction in found] == [(), ("odd",), ()]
+    assert [prediction.warnings for prediction in predictions] == [(), ("unexpected",), ()]
     if labels:
-        assert [prediction.label for prediction in found] == [labels[0], labels[-1], labels[0]]
-        assert [prediction.probability for prediction in found] == [1, 1, 1 / len(labels)]
-        assert found[0].probabilities == dict(zip(labels, outputs[0].tolist(), strict=True))
+        assert [prediction.label for prediction in predictions] == [labels[0], labels[-1], labels[0]]
+        assert [prediction.probability for prediction in predictions] == [1, 1, 1 / len(labels)]
+        assert predictions[0].probabilities == dict(zip(labels, outputs[0].tolist(), strict=True))
     else:
-        assert [(prediction.low, prediction.value, prediction.high) for prediction in found] == [(0.5, 1, 1.5)] * 3
+        assert [(each.low, each.value, each.high) for each in predictions] == [(0.5, 1, 1.5)] * 3
 
 
 @pytest.mark.parametrize(
@@ -226,7 +224,7 @@ def test_an_interval_has_the_width_of_its_bin(value: float, low: float, high: fl
     assert (lows.tolist(), highs.tolist()) == ([low], [high])
 
 
-def test_no_interval_says_that_what_was_never_negative_might_be() -> None:
+def test_the_interval_of_a_non_negative_target_starts_at_zero() -> None:
     lows, highs = interval_bounds(np.array([5.0, 1.0, -2.0]), interval((3.0,), minimum=0))
     assert lows.tolist() == [2, 0, -2]
     assert highs.tolist() == [8, 4, 1]

@@ -13,8 +13,8 @@ OnnxPredictor.load(CONTRACTS[Task.BINARY], Path(sys.argv[1]))
 """
 
 
-def test_loading_the_model_keeps_nothing_to_report(artefact: Path, tmp_path: Path) -> None:
-    # Given a home in which ONNX Runtime would keep what it reports to its vendor
+def test_loading_the_model_stores_no_usage_data(artefact: Path, tmp_path: Path) -> None:
+    # Given a home folder, where ONNX Runtime stores the usage data that it reports to its vendor
     environment = {name: value for name, value in os.environ.items() if name not in ("CI", "XDG_CACHE_HOME")}
     environment |= {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(sys.path)}
 
