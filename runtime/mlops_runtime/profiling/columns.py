@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from mlops_runtime.profiling.names import words
 from mlops_runtime.tables.cells import (
+    BOOLEAN_PAIRS,
     DATE_FORMATS,
-    FLAG_PAIRS,
     MAX_CATEGORY_LENGTH,
     TIME_FORMATS,
     iso_reader,
@@ -399,7 +399,7 @@ def is_ambiguous(tally: Tally) -> bool:
 def _string_column(tally: Tally, decimal: str, sampled: bool) -> Column | LeftOut:
     values = tally.values
     if values is not None and not sampled:
-        if frozenset(map(str.lower, values)) in FLAG_PAIRS:
+        if frozenset(map(str.lower, values)) in BOOLEAN_PAIRS:
             return _column(tally, "boolean", sampled)
         if _is_closed(values, tally.present) and tally.longest <= MAX_CATEGORY_LENGTH:
             return _column(tally, "choice", sampled)

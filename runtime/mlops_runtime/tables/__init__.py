@@ -1,13 +1,13 @@
-"""Tables of delimited text or Parquet, read in one way by profiling, training, and the service.
+"""The reader of tables, delimited text or Parquet, for profiling, training and serving.
 
 The interface:
 
-- `source.open_source(path)` returns a `Source`: its encoding, delimiter, decimal mark and header are told from
+- `source.open_source(path)` returns a `Source` with the encoding, delimiter, decimal mark and header detected in
   the file. `Source.raw_rows()` yields the line number and the cells of each row.
-- `source.cleaned(cells)` strips cells and empties those that mean a missing value.
-- `cells.canonicalizer(kind, decimal, date_format)` returns a function that gives a cell as the contract takes it.
-- `source.SourceError` is raised for whatever can't be read; its message says what to do next.
+- `source.cleaned(cells)` strips cells and replaces markers of missing values by empty strings.
+- `cells.canonicalizer(kind, decimal, date_format)` returns a function that converts cells to the contract's format.
+- `source.SourceError` is raised if a file can't be read; its message says what to do next.
 
-`encodings` and `dialects` tell how a file is written, `parquet` reads Parquet, `table_copy` copies a table into
-a project. Everything but Parquet and encodings other than UTF-8 needs the standard library alone.
+`encodings` and `dialects` detect the format of a file, `parquet` reads Parquet, `table_copy` copies a table into
+a project. Only Parquet and encodings other than UTF-8 and UTF-16 need more than the standard library.
 """

@@ -1,4 +1,4 @@
-"""Cells as the contract takes them: decimal points, ISO dates, true and false."""
+"""Conversion of cells to the format of the contract: decimal points, ISO 8601 dates, true and false."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,40 +9,42 @@ Canonical = Callable[[str], str]
 
 MAX_CATEGORY_LENGTH = 200
 MAX_TEXT_LENGTH = 20_000
-"""Most characters, as the contract's types have it."""
+"""Maximum number of characters of the contract's types."""
 
-FLAGS: Mapping[str, bool] = {
+BOOLEANS: Mapping[str, bool] = {
     "true": True, "yes": True, "y": True, "t": True,
     "false": False, "no": False, "n": False, "f": False,
 }  # fmt: skip
-"""What stands for true and false, in any case."""
+"""Words for true and false, in lower case; cells are compared without regard to case."""
 
-FLAG_PAIRS = tuple(frozenset(pair) for pair in (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f")))
+BOOLEAN_PAIRS = tuple(frozenset(pair) for pair in (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f")))
 
 EXPONENT = r"(?:[eE][+-]?\d+)?"
-PLAIN = {
+PLAIN_NUMBER = {
     mark: re.compile(rf"[+-]?(?:\d+(?:{escaped}\d*)?|{escaped}\d+){EXPONENT}", re.ASCII)
     for mark, escaped in ((".", r"\."), (",", ","))
 }
-GROUPED = {
+"""Numbers without thousands separators, by the decimal mark of the table."""
+
+GROUPED_NUMBER = {
     ".": re.compile(r"[+-]?\d{1,3}(?:[,' \u00a0\u202f\u2019]\d{3})+(?:\.\d*)?", re.ASCII),
     ",": re.compile(r"[+-]?\d{1,3}(?:[.' \u00a0\u202f\u2019]\d{3})+(?:,\d*)?", re.ASCII),
 }
-"""Numbers with their thousands set apart, by the decimal mark of the table."""
+"""Numbers with thousands separators, by the decimal mark of the table."""
 
-SEPARATORS: Mapping[str, dict[int, int | None]] = {
+UNGROUP: Mapping[str, dict[int, int | None]] = {
     ".": str.maketrans("", "", ",' \u00a0\u202f\u2019"),
     ",": str.maketrans(",", ".", ".' \u00a0\u202f\u2019"),
 }
-
+"""Translations that remove the thousands separators of a number and make a point its decimal mark."""
 
 CURRENCIES = "$€£¥"
 UNITS = CURRENCIES + "%"
-"""Signs that may stand beside a number; those of a currency before it as well."""
+"""Symbols allowed after a number; currency symbols are allowed before it as well."""
 
 
 def without_unit(cell: str) -> tuple[str, str]:
-    """Return a cell without the sign of a unit beside its number, and that sign: `-$5` is `-5` in `$`."""
+    """Separate a number and the symbol of its unit: `-$5` gives `-5` and `$`."""
     sign = "-" if cell.startswith("-") else ""
     rest = cell.removeprefix("-")
     if rest and rest[0] in CURRENCIES:
@@ -53,40 +55,40 @@ def without_unit(cell: str) -> tuple[str, str]:
 
 
 def number(cell: str, decimal: str) -> str | None:
-    """Return the number in a cell as a program writes it, or None if there is none.
+    """Return the number in a cell with a decimal point and without separators, or None if the cell is not a number.
 
-    The sign of a currency or of percent beside it is left out: `12 %` is 12.
+    A symbol of a currency or a percent sign is removed: `12 %` gives `12`.
     """
-    found = _number(cell, decimal)
-    if found is not None:
-        return found
+    plain = _plain_number(cell, decimal)
+    if plain is not None:
+        return plain
     bare, unit = without_unit(cell)
-    return _number(bare, decimal) if unit else None
+    return _plain_number(bare, decimal) if unit else None
 
 
-def _number(cell: str, decimal: str) -> str | None:
-    if PLAIN[decimal].fullmatch(cell):
+def _plain_number(cell: str, decimal: str) -> str | None:
+    if PLAIN_NUMBER[decimal].fullmatch(cell):
         return cell if decimal == "." else cell.replace(",", ".")
-    if GROUPED[decimal].fullmatch(cell):
-        return cell.translate(SEPARATORS[decimal])
+    if GROUPED_NUMBER[decimal].fullmatch(cell):
+        return cell.translate(UNGROUP[decimal])
     return None
 
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
-CODES = {
+DIRECTIVES = {
     "%Y": r"(?P<year>\d{4})",
-    "%y": r"(?P<short>\d{2})",
+    "%y": r"(?P<short_year>\d{2})",
     "%m": r"(?P<month>\d{1,2})",
-    "%b": rf"(?P<name>{'|'.join(MONTHS)})",
+    "%b": rf"(?P<month_name>{'|'.join(MONTHS)})",
     "%d": r"(?P<day>\d{1,2})",
     "%H": r"(?P<hour>\d{1,2})",
     "%I": r"(?P<hour>\d{1,2})",
     "%M": r"(?P<minute>\d{2})",
     "%S": r"(?P<second>\d{2})",
-    "%p": r"(?P<half>[ap]m)",
+    "%p": r"(?P<am_pm>[ap]m)",
 }
-"""Codes of strftime, and what they match. Names of months are English whatever the machine speaks."""
+"""Regular expressions for strftime directives. Names of months are English in every locale."""
 
 DATE_FORMATS = (
     "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m-%d",
@@ -104,17 +106,17 @@ ISO_TIME = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?", re.ASCII)
 
 
 @cache
-def iso_reader(kind: str, written: str | None) -> Callable[[str], str | None]:
-    """Return a function that gives a date, datetime or time in ISO 8601, or None for a cell that is none.
+def iso_reader(kind: str, date_format: str | None) -> Callable[[str], str | None]:
+    """Return a function that converts a cell to ISO 8601, or returns None if it does not match the format.
 
     Args:
         kind: date, datetime or time.
-        written: its format in the codes of strftime, or None for ISO 8601.
+        date_format: strftime format of the cells, or None for ISO 8601.
     """
-    return _iso(kind) if written is None else _written(kind, written)
+    return _iso_reader(kind) if date_format is None else _format_reader(kind, date_format)
 
 
-def _iso(kind: str) -> Callable[[str], str | None]:
+def _iso_reader(kind: str) -> Callable[[str], str | None]:
     pattern, parse = {
         "date": (ISO_DATE, date.fromisoformat),
         "datetime": (ISO_DATETIME, datetime.fromisoformat),
@@ -133,15 +135,15 @@ def _iso(kind: str) -> Callable[[str], str | None]:
     return read
 
 
-def _written(kind: str, written: str) -> Callable[[str], str | None]:
-    parts = re.split(r"(%[A-Za-z])", written)
-    pattern = re.compile("".join(CODES.get(part) or re.escape(part) for part in parts), re.ASCII | re.IGNORECASE)
-    make = {"date": _date, "datetime": _datetime, "time": _time}[kind]
+def _format_reader(kind: str, date_format: str) -> Callable[[str], str | None]:
+    parts = re.split(r"(%[A-Za-z])", date_format)
+    pattern = re.compile("".join(DIRECTIVES.get(part) or re.escape(part) for part in parts), re.ASCII | re.IGNORECASE)
+    isoformat = {"date": _date, "datetime": _datetime, "time": _time}[kind]
 
     def read(cell: str) -> str | None:
-        found = pattern.fullmatch(cell)
+        match = pattern.fullmatch(cell)
         try:
-            return make(found.groupdict()) if found else None
+            return isoformat(match.groupdict()) if match else None
         except ValueError:
             return None
 
@@ -149,24 +151,24 @@ def _written(kind: str, written: str) -> Callable[[str], str | None]:
 
 
 def _date(parts: Mapping[str, str]) -> str:
-    month = MONTHS.index(parts["name"].lower()) + 1 if "name" in parts else int(parts["month"])
+    month = MONTHS.index(parts["month_name"].lower()) + 1 if "month_name" in parts else int(parts["month"])
     return date(_year(parts), month, int(parts["day"])).isoformat()
 
 
 def _year(parts: Mapping[str, str]) -> int:
     if "year" in parts:
         return int(parts["year"])
-    # As POSIX has it for strptime: 69 to 99 are of the last century.
-    short = int(parts["short"])
-    return short + (1900 if short >= 69 else 2000)
+    # POSIX defines for strptime that 69 to 99 mean 1969 to 1999.
+    short_year = int(parts["short_year"])
+    return short_year + (1900 if short_year >= 69 else 2000)
 
 
 def _time(parts: Mapping[str, str]) -> str:
     hour = int(parts["hour"])
-    if "half" in parts:
+    if "am_pm" in parts:
         if not 1 <= hour <= 12:
-            raise ValueError(f"{hour} is no hour of half a day")
-        hour = hour % 12 + (12 if parts["half"].lower() == "pm" else 0)
+            raise ValueError(f"{hour} is not an hour of the 12-hour clock")
+        hour = hour % 12 + (12 if parts["am_pm"].lower() == "pm" else 0)
     return time(hour, int(parts["minute"]), int(parts.get("second", 0))).isoformat()
 
 
@@ -174,25 +176,25 @@ def _datetime(parts: Mapping[str, str]) -> str:
     return f"{_date(parts)}T{_time(parts)}"
 
 
-def canonicalizer(kind: str, decimal: str, written: str | None) -> Canonical:
-    """Return a function that gives a cell as the contract takes it, or as it is where it does not fit.
+def canonicalizer(kind: str, decimal: str, date_format: str | None) -> Canonical:
+    """Return a function that converts a cell to the contract's format, and returns an invalid cell unchanged.
 
     Args:
-        kind: of the field: number, whole, flag, choice, category, text, date, datetime or time.
-        decimal: mark of the table's numbers, a point or a comma.
-        written: format of the table's dates in the codes of strftime, or None for ISO 8601.
+        kind: kind of the field: number, integer, boolean, choice, category, text, date, datetime or time.
+        decimal: decimal mark of the table, a point or a comma.
+        date_format: strftime format of the column's dates, or None for ISO 8601.
     """
     match kind:
         case "number" | "integer":
             return _canonical_number(decimal)
         case "boolean":
-            return _canonical_flag
+            return _canonical_boolean
         case "category":
             return lambda cell: cell[:MAX_CATEGORY_LENGTH]
         case "text":
             return lambda cell: cell[:MAX_TEXT_LENGTH]
-        case "date" | "datetime" | "time" if written is not None:
-            read = iso_reader(kind, written)
+        case "date" | "datetime" | "time" if date_format is not None:
+            read = iso_reader(kind, date_format)
             return lambda cell: read(cell) or cell
         case _:
             return str
@@ -200,7 +202,7 @@ def canonicalizer(kind: str, decimal: str, written: str | None) -> Canonical:
 
 def _canonical_number(decimal: str) -> Canonical:
     def canonical(cell: str) -> str:
-        # Most numbers are plain, and this is asked of every cell.
+        # A fast path for the most frequent cells.
         if cell.isdigit():
             return cell
         return number(cell, decimal) or cell
@@ -208,11 +210,6 @@ def _canonical_number(decimal: str) -> Canonical:
     return canonical
 
 
-def _canonical_flag(cell: str) -> str:
-    value = FLAGS.get(cell.lower())
+def _canonical_boolean(cell: str) -> str:
+    value = BOOLEANS.get(cell.lower())
     return cell if value is None else str(value).lower()
-
-
-def canonical(cell: str, kind: str, decimal: str = ".", written: str | None = None) -> str:
-    """Return a cell as the contract takes it, as `canonicalizer` says."""
-    return canonicalizer(kind, decimal, written)(cell)

@@ -1,4 +1,4 @@
-"""Tables in Parquet: their values as the text of cells."""
+"""Reading of Parquet files, with their values converted to text."""
 
 from collections.abc import Iterator
 from datetime import date, datetime, time
@@ -9,11 +9,11 @@ from typing import Any
 from mlops_runtime.tables.encodings import SourceError
 
 BATCH_CELLS = 500_000
-"""Cells that are held in memory at once."""
+"""Number of cells of a batch in memory."""
 
 
 def parquet_header(path: Path) -> tuple[list[str], int]:
-    """Return the names of the columns, and the number of rows.
+    """Return the names of the columns and the number of rows.
 
     Raises:
         SourceError: if the file is damaged, or pyarrow is not installed.
@@ -26,7 +26,7 @@ def parquet_rows(path: Path) -> Iterator[list[str]]:
     """Yield the cells of each row.
 
     Raises:
-        SourceError: if a value can't be the text of a cell.
+        SourceError: if a value can't be converted to text.
     """
     with _opened(path) as file:
         names = file.schema_arrow.names
@@ -54,21 +54,21 @@ def _opened(path: Path) -> Any:
 
 
 def _cells(file: str, name: str, start: int, column: Any) -> list[str]:
-    """Return the values of a column, from the row `start` on, as text."""
+    """Return the values of a column as text; `start` is the number of its first row."""
     cells = []
     for row, value in enumerate(_values(file, name, start, column), start=start):
         cell = _cell(value)
         if "\0" in cell:
-            raise SourceError(f"{file}, column {name!r}, row {row} holds the character NUL: replace it in the table")
+            raise SourceError(f"{file}, column {name!r}, row {row} contains a null character: replace it in the table")
         cells.append(cell)
     return cells
 
 
 def _values(file: str, name: str, start: int, column: Any) -> list[Any]:
-    """Return the values of a column as Python has them, times to the microsecond.
+    """Return the values of a column as Python objects, with times in microseconds.
 
     Raises:
-        SourceError: if Python has none for a value, such as a date in the year 10000.
+        SourceError: if Python can't represent a value, such as a date in the year 10000.
     """
     type_ = column.type
     if getattr(type_, "unit", None) == "ns":
@@ -78,8 +78,8 @@ def _values(file: str, name: str, start: int, column: Any) -> list[Any]:
     except (ValueError, OverflowError) as error:
         row = next(row for row in range(len(column)) if _fails(column[row]))
         raise SourceError(
-            f"{file}, column {name!r}, row {start + row} holds a value that can't be read, {error}: "
-            "correct it, or leave out the column"
+            f"{file}, column {name!r}, row {start + row} contains a value that can't be read, {error}: "
+            "correct the value, or remove the column"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""A table in a file, its cells as they are written."""
+"""A table in a file, read row by row."""
 
 import csv
 import gzip
@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
-from mlops_runtime.tables.dialects import decimal_of, delimiter_of, distinct_names
-from mlops_runtime.tables.encodings import SourceError, survey
+from mlops_runtime.tables.dialects import detect_decimal, detect_delimiter, distinct_names
+from mlops_runtime.tables.encodings import SourceError, scan
 from mlops_runtime.tables.parquet import parquet_header, parquet_rows
 
 __all__ = ["GZIP", "MISSING", "PARQUET", "Source", "SourceError", "cleaned", "open_source"]
 
 
-def _cased(word: str) -> Iterator[str]:
+def _case_variants(word: str) -> Iterator[str]:
     return map("".join, itertools.product(*({letter.lower(), letter.upper()} for letter in word)))
 
 
@@ -27,22 +27,28 @@ MISSING = frozenset(
         *("", "NA", "N/A", "n/a", "N.A.", "n.a.", "NULL", "null", "(null)", "<null>", "None", "<NA>", "NaT", "?"),
         *("#N/A", "#NA", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!", "1.#IND", "-1.#IND", "1.#QNAN"),
         r"\N",
-        *(sign + word for sign in ("", "+", "-") for name in ("nan", "inf", "infinity") for word in _cased(name)),
+        *(
+            sign + word
+            for sign in ("", "+", "-")
+            for name in ("nan", "inf", "infinity")
+            for word in _case_variants(name)
+        ),
     )
 )
-"""Cells that mean a missing value, whatever the column. Infinities are no measurements, and no JSON either."""
+"""Cells that mean a missing value in any column. JSON has no infinities, so they count as missing too."""
 
-HEAD = 1 << 18
-"""Characters at the start of the file that its delimiter is told from."""
+HEAD_SIZE = 1 << 18
+"""Number of characters at the start of the file from which the delimiter is detected."""
 
 MAX_IN_MEMORY = 1 << 26
-"""Bytes of the largest training table that is read into memory once, instead of several times as a stream."""
+"""Maximum size in bytes of a training table that is kept in memory; a larger one is read from the file each time."""
 
 END_OF_FILE = "\x1a"
-"""Ctrl-Z, the end of a file in DOS: some programs still write it as a last line."""
+"""Ctrl-Z, the end-of-file character of DOS, which some programs still write as the last line."""
 
 MAX_COLUMNS = 20_000
-"""More are no table: a name of each takes fifty times the memory of the delimiter in the file."""
+"""Maximum number of columns. The name of a column takes fifty times the memory of its delimiter, so that a file of
+delimiters alone could exhaust the memory."""
 
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
@@ -56,13 +62,13 @@ OTHER_FORMATS = {
 }
 
 READ_ERRORS = (OSError, EOFError, zlib.error, UnicodeError)
-"""What reading may raise: EOFError and zlib.error are those of a damaged gzip file."""
+"""Exceptions of reading; a damaged gzip file raises EOFError or zlib.error."""
 
-QUOTE_ADVICE = "is a quotation mark left open? One within a quoted cell is written twice"
+QUOTE_ADVICE = "is a quotation mark not closed? Within a quoted cell, a quotation mark must be doubled"
 
 
 class _Reader(Protocol):
-    """What csv.reader returns."""
+    """Type of the object that csv.reader returns."""
 
     line_num: int
 
@@ -74,16 +80,16 @@ class Source:
     """A table of delimited text.
 
     Attributes:
-        path: of the file.
-        encoding: of its text.
-        delimiter: between two cells of a row.
-        decimal: mark of its numbers, a point or a comma.
-        header: names of the columns: stripped, none empty, no two alike.
-        lines: line ends in the file, which are as many as rows where no cell holds one.
-        quoted: whether a quotation mark stands anywhere, so that a cell may hold a line end.
-        written_header: cells of the header as they are written.
+        path: path of the file.
+        encoding: encoding of the text.
+        delimiter: delimiter between the cells of a row.
+        decimal: decimal mark, a point or a comma.
+        header: names of the columns: stripped, not empty, distinct.
+        lines: number of line ends in the file; equals the number of rows if no cell contains a line end.
+        quoted: whether the file contains a quotation mark: only a quoted cell can contain a line end.
+        raw_header: cells of the header, unchanged.
         content: bytes of the file if it is kept in memory.
-        repeated_headers: rows equal to the header that the last reading has left out.
+        repeated_headers: number of rows equal to the header that the last reading skipped.
     """
 
     path: Path
@@ -93,12 +99,12 @@ class Source:
     header: tuple[str, ...]
     lines: int
     quoted: bool
-    written_header: list[str] = field(default_factory=list)
+    raw_header: list[str] = field(default_factory=list)
     content: bytes | None = field(default=None, repr=False)
     repeated_headers: int = 0
 
     def sha256(self) -> str:
-        """Return the hash of the file's bytes.
+        """Return the SHA-256 of the file.
 
         Raises:
             OSError: if the file can't be read.
@@ -109,7 +115,7 @@ class Source:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield each row that is not blank: its line in the file, and its cells, stripped, "" where missing.
+        """Yield the line number and the cleaned cells of each row that is not blank.
 
         Raises:
             SourceError: if a row is not valid, or longer than the header.
@@ -118,7 +124,7 @@ class Source:
             yield line, cleaned(cells)
 
     def sample(self, rows: int) -> list[list[str]]:
-        """Return about so many rows, spread evenly over the file, as `rows` gives them.
+        """Return about this number of rows at regular distances in the file, with cleaned cells.
 
         Raises:
             SourceError: as `rows`.
@@ -126,17 +132,17 @@ class Source:
         return [cleaned(cells) for _, cells in self.raw_rows(self.step(rows))]
 
     def step(self, rows: int) -> int:
-        """Return how many rows one of a sample of so many rows stands for."""
+        """Return the step of a sample of this number of rows: one row out of `step` is in the sample."""
         return max(1, -(-self.lines // rows))
 
     def raw_rows(self, step: int = 1, *, fit: bool = True) -> Iterator[tuple[int, list[str]]]:
-        """Yield one row out of `step`: its line in the file, and its cells as they are written.
+        """Yield the line number and the unchanged cells of one row out of `step`.
 
-        Blank rows and repeated headers, as in tables that were put together from several, are left out.
+        Blank rows are skipped, and so are repeated headers, which concatenated files have.
 
         Args:
-            step: every so many rows.
-            fit: fill a short row, and refuse a long one; otherwise rows may have any number of cells.
+            step: distance between the rows.
+            fit: pad a short row and refuse a long one; otherwise rows may have any number of cells.
 
         Raises:
             SourceError: as `rows`.
@@ -152,14 +158,14 @@ class Source:
                 next(filter(any, reader), None)
                 line = reader.line_num
                 for line, cells in self._numbered(text, reader, step):
-                    fitted = self._fitted(line, cells) if fit and len(cells) != len(self.header) else cells
-                    if fitted == self.written_header:
+                    row = self._fitted(line, cells) if fit and len(cells) != len(self.header) else cells
+                    if row == self.raw_header:
                         self.repeated_headers += 1
-                    elif any(fitted) and not _ends_file(fitted):
-                        yield line, fitted
+                    elif any(row) and not _is_end_of_file(row):
+                        yield line, row
         except csv.Error as error:
-            place = max(line + 1, reader.line_num)
-            raise SourceError(f"{self.path.name}, row {place} is not valid CSV: {_shown(error)}") from error
+            line = max(line + 1, reader.line_num)
+            raise SourceError(f"{self.path.name}, row {line} is not valid CSV: {_csv_advice(error)}") from error
         except READ_ERRORS as error:
             raise SourceError(f"{self.path.name} can't be read after row {line}: {error}; is it complete?") from error
 
@@ -168,49 +174,49 @@ class Source:
             for cells in itertools.islice(reader, step - 1, None, step):
                 yield reader.line_num, cells
         else:
-            # Without a quotation mark a line is a row: those left out need not be parsed.
+            # Without quotation marks, each line is a row: the skipped ones need no parsing.
             lines = itertools.islice(text, step - 1, None, step)
-            picked = csv.reader(lines, delimiter=self.delimiter, strict=True)
-            yield from zip(itertools.count(reader.line_num + step, step), picked, strict=False)
+            rows = csv.reader(lines, delimiter=self.delimiter, strict=True)
+            yield from zip(itertools.count(reader.line_num + step, step), rows, strict=False)
 
     def _fitted(self, line: int, cells: list[str]) -> list[str]:
         width = len(self.header)
         if any(map(str.strip, cells[width:])):
             raise SourceError(
                 f"{self.path.name}, row {line} has {len(cells)} cells, but the header names {width} columns: "
-                "mend the row, or put a cell that holds the delimiter in quotation marks"
+                "correct the row, or put a cell that contains the delimiter in quotation marks"
             )
         return cells[:width] + [""] * (width - len(cells))
 
 
 class ParquetSource(Source):
-    """A table in a Parquet file, its values as text."""
+    """A table in a Parquet file, with its values converted to text."""
 
     __slots__ = ()
 
     def raw_rows(self, step: int = 1, *, fit: bool = True) -> Iterator[tuple[int, list[str]]]:  # noqa: ARG002
-        """Yield one row out of `step` as text; what would be its line in a file of text is its number here."""
-        for place, cells in enumerate(parquet_rows(self.path), start=1):
-            if place % step == 0 and any(cells):
-                yield place + 1, cells
+        """Yield one row out of `step` as text, with the line number that it would have in a CSV file."""
+        for row, cells in enumerate(parquet_rows(self.path), start=1):
+            if row % step == 0 and any(cells):
+                yield row + 1, cells
 
 
 def cleaned(cells: Iterable[str]) -> list[str]:
-    """Return the cells stripped, and those that mean a missing value empty."""
+    """Return the stripped cells, with "" for a missing value."""
     return ["" if cell in MISSING else cell for cell in map(str.strip, cells)]
 
 
 def open_source(path: Path, max_in_memory: int = 0) -> Source:
-    """Return the table in a file: text of any usual dialect, such text in gzip, or Parquet.
+    """Open the table in a file: delimited text, plain or gzip, or Parquet.
 
-    The whole file is read once, to be sure of its encoding.
+    The complete file is read once to determine its encoding.
 
     Args:
-        path: of the file.
-        max_in_memory: bytes of the largest file that is then kept in memory, and not read again.
+        path: path of the file.
+        max_in_memory: maximum size in bytes of a file that is kept in memory.
 
     Raises:
-        SourceError: if there is no such file, or no table in it.
+        SourceError: if the file does not exist, or does not contain a table.
     """
     try:
         with path.open("rb") as file:
@@ -224,62 +230,60 @@ def open_source(path: Path, max_in_memory: int = 0) -> Source:
             size = path.stat().st_size
             content = start + file.read() if size <= max_in_memory else None
         with _opened(path, content) as binary:
-            found = survey(path.name, binary)
-        with _opened(path, content) as binary, io.TextIOWrapper(binary, found.encoding, newline="") as text:
-            head = text.read(HEAD)
-            delimiter = delimiter_of(head, len(head) < HEAD)
+            properties = scan(path.name, binary)
+        with _opened(path, content) as binary, io.TextIOWrapper(binary, properties.encoding, newline="") as text:
+            head = text.read(HEAD_SIZE)
+            delimiter = detect_delimiter(head, len(head) < HEAD_SIZE)
             text.seek(0)
-            written_header = _header(path, text, delimiter)
+            raw_header = _header(path, text, delimiter)
     except IsADirectoryError as error:
-        raise SourceError(f"{path} is a folder: name the file in it") from error
+        raise SourceError(f"{path} is a folder: give the path of a file") from error
     except FileNotFoundError as error:
         raise SourceError(f"{path} does not exist: check the path") from error
     except READ_ERRORS as error:
         raise SourceError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from error
-    decimal = decimal_of([head, *found.probes], delimiter)
-    header = distinct_names(written_header)
     return Source(
         path,
-        found.encoding,
+        properties.encoding,
         delimiter,
-        decimal,
-        header,
-        found.lines,
-        found.quoted,
-        written_header,
+        detect_decimal([head, *properties.excerpts], delimiter),
+        distinct_names(raw_header),
+        properties.lines,
+        properties.quoted,
+        raw_header,
         content,
     )
 
 
 def _opened(path: Path, content: bytes | None) -> IO[bytes]:
-    """Return the file, or its content, as bytes that gzip compresses no more."""
+    """Open the file, or its content in memory, and decompress gzip."""
     file = path.open("rb") if content is None else io.BufferedReader(io.BytesIO(content))
     if not file.peek(2).startswith(GZIP):
         return file
     file.close()
-    return gzip.open(path if content is None else io.BytesIO(content))  # type: ignore[return-value]  # but for its type
+    return gzip.open(path if content is None else io.BytesIO(content))  # type: ignore[return-value]
 
 
 def _header(path: Path, text: Iterable[str], delimiter: str) -> list[str]:
     """Return the cells of the first row that is not blank.
 
     Raises:
-        SourceError: if there is none.
+        SourceError: if there is no such row, or it is not valid.
     """
     try:
         cells = next(filter(any, csv.reader(text, delimiter=delimiter, strict=True)), None)
     except csv.Error as error:
-        raise SourceError(f"{path.name}, row 1 is not valid CSV: {_shown(error)}") from error
+        raise SourceError(f"{path.name}, row 1 is not valid CSV: {_csv_advice(error)}") from error
     if cells is None:
-        raise SourceError(f"{path.name} holds no table: the first row must name the columns")
+        raise SourceError(f"{path.name} contains no table: the first row must name the columns")
     if len(cells) > MAX_COLUMNS:
         raise SourceError(f"{path.name} has more than {MAX_COLUMNS:,} columns: is it a table?")
     return cells
 
 
-def _ends_file(cells: list[str]) -> bool:
+def _is_end_of_file(cells: list[str]) -> bool:
     return cells[0] == END_OF_FILE and not any(cells[1:])
 
 
-def _shown(error: csv.Error) -> str:
+def _csv_advice(error: csv.Error) -> str:
     return f"{error}; {QUOTE_ADVICE}".replace("\t", "tab")

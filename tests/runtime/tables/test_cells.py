@@ -10,15 +10,19 @@ from mlops_runtime.tables.cells import (
     MAX_CATEGORY_LENGTH,
     MAX_TEXT_LENGTH,
     TIME_FORMATS,
-    canonical,
+    canonicalizer,
     number,
 )
+
+
+def canonical(cell: str, kind: str, decimal: str = ".", date_format: str | None = None) -> str:
+    return canonicalizer(kind, decimal, date_format)(cell)
 
 
 @pytest.mark.parametrize(
     ("cell", "decimal", "expected"),
     [
-        pytest.param("5", ".", "5", id="whole"),
+        pytest.param("5", ".", "5", id="integer"),
         pytest.param("-1.5e-3", ".", "-1.5e-3", id="exponent"),
         pytest.param(".5", ".", ".5", id="no-digit-before-the-point"),
         pytest.param("1,234.5", ".", "1234.5", id="thousands-by-comma"),
@@ -32,12 +36,12 @@ from mlops_runtime.tables.cells import (
         pytest.param("-1,5E2", ",", "-1.5E2", id="decimal-comma-and-exponent"),
         pytest.param("$1,200.50", ".", "1200.50", id="dollars"),
         pytest.param("-$5", ".", "-5", id="minus-before-the-dollar"),
-        pytest.param("$-5", ".", "-5", id="minus-behind-the-dollar"),
+        pytest.param("$-5", ".", "-5", id="minus-after-the-dollar"),
         pytest.param("1.200,50 €", ",", "1200.50", id="euros"),
         pytest.param("12 %", ".", "12", id="percent"),
     ],
 )
-def test_numbers_are_written_as_programs_do(cell: str, decimal: str, expected: str) -> None:
+def test_a_number_is_converted_to_a_decimal_point_without_separators(cell: str, decimal: str, expected: str) -> None:
     assert number(cell, decimal) == expected
     assert canonical(cell, "number", decimal) == canonical(cell, "integer", decimal) == expected
 
@@ -45,8 +49,8 @@ def test_numbers_are_written_as_programs_do(cell: str, decimal: str, expected: s
 @pytest.mark.parametrize(
     ("cell", "decimal"),
     [
-        pytest.param("1,5", ".", id="comma-that-groups-nothing"),
-        pytest.param("1.5", ",", id="point-that-groups-nothing"),
+        pytest.param("1,5", ".", id="comma-without-three-digits"),
+        pytest.param("1.5", ",", id="point-without-three-digits"),
         pytest.param("12,34,567", ".", id="groups-of-two"),
         pytest.param("1_000", ".", id="underscore"),
         pytest.param("٣", ".", id="digits-of-another-script"),
@@ -61,34 +65,34 @@ def test_numbers_are_written_as_programs_do(cell: str, decimal: str, expected: s
         pytest.param("-%5", ".", id="percent-before"),
     ],
 )
-def test_what_is_no_number_is_left_as_it_is(cell: str, decimal: str) -> None:
+def test_a_cell_that_is_not_a_number_is_unchanged(cell: str, decimal: str) -> None:
     assert number(cell, decimal) is None
     assert canonical(cell, "number", decimal) == cell
 
 
 @given(value=st.floats(allow_nan=False, allow_infinity=False), decimal=st.sampled_from(".,"))
-def test_every_number_that_a_program_writes_is_read_back(value: float, decimal: str) -> None:
-    found = number(repr(value).replace(".", decimal), decimal)
-    assert found is not None
-    assert float(found) == value
+def test_every_float_is_read(value: float, decimal: str) -> None:
+    text = number(repr(value).replace(".", decimal), decimal)
+    assert text is not None
+    assert float(text) == value
 
 
 @pytest.mark.parametrize(
     ("cell", "expected"),
     [("Yes", "true"), ("no", "false"), ("T", "true"), ("f", "false"), ("TRUE", "true"), ("n", "false"), ("1", "1")],
 )
-def test_flags_are_true_and_false(cell: str, expected: str) -> None:
+def test_booleans_are_converted_to_true_and_false(cell: str, expected: str) -> None:
     assert canonical(cell, "boolean") == expected
 
 
 @pytest.mark.parametrize(
-    ("kind", "longest"), [("category", MAX_CATEGORY_LENGTH), ("text", MAX_TEXT_LENGTH), ("choice", 30_000)]
+    ("kind", "max_length"), [("category", MAX_CATEGORY_LENGTH), ("text", MAX_TEXT_LENGTH), ("choice", 30_000)]
 )
-def test_strings_are_cut_where_the_contract_would_refuse_them(kind: str, longest: int) -> None:
-    assert canonical("x" * 30_000, kind) == "x" * longest
+def test_strings_are_truncated_to_the_maximum_length_of_the_contract(kind: str, max_length: int) -> None:
+    assert canonical("x" * 30_000, kind) == "x" * max_length
 
 
-def test_the_lengths_are_those_of_the_contract() -> None:
+def test_the_maximum_lengths_equal_those_of_the_contract() -> None:
     class Record(fields.RecordModel):
         category: fields.Category
         text: fields.Text
@@ -97,7 +101,7 @@ def test_the_lengths_are_those_of_the_contract() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cell", "kind", "written", "expected"),
+    ("cell", "kind", "date_format", "expected"),
     [
         pytest.param("2020-02-29", "date", None, "2020-02-29", id="iso"),
         pytest.param("5/3/2020", "date", "%d/%m/%Y", "2020-03-05", id="day-first"),
@@ -114,16 +118,17 @@ def test_the_lengths_are_those_of_the_contract() -> None:
         pytest.param("soon", "date", "%d/%m/%Y", "soon", id="word"),
     ],
 )
-def test_dates_are_written_in_iso_8601(cell: str, kind: str, written: str | None, expected: str) -> None:
-    assert canonical(cell, kind, ".", written) == expected
+def test_dates_are_converted_to_iso_8601(cell: str, kind: str, date_format: str | None, expected: str) -> None:
+    assert canonical(cell, kind, ".", date_format) == expected
 
 
 @given(
-    moment=st.datetimes(min_value=datetime(1000, 1, 1)).map(lambda moment: moment.replace(microsecond=0)),  # noqa: DTZ001
-    day=st.sampled_from(DATE_FORMATS),
-    clock=st.sampled_from(TIME_FORMATS),
+    value=st.datetimes(min_value=datetime(1000, 1, 1)).map(lambda value: value.replace(microsecond=0)),  # noqa: DTZ001
+    date_part=st.sampled_from(DATE_FORMATS),
+    time_part=st.sampled_from(TIME_FORMATS),
 )
-def test_each_format_is_the_one_of_strftime(moment: datetime, day: str, clock: str) -> None:
-    written = f"{day} {clock}"
-    cell = moment.strftime(written)
-    assert canonical(cell, "datetime", ".", written) == datetime.strptime(cell, written).isoformat()  # noqa: DTZ007
+def test_each_format_agrees_with_strptime(value: datetime, date_part: str, time_part: str) -> None:
+    date_format = f"{date_part} {time_part}"
+    cell = value.strftime(date_format)
+    expected = datetime.strptime(cell, date_format).isoformat()  # noqa: DTZ007
+    assert canonical(cell, "datetime", ".", date_format) == expected

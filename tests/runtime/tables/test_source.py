@@ -23,27 +23,27 @@ ROWS = [["id", "price (€)", "city"], ["1", "2.50", "Zürich"], ["2", "0.75", "
 QUOTED = [[f'"{cell}"' for cell in row] for row in ROWS]
 
 
-def written(delimiter: str, rows: list[list[str]] = ROWS) -> str:
+def delimited(delimiter: str, rows: list[list[str]] = ROWS) -> str:
     return "".join(delimiter.join(row) + "\n" for row in rows)
 
 
 @pytest.mark.parametrize(
     ("content", "encoding", "delimiter"),
     [
-        pytest.param(written(",").encode(), "utf-8", ",", id="comma"),
-        pytest.param(written(";").encode(), "utf-8", ";", id="semicolon"),
-        pytest.param(written("\t").encode(), "utf-8", "\t", id="tab"),
-        pytest.param(written("|").encode(), "utf-8", "|", id="bar"),
-        pytest.param(codecs.BOM_UTF8 + written(",").encode(), "utf-8-sig", ",", id="utf-8-with-mark"),
-        pytest.param(written(",").encode("utf-16"), "utf-16", ",", id="utf-16"),
-        pytest.param(codecs.BOM_UTF16_BE + written(";").encode("utf-16-be"), "utf-16", ";", id="utf-16-big-endian"),
-        pytest.param(written(",").encode("cp1252"), "cp1252", ",", id="cp1252"),
-        pytest.param(gzip.compress(written(",").encode()), "utf-8", ",", id="gzip"),
-        pytest.param(written(",").replace("\n", "\r\n").encode(), "utf-8", ",", id="windows-line-ends"),
-        pytest.param(written(",").replace("\n", "\r").encode(), "utf-8", ",", id="old-mac-line-ends"),
-        pytest.param(written(",").rstrip("\n").encode(), "utf-8", ",", id="no-line-end-at-the-end"),
-        pytest.param(written(" , ").encode(), "utf-8", ",", id="spaces-around-cells"),
-        pytest.param(written(",", QUOTED).encode(), "utf-8", ",", id="all-quoted"),
+        pytest.param(delimited(",").encode(), "utf-8", ",", id="comma"),
+        pytest.param(delimited(";").encode(), "utf-8", ";", id="semicolon"),
+        pytest.param(delimited("\t").encode(), "utf-8", "\t", id="tab"),
+        pytest.param(delimited("|").encode(), "utf-8", "|", id="bar"),
+        pytest.param(codecs.BOM_UTF8 + delimited(",").encode(), "utf-8-sig", ",", id="utf-8-with-mark"),
+        pytest.param(delimited(",").encode("utf-16"), "utf-16", ",", id="utf-16"),
+        pytest.param(codecs.BOM_UTF16_BE + delimited(";").encode("utf-16-be"), "utf-16", ";", id="utf-16-big-endian"),
+        pytest.param(delimited(",").encode("cp1252"), "cp1252", ",", id="cp1252"),
+        pytest.param(gzip.compress(delimited(",").encode()), "utf-8", ",", id="gzip"),
+        pytest.param(delimited(",").replace("\n", "\r\n").encode(), "utf-8", ",", id="windows-line-ends"),
+        pytest.param(delimited(",").replace("\n", "\r").encode(), "utf-8", ",", id="old-mac-line-ends"),
+        pytest.param(delimited(",").rstrip("\n").encode(), "utf-8", ",", id="no-line-end-at-the-end"),
+        pytest.param(delimited(" , ").encode(), "utf-8", ",", id="spaces-around-cells"),
+        pytest.param(delimited(",", QUOTED).encode(), "utf-8", ",", id="all-quoted"),
     ],
 )
 def test_each_dialect_gives_the_same_table(content: bytes, encoding: str, delimiter: str, tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_each_dialect_gives_the_same_table(content: bytes, encoding: str, delimi
     assert [cells for _, cells in source.rows()] == ROWS[1:]
 
 
-def test_what_no_usual_encoding_has_is_read_as_latin_1(tmp_path: Path) -> None:
+def test_bytes_that_no_other_encoding_has_are_read_as_latin_1(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b"a,b\n\xe9,\x81\n")
     source = open_source(path)
@@ -66,9 +66,9 @@ def test_what_no_usual_encoding_has_is_read_as_latin_1(tmp_path: Path) -> None:
     assert [cells for _, cells in source.rows()] == [["é", "\x81"]]
 
 
-def test_an_encoding_is_told_from_the_whole_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # given: the only byte that is not UTF-8 stands far behind, and a letter lies across two blocks
-    monkeypatch.setattr(encodings, "BLOCK", 5)
+def test_the_encoding_is_detected_in_the_complete_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given: small blocks, so that characters are split between them; the only byte that is not UTF-8 is the last
+    monkeypatch.setattr(encodings, "BLOCK_SIZE", 5)
     path = tmp_path / "table.csv"
     path.write_bytes(b"a,b\n" + "ü,é\n".encode() * 10)
     assert open_source(path).encoding == "utf-8"
@@ -90,32 +90,32 @@ def test_an_encoding_is_told_from_the_whole_file(tmp_path: Path, monkeypatch: py
         pytest.param(";", ["red, green", "3.4.2020"], ".", id="words-and-dates"),
     ],
 )
-def test_the_decimal_mark_is_told_from_the_numbers(
+def test_the_decimal_mark_is_detected_in_the_numbers(
     delimiter: str, cells: list[str], decimal: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "table.csv"
-    path.write_text(written(delimiter, [["name", "value"], *(["x", cell] for cell in cells * 3)]))
+    path.write_text(delimited(delimiter, [["name", "value"], *(["x", cell] for cell in cells * 3)]))
     assert open_source(path).decimal == decimal
 
 
-def test_decimals_that_stand_far_behind_are_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encodings, "BLOCK", 100)
-    monkeypatch.setattr(module, "HEAD", 100)
+def test_the_decimal_mark_is_detected_in_the_complete_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encodings, "BLOCK_SIZE", 100)
+    monkeypatch.setattr(module, "HEAD_SIZE", 100)
     path = tmp_path / "table.csv"
     path.write_text("a;b\n" + "1;2\n" * 100 + "1;2,5\n" * 300)
     assert open_source(path).decimal == ","
 
 
-def test_a_row_may_be_longer_than_what_the_dialect_is_told_from(
+def test_a_row_may_be_longer_than_the_text_in_which_the_dialect_is_detected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given: a header and rows that are longer than the head, the blocks and the probes
-    monkeypatch.setattr(module, "HEAD", 50)
-    for name in ("BLOCK", "PROBE"):
+    # given: a header and rows that are longer than the head, the blocks and the excerpts
+    monkeypatch.setattr(module, "HEAD_SIZE", 50)
+    for name in ("BLOCK_SIZE", "EXCERPT_SIZE"):
         monkeypatch.setattr(encodings, name, 50)
-    names = [f"a long name {place}" for place in range(99)]
+    names = [f"a long name {number}" for number in range(99)]
     path = tmp_path / "table.csv"
-    path.write_text(written(";", [names, *[["1,5"] * 99] * 9]))
+    path.write_text(delimited(";", [names, *[["1,5"] * 99] * 9]))
     # when
     source = open_source(path)
     # then
@@ -133,7 +133,9 @@ def test_a_row_may_be_longer_than_what_the_dialect_is_told_from(
         pytest.param("\n\na,b\n1,2\n", ",", ("a", "b"), id="blank-lines-first"),
     ],
 )
-def test_the_delimiter_cuts_rows_evenly(content: str, delimiter: str, header: tuple[str, ...], tmp_path: Path) -> None:
+def test_the_delimiter_gives_rows_of_equal_width(
+    content: str, delimiter: str, header: tuple[str, ...], tmp_path: Path
+) -> None:
     path = tmp_path / "table.csv"
     path.write_text(content)
     source = open_source(path)
@@ -144,9 +146,9 @@ def test_the_delimiter_cuts_rows_evenly(content: str, delimiter: str, header: tu
     ("cells", "names"),
     [
         pytest.param([" a ", "b"], ("a", "b"), id="spaces"),
-        pytest.param(["a", "a", "a"], ("a", "a_2", "a_3"), id="repeated"),
-        pytest.param(["a", "", "a_2", "a"], ("a", "column_2", "a_2", "a_3"), id="a-repeat-that-is-taken"),
-        pytest.param(["", "column_1"], ("column_1_2", "column_1"), id="an-empty-name-that-is-taken"),
+        pytest.param(["a", "a", "a"], ("a", "a_2", "a_3"), id="duplicates"),
+        pytest.param(["a", "", "a_2", "a"], ("a", "column_2", "a_2", "a_3"), id="duplicate-that-is-in-use"),
+        pytest.param(["", "column_1"], ("column_1_2", "column_1"), id="default-name-that-is-in-use"),
         pytest.param(["two\nlines"], ("two lines",), id="line-end"),
     ],
 )
@@ -155,7 +157,7 @@ def test_columns_have_distinct_names(cells: list[str], names: tuple[str, ...]) -
 
 
 @given(cells=st.lists(st.sampled_from(["", " ", "a", "a_2", "a_2_2", "column_1", "column_2"]), max_size=8))
-def test_names_are_distinct_whatever_the_header(cells: list[str]) -> None:
+def test_any_header_gives_distinct_names(cells: list[str]) -> None:
     names = distinct_names(cells)
     assert len(set(names)) == len(cells)
     assert all(names)
@@ -163,17 +165,17 @@ def test_names_are_distinct_whatever_the_header(cells: list[str]) -> None:
 
 @pytest.mark.parametrize("word", ["", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "None", "<NA>", "#N/A",
                                   "?", "inf", "-inf", "Infinity", "-INFINITY"])  # fmt: skip
-def test_a_word_for_a_missing_value_is_an_empty_cell(word: str, tmp_path: Path) -> None:
+def test_a_marker_of_a_missing_value_gives_an_empty_cell(word: str, tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text(f"a,b\n1, {word} \n")
     assert list(open_source(path).rows()) == [(2, ["1", ""])]
 
 
-def test_words_that_only_start_so_are_values() -> None:
+def test_words_that_start_like_a_marker_are_values() -> None:
     assert MISSING.isdisjoint({"Nan Goldin", "nano", "info", "NAN1", "0", "-"})
 
 
-def test_rows_have_the_numbers_of_their_lines(tmp_path: Path) -> None:
+def test_rows_have_the_number_of_their_last_line(tmp_path: Path) -> None:
     # given: a blank line, a row of empty cells, a cell of two lines
     path = tmp_path / "table.csv"
     path.write_text('a,b\n1,2\n\n,\n"two\nlines",3\n4,5\n')
@@ -183,11 +185,11 @@ def test_rows_have_the_numbers_of_their_lines(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "cells"),
     [
-        pytest.param("1,2,3,,", ["1", "2", "3"], id="empty-cells-too-many"),
-        pytest.param("1,2", ["1", "2", ""], id="cells-too-few"),
+        pytest.param("1,2,3,,", ["1", "2", "3"], id="additional-empty-cells"),
+        pytest.param("1,2", ["1", "2", ""], id="missing-cell"),
     ],
 )
-def test_rows_are_cut_or_filled_by_empty_cells(row: str, cells: list[str], tmp_path: Path) -> None:
+def test_rows_are_truncated_or_padded_to_the_header(row: str, cells: list[str], tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text(f"a,b,c\n4,5,6\n{row}\n")
     assert list(open_source(path).rows())[1] == (3, cells)
@@ -197,13 +199,13 @@ def test_rows_are_cut_or_filled_by_empty_cells(row: str, cells: list[str], tmp_p
     ("content", "message"),
     [
         pytest.param("a,b\n1,2\n1,2,3\n", "row 3 has 3 cells, but the header names 2 columns", id="too-long"),
-        pytest.param('a,b\n1,2\n1,"2\n3,4\n', "row {end} is not valid CSV", id="quote-left-open"),
-        pytest.param('a,b\n1,2\n1,"2"x\n', "row 3 is not valid CSV", id="text-behind-a-quote"),
+        pytest.param('a,b\n1,2\n1,"2\n3,4\n', "row {end} is not valid CSV", id="unclosed-quotation-mark"),
+        pytest.param('a,b\n1,2\n1,"2"x\n', "row 3 is not valid CSV", id="text-after-a-quotation-mark"),
         pytest.param(f"a,b\n1,2\n1,{'x' * 200_000}\n", "row 3 is not valid CSV: field larger", id="huge-cell"),
     ],
 )
 @pytest.mark.parametrize("suffix", ["", "\n" * 5], ids=["end", "blank-lines"])
-def test_a_row_that_is_not_valid_is_named(content: str, message: str, suffix: str, tmp_path: Path) -> None:
+def test_an_invalid_row_is_refused_with_its_number(content: str, message: str, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text(content + suffix)
     message = message.format(end=4 + len(suffix))
@@ -217,29 +219,29 @@ def test_a_row_that_is_not_valid_is_named(content: str, message: str, suffix: st
     [
         pytest.param(b"", "is empty", id="empty"),
         pytest.param(b" \n\n", "is empty", id="blank-lines"),
-        pytest.param(codecs.BOM_UTF8, "holds no table", id="only-a-mark"),
+        pytest.param(codecs.BOM_UTF8, "contains no table", id="byte-order-mark-alone"),
         pytest.param(gzip.compress(b""), "is empty", id="empty-gzip"),
         pytest.param(b"PK\x03\x04 and so on", "Excel workbook or a zip archive: save", id="zip"),
         pytest.param(b"\xd0\xcf\x11\xe0 and so on", "Excel workbook: save", id="old-excel"),
         pytest.param(b"BZh91AY", "decompress it", id="bzip2"),
-        pytest.param(b"a,b\n1,\0\n", "bytes of zero: save", id="zeros"),
-        pytest.param(b'"a,b\n1,2\n', "row 1 is not valid CSV", id="quote-left-open"),
-        pytest.param("a,b\n".encode("utf-16-le"), "bytes of zero: save", id="utf-16-without-mark"),
-        pytest.param(codecs.BOM_UTF16_LE + b"a\0\0\0", "bytes of zero: save", id="zeros-in-utf-16"),
-        pytest.param(codecs.BOM_UTF16_LE + b"a\0b", "starts as UTF-16", id="half-a-letter-of-utf-16"),
-        pytest.param(gzip.compress(b"a,b\n1,2\n" * 99)[:-9], "can't be read", id="gzip-that-is-cut"),
-        pytest.param(b"\x1f\x8bnonsense", "can't be read", id="gzip-that-is-none"),
+        pytest.param(b"a,b\n1,\0\n", "null bytes: save", id="null-bytes"),
+        pytest.param(b'"a,b\n1,2\n', "row 1 is not valid CSV", id="unclosed-quotation-mark"),
+        pytest.param("a,b\n".encode("utf-16-le"), "null bytes: save", id="utf-16-without-byte-order-mark"),
+        pytest.param(codecs.BOM_UTF16_LE + b"a\0\0\0", "null bytes: save", id="null-characters-in-utf-16"),
+        pytest.param(codecs.BOM_UTF16_LE + b"a\0b", "not valid UTF-16", id="truncated-character-of-utf-16"),
+        pytest.param(gzip.compress(b"a,b\n1,2\n" * 99)[:-9], "can't be read", id="truncated-gzip"),
+        pytest.param(b"\x1f\x8bnonsense", "can't be read", id="invalid-gzip"),
     ],
 )
-def test_what_is_no_table_is_refused_with_what_to_do(content: bytes, message: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_refused_with_advice(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(content)
     with pytest.raises(SourceError, match=message):
         open_source(path)
 
 
-def test_a_line_without_end_is_refused_before_it_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encodings, "BLOCK", 10)
+def test_a_line_that_is_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(encodings, "BLOCK_SIZE", 10)
     monkeypatch.setattr(encodings, "MAX_LINE_LENGTH", 100)
     path = tmp_path / "table.csv"
     path.write_text("a,b\n" + "1,2\n" * 100)
@@ -261,7 +263,7 @@ def test_a_path_without_a_file_is_refused(name: str, message: str, tmp_path: Pat
 @pytest.mark.parametrize("quoted", [False, True], ids=["plain", "quoted"])
 @pytest.mark.parametrize(("rows", "step"), [(10, 10), (7, 15), (1000, 1)])
 def test_a_sample_is_spread_evenly(rows: int, step: int, quoted: bool, tmp_path: Path) -> None:
-    # given: a hundred rows that know their line
+    # given: a hundred rows that contain their line number
     mark = '"' if quoted else ""
     path = tmp_path / "table.csv"
     path.write_text("line,b\n" + "".join(f"{mark}{line}{mark},x\n" for line in range(2, 101)))
@@ -280,7 +282,7 @@ def test_a_sample_is_spread_evenly(rows: int, step: int, quoted: bool, tmp_path:
     delimiter=st.sampled_from(",;\t|"),
 )
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_the_csv_module_writes_is_read_back(rows: list[tuple[str, str]], delimiter: str, tmp_path: Path) -> None:
+def test_output_of_the_csv_module_is_read(rows: list[tuple[str, str]], delimiter: str, tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows([("first", "second"), *rows])
@@ -291,7 +293,7 @@ def test_what_the_csv_module_writes_is_read_back(rows: list[tuple[str, str]], de
 
 @pytest.fixture
 def parquet(tmp_path: Path) -> Callable[..., Path]:
-    """Write columns, given as arrays by name, to a file in Parquet."""
+    """Return a function that writes a Parquet file from the values and type of each column."""
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -321,7 +323,7 @@ def parquet(tmp_path: Path) -> Callable[..., Path]:
 def test_parquet_is_read_as_text(
     values: Sequence[object], kind: str, cells: list[str], parquet: Callable[..., Path]
 ) -> None:
-    # given: a second column, so that no row is blank
+    # given: a second column, because blank rows are skipped
     path = parquet(a=(values, kind), b=(["x"] * len(values), "string"))
     # when
     source = open_source(path)
@@ -333,11 +335,11 @@ def test_parquet_is_read_as_text(
 @pytest.mark.parametrize(
     ("values", "kind", "message"),
     [
-        pytest.param(["a", "b\0c"], "string", "column 'a', row 2 holds the character NUL", id="nul"),
-        pytest.param([0, 2**60], "timestamp[us]", "column 'a', row 2 holds a value that can't be read", id="year"),
+        pytest.param(["a", "b\0c"], "string", "column 'a', row 2 contains a null character", id="null-character"),
+        pytest.param([0, 2**60], "timestamp[us]", "column 'a', row 2 contains a value that can't be read", id="year"),
     ],
 )
-def test_a_value_of_parquet_that_is_no_text_is_refused_with_its_place(
+def test_a_parquet_value_that_has_no_text_is_refused_with_its_column_and_row(
     values: Sequence[object], kind: str, message: str, parquet: Callable[..., Path]
 ) -> None:
     source = open_source(parquet(a=(values, kind)))
@@ -353,7 +355,7 @@ def test_damaged_parquet_is_refused(tmp_path: Path) -> None:
         open_source(path)
 
 
-def test_parquet_without_pyarrow_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parquet_without_pyarrow_is_refused_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "table.parquet"
     path.write_bytes(b"PAR1...")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
@@ -361,7 +363,7 @@ def test_parquet_without_pyarrow_is_refused_with_what_to_do(tmp_path: Path, monk
         open_source(path)
 
 
-LETTERS = {
+CITIES = {
     "cp1250": "Łódź,Kraków,Gdańsk,Wrocław",
     "cp1251": "Москва,Казань,Самара,Пермь",
     "koi8-r": "Москва,Казань,Самара,Пермь",
@@ -370,10 +372,10 @@ LETTERS = {
 }
 
 
-@pytest.mark.parametrize("encoding", LETTERS)
-def test_letters_of_each_encoding_are_read(encoding: str, tmp_path: Path) -> None:
-    # given: letters that stand behind a block of ASCII
-    cities = LETTERS[encoding].split(",")
+@pytest.mark.parametrize("encoding", CITIES)
+def test_the_encoding_is_detected_in_non_ascii_characters(encoding: str, tmp_path: Path) -> None:
+    # given: non-ASCII characters after rows of ASCII
+    cities = CITIES[encoding].split(",")
     path = tmp_path / "table.csv"
     path.write_bytes(b"city,x\n" + b"Oslo,1\n" * 20 + "".join(f"{city},1\n" for city in cities * 9).encode(encoding))
     # when
@@ -390,7 +392,7 @@ def test_an_encoding_that_needs_chardet_is_refused_without_it(tmp_path: Path, mo
         open_source(path)
 
 
-def test_a_repeated_header_is_left_out_and_counted(tmp_path: Path) -> None:
+def test_a_repeated_header_is_skipped_and_counted(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("a, b\n1,2\na, b\n3,4\n")
     source = open_source(path)
@@ -398,20 +400,20 @@ def test_a_repeated_header_is_left_out_and_counted(tmp_path: Path) -> None:
     assert source.repeated_headers == 1
 
 
-def test_the_end_of_a_file_of_dos_is_no_row(tmp_path: Path) -> None:
+def test_the_end_of_file_character_of_dos_is_not_a_row(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("a,b\n1,2\n\x1a")
     assert [cells for _, cells in open_source(path).rows()] == [["1", "2"]]
 
 
-@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
 @pytest.mark.parametrize(("limit", "count"), [(1 << 20, 1), (20, 4)], ids=["small", "large"])
 def test_a_small_file_is_read_once(
-    pack: Callable[[bytes], bytes], limit: int, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compress: Callable[[bytes], bytes], limit: int, count: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given
     path = tmp_path / "table.csv"
-    path.write_bytes(pack(b"a,b\n" + b"1,2\n" * 20))
+    path.write_bytes(compress(b"a,b\n" + b"1,2\n" * 20))
     opened: list[Path] = []
     original = Path.open
 

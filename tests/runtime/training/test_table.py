@@ -227,7 +227,7 @@ def test_an_empty_cell_is_a_missing_value(rows: Rows, read: Callable[[Rows], Any
     [
         pytest.param(b"", "is empty", id="empty"),
         pytest.param(b"\xef\xbb\xbf", "", id="only-a-byte-order-mark"),
-        pytest.param(b"a,b\n1,\x00\n", "is no text", id="binary"),
+        pytest.param(b"a,b\n1,\x00\n", "is not text", id="binary"),
         pytest.param(b"PK\x03\x04", "Excel", id="workbook"),
         pytest.param(b"1,2,3\n4,5,6\n", "the first row must be a header", id="no-header"),
     ],
