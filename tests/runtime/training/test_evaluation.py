@@ -30,7 +30,7 @@ def label_outcomes(truth: NDArray[np.intp], probabilities: NDArray[np.float64]) 
 
 
 def prior_of(outcomes: LabelOutcomes) -> LabelOutcomes:
-    """Outcomes of an estimator that gives each label the same share of every row."""
+    """Outcomes of an estimator that predicts the same probabilities for every row."""
     shares = 1 + np.arange(len(outcomes.labels), dtype=float)
     return LabelOutcomes(outcomes.labels, outcomes.truth, np.tile(shares / shares.sum(), (len(outcomes.truth), 1)))
 
@@ -41,7 +41,7 @@ def around(truth: NDArray[np.float64], predicted: NDArray[np.float64], half_widt
 
 @st.composite
 def label_cases(draw: st.DrawFn, labels: int) -> Case:
-    """Rows of two labels at least, with ties and zeros among their probabilities."""
+    """Rows with at least two labels, and with ties and zeros among the probabilities."""
     size = draw(st.integers(2, 30))
     truth = draw(
         st.lists(st.integers(0, labels - 1), min_size=size, max_size=size).filter(lambda rows: len({*rows}) > 1)
@@ -102,7 +102,7 @@ def by_scikit_learn_of_labels(
     loss, reference_loss = (
         reference.log_loss(truth, values.probabilities, labels=known, **options) for values in (outcomes, baseline)
     )
-    always = {
+    metrics = {
         "accuracy": reference.accuracy_score(truth, predicted, **options),
         "balanced_accuracy": reference.recall_score(
             truth, predicted, labels=present, average="macro", zero_division=0, **options
@@ -113,19 +113,19 @@ def by_scikit_learn_of_labels(
     }
     if task is Task.MULTICLASS:
         macro = {"labels": present, "average": "macro", "zero_division": 0} | options
-        return always | {
+        return metrics | {
             "macro_precision": reference.precision_score(truth, predicted, **macro),
             "macro_f1": reference.f1_score(truth, predicted, **macro),
             "macro_roc_auc": np.mean(
-                [reference.roc_auc_score(truth == place, probabilities[:, place], **options) for place in present]
+                [reference.roc_auc_score(truth == index, probabilities[:, index], **options) for index in present]
             ),
         }
     is_positive, probability = truth == outcomes.labels.index(str(positive)), probabilities[:, 1]
-    says_positive = predicted == 1
-    return always | {
-        "precision": reference.precision_score(is_positive, says_positive, zero_division=0, **options),
-        "recall": reference.recall_score(is_positive, says_positive, **options),
-        "f1": reference.f1_score(is_positive, says_positive, **options),
+    predicts_positive = predicted == 1
+    return metrics | {
+        "precision": reference.precision_score(is_positive, predicts_positive, zero_division=0, **options),
+        "recall": reference.recall_score(is_positive, predicts_positive, **options),
+        "f1": reference.f1_score(is_positive, predicts_positive, **options),
         "roc_auc": reference.roc_auc_score(is_positive, probability, **options),
         "average_precision": reference.average_precision_score(is_positive, probability, **options),
     }
@@ -136,15 +136,15 @@ def _times(weights: NDArray[np.float64] | None, size: int) -> NDArray[np.intp]:
 
 
 @given(case=CASES)
-def test_metrics_are_those_of_scikit_learn(case: Case) -> None:
+def test_metrics_equal_those_of_scikit_learn(case: Case) -> None:
     result = metric_values(weighted_metrics(*case), len(case[1].truth))
     assert set(result) == set(METRICS[case[0]])
     assert result == pytest.approx(by_scikit_learn(case), rel=1e-9, abs=1e-9)
 
 
 @given(case=CASES, data=st.data())
-def test_weighted_metrics_are_those_of_scikit_learn(case: Case, data: st.DataObject) -> None:
-    # given: each row drawn some times, and at least one row of each label drawn
+def test_weighted_metrics_equal_those_of_scikit_learn(case: Case, data: st.DataObject) -> None:
+    # given: each row drawn 0 to 3 times, and at least one row of each label
     truth = case[1].truth
     weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(truth), max_size=len(truth))), dtype=float)
     strata = truth if isinstance(case[1], LabelOutcomes) else np.zeros(len(truth))
@@ -156,7 +156,7 @@ def test_weighted_metrics_are_those_of_scikit_learn(case: Case, data: st.DataObj
 
 
 @given(case=CASES)
-def test_every_interval_is_in_order_and_within_the_range_of_its_metric(case: Case) -> None:
+def test_the_bounds_of_intervals_are_ordered_and_in_the_range_of_the_metric(case: Case) -> None:
     for name, estimate in estimates(weighted_metrics(*case), case[1], seed=0, resamples=50).items():
         assert np.isfinite([estimate.low, estimate.value, estimate.high]).all()
         assert estimate.low <= estimate.high
@@ -171,19 +171,19 @@ def certain(truth: ArrayLike, predicted: ArrayLike, labels: int) -> LabelOutcome
 TINY = [
     pytest.param(Task.BINARY, certain([0, 0, 1], [1, 1, 0], 2), "b", id="binary-all-wrong-and-certain"),
     pytest.param(Task.BINARY, certain([0, 0, 0], [0, 0, 1], 2), "b", id="binary-without-a-positive"),
-    pytest.param(Task.BINARY, certain([1], [1], 2), "b", id="binary-of-one-row"),
+    pytest.param(Task.BINARY, certain([1], [1], 2), "b", id="binary-with-one-row"),
     pytest.param(Task.MULTICLASS, certain([0, 2, 2], [1, 1, 1], 5), None, id="multiclass-all-wrong-and-certain"),
-    pytest.param(Task.MULTICLASS, certain([3, 3, 3], [3, 3, 3], 5), None, id="multiclass-of-one-label"),
+    pytest.param(Task.MULTICLASS, certain([3, 3, 3], [3, 3, 3], 5), None, id="multiclass-with-one-label"),
     pytest.param(Task.REGRESSION, around(np.full(3, 0.1), np.array([0.1, 0.2, 0]), 0), None, id="constant-truth"),
     pytest.param(Task.REGRESSION, around(np.array([0.1, 0.1, 5]), np.zeros(3), 1), None, id="constant-when-resampled"),
     pytest.param(Task.REGRESSION, around(np.array([-1e99, 0, 1e99]), np.zeros(3), 1e99), None, id="huge-values"),
-    pytest.param(Task.REGRESSION, around(np.array([2.5]), np.array([2]), 1), None, id="value-of-one-row"),
+    pytest.param(Task.REGRESSION, around(np.array([2.5]), np.array([2]), 1), None, id="regression-with-one-row"),
 ]
 
 
 @pytest.mark.parametrize(("task", "outcomes", "positive"), TINY)
-def test_a_few_odd_rows_are_evaluated_without_a_warning(task: Task, outcomes: Outcomes, positive: str | None) -> None:
-    # given: a baseline that is right about the first row, so that some resamples leave it no loss
+def test_extreme_cases_are_evaluated_without_a_warning(task: Task, outcomes: Outcomes, positive: str | None) -> None:
+    # given: a baseline that is right on the first row, so that its loss is 0 in some resamples
     baseline = outcomes
     if isinstance(outcomes, ValueOutcomes):
         baseline = around(outcomes.truth, np.full(len(outcomes.truth), outcomes.truth[0]), 0)
@@ -201,21 +201,21 @@ def test_r2_of_a_constant_truth_is_0() -> None:
     assert metric_values(weighted_metrics(Task.REGRESSION, outcomes, outcomes), 3)["r2"] == 0
 
 
-def test_r2_of_equal_rows_is_0_however_they_are_rounded() -> None:
-    # given: resamples of one row alone, the mean of which may differ from it in the last place
+def test_r2_of_a_constant_truth_is_0_in_spite_of_rounding() -> None:
+    # given: resamples of a single row, whose mean may differ from its value by rounding
     outcomes = around(np.array([1 / 3, 1000.1]), np.array([0.3, 1000]), 0)
     weights = np.column_stack([np.arange(1.0, 100), np.zeros(99)])
     # then
     assert set(weighted_metrics(Task.REGRESSION, outcomes, outcomes)(weights)["r2"]) == {0}
 
 
-def test_a_probability_that_rounding_made_greater_than_1_has_no_loss() -> None:
+def test_the_log_loss_of_a_probability_above_1_is_0() -> None:
     outcomes = label_outcomes(np.array([0, 1]), np.array([[1 + 1e-7, 0], [0, 1 + 1e-7]]))
     assert metric_values(weighted_metrics(Task.BINARY, outcomes, prior_of(outcomes), "b"), 2)["log_loss"] == 0
 
 
-def test_labels_that_no_row_has_do_not_count_in_macro_averages() -> None:
-    # given: three labels, of which the rows have two and the model names the third once
+def test_macro_averages_ignore_labels_without_rows() -> None:
+    # given: rows with two of three labels, and a prediction of the third label
     outcomes = certain([0, 0, 1, 1], [0, 0, 1, 2], 3)
     # when
     result = metric_values(weighted_metrics(Task.MULTICLASS, outcomes, prior_of(outcomes)), 4)
@@ -230,26 +230,26 @@ def test_labels_that_no_row_has_do_not_count_in_macro_averages() -> None:
     ("predicted", "skill"),
     [
         pytest.param([1.0, 2, 3], 1, id="perfect"),
-        pytest.param([2.0, 2, 2], 0, id="as-the-baseline"),
+        pytest.param([2.0, 2, 2], 0, id="equal-to-the-baseline"),
         pytest.param([3.0, 2, 1], -3, id="worse"),
         pytest.param([1.5, 2, 2.5], 0.75, id="half-the-error"),
     ],
 )
-def test_skill_is_the_share_of_the_loss_that_is_saved(predicted: list[float], skill: float) -> None:
+def test_skill_is_the_relative_reduction_of_the_loss(predicted: list[float], skill: float) -> None:
     truth = np.array([1.0, 2, 3])
     model, baseline = around(truth, np.array(predicted), 1), around(truth, np.full(3, 2.0), 1)
     assert metric_values(weighted_metrics(Task.REGRESSION, model, baseline), 3)["skill"] == pytest.approx(skill)
 
 
-def test_a_baseline_without_a_loss_leaves_no_skill() -> None:
-    # given: a mean that is the truth but for rounding
+def test_skill_is_0_if_the_loss_of_the_baseline_is_0() -> None:
+    # given: a mean that equals the truth except for rounding
     truth = np.full(3, 0.1 + 0.2)
     model, baseline = around(truth, np.zeros(3), 1), around(truth, np.full(3, 0.3), 1)
     # then
     assert metric_values(weighted_metrics(Task.REGRESSION, model, baseline), 3)["skill"] == 0
 
 
-def test_the_baseline_is_measured_by_the_same_metrics() -> None:
+def test_the_baseline_has_the_same_metrics() -> None:
     outcomes = label_outcomes(np.array([0, 0, 1]), np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]]))
     result = evaluate(Task.BINARY, outcomes, prior_of(outcomes), seed=0, positive="a")
     assert set(result.baseline) == set(result.metrics)
@@ -260,9 +260,9 @@ def test_the_baseline_is_measured_by_the_same_metrics() -> None:
 
 
 @pytest.mark.parametrize("positive", [None, "", "c"])
-def test_a_binary_evaluation_is_about_one_of_its_labels(positive: str | None) -> None:
+def test_the_positive_label_must_be_a_label(positive: str | None) -> None:
     outcomes = certain([0, 1], [0, 1], 2)
-    with pytest.raises(ValueError, match="give one of the labels a, b"):
+    with pytest.raises(ValueError, match="not one of the labels a, b"):
         evaluate(Task.BINARY, outcomes, outcomes, seed=0, positive=positive)
 
 
@@ -273,28 +273,28 @@ def test_a_binary_evaluation_is_about_one_of_its_labels(positive: str | None) ->
         pytest.param(Task.MULTICLASS, around(np.ones(2), np.ones(2), 1), id="values-for-labels"),
     ],
 )
-def test_outcomes_of_another_task_are_refused(task: Task, outcomes: Outcomes) -> None:
-    with pytest.raises(TypeError, match=f"no outcomes of a {task} model"):
+def test_outcomes_that_do_not_match_the_task_are_refused(task: Task, outcomes: Outcomes) -> None:
+    with pytest.raises(TypeError, match=f"a {task} task cannot have"):
         evaluate(task, outcomes, outcomes, seed=0)
 
 
-def test_the_interval_is_that_of_a_plain_bootstrap() -> None:
-    # given: rows, and resamples of them drawn one by one within each label
+def test_the_interval_agrees_with_a_plain_bootstrap() -> None:
+    # given: stratified resamples, each evaluated by scikit-learn
     generator = np.random.default_rng(7)
     truth = np.arange(120) < 40
     probability = np.clip(generator.normal(0.35 + 0.3 * truth, 0.2), 0.01, 0.99)
     rows = label_outcomes(truth.astype(int), np.column_stack([1 - probability, probability]))
-    drawn = []
+    resampled = []
     for _ in range(600):
-        places = np.concatenate([generator.choice(np.flatnonzero(side), side.sum()) for side in (truth, ~truth)])
-        drawn.append(reference.roc_auc_score(truth[places], probability[places]))
+        indices = np.concatenate([generator.choice(np.flatnonzero(side), side.sum()) for side in (truth, ~truth)])
+        resampled.append(reference.roc_auc_score(truth[indices], probability[indices]))
     # when
     result = estimates(weighted_metrics(Task.BINARY, rows, rows, "b"), rows, seed=0)["roc_auc"]
     # then
-    assert (result.low, result.high) == pytest.approx(np.quantile(drawn, (0.025, 0.975)), abs=0.015)
+    assert (result.low, result.high) == pytest.approx(np.quantile(resampled, (0.025, 0.975)), abs=0.015)
 
 
-def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
+def test_the_interval_of_a_mean_agrees_with_its_standard_error() -> None:
     generator = np.random.default_rng(3)
     rows = around(generator.normal(size=400), np.zeros(400), 1)
     result = estimates(weighted_metrics(Task.REGRESSION, rows, rows), rows, seed=0)["mae"]
@@ -305,7 +305,7 @@ def test_the_interval_of_a_mean_is_that_of_its_standard_error() -> None:
 @pytest.mark.parametrize(
     "case", [pytest.param((Task.BINARY, "b"), id="labels"), pytest.param((Task.REGRESSION, None), id="values")]
 )
-def test_the_seed_decides_the_interval(case: tuple[Task, str | None]) -> None:
+def test_the_seed_determines_the_interval(case: tuple[Task, str | None]) -> None:
     task, positive = case
     truth, slope = np.arange(40) % 3 == 0, np.linspace(1, 0, 40)
     rows = (
@@ -330,7 +330,7 @@ def test_more_rows_give_a_narrower_interval() -> None:
 
 
 def test_resamples_are_drawn_in_chunks_that_fit_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    # given: room for 7 sets of weights
+    # given: chunks of 7 sets of weights
     monkeypatch.setattr(evaluation, "CHUNK_CELLS", 7 * 20)
     rows = around(np.arange(20.0), np.ones(20), 2)
     weighted = weighted_metrics(Task.REGRESSION, rows, rows)
@@ -343,11 +343,11 @@ def test_resamples_are_drawn_in_chunks_that_fit_in_memory(monkeypatch: pytest.Mo
 
     # when
     estimates(counted, rows, seed=0, resamples=20)
-    # then: and one set of ones for the values themselves
+    # then: the additional set of ones gives the values of the metrics
     assert sorted(sizes) == [1, 6, 7, 7]
 
 
-def test_every_resample_has_as_many_rows_of_each_label() -> None:
+def test_resamples_are_stratified_by_label() -> None:
     rows = certain([0] * 5 + [1] * 2 + [3], [0] * 8, 4)
 
     def checked(weights: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
@@ -358,7 +358,7 @@ def test_every_resample_has_as_many_rows_of_each_label() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "labels", "least", "most"),
+    ("rows", "labels", "minimum", "maximum"),
     [
         pytest.param(100, 2, 2000, 2000, id="small-table"),
         pytest.param(250_000, 2, 200, 300, id="many-rows"),
@@ -366,15 +366,17 @@ def test_every_resample_has_as_many_rows_of_each_label() -> None:
         pytest.param(5_000_000, 2, 100, 100, id="very-many-rows"),
     ],
 )
-def test_more_work_means_fewer_resamples(rows: int, labels: int, least: int, most: int) -> None:
+def test_the_number_of_resamples_decreases_with_rows_and_labels(
+    rows: int, labels: int, minimum: int, maximum: int
+) -> None:
     truth = np.zeros(rows, dtype=np.intp)
     outcomes = LabelOutcomes(tuple(map(str, range(labels))), truth, np.zeros((rows, 0)))
-    assert least <= evaluation.affordable_resamples(outcomes) <= most
+    assert minimum <= evaluation.affordable_resamples(outcomes) <= maximum
 
 
 @given(case=label_cases(2))
-def test_two_labels_may_be_named_in_either_order(case: Case) -> None:
-    # given: rows in which no label wins by coming first
+def test_the_order_of_two_labels_does_not_matter(case: Case) -> None:
+    # given: rows without equal probabilities, for which the first label would win
     task, outcomes, baseline, _ = case
     assert isinstance(outcomes, LabelOutcomes)
     decided = outcomes.probabilities[:, 0] != 0.5
@@ -382,10 +384,10 @@ def test_two_labels_may_be_named_in_either_order(case: Case) -> None:
     outcomes = LabelOutcomes(outcomes.labels, outcomes.truth[decided], outcomes.probabilities[decided])
     baseline = prior_of(outcomes)
     # when
-    turned, turned_baseline = (
+    reordered, reordered_baseline = (
         LabelOutcomes(("b", "a"), 1 - rows.truth, rows.probabilities[:, ::-1]) for rows in (outcomes, baseline)
     )
     # then
     size = len(outcomes.truth)
     expected = metric_values(weighted_metrics(task, outcomes, baseline, "b"), size)
-    assert metric_values(weighted_metrics(task, turned, turned_baseline, "b"), size) == pytest.approx(expected)
+    assert metric_values(weighted_metrics(task, reordered, reordered_baseline, "b"), size) == pytest.approx(expected)
