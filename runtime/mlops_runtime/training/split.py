@@ -1,4 +1,4 @@
-"""The split: rows to fit on, and rows held out to evaluate on."""
+"""The split of a table into training rows and held-out rows."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,22 +7,22 @@ from sklearn.model_selection import train_test_split
 from mlops_runtime.training.table import Table
 
 TEST_SHARE_BOUNDS = (0.1, 0.5)
-"""Outside these, too few rows may be left on one side for the folds or the evaluation."""
+"""Outside these bounds, too few rows may remain for the folds or for the evaluation."""
 
 
 def split_table(table: Table, seed: int, test_share: float, labels: int) -> tuple[Table, Table]:
-    """Return the training rows and the held-out rows; labels have the same shares in both, as far as that goes.
+    """Return the training rows and the held-out rows, stratified by label.
 
     Args:
-        table: to split.
-        seed: of the split.
-        test_share: of the rows to hold out.
-        labels: how many there are; 0 for values.
+        table: table to split.
+        seed: seed of the split.
+        test_share: share of the rows to hold out.
+        labels: number of labels; 0 for regression.
     """
     rows = np.arange(len(table))
     held_out_rows = int(np.ceil(test_share * len(table)))
     if labels and held_out_rows < labels:
-        # Too few to hold out each label: the first row of each stays where it can be learned from.
+        # With fewer held-out rows than labels, the first row of each label is a training row.
         _, first = np.unique(table.target, return_index=True)
         training, held_out = _parts(np.setdiff1d(rows, first), held_out_rows, seed, None)
         training = np.concatenate([first, training])

@@ -1,4 +1,4 @@
-"""The training table: read from the user's file, and checked cell by cell against the contract."""
+"""The training table, read from a file and validated cell by cell against the contract."""
 
 import math
 import reprlib
@@ -17,53 +17,53 @@ from mlops_runtime.contract import Contract, Features, RecordModel
 from mlops_runtime.tables.cells import canonicalizer
 from mlops_runtime.tables.source import MAX_IN_MEMORY, Source, SourceError, cleaned, open_source
 
-MINIMUM_ROWS = 12
-"""Fewest rows to train on: fewer leave no fold or no held-out part worth the name."""
+MIN_ROWS = 12
+"""Minimum number of rows: with fewer, folds and held-out rows are too small."""
 
-MINIMUM_LABEL_ROWS = 2
-"""Fewest rows of a label: one to learn from and one to fold."""
+MIN_LABEL_ROWS = 2
+"""Minimum number of rows of a label: cross-validation needs a row to fit on and a row to hold out."""
 
-LISTED_PROBLEMS = 10
-"""How many problems an error lists; the rest are counted."""
+MAX_LISTED = 10
+"""Maximum number of problems, or of names, in a message; the message counts the others."""
 
 MAX_PROBLEMS = 1000
-"""Problems after which reading stops: a column of another kind has one in each row."""
+"""Maximum number of problems to collect: a column of the wrong kind has a problem in each row."""
 
 MAX_ROWS = 1_000_000
-"""Rows that are read by default: of a longer file one row out of several, evenly spread."""
+"""Default maximum number of rows to read. From a longer table, every n-th row is read."""
 
-SLACK = 10
-"""A tenth more rows than asked for are still read whole, rather than every second one left out."""
+TOLERANCE = 10
+"""Read a table as a whole if it exceeds the maximum by at most a tenth, instead of dropping every second row."""
 
 CHUNK = 10_000
-"""Rows that are records at the same time: the rest are arrays, which take a tenth of the memory."""
+"""Number of records to convert to arrays at a time; arrays take a tenth of the memory of records."""
 
-KEPT_RECORDS = 10_000
-"""Rows that stay records, evenly spread over the table: the golden ones are chosen among them."""
+MAX_RECORDS = 10_000
+"""Maximum number of rows to keep as records, evenly spaced, for the choice of golden records."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong in one place of a file. The row is the line number in the file, the header being row 1."""
+    """A problem of a table, with its row (the header is row 1) and its column, if it has any."""
 
     message: str
     row: int | None = None
     column: str | None = None
 
     def __str__(self) -> str:
-        places = [f"row {self.row}"] if self.row is not None else []
-        places += [f"column {self.column}"] if self.column is not None else []
-        return f"{', '.join(places)}: {self.message}" if places else self.message
+        position = [f"row {self.row}"] if self.row is not None else []
+        position += [f"column {self.column}"] if self.column is not None else []
+        return f"{', '.join(position)}: {self.message}" if position else self.message
 
 
 class TableError(ValueError):
-    """The training table cannot be used; carries every problem that was found."""
+    """The training table breaks the contract, or cannot be read; has a list of problems."""
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        listed = [str(problem) for problem in problems[:LISTED_PROBLEMS]]
-        if len(problems) > LISTED_PROBLEMS:
-            listed.append(f"and {len(problems) - LISTED_PROBLEMS} more")
+        listed = [str(problem) for problem in problems[:MAX_LISTED]]
+        if len(problems) > MAX_LISTED:
+            listed.append(f"and {len(problems) - MAX_LISTED} more")
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         if len(problems) >= MAX_PROBLEMS:
             count += " or more"
@@ -72,15 +72,15 @@ class TableError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of the table, as the model takes them.
+    """The training table as arrays.
 
     Attributes:
-        features: of each row.
-        target: shape (rows,), the index of each row's label in the contract, or its value.
-        records: some of the rows as records, by row.
-        ignored: columns of the file that the contract does not know.
-        notes: sentences on rows that were left out.
-        sha256: hash of the file's bytes.
+        features: features of all rows.
+        target: shape (rows,), indices of labels in the contract, or values.
+        records: some of the rows as records, by their index.
+        ignored: columns of the file that are not in the contract.
+        notes: sentences about rows that were not read.
+        sha256: hash of the bytes of the file.
     """
 
     features: Features
@@ -95,70 +95,70 @@ class Table:
         return len(self.target)
 
     def take(self, rows: Sequence[int] | NDArray[np.intp]) -> Self:
-        """Return a table of these rows alone, in the order given."""
-        places = np.asarray(rows, dtype=np.intp)
-        records = {place: self.records[row] for place, row in enumerate(places.tolist()) if row in self.records}
+        """Return a table of some rows, in the given order."""
+        indices = np.asarray(rows, dtype=np.intp)
+        records = {new: self.records[old] for new, old in enumerate(indices.tolist()) if old in self.records}
         return type(self)(
-            self.features.take(places), self.target[places], records, self.ignored, self.notes, self.sha256
+            self.features.take(indices), self.target[indices], records, self.ignored, self.notes, self.sha256
         )
 
 
 def read_table(contract: Contract, path: Path, max_rows: int = MAX_ROWS) -> Table:
-    """Return the table in a file, every cell that is read checked.
+    """Return the validated table of a file.
 
-    Rows without a target are left out, as are those whose label stands on one row alone and is no
-    label of the contract; the notes count them, and tell of a file that was not read whole.
+    Rows without a target are dropped, and rows with a label that is not in the contract and has no other row.
+    The notes of the table count these rows, and state whether the file was sampled.
 
     Args:
-        contract: that every cell must keep.
-        path: of the file.
-        max_rows: to read, so that memory and time are bounded.
+        contract: contract of the rows.
+        path: path of the file.
+        max_rows: approximate maximum number of rows to read, which bounds memory and time.
 
     Raises:
-        TableError: if the file cannot be read, or any part of it breaks the contract.
+        TableError: if the file cannot be read, or breaks the contract.
     """
     try:
         source = open_source(path, MAX_IN_MEMORY)
         if problems := list(_header_problems(contract, source.header)):
             raise TableError(path, problems)
-        reading = _Reading(contract, source, max_rows)
-        reading.read()
+        reader = _Reader(contract, source, max_rows)
+        reader.read()
         sha256 = source.sha256()
     except SourceError as error:
         raise TableError(path, [Problem(str(error))]) from error
     except OSError as error:
         raise TableError(path, [Problem(f"the file cannot be read: {error.strerror}")]) from error
-    if problems := reading.problems or list(_count_problems(contract, reading.target)):
+    if problems := reader.problems or list(_count_problems(contract, reader.target)):
         raise TableError(path, problems)
     ignored = tuple(name for name in source.header if name not in (*contract.features, contract.target))
-    return Table(reading.features(), np.array(reading.target), reading.kept, ignored, tuple(reading.notes()), sha256)
+    return Table(reader.features(), np.array(reader.target), reader.records, ignored, tuple(reader.notes()), sha256)
 
 
-class _Reading:
-    """A file on its way to arrays."""
+class _Reader:
+    """Converts the rows of a file to arrays."""
 
     def __init__(self, contract: Contract, source: Source, max_rows: int) -> None:
         self.problems: list[Problem] = []
         self.target: list[Any] = []
-        self.kept: dict[int, RecordModel] = {}
+        self.records: dict[int, RecordModel] = {}
         self._contract = contract
         self._source = source
-        self._step = source.step(max_rows + max_rows // SLACK)
+        self._step = source.step(max_rows + max_rows // TOLERANCE)
         self._every = 1
         self._without_target = 0
         self._unknown: Counter[str] = Counter()
         self._unknown_rows: dict[str, int] = {}
         self._chunk: list[RecordModel] = []
         self._parts: list[Features] = []
-        places = {name: place for place, name in enumerate(source.header)}
-        self._target_place = places[contract.target]
+        positions = {name: index for index, name in enumerate(source.header)}
+        self._target_position = positions[contract.target]
         self._columns = tuple(
-            (field.name, places[field.name], canonicalizer(field.kind.value, source.decimal, field.date_format))
+            (field.name, positions[field.name], canonicalizer(field.kind.value, source.decimal, field.date_format))
             for field in contract.fields
         )
-        labels = {str(label): place for place, label in enumerate(contract.labels)}
+        labels = {str(label): index for index, label in enumerate(contract.labels)}
         self._value: Callable[[str], Any] = (
-            labels.__getitem__ if labels else _value(canonicalizer("number", source.decimal, None))
+            labels.__getitem__ if labels else _number_parser(canonicalizer("number", source.decimal, None))
         )
 
     def read(self) -> None:
@@ -166,7 +166,7 @@ class _Reading:
             if len(self.problems) >= MAX_PROBLEMS:
                 return
             cells = cleaned(raw_cells)
-            cell = cells[self._target_place]
+            cell = cells[self._target_position]
             if not cell:
                 self._without_target += 1
                 continue
@@ -178,17 +178,17 @@ class _Reading:
                 continue
             except ValueError:
                 self.problems.append(
-                    Problem(f"{reprlib.repr(cell)} is no finite number", number, self._contract.target)
+                    Problem(f"{reprlib.repr(cell)} is not a finite number", number, self._contract.target)
                 )
                 continue
             self._add(number, cells, value)
         for label, count in self._unknown.items():
-            if count >= MINIMUM_LABEL_ROWS:
-                message = f"{reprlib.repr(label)} is no label of the contract ({_listed(self._contract.labels)})"
+            if count >= MIN_LABEL_ROWS:
+                message = f"{reprlib.repr(label)} is not a label of the contract ({_listed(self._contract.labels)})"
                 self.problems.append(Problem(message, self._unknown_rows[label], self._contract.target))
 
     def _add(self, number: int, cells: Sequence[str], value: Any) -> None:
-        present = {name: canonical(cells[place]) for name, place, canonical in self._columns if cells[place]}
+        present = {name: canonical(cells[position]) for name, position, canonical in self._columns if cells[position]}
         try:
             record = self._contract.record.model_validate_strings(present)
         except ValidationError as error:
@@ -199,10 +199,10 @@ class _Reading:
         row = len(self.target)
         self.target.append(value)
         if row % self._every == 0:
-            self.kept[row] = record
-            if len(self.kept) > KEPT_RECORDS:
+            self.records[row] = record
+            if len(self.records) > MAX_RECORDS:
                 self._every *= 2
-                self.kept = {place: kept for place, kept in self.kept.items() if place % self._every == 0}
+                self.records = {kept: record for kept, record in self.records.items() if kept % self._every == 0}
         self._chunk.append(record)
         if len(self._chunk) == CHUNK:
             self._flush()
@@ -222,25 +222,25 @@ class _Reading:
 
     def notes(self) -> Iterator[str]:
         if self._step > 1:
-            yield f"One row in {self._step} was read, of about {self._source.lines:,}: MAX_ROWS says how many to take."
+            yield f"One in {self._step} of about {self._source.lines:,} rows was read: MAX_ROWS sets the maximum."
         if self._without_target:
-            yield f"{_rows(self._without_target)} without a value in {self._contract.target}: left out."
-        single = [label for label, count in self._unknown.items() if count < MINIMUM_LABEL_ROWS]
+            yield f"{_count(self._without_target)} without a value in {self._contract.target}: not used."
+        single = [label for label, count in self._unknown.items() if count < MIN_LABEL_ROWS]
         if single:
             target = self._contract.target
-            yield f"Only one row each has the {target} {_listed(single)}: too few to learn from, left out."
+            yield f"These values of {target} have a single row each, which is not used: {_listed(single)}."
 
 
-def _rows(count: int) -> str:
-    return "1 row is" if count == 1 else f"{count} rows are"
+def _count(rows: int) -> str:
+    return "1 row" if rows == 1 else f"{rows} rows"
 
 
 def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - LISTED_PROBLEMS} more" if len(names) > LISTED_PROBLEMS else ""
-    return ", ".join(reprlib.repr(str(name)) for name in names[:LISTED_PROBLEMS]) + more
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(reprlib.repr(str(name)) for name in names[:MAX_LISTED]) + more
 
 
-def _value(canonical: Callable[[str], str]) -> Callable[[str], float]:
+def _number_parser(canonical: Callable[[str], str]) -> Callable[[str], float]:
     def value(cell: str) -> float:
         number = float(canonical(cell))
         if not math.isfinite(number):
@@ -254,31 +254,31 @@ def _header_problems(contract: Contract, header: Sequence[str]) -> Iterator[Prob
     expected = (*contract.features, contract.target)
     if not set(expected) & set(header):
         names = reprlib.repr(",".join(header))
-        yield Problem(f"{names} names no column of the contract: the first row must be a header", 1)
+        yield Problem(f"{names} has no column of the contract: the first row must be a header", 1)
         return
     unknown = [name for name in header if name not in expected]
     for name in expected:
         if name not in header:
             nearest = get_close_matches(name, unknown, n=1)
-            hint = f"; did you mean this by {nearest[0]!r}?" if nearest else ""
-            yield Problem(f"the header lacks this column{hint}", 1, name)
+            hint = f"; rename {nearest[0]!r} if it is this column" if nearest else ""
+            yield Problem(f"the header does not have this column{hint}", 1, name)
 
 
 def _cell_message(cell: str | None, message: str) -> str:
     if cell is None:
-        return "the cell is empty, and this column may have no missing value"
-    return f"{reprlib.repr(cell)} is refused: {message[0].lower()}{message[1:]}; see make datamodel"
+        return "the cell is empty, and the contract requires a value in this column"
+    return f"{reprlib.repr(cell)} breaks the contract: {message[0].lower()}{message[1:]}; see make datamodel"
 
 
 def _count_problems(contract: Contract, target: Iterable[Any]) -> Iterator[Problem]:
     counts = Counter(target)
-    if counts.total() < MINIMUM_ROWS:
-        yield Problem(f"rows that can be used: {counts.total()}; training needs {MINIMUM_ROWS} or more")
-    for place, label in enumerate(contract.labels):
-        if counts[place] < MINIMUM_LABEL_ROWS:
+    if counts.total() < MIN_ROWS:
+        yield Problem(f"the table has {counts.total()} usable rows; training needs at least {MIN_ROWS}")
+    for index, label in enumerate(contract.labels):
+        if counts[index] < MIN_LABEL_ROWS:
             yield Problem(
-                f"rows with the label {str(label)!r}: {counts[place]}; training needs {MINIMUM_LABEL_ROWS} or more",
+                f"the label {str(label)!r} has {_count(counts[index])}; training needs at least {MIN_LABEL_ROWS}",
                 column=contract.target,
             )
     if not contract.labels and len(counts) == 1:
-        yield Problem("every row has the same value: there is nothing to learn", column=contract.target)
+        yield Problem("all rows have the same value: there is nothing to learn", column=contract.target)

@@ -15,9 +15,9 @@ from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import LABELS, LAYOUT, TARGET
 from mlops_runtime.training import table as reader
 from mlops_runtime.training.table import (
-    LISTED_PROBLEMS,
-    MINIMUM_LABEL_ROWS,
-    MINIMUM_ROWS,
+    MAX_LISTED,
+    MIN_LABEL_ROWS,
+    MIN_ROWS,
     Problem,
     Table,
     TableError,
@@ -30,7 +30,7 @@ ROWS = 40
 NAMES = [field.name for field in orders.FIELDS]
 of_labels = pytest.mark.parametrize("each_contract", [Task.BINARY, Task.MULTICLASS], indirect=True)
 of_values = pytest.mark.parametrize("each_contract", [Task.REGRESSION], indirect=True)
-PLACES = {field.attribute: place for place, field in enumerate(orders.FIELDS)}
+POSITIONS = {field.attribute: index for index, field in enumerate(orders.FIELDS)}
 
 
 @pytest.fixture
@@ -40,23 +40,23 @@ def target(each_contract: Contract) -> str:
 
 @pytest.fixture
 def rows(each_contract: Contract) -> Rows:
-    """A small valid table of orders: a header, then the rows; some of each label."""
+    """A small valid table of orders with a header and rows of each label."""
     rows = orders.rows_of_table(ROWS, each_contract.task)
-    for place, label in enumerate(LABELS[each_contract.task]):
-        for cells in rows[1 + 4 * place : 5 + 4 * place]:
+    for index, label in enumerate(LABELS[each_contract.task]):
+        for cells in rows[1 + 4 * index : 5 + 4 * index]:
             cells[-1] = str(label)
     return rows
 
 
 @pytest.fixture
 def read(each_contract: Contract, tmp_path: Path) -> Callable[[Rows], Any]:
-    """A function that writes rows to a file, and returns the table that is read from it."""
+    """A function that writes rows to a file and reads the table."""
     return lambda rows: read_table(each_contract, orders.write_table(tmp_path / "table.csv", rows))
 
 
 @pytest.fixture
 def problems(each_contract: Contract, tmp_path: Path) -> Callable[[Rows | bytes], tuple[Any, ...]]:
-    """A function that writes a file, and returns the problems for which it is refused."""
+    """A function that writes a file and returns the problems of its table."""
 
     def problems(content: Rows | bytes) -> tuple[Any, ...]:
         path = tmp_path / "table.csv"
@@ -73,27 +73,27 @@ def problems(each_contract: Contract, tmp_path: Path) -> Callable[[Rows | bytes]
 
 
 def column(table: Any, attribute: str) -> list[float]:
-    """Return the numbers of a field."""
-    place = next(place for place, number in enumerate(LAYOUT.numbers) if number.field.attribute == attribute)
-    return table.features.numbers[:, place].tolist()  # type: ignore[no-any-return]
+    """Return the column of a numeric field."""
+    index = next(index for index, number in enumerate(LAYOUT.numbers) if number.field.attribute == attribute)
+    return table.features.numbers[:, index].tolist()  # type: ignore[no-any-return]
 
 
-def assert_same(found: Any, expected: Any) -> None:
-    """Fail unless two tables hold the same rows."""
-    np.testing.assert_array_equal(found.features.numbers, expected.features.numbers)
-    assert found.features.categories.tolist() == expected.features.categories.tolist()
-    assert found.features.texts.tolist() == expected.features.texts.tolist()
-    assert found.target.tolist() == expected.target.tolist()
-    assert found.records == expected.records
+def assert_same(actual: Any, expected: Any) -> None:
+    """Assert that two tables have the same rows."""
+    np.testing.assert_array_equal(actual.features.numbers, expected.features.numbers)
+    assert actual.features.categories.tolist() == expected.features.categories.tolist()
+    assert actual.features.texts.tolist() == expected.features.texts.tolist()
+    assert actual.target.tolist() == expected.target.tolist()
+    assert actual.records == expected.records
 
 
-def test_the_table_of_the_project_is_read_whole(contract: Contract, data: Path, table: Table) -> None:
+def test_all_usable_rows_of_the_sample_table_are_read(contract: Contract, data: Path, table: Table) -> None:
     source = open_source(data)
-    place = source.header.index(contract.target)
-    told = [cells[place] for _, cells in source.rows()]
-    usable = [cell for cell in told if (cell in contract.labels if contract.labels else cell)]
+    index = source.header.index(contract.target)
+    targets = [cells[index] for _, cells in source.rows()]
+    usable = [cell for cell in targets if (cell in contract.labels if contract.labels else cell)]
     assert len(table) == len(table.features) == len(table.target) == len(usable)
-    assert len(table.notes) <= len(told) - len(usable)
+    assert len(table.notes) <= len(targets) - len(usable)
     if contract.labels:
         assert [contract.labels[label] for label in table.target] == usable
     else:
@@ -122,16 +122,18 @@ def test_every_order_is_read(each_contract: Contract, read: Callable[[Rows], Any
     assert (table.ignored, table.notes) == ((), ())
 
 
-def test_columns_may_come_in_another_order_with_some_that_nobody_knows(rows: Rows, read: Callable[[Rows], Any]) -> None:
-    # given: a table, and the same with its columns turned round and one that nobody knows
+def test_the_order_of_columns_does_not_matter_and_unknown_columns_are_ignored(
+    rows: Rows, read: Callable[[Rows], Any]
+) -> None:
+    # given: a table with its columns in reverse order and an unknown column
     expected = read(rows)
-    turned = [[*cells[::-1], "extra"] for cells in rows]
-    turned[0][-1] = "Unknown"
+    reversed_rows = [[*cells[::-1], "extra"] for cells in rows]
+    reversed_rows[0][-1] = "Unknown"
     # when
-    found = read(turned)
+    actual = read(reversed_rows)
     # then
-    assert_same(found, expected)
-    assert found.ignored == ("Unknown",)
+    assert_same(actual, expected)
+    assert actual.ignored == ("Unknown",)
 
 
 def as_text(rows: Rows, delimiter: str = ",", quoting: Literal[0, 1] = csv.QUOTE_MINIMAL) -> str:
@@ -141,16 +143,16 @@ def as_text(rows: Rows, delimiter: str = ",", quoting: Literal[0, 1] = csv.QUOTE
 
 
 def with_decimal_commas(rows: Rows) -> Rows:
-    """Return rows whose numbers have a comma; those of the target, too."""
-    places = [place for place, field in enumerate(orders.FIELDS) if field.kind in (Kind.NUMBER, Kind.INTEGER)]
+    """Return rows with decimal commas in the features and the target."""
+    numeric = [index for index, field in enumerate(orders.FIELDS) if field.kind in (Kind.NUMBER, Kind.INTEGER)]
     return [
-        [cell.replace(".", ",") if place in (*places, len(cells) - 1) else cell for place, cell in enumerate(cells)]
+        [cell.replace(".", ",") if index in (*numeric, len(cells) - 1) else cell for index, cell in enumerate(cells)]
         for cells in rows
     ]
 
 
-def with_other_words(rows: Rows) -> Rows:
-    """Return rows that say NA for a missing value, and TRUE and FALSE for yes and no."""
+def with_other_markers(rows: Rows) -> Rows:
+    """Return rows with NA for a missing value, and TRUE and FALSE for yes and no."""
     words = {"": "NA", "yes": "TRUE", "no": "FALSE"}
     return [[words.get(cell, cell) for cell in cells] for cells in rows]
 
@@ -159,20 +161,20 @@ def with_other_words(rows: Rows) -> Rows:
     "written",
     [
         pytest.param(lambda rows: as_text(rows).encode("utf-8-sig"), id="byte-order-mark"),
-        pytest.param(lambda rows: as_text(rows).replace("\n", "\r\n").encode(), id="windows-line-ends"),
+        pytest.param(lambda rows: as_text(rows).replace("\n", "\r\n").encode(), id="windows-line-endings"),
         pytest.param(lambda rows: as_text(rows).replace("\n", "\n\n").encode(), id="empty-lines"),
-        pytest.param(lambda rows: as_text(rows).rstrip("\n").encode(), id="no-line-end-at-the-end"),
+        pytest.param(lambda rows: as_text(rows).rstrip("\n").encode(), id="no-final-newline"),
         pytest.param(lambda rows: as_text(rows, quoting=csv.QUOTE_ALL).encode(), id="all-quoted"),
         pytest.param(lambda rows: as_text(rows, ";").encode(), id="semicolons"),
         pytest.param(lambda rows: as_text(with_decimal_commas(rows), ";").encode(), id="decimal-commas"),
         pytest.param(lambda rows: as_text(rows, "\t").encode("utf-16"), id="tabs-and-utf-16"),
         pytest.param(lambda rows: as_text(rows).encode("cp1252"), id="cp1252"),
         pytest.param(lambda rows: gzip.compress(as_text(rows).encode()), id="gzip"),
-        pytest.param(lambda rows: as_text(with_other_words(rows)).encode(), id="other-words"),
+        pytest.param(lambda rows: as_text(with_other_markers(rows)).encode(), id="other-markers"),
         pytest.param(lambda rows: as_text([[f" {cell} " for cell in cells] for cells in rows]).encode(), id="spaces"),
     ],
 )
-def test_ways_to_write_the_same_table(
+def test_the_format_of_the_file_does_not_matter(
     each_contract: Contract, written: Callable[[Rows], bytes], rows: Rows, read: Callable[[Rows], Any], tmp_path: Path
 ) -> None:
     # given
@@ -186,7 +188,7 @@ def test_ways_to_write_the_same_table(
 
 
 @pytest.mark.parametrize("size", [1, 7, ROWS, ROWS + 1])
-def test_a_table_is_the_same_however_many_rows_are_records_at_the_same_time(
+def test_the_size_of_a_chunk_does_not_matter(
     size: int, rows: Rows, read: Callable[[Rows], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = read(rows)
@@ -194,16 +196,16 @@ def test_a_table_is_the_same_however_many_rows_are_records_at_the_same_time(
     assert_same(read(rows), expected)
 
 
-@pytest.mark.parametrize(("most", "every"), [(ROWS, 1), (ROWS - 1, 2), (12, 4), (3, 16)])
-def test_of_many_rows_some_stay_records(
-    most: int, every: int, rows: Rows, read: Callable[[Rows], Any], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("max_records", "every"), [(ROWS, 1), (ROWS - 1, 2), (12, 4), (3, 16)])
+def test_evenly_spaced_rows_of_a_large_table_are_kept_as_records(
+    max_records: int, every: int, rows: Rows, read: Callable[[Rows], Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = read(rows).records
-    monkeypatch.setattr(reader, "KEPT_RECORDS", most)
+    monkeypatch.setattr(reader, "MAX_RECORDS", max_records)
     assert read(rows).records == {row: expected[row] for row in range(0, ROWS, every)}
 
 
-def test_rows_are_taken_with_their_records(rows: Rows, read: Callable[[Rows], Any]) -> None:
+def test_take_returns_rows_with_their_records(rows: Rows, read: Callable[[Rows], Any]) -> None:
     table = read(rows)
     taken = table.take([5, 2, 5])
     assert len(taken) == 3
@@ -213,9 +215,9 @@ def test_rows_are_taken_with_their_records(rows: Rows, read: Callable[[Rows], An
 
 
 def test_an_empty_cell_is_a_missing_value(rows: Rows, read: Callable[[Rows], Any]) -> None:
-    for field, place in PLACES.items():
-        if orders.FIELDS[place].optional:
-            rows[3][place] = "" if field != "remark" else " "
+    for field, index in POSITIONS.items():
+        if orders.FIELDS[index].optional:
+            rows[3][index] = "" if field != "remark" else " "
     table = read(rows)
     assert all(np.isnan(column(table, field)[2]) for field in ("margin", "items", "insured", "paid"))
     assert column(table, "size")[2] == -1
@@ -232,21 +234,21 @@ def test_an_empty_cell_is_a_missing_value(rows: Rows, read: Callable[[Rows], Any
         pytest.param(b"1,2,3\n4,5,6\n", "the first row must be a header", id="no-header"),
     ],
 )
-def test_a_file_that_is_no_table_is_refused(content: bytes, message: str, problems: Callable[..., Any]) -> None:
+def test_a_file_without_a_table_is_refused(content: bytes, message: str, problems: Callable[..., Any]) -> None:
     (problem,) = problems(content)
     assert message in problem.message
 
 
-@pytest.mark.parametrize("end", ['"open', "cell," * 30 + "cell"], ids=["quote-left-open", "more-cells-than-columns"])
-def test_a_row_that_is_none_is_refused_with_its_number(end: str, rows: Rows, problems: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("end", ['"open', "cell," * 30 + "cell"], ids=["unclosed-quote", "more-cells-than-columns"])
+def test_a_malformed_row_is_refused_with_its_number(end: str, rows: Rows, problems: Callable[..., Any]) -> None:
     (problem,) = problems((as_text(rows) + end).encode())
     assert f"row {ROWS + 2}" in problem.message
 
 
-@pytest.mark.parametrize("place", ["none.csv", "."], ids=["no-file", "folder"])
-def test_what_is_no_file_is_refused(each_contract: Contract, place: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["none.csv", "."], ids=["no-file", "folder"])
+def test_a_path_that_is_not_a_file_is_refused(each_contract: Contract, name: str, tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"does not exist|is a folder"):
-        read_table(each_contract, tmp_path / place)
+        read_table(each_contract, tmp_path / name)
 
 
 def test_a_file_that_cannot_be_read_is_refused(each_contract: Contract, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,117 +260,119 @@ def test_a_file_that_cannot_be_read_is_refused(each_contract: Contract, monkeypa
         read_table(each_contract, Path("table.csv"))
 
 
-@pytest.mark.parametrize("place", [0, -1], ids=["feature", "target"])
-def test_a_misspelt_column_is_refused_with_the_nearest_name(
-    place: int, rows: Rows, problems: Callable[..., Any]
+@pytest.mark.parametrize("index", [0, -1], ids=["feature", "target"])
+def test_a_misspelt_column_is_refused_with_the_closest_name(
+    index: int, rows: Rows, problems: Callable[..., Any]
 ) -> None:
     # given
-    name = rows[0][place]
-    rows[0][place] = name + "s"
+    name = rows[0][index]
+    rows[0][index] = name + "s"
     # when
     (problem,) = problems(rows)
     # then
     assert (problem.row, problem.column) == (1, name)
-    assert f"did you mean this by '{name}s'?" in problem.message
+    assert f"rename '{name}s' if it is this column" in problem.message
 
 
 def test_every_missing_column_is_named(rows: Rows, problems: Callable[..., Any]) -> None:
     assert [str(problem) for problem in problems([cells[2:] for cells in rows])] == [
-        f"row 1, column {name}: the header lacks this column" for name in NAMES[:2]
+        f"row 1, column {name}: the header does not have this column" for name in NAMES[:2]
     ]
 
 
 @pytest.mark.parametrize(
     ("field", "cell", "reason"),
     [
-        pytest.param("weight", "", "may have no missing value", id="missing-number"),
-        pytest.param("express", "", "may have no missing value", id="missing-flag"),
-        pytest.param("courier", "NA", "may have no missing value", id="missing-category"),
-        pytest.param("ordered", "?", "may have no missing value", id="missing-date"),
+        pytest.param("weight", "", "requires a value", id="missing-number"),
+        pytest.param("express", "", "requires a value", id="missing-boolean"),
+        pytest.param("courier", "NA", "requires a value", id="missing-category"),
+        pytest.param("ordered", "?", "requires a value", id="missing-date"),
         pytest.param("weight", "heavy", "valid number", id="word-for-a-number"),
         pytest.param("weight", "-0.5", "greater than or equal to 0", id="too-low"),
         pytest.param("weight", "1000.5", "less than or equal to 1000", id="too-high"),
         pytest.param("weight", "9" * 200, "less than or equal to 1000", id="much-too-high"),
-        pytest.param("margin", "1e999", "finite", id="no-finite-number"),
-        pytest.param("items", "2.5", "multiple of 1", id="part-of-a-whole"),
-        pytest.param("express", "perhaps", "valid boolean", id="no-flag"),
+        pytest.param("margin", "1e999", "finite", id="infinite"),
+        pytest.param("items", "2.5", "multiple of 1", id="fraction-for-an-integer"),
+        pytest.param("express", "perhaps", "valid boolean", id="invalid-boolean"),
         pytest.param("size", "enormous", "'large'", id="unknown-choice"),
-        pytest.param("ordered", "31/02/2024", "date", id="no-such-day"),
-        pytest.param("ordered", "12/31/2024", "date", id="month-and-day-the-other-way-round"),
+        pytest.param("ordered", "31/02/2024", "date", id="invalid-day"),
+        pytest.param("ordered", "12/31/2024", "date", id="month-before-day"),
         pytest.param("paid", "yesterday", "datetime", id="word-for-a-datetime"),
-        pytest.param("slot", "25:00:00", "time", id="no-such-hour"),
+        pytest.param("slot", "25:00:00", "time", id="invalid-hour"),
     ],
 )
-def test_a_wrong_cell_is_refused_with_its_place(
+def test_an_invalid_cell_is_refused_with_its_row_and_column(
     field: str, cell: str, reason: str, rows: Rows, problems: Callable[..., Any]
 ) -> None:
-    # given: the cell on line 7 of the file
-    rows[6][PLACES[field]] = cell
+    # given: an invalid cell in row 7 of the file
+    rows[6][POSITIONS[field]] = cell
     # when
     (problem,) = problems(rows)
     # then
-    assert (problem.row, problem.column) == (7, NAMES[PLACES[field]])
+    assert (problem.row, problem.column) == (7, NAMES[POSITIONS[field]])
     assert reason in problem.message
     assert len(problem.message) < 200
 
 
-def test_a_row_is_told_by_its_line_in_the_file(rows: Rows, problems: Callable[..., Any]) -> None:
-    # given: a remark of three lines, a line without a cell, and a wrong cell below
-    rows[2][PLACES["remark"]] = "ring\ntwice\nplease"
+def test_the_row_of_a_problem_is_its_line_in_the_file(rows: Rows, problems: Callable[..., Any]) -> None:
+    # given: a remark of three lines, an empty line, and then an invalid cell
+    rows[2][POSITIONS["remark"]] = "ring\ntwice\nplease"
     rows.insert(4, [])
-    rows[6][PLACES["weight"]] = "heavy"
+    rows[6][POSITIONS["weight"]] = "heavy"
     # then
     (problem,) = problems(rows)
     assert problem.row == 9
 
 
-def test_rows_without_a_target_are_left_out_with_a_note(rows: Rows, target: str, read: Callable[[Rows], Any]) -> None:
+def test_rows_without_a_target_are_dropped_with_a_note(rows: Rows, target: str, read: Callable[[Rows], Any]) -> None:
     whole = read(rows)
     assert len(read([*rows, [*rows[1][:-1], ""]])) == ROWS
-    assert read([*rows, [*rows[1][:-1], ""]]).notes == (f"1 row is without a value in {target}: left out.",)
+    assert read([*rows, [*rows[1][:-1], ""]]).notes == (f"1 row without a value in {target}: not used.",)
     several = read([rows[0], *([*rows[1][:-1], "NA"] for _ in range(3)), *rows[1:]])
-    assert several.notes == (f"3 rows are without a value in {target}: left out.",)
+    assert several.notes == (f"3 rows without a value in {target}: not used.",)
     assert_same(several, whole)
 
 
 @of_labels
-def test_a_label_that_the_contract_lacks_is_refused(
+def test_an_unknown_label_is_refused(
     each_contract: Contract, rows: Rows, target: str, problems: Callable[..., Any]
 ) -> None:
-    (problem,) = problems([*rows, *([[*rows[1][:-1], "elsewhere"]] * MINIMUM_LABEL_ROWS)])
+    (problem,) = problems([*rows, *([[*rows[1][:-1], "elsewhere"]] * MIN_LABEL_ROWS)])
     assert (problem.row, problem.column) == (ROWS + 2, target)
-    assert problem.message.startswith("'elsewhere' is no label of the contract")
+    assert problem.message.startswith("'elsewhere' is not a label of the contract")
     assert all(repr(str(label)) in problem.message for label in LABELS[each_contract.task])
 
 
 @of_labels
-def test_a_label_of_one_row_is_left_out_with_a_note(rows: Rows, target: str, read: Callable[[Rows], Any]) -> None:
-    found = read([*rows, [*rows[1][:-1], "elsewhere"]])
-    assert_same(found, read(rows))
-    assert found.notes == (f"Only one row each has the {target} 'elsewhere': too few to learn from, left out.",)
+def test_an_unknown_label_with_a_single_row_is_dropped_with_a_note(
+    rows: Rows, target: str, read: Callable[[Rows], Any]
+) -> None:
+    actual = read([*rows, [*rows[1][:-1], "elsewhere"]])
+    assert_same(actual, read(rows))
+    assert actual.notes == (f"These values of {target} have a single row each, which is not used: 'elsewhere'.",)
 
 
 @of_labels
-def test_of_many_rare_labels_the_first_are_named(rows: Rows, read: Callable[[Rows], Any]) -> None:
-    rare = [[*rows[1][:-1], f"rare {number}"] for number in range(LISTED_PROBLEMS + 3)]
+def test_the_first_of_many_dropped_labels_are_named(rows: Rows, read: Callable[[Rows], Any]) -> None:
+    rare = [[*rows[1][:-1], f"rare {number}"] for number in range(MAX_LISTED + 3)]
     (note,) = read([*rows, *rare]).notes
     assert "'rare 0', 'rare 1'" in note
-    assert "'rare 9' and 3 more:" in note
+    assert "'rare 9' and 3 more." in note
 
 
 @of_labels
-def test_a_label_is_its_place_in_the_contract(each_contract: Contract, rows: Rows, read: Callable[[Rows], Any]) -> None:
+def test_the_target_has_the_indices_of_labels(each_contract: Contract, rows: Rows, read: Callable[[Rows], Any]) -> None:
     labels = [str(label) for label in LABELS[each_contract.task]]
     assert read(rows).target.tolist() == [labels.index(cells[-1]) for cells in rows[1:]]
 
 
 @of_values
 @pytest.mark.parametrize("value", ["elsewhere", "1e999", "1,2,3", "12 kg", "0x10"])
-def test_a_value_that_is_no_finite_number_is_refused(
+def test_a_value_that_is_not_a_finite_number_is_refused(
     value: str, rows: Rows, target: str, problems: Callable[..., Any]
 ) -> None:
     rows[2][-1] = value
-    assert [str(problem) for problem in problems(rows)] == [f"row 3, column {target}: {value!r} is no finite number"]
+    assert [str(problem) for problem in problems(rows)] == [f"row 3, column {target}: {value!r} is not a finite number"]
 
 
 @of_values
@@ -381,28 +385,28 @@ def test_values_may_be_any_finite_numbers(cell: str, value: float, rows: Rows, r
 
 
 @of_values
-def test_values_that_are_all_the_same_are_refused(rows: Rows, target: str, problems: Callable[..., Any]) -> None:
+def test_a_constant_target_is_refused(rows: Rows, target: str, problems: Callable[..., Any]) -> None:
     (problem,) = problems([rows[0], *([*cells[:-1], "7"] for cells in rows[1:])])
     assert problem.column == target
-    assert "every row has the same value" in problem.message
+    assert "all rows have the same value" in problem.message
 
 
-@pytest.mark.parametrize("count", [0, 1, MINIMUM_ROWS - 1])
+@pytest.mark.parametrize("count", [0, 1, MIN_ROWS - 1])
 def test_too_few_rows_are_refused(count: int, rows: Rows, problems: Callable[..., Any]) -> None:
     first, *_ = problems(rows[: 1 + count])
-    assert str(first) == f"rows that can be used: {count}; training needs {MINIMUM_ROWS} or more"
+    assert str(first) == f"the table has {count} usable rows; training needs at least {MIN_ROWS}"
 
 
-def test_the_fewest_rows_are_enough(each_contract: Contract, rows: Rows, read: Callable[[Rows], Any]) -> None:
+def test_the_minimum_number_of_rows_is_enough(each_contract: Contract, rows: Rows, read: Callable[[Rows], Any]) -> None:
     labels = LABELS[each_contract.task] or ("1", "2")
-    few = rows[: 1 + MINIMUM_ROWS]
-    for place, cells in enumerate(few[1:]):
-        cells[-1] = str(labels[place % len(labels)])
-    assert len(read(few)) == MINIMUM_ROWS
+    few = rows[: 1 + MIN_ROWS]
+    for index, cells in enumerate(few[1:]):
+        cells[-1] = str(labels[index % len(labels)])
+    assert len(read(few)) == MIN_ROWS
 
 
 @of_labels
-@pytest.mark.parametrize("count", range(MINIMUM_LABEL_ROWS))
+@pytest.mark.parametrize("count", range(MIN_LABEL_ROWS))
 def test_too_few_rows_of_a_label_are_refused(
     count: int, each_contract: Contract, rows: Rows, target: str, problems: Callable[..., Any]
 ) -> None:
@@ -410,23 +414,26 @@ def test_too_few_rows_of_a_label_are_refused(
     few = [cells for cells in rows if cells[-1] == rare][:count]
     (problem,) = problems([*(cells for cells in rows if cells[-1] != rare), *few])
     assert problem.column == target
-    assert problem.message == f"rows with the label {rare!r}: {count}; training needs {MINIMUM_LABEL_ROWS} or more"
+    assert (
+        problem.message
+        == f"the label {rare!r} has {count} {'row' if count == 1 else 'rows'}; training needs at least {MIN_LABEL_ROWS}"
+    )
 
 
 @of_labels
-def test_the_fewest_rows_of_a_label_are_enough(
+def test_the_minimum_number_of_rows_of_a_label_is_enough(
     each_contract: Contract, rows: Rows, read: Callable[[Rows], Any]
 ) -> None:
     rare = str(LABELS[each_contract.task][-1])
-    few = [cells for cells in rows if cells[-1] == rare][:MINIMUM_LABEL_ROWS]
+    few = [cells for cells in rows if cells[-1] == rare][:MIN_LABEL_ROWS]
     table = read([*(cells for cells in rows if cells[-1] != rare), *few])
-    assert np.count_nonzero(table.target == len(LABELS[each_contract.task]) - 1) == MINIMUM_LABEL_ROWS
+    assert np.count_nonzero(table.target == len(LABELS[each_contract.task]) - 1) == MIN_LABEL_ROWS
 
 
-def test_all_problems_are_counted_and_the_first_listed(each_contract: Contract, rows: Rows, tmp_path: Path) -> None:
-    # given: twenty-five wrong cells
+def test_a_message_counts_all_problems_and_lists_the_first(each_contract: Contract, rows: Rows, tmp_path: Path) -> None:
+    # given: 25 invalid cells
     for cells in rows[1:26]:
-        cells[PLACES["weight"]] = "x"
+        cells[POSITIONS["weight"]] = "x"
     path = orders.write_table(tmp_path / "table.csv", rows)
     # when
     with pytest.raises(TableError) as caught:
@@ -434,44 +441,42 @@ def test_all_problems_are_counted_and_the_first_listed(each_contract: Contract, 
     # then
     lines = str(caught.value).splitlines()
     assert lines[0] == f"{path} breaks the contract, 25 problems:"
-    assert lines[1].startswith("  row 2, column Weight (kg): 'x' is refused")
-    assert len(lines) == LISTED_PROBLEMS + 2
-    assert lines[-1] == f"  and {25 - LISTED_PROBLEMS} more"
+    assert lines[1].startswith("  row 2, column Weight (kg): 'x' breaks the contract")
+    assert len(lines) == MAX_LISTED + 2
+    assert lines[-1] == f"  and {25 - MAX_LISTED} more"
 
 
-def test_after_many_problems_reading_stops(
+def test_reading_stops_after_many_problems(
     rows: Rows, problems: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reader, "MAX_PROBLEMS", 12)
     for cells in rows[1:]:
-        cells[PLACES["weight"]] = "x"
+        cells[POSITIONS["weight"]] = "x"
     assert [problem.row for problem in problems(rows)] == list(range(2, 14))
 
 
 @pytest.mark.parametrize(
-    ("most_rows", "step"),
+    ("max_rows", "step"),
     [
-        pytest.param(400, 1, id="as-many-as-there-are"),
-        pytest.param(380, 1, id="a-few-too-many"),
-        pytest.param(200, 2, id="twice-as-many"),
-        pytest.param(100, 4, id="four-times-as-many"),
+        pytest.param(400, 1, id="all-rows"),
+        pytest.param(380, 1, id="slightly-more-rows"),
+        pytest.param(200, 2, id="twice-as-many-rows"),
+        pytest.param(100, 4, id="four-times-as-many-rows"),
     ],
 )
-def test_of_a_long_file_one_row_out_of_several_is_read_with_a_note(
-    most_rows: int, step: int, each_contract: Contract, tmp_path: Path
-) -> None:
-    # given: four hundred rows, each target on ten of them in turn
+def test_a_long_file_is_sampled_with_a_note(max_rows: int, step: int, each_contract: Contract, tmp_path: Path) -> None:
+    # given: 400 rows, in blocks of ten with the same target
     rows = orders.rows_of_table(400, each_contract.task)
     cycle = [str(label) for label in LABELS[each_contract.task]] or ["1", "2"]
-    for place, cells in enumerate(rows[1:]):
-        cells[-1] = cycle[place // 10 % len(cycle)]
+    for index, cells in enumerate(rows[1:]):
+        cells[-1] = cycle[index // 10 % len(cycle)]
     path = orders.write_table(tmp_path / "table.csv", rows)
     # when
-    table = read_table(each_contract, path, most_rows)
+    table = read_table(each_contract, path, max_rows)
     # then
     whole = column(read_table(each_contract, path), "weight")
     assert column(table, "weight") == whole[step - 1 :: step]
-    assert [note.startswith(f"One row in {step} was read") for note in table.notes] == [True] * (step > 1)
+    assert [note.startswith(f"One in {step} of about ") for note in table.notes] == [True] * (step > 1)
 
 
 @pytest.mark.parametrize(
@@ -483,11 +488,11 @@ def test_of_a_long_file_one_row_out_of_several_is_read_with_a_note(
         (Problem("it is wrong", 3, "b"), "row 3, column b: it is wrong"),
     ],
 )
-def test_a_problem_says_where_it_is(problem: Problem, text: str) -> None:
+def test_a_problem_names_its_row_and_column(problem: Problem, text: str) -> None:
     assert str(problem) == text
 
 
-def test_one_problem_is_not_many(each_contract: Contract, rows: Rows, tmp_path: Path) -> None:
-    rows[1][PLACES["weight"]] = "x"
+def test_a_message_counts_a_single_problem(each_contract: Contract, rows: Rows, tmp_path: Path) -> None:
+    rows[1][POSITIONS["weight"]] = "x"
     with pytest.raises(TableError, match="breaks the contract, 1 problem:\n"):
         read_table(each_contract, orders.write_table(tmp_path / "table.csv", rows))
