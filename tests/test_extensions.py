@@ -106,7 +106,7 @@ def test_an_estimator_that_cannot_be_served_is_refused_in_a_sentence(edited: Pat
     result = make(edited, "train", *QUICK)
 
     assert result.returncode != 0
-    assert "own (RidgeClassifier) gives no probabilities: wrap it in" in result.stderr
+    assert "own (RidgeClassifier) has no predict_proba: wrap it in" in result.stderr
 
 
 def test_a_field_is_left_out_and_another_one_warns(edited: Path) -> None:

@@ -1,4 +1,4 @@
-"""The candidates: estimators to try, and the columns that each of them gets."""
+"""The candidates: estimators to compare, each with the preprocessing of its columns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,17 +22,17 @@ from mlops_runtime.contract import Contract
 from mlops_runtime.model.encoding import Column, ColumnKind
 
 MAX_ONE_HOT = 20
-"""Values of a category that get a column each for trees; with more, they are encoded by the mean of the target."""
+"""Maximum number of values of a category to one-hot encode for trees; others are target-encoded."""
 
 MAX_ONE_HOT_LINEAR = 1000
 MAX_ONE_HOT_CELLS = 30_000_000
-"""Other estimators learn a weight for each value, as long as the rows are few enough to hold the columns."""
+"""Maximum number of values of a category, and of cells, to one-hot encode for other estimators."""
 
 MAX_TREE_TERMS = 300
-"""Words of a text that trees look at, the commonest: they try every column at every node."""
+"""Number of the most common words that trees use: trees try every column at every node."""
 
 SPARSE_DENSITY = 0.3
-"""Share of cells that are not zero up to which the matrix is sparse."""
+"""Maximum share of nonzero cells in a sparse matrix."""
 
 TARGET_ENCODER_FOLDS = 5
 
@@ -42,11 +42,11 @@ class CandidateError(ValueError):
 
 
 class Preparation(StrEnum):
-    """How the columns are prepared for an estimator.
+    """The preprocessing of the columns.
 
-    SCALED: missing numbers are imputed and marked, numbers scaled, categories one-hot encoded, words
-    weighted. It suits every estimator.
-    TREES: numbers as they are, NaN where one is missing. It suits trees that take missing values.
+    SCALED: missing numbers are imputed and indicated, numbers are scaled, categories are one-hot encoded,
+    words have TF-IDF weights. It suits every estimator.
+    TREES: numbers are passed through, and NaN is a missing number. It suits trees that accept NaN.
     """
 
     SCALED = "scaled"
@@ -55,7 +55,13 @@ class Preparation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LearningProblem:
-    """What is to be learned: the columns of the matrix, how many labels there are (0: a value), from how many rows."""
+    """The shape of the training data.
+
+    Attributes:
+        columns: columns of the matrix.
+        labels: number of labels; 0 for regression.
+        rows: number of training rows.
+    """
 
     columns: tuple[Column, ...]
     labels: int
@@ -64,13 +70,13 @@ class LearningProblem:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """An estimator to try, with parameters.
+    """An estimator to compare with others, with parameters.
 
     Attributes:
-        kind: what people call the estimator; candidates of one kind differ in their parameters.
-        estimator: scikit-learn-compatible, unfitted: for labels it has `predict_proba`.
-        parameters: to set on it.
-        preparation: of its columns; by default trees for histogram gradient boosting, scaled for others.
+        kind: name of the estimator in reports; candidates of the same kind differ in their parameters.
+        estimator: scikit-learn-compatible and unfitted; a classifier has `predict_proba`.
+        parameters: parameters to set on the estimator.
+        preparation: preprocessing of the columns; by default TREES for histogram gradient boosting, otherwise SCALED.
     """
 
     kind: str
@@ -80,20 +86,20 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """The kind with its parameters."""
+        """The kind and the parameters."""
         parameters = ", ".join(f"{name}={value}" for name, value in sorted(self.parameters.items()))
         return f"{self.kind} ({parameters})" if parameters else self.kind
 
     @property
     def boosting(self) -> bool:
-        """Whether it is a histogram gradient booster, whose time can be told in advance."""
+        """Whether the estimator is a histogram gradient booster, whose fit time is predictable."""
         return isinstance(self.estimator, HistGradientBoostingClassifier | HistGradientBoostingRegressor)
 
     def build(self, problem: LearningProblem, seed: int) -> Pipeline:
-        """Return the unfitted pipeline of columns and estimator.
+        """Return the unfitted pipeline of preprocessing and estimator.
 
         Raises:
-            CandidateError: if the estimator has no parameter of that name, or cannot be cloned.
+            CandidateError: if the estimator has no such parameter, or cannot be cloned.
         """
         try:
             estimator = clone(self.estimator)
@@ -113,38 +119,40 @@ class Candidate:
 
 
 def _takes_sparse(estimator: Any) -> bool:
-    """Return whether an estimator takes sparse matrices. XGBoost does, but as if their zeros were missing values."""
+    """Return whether an estimator accepts sparse matrices. XGBoost does, but takes their zeros for missing values."""
     return bool(get_tags(estimator).input_tags.sparse) and not type(estimator).__module__.startswith("xgboost")
 
 
 def check_candidate(candidate: Candidate, labels: int) -> None:
-    """Refuse an estimator that cannot learn the task.
+    """Refuse an estimator that does not fit the task.
 
     Args:
-        candidate: to check.
+        candidate: candidate to check.
         labels: number of labels; 0 for regression.
 
     Raises:
-        CandidateError: with a sentence that names the estimator and what to do.
+        CandidateError: if the estimator does not fit the task.
     """
     estimator = candidate.estimator
     if isinstance(estimator, type):
-        raise CandidateError(f"{candidate.kind} is the class {estimator.__name__}: write {estimator.__name__}()")
+        raise CandidateError(
+            f"{candidate.kind} is the class {estimator.__name__}: pass an instance, {estimator.__name__}()"
+        )
     name = f"{candidate.kind} ({type(estimator).__name__})"
     if not isinstance(estimator, BaseEstimator):
         mixin = "ClassifierMixin" if labels else "RegressorMixin"
         raise CandidateError(
-            f"{name} is no scikit-learn estimator: derive it from sklearn.base.{mixin} and sklearn.base.BaseEstimator"
+            f"{name} is not a scikit-learn estimator: derive it from {mixin} and BaseEstimator of sklearn.base"
         )
     if not labels and not is_regressor(estimator):
-        raise CandidateError(f"{name} is no regressor, and the target is a number: take its regressor instead")
+        raise CandidateError(f"{name} is not a regressor, and the target is a number: use a regressor")
     if labels and not is_classifier(estimator):
-        raise CandidateError(f"{name} is no classifier, and the target is a label: take its classifier instead")
+        raise CandidateError(f"{name} is not a classifier, and the target is a label: use a classifier")
     if labels and not hasattr(estimator, "predict_proba"):
-        raise CandidateError(f"{name} gives no probabilities: wrap it in sklearn.calibration.CalibratedClassifierCV")
+        raise CandidateError(f"{name} has no predict_proba: wrap it in sklearn.calibration.CalibratedClassifierCV")
 
 
-# Of equal scores the first wins: simpler kinds come first.
+# Among equal scores the first candidate wins, so simpler kinds come first.
 LINEAR = ({"C": 1.0}, {"C": 0.1}, {"C": 10.0}, {"C": 3.0}, {"C": 0.3}, {"C": 0.01})
 RIDGE = ({"alpha": 1.0}, {"alpha": 10.0}, {"alpha": 0.1}, {"alpha": 3.0}, {"alpha": 30.0}, {"alpha": 100.0})
 BOOSTING = (
@@ -159,31 +167,31 @@ def default_candidates(contract: Contract) -> tuple[Candidate, ...]:
     """Return the candidates for the task of a contract, the most promising of each kind first."""
     linear: list[Candidate]
     if contract.labels:
-        linear = [Candidate("logistic regression", LogisticRegression(max_iter=1000), each) for each in LINEAR]
+        linear = [
+            Candidate("logistic regression", LogisticRegression(max_iter=1000), parameters) for parameters in LINEAR
+        ]
         booster: Any = HistGradientBoostingClassifier(early_stopping=False)
     else:
-        linear = [Candidate("ridge regression", Ridge(), each) for each in RIDGE]
+        linear = [Candidate("ridge regression", Ridge(), parameters) for parameters in RIDGE]
         booster = HistGradientBoostingRegressor(early_stopping=False)
-    boosters = [Candidate("gradient boosting", booster, each) for each in BOOSTING]
-    in_turn = chain.from_iterable(zip_longest(linear, boosters))
-    return tuple(candidate for candidate in in_turn if candidate is not None)
+    boosters = [Candidate("gradient boosting", booster, parameters) for parameters in BOOSTING]
+    alternating = chain.from_iterable(zip_longest(linear, boosters))
+    return tuple(candidate for candidate in alternating if candidate is not None)
 
 
 def _columns(problem: LearningProblem, seed: int, *, scaled: bool) -> ColumnTransformer:
-    """Return what makes the estimator's columns from those of the matrix.
+    """Return the unfitted preprocessing from the columns of the matrix to those of the estimator.
 
-    A booster takes numbers as they are, missing ones included, and counts of words. A linear
-    estimator gets the median for a missing number, a column that says so, and all of them scaled;
-    words count by the logarithm of how often they stand in a text, and by how few texts have them
-    (Spärck Jones 1972, A statistical interpretation of term specificity and its application in
-    retrieval, Journal of Documentation 28).
+    Unscaled: numbers with NaN, and word counts. Scaled: numbers with medians for NaN, an indicator column
+    for each number with missing values, and TF-IDF weights of words (Spärck Jones 1972, A statistical
+    interpretation of term specificity and its application in retrieval, Journal of Documentation 28).
     """
-    numbers = [place for place, column in enumerate(problem.columns) if column.kind is ColumnKind.NUMBER]
-    most_terms = len(problem.columns) if scaled else MAX_TREE_TERMS
+    numbers = [index for index, column in enumerate(problem.columns) if column.kind is ColumnKind.NUMBER]
+    max_terms = len(problem.columns) if scaled else MAX_TREE_TERMS
     terms = [
-        place
-        for place, column in enumerate(problem.columns)
-        if column.kind is ColumnKind.TERM and column.rank < most_terms
+        index
+        for index, column in enumerate(problem.columns)
+        if column.kind is ColumnKind.TERM and column.rank < max_terms
     ]
     cardinalities = {
         index: column.cardinality
@@ -206,7 +214,7 @@ def _columns(problem: LearningProblem, seed: int, *, scaled: bool) -> ColumnTran
         handle_unknown="ignore",
         sparse_output=scaled,
     )
-    # The rows of a fold may lack a rare label: how many there are is told by the rows.
+    # A fold may lack a rare label, so the target encoder infers the type of target from the rows of the fold.
     kind = "auto" if problem.labels else "continuous"
     targets = TargetEncoder(target_type=kind, cv=KFold(TARGET_ENCODER_FOLDS, shuffle=True, random_state=seed))
     return ColumnTransformer(
@@ -220,6 +228,6 @@ def _columns(problem: LearningProblem, seed: int, *, scaled: bool) -> ColumnTran
             )
             if chosen
         ],
-        # Words and one-hot columns are nearly all zeros, which linear estimators pass over; a booster can't.
+        # Word and one-hot columns are mostly zeros. Linear estimators accept sparse matrices, boosters do not.
         sparse_threshold=SPARSE_DENSITY if scaled else 0,
     )

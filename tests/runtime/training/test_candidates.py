@@ -36,14 +36,14 @@ class Failing(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """An estimator that cannot be fitted."""
 
     def fit(self, _matrix: Any, _target: Any) -> "Failing":
-        raise RuntimeError("out of luck")
+        raise RuntimeError("division by zero")
 
     def predict_proba(self, _matrix: Any) -> Any:
         raise NotImplementedError
 
 
-class ChangesItsArguments(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """An estimator whose constructor breaks the rules of scikit-learn."""
+class ModifiesItsParameters(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """An estimator whose constructor modifies its parameters, which scikit-learn does not allow."""
 
     def __init__(self, depth: int) -> None:
         self.depth = depth + 1
@@ -52,17 +52,19 @@ class ChangesItsArguments(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 @pytest.mark.parametrize(
     ("estimator", "labels", "message"),
     [
-        pytest.param(Ridge(), 2, "mine (Ridge) is no classifier, and the target is a label", id="regressor for labels"),
         pytest.param(
-            LogisticRegression(), 0, "is no regressor, and the target is a number", id="wrong kind for values"
+            Ridge(), 2, "mine (Ridge) is not a classifier, and the target is a label", id="regressor-for-labels"
         ),
-        pytest.param(LinearSVC(), 2, "mine (LinearSVC) gives no probabilities: wrap it in", id="no probabilities"),
-        pytest.param(KMeans(), 2, "mine (KMeans) is no classifier", id="neither"),
-        pytest.param(Ridge, 0, "mine is the class Ridge: write Ridge()", id="class"),
-        pytest.param("ridge", 0, "mine (str) is no scikit-learn estimator: derive it from", id="string"),
+        pytest.param(
+            LogisticRegression(), 0, "is not a regressor, and the target is a number", id="classifier-for-values"
+        ),
+        pytest.param(LinearSVC(), 2, "mine (LinearSVC) has no predict_proba: wrap it in", id="no-predict-proba"),
+        pytest.param(KMeans(), 2, "mine (KMeans) is not a classifier", id="clusterer"),
+        pytest.param(Ridge, 0, "mine is the class Ridge: pass an instance, Ridge()", id="class"),
+        pytest.param("ridge", 0, "mine (str) is not a scikit-learn estimator: derive it from", id="string"),
     ],
 )
-def test_an_estimator_that_cannot_learn_the_task_is_refused(estimator: Any, labels: int, message: str) -> None:
+def test_an_estimator_that_does_not_fit_the_task_is_refused(estimator: Any, labels: int, message: str) -> None:
     with pytest.raises(CandidateError) as caught:
         check_candidate(Candidate("mine", estimator), labels)
 
@@ -78,28 +80,28 @@ def test_an_estimator_that_cannot_learn_the_task_is_refused(estimator: Any, labe
         pytest.param(CalibratedClassifierCV(LinearSVC()), 2, id="calibrated"),
     ],
 )
-def test_an_estimator_that_can_learn_the_task_is_taken(estimator: Any, labels: int) -> None:
+def test_an_estimator_that_fits_the_task_is_accepted(estimator: Any, labels: int) -> None:
     check_candidate(Candidate("mine", estimator), labels)
 
 
-def test_no_candidate_is_refused() -> None:
+def test_an_empty_list_of_candidates_is_refused() -> None:
     with pytest.raises(CandidateError, match="add a candidate to it"):
         select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, [])
 
 
 def test_an_estimator_that_cannot_be_fitted_is_named() -> None:
-    with pytest.raises(CandidateError, match=r"unlucky cannot be fitted: out of luck"):
-        select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, [Candidate("unlucky", Failing())])
+    with pytest.raises(CandidateError, match=r"failing cannot be fitted: division by zero"):
+        select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, [Candidate("failing", Failing())])
 
 
-class Broken(DummyClassifier):  # type: ignore[misc]
+class CannotPredict(DummyClassifier):  # type: ignore[misc]
     """An estimator that is fitted but cannot predict."""
 
     def predict_proba(self, _matrix: Any) -> Any:
-        raise RuntimeError("out of luck")
+        raise RuntimeError("division by zero")
 
 
-class Undecided(DummyRegressor):  # type: ignore[misc]
+class PredictsNan(DummyRegressor):  # type: ignore[misc]
     """An estimator that predicts NaN."""
 
     def predict(self, matrix: Any) -> Any:
@@ -109,8 +111,8 @@ class Undecided(DummyRegressor):  # type: ignore[misc]
 @pytest.mark.parametrize(
     ("estimator", "labels", "message"),
     [
-        pytest.param(Broken(), 2, "mine cannot predict: out of luck", id="error"),
-        pytest.param(Undecided(), 0, "mine predicts values that are not finite", id="NaN"),
+        pytest.param(CannotPredict(), 2, "mine cannot predict: division by zero", id="error"),
+        pytest.param(PredictsNan(), 0, "mine predicts values that are not finite", id="NaN"),
     ],
 )
 def test_an_estimator_that_cannot_predict_is_named(estimator: Any, labels: int, message: str) -> None:
@@ -119,7 +121,7 @@ def test_an_estimator_that_cannot_predict_is_named(estimator: Any, labels: int, 
         select_estimator(MATRIX, TARGET, problem, 0, 1, [Candidate("mine", estimator)])
 
 
-def test_two_candidates_of_the_same_name_are_refused() -> None:
+def test_two_candidates_with_the_same_name_are_refused() -> None:
     same = [Candidate("forest", RandomForestClassifier(n_estimators=count)) for count in (10, 20)]
     with pytest.raises(CandidateError, match="2 candidates have the name forest: change the kind"):
         select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, same)
@@ -127,7 +129,7 @@ def test_two_candidates_of_the_same_name_are_refused() -> None:
 
 def test_an_estimator_that_cannot_be_cloned_is_named() -> None:
     with pytest.raises(CandidateError, match="mine: Cannot clone"):
-        Candidate("mine", ChangesItsArguments(2)).build(PROBLEM, 0)
+        Candidate("mine", ModifiesItsParameters(2)).build(PROBLEM, 0)
 
 
 def test_an_unknown_parameter_is_named() -> None:
@@ -144,7 +146,7 @@ def test_the_seed_reaches_every_part_of_an_estimator() -> None:
     assert estimator.estimator.random_state is None
 
 
-def test_a_seed_that_the_candidate_has_is_kept() -> None:
+def test_the_seed_of_a_candidate_is_kept() -> None:
     built = Candidate("forest", RandomForestClassifier(random_state=3)).build(PROBLEM, 7)["estimator"]
 
     assert built.random_state == 3
@@ -153,7 +155,7 @@ def test_a_seed_that_the_candidate_has_is_kept() -> None:
 @pytest.mark.parametrize(
     ("preparation", "missing"), [(None, False), (Preparation.TREES, True)], ids=["scaled", "trees"]
 )
-def test_columns_are_prepared_as_the_candidate_says(preparation: Preparation | None, missing: bool) -> None:
+def test_the_candidate_sets_the_preparation_of_columns(preparation: Preparation | None, missing: bool) -> None:
     candidate = Candidate("forest", RandomForestClassifier(), preparation=preparation)
 
     columns = candidate.build(PROBLEM, 0)["columns"].fit_transform(MATRIX, TARGET)
@@ -170,7 +172,7 @@ def test_a_candidate_is_named_after_its_parameters(parameters: dict[str, Any], n
 
 
 @pytest.mark.parametrize("task", Task)
-def test_the_default_candidates_can_learn_their_task(task: Task) -> None:
+def test_the_default_candidates_fit_the_task(task: Task) -> None:
     contract = synthetic.CONTRACTS[task]
 
     for candidate in default_candidates(contract):

@@ -1,4 +1,4 @@
-"""Models that are no ONNX graph: a predictor and an export of one's own, with all checks of training."""
+"""Models that are not ONNX graphs: custom predictors and exports pass the same checks in training."""
 
 import json
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ def rule_files(model: FittedModel) -> Mapping[str, bytes]:
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of model: what is tried, how it is stored, and what loads it."""
+    """A kind of model: its candidate, export, files and predictor."""
 
     task: Task
     candidate: Candidate
@@ -127,11 +127,11 @@ def settings(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture
 def unused(tmp_path: Path) -> Settings:
-    """The settings of a run of the rule that was not started."""
+    """The settings for a run of the rule."""
     return settings_of(tmp_path, RULE.task)
 
 
-def test_the_artefact_holds_the_files_of_the_model_with_their_hashes(kind: Kind, settings: Settings) -> None:
+def test_the_artefact_has_the_files_of_the_model_and_their_hashes(kind: Kind, settings: Settings) -> None:
     artefact = read_artefact(kind.contract, settings.artefact)
     assert artefact.model_files.keys() == kind.files
     assert {path.name for path in settings.artefact.iterdir()} == kind.files | RESERVED_FILES
@@ -139,14 +139,14 @@ def test_the_artefact_holds_the_files_of_the_model_with_their_hashes(kind: Kind,
         assert artefact.metadata.files[name] == sha256(content)
 
 
-def test_the_artefact_gives_its_golden_predictions_once_loaded(kind: Kind, settings: Settings) -> None:
+def test_a_loaded_artefact_reproduces_its_golden_predictions(kind: Kind, settings: Settings) -> None:
     predictor = kind.predictor.load(kind.contract, settings.artefact)
     assert predictor.gives_golden_predictions()
     assert len(predictor.golden_records) > 2
     assert predictor.metadata.metrics["skill"].value > 0.1
 
 
-def test_any_record_gets_a_prediction(kind: Kind, settings: Settings) -> None:
+def test_the_predictor_predicts_other_records(kind: Kind, settings: Settings) -> None:
     predictor = kind.predictor.load(kind.contract, settings.artefact)
     predictions = predictor.predict(synthetic.some_orders(5, seed=3))
     assert all(isinstance(prediction, kind.contract.prediction) for prediction in predictions)
@@ -162,7 +162,7 @@ def test_a_changed_file_of_the_model_is_refused(kind: Kind, settings: Settings, 
         kind.predictor.load(kind.contract, tmp_path)
 
 
-def test_the_service_serves_it(kind: Kind, settings: Settings) -> None:
+def test_the_service_serves_the_model(kind: Kind, settings: Settings) -> None:
     # given
     predictor = kind.predictor.load(kind.contract, settings.artefact)
     client = create_app(predictor, title="Orders").test_client()
@@ -176,7 +176,7 @@ def test_the_service_serves_it(kind: Kind, settings: Settings) -> None:
         assert client.get(path).status_code == 200
 
 
-def test_another_kind_of_model_takes_its_place(tmp_path: Path) -> None:
+def test_another_kind_of_model_replaces_the_artefact(tmp_path: Path) -> None:
     settings = settings_of(tmp_path, RULE.task)
     RULE.train(settings)
     train(RULE.contract, settings)
@@ -184,21 +184,21 @@ def test_another_kind_of_model_takes_its_place(tmp_path: Path) -> None:
     assert not (settings.artefact / "rule.json").exists()
 
 
-def test_the_gate_refuses_it_like_any_other(unused: Settings) -> None:
+def test_the_gate_refuses_a_model_below_its_floor(unused: Settings) -> None:
     with pytest.raises(GateError, match="r2 is"):
         RULE.train(replace(unused, floors={"r2": 0.999}))
     assert not unused.artefact.exists()
 
 
 class Rounding(RulePredictor):
-    """Predicts whole prices, unlike the estimator."""
+    """Predicts rounded prices, unlike the estimator."""
 
     def price(self, weight: float) -> float:
         return round(super().price(weight))
 
 
-class Flat(RulePredictor):
-    """Returns one dimension too few."""
+class OneDimensional(RulePredictor):
+    """Returns outputs of shape (rows,)."""
 
     def outputs(self, features: Features) -> NDArray[np.float64]:
         return super().outputs(features)[:, 0]
@@ -207,11 +207,13 @@ class Flat(RulePredictor):
 @pytest.mark.parametrize(
     ("predictor", "message"),
     [
-        pytest.param(Rounding, "Rounding and the estimator differ: .* outputs by up to", id="other-values"),
-        pytest.param(Flat, r"Flat.outputs returns the shape \(200,\) where it must be \(200, 1\)", id="other-shape"),
+        pytest.param(Rounding, "Rounding and the estimator differ in .* and by up to", id="other-values"),
+        pytest.param(
+            OneDimensional, r"OneDimensional.outputs returns the shape \(200,\), expected \(200, 1\)", id="other-shape"
+        ),
     ],
 )
-def test_a_predictor_that_is_not_the_estimator_is_refused(
+def test_a_predictor_that_differs_from_the_estimator_is_refused(
     predictor: type[Predictor], message: str, unused: Settings
 ) -> None:
     with pytest.raises(ParityError, match=message):
@@ -222,12 +224,12 @@ def test_a_predictor_that_is_not_the_estimator_is_refused(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        pytest.param("metadata.json", "metadata.json, which is part of every artefact: rename it", id="reserved"),
-        pytest.param("a/rule.json", "'a/rule.json': a name must have no folder", id="folder"),
-        pytest.param("../rule.json", "'../rule.json': a name must have no folder", id="outside"),
+        pytest.param("metadata.json", "metadata.json, which every artefact has: rename it", id="reserved"),
+        pytest.param("a/rule.json", "'a/rule.json': use a name without a folder", id="folder"),
+        pytest.param("../rule.json", "'../rule.json': use a name without a folder", id="outside"),
     ],
 )
-def test_a_name_that_no_file_may_have_is_refused(name: str, message: str, unused: Settings) -> None:
+def test_an_invalid_file_name_is_refused(name: str, message: str, unused: Settings) -> None:
     with pytest.raises(ArtefactError, match=message):
         RULE.train(unused, export=lambda model: {name: b"", **rule_files(model)})
     assert not unused.artefact.exists()

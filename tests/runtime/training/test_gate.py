@@ -20,10 +20,10 @@ from mlops_runtime.training.gate import (
         pytest.param(0.95, True, id="above"),
         pytest.param(0.9, True, id="equal"),
         pytest.param(math.nextafter(0.9, 0), False, id="just-below"),
-        pytest.param(math.nan, False, id="no-number"),
+        pytest.param(math.nan, False, id="nan"),
     ],
 )
-def test_a_floor_is_the_least_value_that_passes(value: float, passed: bool) -> None:
+def test_a_value_passes_if_it_is_at_least_the_floor(value: float, passed: bool) -> None:
     assert Check("recall", value, 0.9).passed is passed
 
 
@@ -35,23 +35,23 @@ def test_each_floor_is_checked_against_the_value_of_its_metric() -> None:
         ("recall", False),
         ("cross_validated_skill", False),
     ]
-    assert str(checks[1]) == "recall is 0.5000, its floor 0.5500"
+    assert str(checks[1]) == "recall is 0.5000, its floor is 0.5500"
 
 
-def test_a_floor_without_a_value_is_no_floor_that_holds() -> None:
+def test_a_floor_for_a_metric_without_a_value_is_refused() -> None:
     with pytest.raises(KeyError, match="recall"):
         check_floors({"accuracy": 0.9}, {"recall": 0.5})
 
 
 @pytest.mark.parametrize("task", Task)
-def test_the_gate_is_on_by_default_and_asks_for_more_than_the_baseline(task: Task) -> None:
+def test_the_default_floors_require_more_than_the_baseline(task: Task) -> None:
     assert DEFAULT_FLOORS
     assert all(parse_floor(f"{name}={floor}", task) == (name, floor) for name, floor in DEFAULT_FLOORS.items())
     assert DEFAULT_FLOORS["skill"] > 0
 
 
 @pytest.mark.parametrize("task", Task)
-def test_metrics_have_a_floor_where_more_is_better(task: Task) -> None:
+def test_metrics_may_have_a_floor_if_higher_is_better(task: Task) -> None:
     assert set(METRICS[task]) - set(floored_metrics(task)) == set(METRICS[task]) & set(LOWER_IS_BETTER)
     assert CROSS_VALIDATED_SKILL in floored_metrics(task)
 
@@ -70,7 +70,7 @@ def test_metrics_have_a_floor_where_more_is_better(task: Task) -> None:
         ("cross_validated_skill=-3", Task.REGRESSION),
     ],
 )
-def test_floors_that_a_metric_can_have_are_taken(text: str, task: Task) -> None:
+def test_valid_floors_are_accepted(text: str, task: Task) -> None:
     name, floor = parse_floor(text, task)
     assert f"{name}={floor:g}" == text
 
@@ -82,13 +82,13 @@ def test_floors_that_a_metric_can_have_are_taken(text: str, task: Task) -> None:
         *("skill=1.01", "skill=nan", "skill=-inf", "skill=", "log_loss=0.2", "r2=0.5"),
     ],
 )
-def test_anything_else_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no (metric|floor)"):
+def test_invalid_floors_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"cannot (have a floor|be the floor)"):
         parse_floor(text, Task.BINARY)
 
 
 @pytest.mark.parametrize("task", Task)
-def test_an_unknown_metric_is_refused_with_those_known(task: Task) -> None:
+def test_the_message_about_an_unknown_metric_lists_the_known_metrics(task: Task) -> None:
     with pytest.raises(ValueError, match="recal") as caught:
         parse_floor("recal=0.9", task)
     assert all(name in str(caught.value) for name in floored_metrics(task))

@@ -24,7 +24,7 @@ FEATURES = orders.features(ROWS)
 
 
 def constant(*outputs: float) -> Any:
-    """Return a model that gives the same outputs for each row."""
+    """Return a model with constant outputs."""
     return SimpleNamespace(outputs=lambda rows: np.tile(outputs, (len(rows), 1)))
 
 
@@ -38,30 +38,30 @@ def drawn() -> Features:
 
 
 @pytest.mark.parametrize("task", Task)
-@pytest.mark.parametrize("place", [0, 1], ids=["linear", "boosting"])
-def test_an_exported_model_is_the_estimator_on_rows_that_are_drawn(task: Task, place: int, drawn: Features) -> None:
+@pytest.mark.parametrize("index", [0, 1], ids=["linear", "boosting"])
+def test_an_exported_model_equals_the_estimator_on_synthetic_rows(task: Task, index: int, drawn: Features) -> None:
     # given
     encoding, target = Encoding.fitted(FEATURES), targets(orders.some_orders(ROWS), task)
     problem = LearningProblem(encoding.columns, len(orders.LABELS[task]))
-    candidate = default_candidates(orders.CONTRACTS[task])[place]
+    candidate = default_candidates(orders.CONTRACTS[task])[index]
     estimator = candidate.build(problem, 0).fit(encoding.matrix(FEATURES), target)
     exported: Any = Exported(onnx_model(encoding, estimator, problem.labels))
     # when
-    largest = check_parity(
+    difference = check_parity(
         exported, lambda rows: outputs_of(estimator, encoding.matrix(rows), problem.labels), drawn, 1
     )
     # then
-    assert largest < 1e-9
+    assert difference < 1e-9
     assert len(drawn) == DRAWN_ROWS
 
 
 def test_another_estimator_is_refused() -> None:
-    # given: an export, and an estimator that learned the opposite
+    # given: an exported model, and an estimator fitted on the opposite labels
     encoding, target = Encoding.fitted(FEATURES), targets(orders.some_orders(ROWS), Task.BINARY)
     problem = LearningProblem(encoding.columns, 2)
     matrix = encoding.matrix(FEATURES)
     candidate = default_candidates(orders.CONTRACTS[Task.BINARY])[0]
-    model, opposite = (candidate.build(problem, 0).fit(matrix, each) for each in (target, 1 - target))
+    model, opposite = (candidate.build(problem, 0).fit(matrix, labels) for labels in (target, 1 - target))
     exported: Any = Exported(onnx_model(encoding, model, 2))
     # then
     with pytest.raises(ParityError, match=rf"{ROWS} of {ROWS} labels.*nothing was written"):
@@ -69,102 +69,107 @@ def test_another_estimator_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "expected", "scale"),
+    ("actual", "expected", "scale"),
     [
         pytest.param([0.5, 0.5], [0.5, 0.5], 1, id="equal"),
-        pytest.param([0.5 + 4e-7, 0.5 - 4e-7], [0.5 - 4e-7, 0.5 + 4e-7], 1, id="as-good-as-equal-labels"),
-        pytest.param([1000.0005], [1000.0], 1000, id="value-in-proportion"),
+        pytest.param([0.5 + 4e-7, 0.5 - 4e-7], [0.5 - 4e-7, 0.5 + 4e-7], 1, id="label-within-tolerance"),
+        pytest.param([1000.0005], [1000.0], 1000, id="relative-difference-of-values"),
     ],
 )
-def test_rounding_is_no_difference(found: list[float], expected: list[float], scale: float) -> None:
-    assert compared(found, expected, scale) == pytest.approx(abs(found[0] - expected[0]) / scale)
+def test_differences_within_the_tolerance_are_accepted(
+    actual: list[float], expected: list[float], scale: float
+) -> None:
+    assert compared(actual, expected, scale) == pytest.approx(abs(actual[0] - expected[0]) / scale)
 
 
 @pytest.mark.parametrize(
-    ("found", "expected", "message"),
+    ("actual", "expected", "message"),
     [
         pytest.param([0.7, 0.3], [0.7 + 2 * GOLDEN_TOLERANCE, 0.3], f"0 of {ROWS} labels", id="probability"),
         pytest.param([0.7, 0.3], [0.3, 0.7], f"{ROWS} of {ROWS} labels", id="label"),
         pytest.param(
-            [0.5 - 6e-7, 0.5 + 6e-7], [0.5 - 4e-7, 0.5 + 4e-7], f"{ROWS} of {ROWS} labels", id="label-by-a-hair"
+            [0.5 - 6e-7, 0.5 + 6e-7],
+            [0.5 - 4e-7, 0.5 + 4e-7],
+            f"{ROWS} of {ROWS} labels",
+            id="label-beyond-tolerance",
         ),
-        pytest.param([np.nan, 0.3], [0.7, 0.3], "up to inf", id="no-number"),
-        pytest.param([np.nan], [np.nan], "up to inf", id="no-number-on-either-side"),
+        pytest.param([np.nan, 0.3], [0.7, 0.3], "up to inf", id="nan"),
+        pytest.param([np.nan], [np.nan], "up to inf", id="both-nan"),
         pytest.param([np.inf], [1.0], "up to inf", id="infinite"),
         pytest.param([1.0], [2.0], f"0 of {ROWS} labels", id="value"),
     ],
 )
-def test_any_other_difference_is_refused(found: list[float], expected: list[float], message: str) -> None:
+def test_greater_differences_are_refused(actual: list[float], expected: list[float], message: str) -> None:
     with pytest.raises(ParityError, match=message):
-        compared(found, expected)
+        compared(actual, expected)
 
 
-def test_many_rows_are_compared_part_by_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    # given: a model that is wrong on the last row alone
+def test_rows_are_compared_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given: a model that is wrong only on the last row
     monkeypatch.setattr(parity, "CHUNK", 7)
-    seen: list[int] = []
+    sizes: list[int] = []
 
     def wrong_at_the_end(part: Features) -> NDArray[np.float64]:
-        seen.append(len(part))
+        sizes.append(len(part))
         outputs = np.zeros((len(part), 1))
-        outputs[-1] = sum(seen) == ROWS
+        outputs[-1] = sum(sizes) == ROWS
         return outputs
 
     # when
     with pytest.raises(ParityError):
         check_parity(constant(0.0), wrong_at_the_end, FEATURES, 1)
     # then
-    assert (max(seen), sum(seen)) == (7, ROWS)
+    assert (max(sizes), sum(sizes)) == (7, ROWS)
 
 
 def columns(kept: Callable[[Kind], bool]) -> list[int]:
-    return [place for place, number in enumerate(LAYOUT.numbers) if kept(number.field.kind)]
+    return [index for index, number in enumerate(LAYOUT.numbers) if kept(number.field.kind)]
 
 
-def test_drawn_numbers_lie_in_the_range_of_the_rows_and_a_little_beyond(drawn: Features) -> None:
-    for place in columns(lambda kind: kind not in (Kind.CHOICE, Kind.BOOLEAN)):
-        seen, found = FEATURES.numbers[:, place], drawn.numbers[:, place]
-        low, high = np.nanmin(seen), np.nanmax(seen)
+def test_drawn_numbers_span_the_range_of_the_column_and_a_margin(drawn: Features) -> None:
+    for index in columns(lambda kind: kind not in (Kind.CHOICE, Kind.BOOLEAN)):
+        values, actual = FEATURES.numbers[:, index], drawn.numbers[:, index]
+        low, high = np.nanmin(values), np.nanmax(values)
         margin = MARGIN * (high - low)
-        assert low - margin <= np.nanmin(found) < low
-        assert high < np.nanmax(found) <= high + margin
-        assert np.isin(found, seen).mean() > 0.4
+        assert low - margin <= np.nanmin(actual) < low
+        assert high < np.nanmax(actual) <= high + margin
+        assert np.isin(actual, values).mean() > 0.4
 
 
-def test_drawn_choices_and_flags_are_those_of_the_rows(drawn: Features) -> None:
-    for place in columns(lambda kind: kind in (Kind.CHOICE, Kind.BOOLEAN)):
-        np.testing.assert_array_equal(np.unique(drawn.numbers[:, place]), np.unique(FEATURES.numbers[:, place]))
+def test_drawn_choices_and_booleans_are_those_of_the_rows(drawn: Features) -> None:
+    for index in columns(lambda kind: kind in (Kind.CHOICE, Kind.BOOLEAN)):
+        np.testing.assert_array_equal(np.unique(drawn.numbers[:, index]), np.unique(FEATURES.numbers[:, index]))
 
 
 def test_drawn_values_are_missing_where_the_contract_allows_it(drawn: Features) -> None:
-    for place, number in enumerate(LAYOUT.numbers):
+    for index, number in enumerate(LAYOUT.numbers):
         missing = (
-            drawn.numbers[:, place] == -1 if number.field.kind is Kind.CHOICE else np.isnan(drawn.numbers[:, place])
+            drawn.numbers[:, index] == -1 if number.field.kind is Kind.CHOICE else np.isnan(drawn.numbers[:, index])
         )
         assert missing.any() == number.field.optional
 
 
-def test_drawn_strings_are_those_of_the_rows_one_that_is_new_and_none(drawn: Features) -> None:
-    for seen, found in ((FEATURES.categories, drawn.categories), (FEATURES.texts, drawn.texts)):
-        for column in range(seen.shape[1]):
-            assert set(found[:, column]) == {*seen[:, column], UNSEEN, ""}
+def test_drawn_strings_are_those_of_the_rows_an_unseen_string_and_the_empty_string(drawn: Features) -> None:
+    for strings, actual in ((FEATURES.categories, drawn.categories), (FEATURES.texts, drawn.texts)):
+        for column in range(strings.shape[1]):
+            assert set(actual[:, column]) == {*strings[:, column], UNSEEN, ""}
 
 
-def test_a_field_that_no_row_has_stays_missing() -> None:
+def test_a_field_without_values_stays_missing() -> None:
     empty = FEATURES.numbers.copy()
-    place = next(place for place, number in enumerate(LAYOUT.numbers) if number.field.attribute == "margin")
-    empty[:, place] = np.nan
+    index = next(index for index, number in enumerate(LAYOUT.numbers) if number.field.attribute == "margin")
+    empty[:, index] = np.nan
     drawn = drawn_features(Features(LAYOUT, empty, FEATURES.categories, FEATURES.texts), 0)
-    assert np.isnan(drawn.numbers[:, place]).all()
+    assert np.isnan(drawn.numbers[:, index]).all()
 
 
-def test_the_seed_decides_what_is_drawn(drawn: Features) -> None:
+def test_the_seed_determines_the_drawn_rows(drawn: Features) -> None:
     again, other = drawn_features(FEATURES, 0), drawn_features(FEATURES, 1)
     np.testing.assert_array_equal(again.numbers, drawn.numbers)
     assert again.texts.tolist() == drawn.texts.tolist()
     assert other.texts.tolist() != drawn.texts.tolist()
 
 
-def test_of_a_wide_table_fewer_rows_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fewer_rows_are_drawn_for_a_wide_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "MAX_CELLS", 10 * len(LAYOUT.numbers))
     assert len(drawn_features(FEATURES, 0)) == 10
