@@ -28,14 +28,14 @@ from mlops_runtime.training.upload import Bucket, UploadError
 MADE, FAILED, DATA_REFUSED, GATE_REFUSED = range(4)
 
 OPTIONS = tuple(field.name for field in fields(Settings))
-"""Settings of a run: each is an option, and an environment variable in capitals."""
+"""Names of the settings, each of which is an option and an environment variable in upper case."""
 
 PRINTED_METRICS = {
     Task.BINARY: ("accuracy", "roc_auc"),
     Task.MULTICLASS: ("accuracy", "macro_f1"),
     Task.REGRESSION: ("r2", "mae", "coverage"),
 }
-"""Metrics that a run prints beside those that have a floor."""
+"""Metrics to print in addition to those with a floor."""
 
 
 def main(
@@ -48,16 +48,16 @@ def main(
 ) -> int:
     """Train a model and return the exit code.
 
-    0: the artefact was made. 1: something failed. 2: the arguments or the data are wrong.
-    3: the gate refused the model. But for 0, the artefact that was there is untouched.
+    0: the artefact was made. 1: training or upload failed. 2: the arguments or the data are wrong. 3: the gate
+    refused the model. An existing artefact is replaced only by a model that passes the gate.
 
     Args:
-        contract: of the project.
-        artefact: folder that the artefact is put into.
+        contract: contract of the project.
+        artefact: default folder of the artefact.
         argv: arguments; by default those of the process.
         candidates: estimators to choose from; by default those for the task.
-        predictor: class that will load the model and predict.
-        export: returns the files that the predictor loads.
+        predictor: class that loads the exported model.
+        export: function that returns the files for the predictor.
     """
     settings, bucket = _settings(contract, artefact, argv)
     candidates = default_candidates(contract) if candidates is None else candidates
@@ -89,9 +89,9 @@ def _upload(bucket: Bucket, settings: Settings) -> int:
 
 
 def _settings(contract: Contract, artefact: Path, argv: Sequence[str] | None) -> tuple[Settings, str]:
-    """Return the settings of the run, and the name of the bucket to upload to, empty for no upload.
+    """Return the settings of the run, and the name of the bucket to upload to, which is empty for no upload.
 
-    The default of an option is the environment variable of the same name, if that is set and not empty.
+    An option that is not given takes the value of its environment variable, if that is not empty.
     """
     parser = argparse.ArgumentParser(
         prog="python -m trainer",
@@ -100,35 +100,37 @@ def _settings(contract: Contract, artefact: Path, argv: Sequence[str] | None) ->
     )
     paths = parser.add_argument_group("files")
     paths.add_argument("--data", type=Path, required=True, help="training table")
-    paths.add_argument("--artefact", type=Path, default=artefact, help="folder the artefact is put into")
-    paths.add_argument("--report", type=Path, default="build/report.html", help="report to write")
-    paths.add_argument("--metrics", type=Path, default="build/metrics.json", help="metrics to write")
-    paths.add_argument("--lock", type=Path, default="Pipfile.lock", help="lock file of this environment")
+    paths.add_argument("--artefact", type=Path, default=artefact, help="folder to write the artefact to")
+    paths.add_argument("--report", type=Path, default="build/report.html", help="path of the report")
+    paths.add_argument("--metrics", type=Path, default="build/metrics.json", help="path of the metrics")
+    paths.add_argument("--lock", type=Path, default="Pipfile.lock", help="lock file of the environment")
     floors = [parse_floor(f"{name}={floor}", contract.task) for name, floor in DEFAULT_FLOORS.items()]
     parser.add_argument(
         "--floors", nargs="+", type=partial(_floor, contract.task), default=floors, metavar="METRIC=VALUE",
-        help="least value of each metric on held-out rows",
+        help="minimum of each metric on held-out rows",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of split, folds, estimator and resampling")
+    parser.add_argument("--seed", type=int, default=0, help="seed of split, folds, estimators and resampling")
     parser.add_argument("--test-share", type=_test_share, default=0.25, help="share of the rows to hold out")
-    parser.add_argument("--max-rows", type=int, default=MAX_ROWS, help="rows to take of a table that has more")
-    parser.add_argument("--budget", type=float, default=120, help="seconds to try settings of estimators for")
-    parser.add_argument("--version", default="development", help="version to write into the artefact")
-    parser.add_argument("--commit", default="unknown", help="git commit to write into the artefact")
+    parser.add_argument("--max-rows", type=int, default=MAX_ROWS, help="maximum number of rows to read")
+    parser.add_argument("--budget", type=float, default=120, help="seconds to compare candidates for")
+    parser.add_argument("--version", default="development", help="version of the model")
+    parser.add_argument("--commit", default="unknown", help="git commit of the model")
     parser.add_argument("--bucket", default="", help="S3 bucket for --upload")
-    parser.add_argument("--upload", action="store_true", help="upload what was made to s3://BUCKET/trainer/VERSION/")
+    parser.add_argument(
+        "--upload", action="store_true", help="upload artefact, report and metrics to s3://BUCKET/trainer/VERSION/"
+    )
     arguments = parser.parse_args([*_environment_arguments(), *(sys.argv[1:] if argv is None else argv)])
     if arguments.upload and not arguments.bucket:
         parser.error("argument --upload: name the bucket with --bucket, or set BUCKET")
     floors_given = dict(arguments.floors)
     if len(floors_given) < len(arguments.floors):
-        parser.error("argument --floors: a metric has two floors")
+        parser.error("argument --floors: a metric has more than one floor")
     options = {name: getattr(arguments, name) for name in OPTIONS} | {"floors": floors_given}
     return Settings(**options), arguments.bucket if arguments.upload else ""
 
 
 def _environment_arguments() -> list[str]:
-    """Return the options that environment variables set, as arguments."""
+    """Return the environment variables of options as arguments."""
     arguments = []
     for name in (*OPTIONS, "bucket"):
         value = os.environ.get(name.upper())
@@ -149,7 +151,7 @@ def _test_share(text: str) -> float:
     low, high = TEST_SHARE_BOUNDS
     share = float(text)
     if not low <= share <= high:
-        raise argparse.ArgumentTypeError(f"{text} is not from {low} to {high}")
+        raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}")
     return share
 
 
@@ -179,8 +181,8 @@ def _listener(contract: Contract, settings: Settings, progress: Progress, candid
     def on_evaluated(findings: Findings) -> None:
         best = findings.scores[0]
         print(
-            f"Chose {best.name}, {findings.loss} {best.mean:.4g} in cross-validation; "
-            f"ignoring the features it is {findings.baseline_score:.4g}. {findings.search_summary}"
+            f"Chose {best.name} with a cross-validated {findings.loss} of {best.mean:.4g} "
+            f"({findings.baseline_score:.4g} without features). {findings.search_summary}"
         )
         values = [
             f"{name} {estimate.value:.4g} ({estimate.low:.4g} to {estimate.high:.4g})"
@@ -195,10 +197,10 @@ def _listener(contract: Contract, settings: Settings, progress: Progress, candid
 
 def _refuse(error: Exception, settings: Settings, code: int) -> int:
     print(error, file=sys.stderr)
-    print(f"Nothing was changed in {_relative(settings.artefact)}.", file=sys.stderr)
+    print(f"{_relative(settings.artefact)} is unchanged.", file=sys.stderr)
     return code
 
 
 def _relative(path: Path) -> Path:
-    """Return a path as people write it: relative, if it is in the working directory."""
+    """Return the path relative to the working directory, if it is inside."""
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

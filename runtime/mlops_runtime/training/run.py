@@ -22,7 +22,7 @@ from mlops_runtime.model.predictor import Predictor, interval_bounds
 from mlops_runtime.training.artefact_folder import prepare_folder, replace_folder
 from mlops_runtime.training.baseline import baseline
 from mlops_runtime.training.candidates import Candidate, LearningProblem, default_candidates
-from mlops_runtime.training.evaluation import Evaluation, LabelOutcomes, Outcomes, ValueOutcomes, evaluate
+from mlops_runtime.training.evaluation import Evaluation, LabelOutcomes, ValueOutcomes, evaluate
 from mlops_runtime.training.export import onnx_files
 from mlops_runtime.training.fitted_model import FittedModel, outputs_of
 from mlops_runtime.training.gate import Check, check_floors
@@ -37,27 +37,26 @@ from mlops_runtime.training.table import MAX_ROWS, Problem, Table, TableError, r
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "pydantic", "scikit-learn")
 
-ONE_THREAD_CELLS = 5_000_000
-"""Matrices of up to so many cells are fitted by one thread: several would wait for one another
-longer than they work, the more so on a busy machine."""
+MAX_SINGLE_THREAD_CELLS = 5_000_000
+"""Maximum number of cells for a single thread: on small matrices, several threads mostly wait for each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a training run is told.
+    """Settings of a training run.
 
     Attributes:
-        data: the training table.
-        artefact: folder that the artefact is put into.
-        report: HTML file that the report is written to.
-        metrics: JSON file that the metrics are written to.
+        data: path of the training table.
+        artefact: folder to write the artefact to.
+        report: path of the report, an HTML file.
+        metrics: path of the metrics, a JSON file.
         lock: lock file of the environment.
-        floors: least value of metrics on the held-out rows.
-        seed: of split, folds, estimator and resampling.
-        test_share: share of the rows that is held out.
-        max_rows: most rows of the table to take, evenly spread over it.
-        budget: seconds after which no further setting of an estimator is tried.
-        version: of the project.
+        floors: minimum of each metric on the held-out rows.
+        seed: seed of split, folds, estimators and resampling.
+        test_share: share of the rows to hold out.
+        max_rows: maximum number of rows to read, evenly spaced.
+        budget: seconds after which only the first candidate of each kind is still tried.
+        version: version of the project.
         commit: git commit of the project.
     """
 
@@ -76,7 +75,7 @@ class Settings:
 
 
 class GateError(RuntimeError):
-    """The gate refuses the model; carries the checks that it failed."""
+    """The gate refuses the model; has the failed checks."""
 
     def __init__(self, failed: Sequence[Check]) -> None:
         self.failed = tuple(failed)
@@ -85,7 +84,7 @@ class GateError(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who is told how far a run is."""
+    """Callbacks that report the progress of a run."""
 
     on_read: Callable[[Table], None] = lambda _: None
     on_scored: Callable[[Score], None] = lambda _: None
@@ -93,16 +92,16 @@ class Listener:
 
 
 Export = Callable[[FittedModel], Mapping[str, bytes]]
-"""Returns the files of a model, by name."""
+"""Takes a fitted model and returns the content of its files by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """How the model will be served.
+    """The serving side of a model.
 
     Attributes:
-        predictor: loads the files of the model.
-        export: writes them.
+        predictor: class that loads the files of the model.
+        export: function that returns these files.
     """
 
     predictor: type[Predictor]
@@ -117,26 +116,26 @@ def train(
     export: Export = onnx_files,
     listener: Listener | None = None,
 ) -> Metadata:
-    """Make an artefact, and return its metadata.
+    """Train a model, write its artefact, and return its metadata.
 
-    The exported model is the one that was evaluated, fitted on the training rows alone: a second
-    one, fitted on all rows, might be better, but nobody would have measured it.
+    The exported estimator is fitted on the training rows only, because its metrics were measured on the
+    held-out rows. An estimator fitted on all rows might be better, but would have no metrics.
 
     Args:
-        contract: what to learn, and from which columns.
-        settings: what to make it from, and where.
+        contract: contract of the project.
+        settings: settings of the run.
         candidates: estimators to choose from; by default those for the task.
-        predictor: class that will load the model and predict.
-        export: returns the files that the predictor loads.
-        listener: is told how far the run is.
+        predictor: class that loads the exported model.
+        export: function that returns the files for the predictor.
+        listener: callbacks that report the progress.
 
     Raises:
         TableError: if the table breaks the contract; nothing was written.
-        CandidateError: if a candidate cannot learn the task; nothing was written.
+        CandidateError: if a candidate does not fit the task; nothing was written.
         ExportError: if the chosen estimator cannot be exported; nothing was written.
-        ParityError: if the predictor and the estimator differ; nothing was written.
-        GateError: if a metric is below its floor; report and metrics were written, the artefact was not.
-        ArtefactError: if the artefact cannot be put into its folder.
+        ParityError: if the outputs of predictor and estimator differ; nothing was written.
+        GateError: if a metric is below its floor; the report and the metrics were written.
+        ArtefactError: if the artefact cannot be written to its folder.
         OSError: if a file cannot be read or written.
     """
     listener = listener or Listener()
@@ -145,13 +144,13 @@ def train(
     table = read_table(contract, settings.data, settings.max_rows)
     listener.on_read(table)
     cells = len(table) * len(contract.features)
-    with threadpool_limits(limits=1 if cells <= ONE_THREAD_CELLS else None):
+    with threadpool_limits(limits=1 if cells <= MAX_SINGLE_THREAD_CELLS else None):
         return _Run(contract, settings, Serving(predictor, export), listener, lock_sha256).train(table, candidates)
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """One training run, after the table was read."""
+    """A training run whose table has been read."""
 
     contract: Contract
     settings: Settings
@@ -202,7 +201,7 @@ class _Run:
             loss="log loss" if labels else "root mean squared error",
             baseline_score=selection.baseline.mean,
             evaluation=evaluation,
-            # The exported model is asked: it gives the same outputs, and many times as fast.
+            # The exported model has the same outputs as the estimator and is many times faster.
             importances=importances(
                 exported.outputs,
                 held_out.features,
@@ -231,7 +230,7 @@ class _Run:
         encoding = Encoding.fitted(training.features)
         if not encoding.columns:
             raise TableError(
-                self.settings.data, [Problem("no word is in two rows or more: there is nothing to learn from")]
+                self.settings.data, [Problem("no word occurs in two or more rows: there is nothing to learn from")]
             )
         selection = select_estimator(
             encoding.matrix(training.features),
@@ -247,29 +246,29 @@ class _Run:
     def _evaluated(
         self, model: FittedModel, selection: Selection, training: Table, held_out: Table
     ) -> tuple[Interval | None, Evaluation]:
-        """Return the interval of a model that predicts values, and how good the model is on the held-out rows."""
+        """Return the prediction intervals of a regression, and the evaluation on the held-out rows."""
         task, labels, seed = self.contract.task, self.contract.labels, self.settings.seed
-        ignorant = baseline_estimator(len(labels)).fit(np.zeros((len(training), 1)), training.target)
-        guessed = outputs_of(ignorant, np.zeros((len(held_out), 1)), len(labels))
+        dummy = baseline_estimator(len(labels)).fit(np.zeros((len(training), 1)), training.target)
+        baseline_outputs = outputs_of(dummy, np.zeros((len(held_out), 1)), len(labels))
         outputs = model.outputs(held_out.features)
         if labels:
-            # The rare label is the one to find: precision and recall of the common label flatter a model.
+            # The rarer label is the positive label: precision and recall of a common label are always high.
             counts = np.bincount(training.target, minlength=len(labels))
             positive = str(labels[int(counts.argmin())]) if task is Task.BINARY else None
             names = tuple(str(label) for label in labels)
-            outcomes, guesses = (LabelOutcomes(names, held_out.target, each) for each in (outputs, guessed))
-            return None, evaluate(task, outcomes, guesses, seed, positive)
+            outcomes, reference = (LabelOutcomes(names, held_out.target, each) for each in (outputs, baseline_outputs))
+            return None, evaluate(task, outcomes, reference, seed, positive)
         interval = conformal_interval(selection.predicted[:, 0], training.target[selection.rows])
-        spread = conformal_interval(np.full(len(training), training.target.mean()), training.target)
-        of_values: list[Outcomes] = [
-            ValueOutcomes(held_out.target, each[:, 0], *interval_bounds(each[:, 0], ends))
-            for each, ends in ((outputs, interval), (guessed, spread))
-        ]
-        evaluation = evaluate(task, of_values[0], of_values[1], seed)
+        baseline_interval = conformal_interval(np.full(len(training), training.target.mean()), training.target)
+        values, baseline_values = (
+            ValueOutcomes(held_out.target, each[:, 0], *interval_bounds(each[:, 0], bounds))
+            for each, bounds in ((outputs, interval), (baseline_outputs, baseline_interval))
+        )
+        evaluation = evaluate(task, values, baseline_values, seed)
         return interval.model_copy(update={"coverage": evaluation.metrics["coverage"]}), evaluation
 
     def _golden(self, model: FittedModel, interval: Interval | None, training: Table, held_out: Table) -> GoldenRecords:
-        # A small table may have no held-out row that is still a record.
+        # The held-out rows of a small table may include no row that was kept as a record.
         rows = held_out if held_out.records else training
         return golden_records(self.contract, rows.records, model.outputs(rows.features), interval)
 
@@ -295,7 +294,7 @@ class _Run:
         evaluation: Evaluation,
         checks: Sequence[Check],
     ) -> Metadata:
-        """Return the metadata without the hashes of the files, which are not all made yet."""
+        """Return the metadata without the hashes of the files."""
         contract = self.contract
         training, held_out = tables
         return Metadata(
@@ -324,9 +323,9 @@ class _Run:
 def _check_names(files: Mapping[str, bytes]) -> None:
     for name in sorted(files):
         if name in artefact.RESERVED_FILES:
-            raise ArtefactError(f"the export returns a file called {name}, which is part of every artefact: rename it")
+            raise ArtefactError(f"the export returns a file named {name}, which every artefact has: rename it")
         if Path(name).name != name:
-            raise ArtefactError(f"the export returns a file called {name!r}: a name must have no folder")
+            raise ArtefactError(f"the export returns a file named {name!r}: use a name without a folder")
 
 
 def _check_parity(exported: Predictor, model: FittedModel, name: str, table: Table, seed: int) -> None:
@@ -339,7 +338,7 @@ def _check_parity(exported: Predictor, model: FittedModel, name: str, table: Tab
 
 
 def metrics_json(findings: Findings) -> str:
-    """Return the metrics of a run, with what is needed to compare them with those of another."""
+    """Return the metrics of a run and its provenance as JSON."""
     evaluation, provenance = findings.evaluation, findings.provenance
     content = {
         "version": provenance.version,
@@ -363,31 +362,31 @@ def _row_counts(findings: Findings) -> dict[str, int]:
 
 
 def _label_counts(labels: Sequence[str], training: Table, held_out: Table) -> list[tuple[str, int, int]]:
-    """Return each label with its number of training rows and of held-out rows."""
+    """Return each label with its numbers of training rows and of held-out rows."""
     return [
-        (str(label), int(np.count_nonzero(training.target == place)), int(np.count_nonzero(held_out.target == place)))
-        for place, label in enumerate(labels)
+        (str(label), int(np.count_nonzero(training.target == index)), int(np.count_nonzero(held_out.target == index)))
+        for index, label in enumerate(labels)
     ]
 
 
 def _missing(features: Features) -> dict[str, int]:
     """Return the number of missing values of each field that has any."""
     layout = features.layout
-    lacking: dict[str, int] = {}
+    counts: dict[str, int] = {}
     for column, number in enumerate(layout.numbers):
         values = features.numbers[:, column]
-        gone = values < 0 if number.field.kind is Kind.CHOICE else np.isnan(values)
-        lacking[number.field.name] = int(np.count_nonzero(gone))
+        missing = values < 0 if number.field.kind is Kind.CHOICE else np.isnan(values)
+        counts[number.field.name] = int(np.count_nonzero(missing))
     for fields, strings in ((layout.categories, features.categories), (layout.texts, features.texts)):
         for column, field in enumerate(fields):
-            lacking[field.name] = int(np.count_nonzero(strings[:, column] == ""))
-    return {field.name: lacking[field.name] for field in layout.fields if lacking[field.name]}
+            counts[field.name] = int(np.count_nonzero(strings[:, column] == ""))
+    return {field.name: counts[field.name] for field in layout.fields if counts[field.name]}
 
 
 def _notes(table: Table) -> tuple[str, ...]:
     if not table.ignored:
         return table.notes
-    return (*table.notes, f"Columns that are no part of the contract and were ignored: {', '.join(table.ignored)}.")
+    return (*table.notes, f"Columns that are not in the contract and were ignored: {', '.join(table.ignored)}.")
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ from mlops_runtime.testing.synthetic import TARGET
 from mlops_runtime.training import command
 from tests.runtime.conftest import NO_FLOOR
 
-TOLD = {
+EXPECTED_WORDS = {
     Task.BINARY: ["log loss", "accuracy 0.", "roc_auc 0.", "skill "],
     Task.MULTICLASS: ["log loss", "accuracy 0.", "macro_f1 0.", "skill "],
     Task.REGRESSION: ["root mean squared error", "r2 0.", "mae ", "coverage ", "skill "],
@@ -33,10 +33,10 @@ def call(each_contract: Contract, arguments: dict[str, str], *more: str) -> int:
     return command.main(each_contract, Path(), [*(part for pair in arguments.items() for part in pair), *more])
 
 
-def test_a_run_says_what_it_did(
+def test_a_run_prints_its_results(
     each_contract: Contract, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # given: a table with a column that nobody knows, and a row without a target
+    # given: a table with an unknown column, and a row without a target
     rows = orders.rows_of_table(120, each_contract.task)
     rows[3][-1] = ""
     orders.write_table(tmp_path / "orders.csv", [[*cells, "Unknown"] for cells in rows])
@@ -45,19 +45,19 @@ def test_a_run_says_what_it_did(
     # then
     printed = capsys.readouterr()
     assert (code, printed.err) == (0, "")
-    read, note, chose, measured, made = printed.out.splitlines()
+    read, note, chose, measured, written = printed.out.splitlines()
     assert read == f"Read 119 rows of {arguments['--data']} (not in the contract, ignored: Unknown)."
-    assert note == f"1 row is without a value in {TARGET[each_contract.task]}: left out."
+    assert note == f"1 row without a value in {TARGET[each_contract.task]}: not used."
     assert "1 candidate was compared" in chose
     assert measured.startswith("On 60 held-out rows: ")
-    assert all(words in chose + measured for words in TOLD[each_contract.task])
-    assert "version 3.1.4" in made
+    assert all(words in chose + measured for words in EXPECTED_WORDS[each_contract.task])
+    assert "version 3.1.4" in written
 
 
 def test_the_gate_is_on_by_default(
     each_contract: Contract, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # given: a table whose target has nothing to do with the rest
+    # given: a target that is independent of the features
     rows = orders.rows_of_table(120, each_contract.task)
     targets = [cells[-1] for cells in orders.rows_of_table(120, each_contract.task, seed=8)]
     orders.write_table(
@@ -69,14 +69,14 @@ def test_the_gate_is_on_by_default(
     printed = capsys.readouterr()
     assert code == command.GATE_REFUSED == 3
     assert "skill is " in printed.err
-    assert "its floor 0.0200" in printed.err
+    assert "its floor is 0.0200" in printed.err
     assert arguments["--report"] in printed.out
     assert not (tmp_path / "artefact").exists()
     assert (tmp_path / "report.html").exists()
 
 
 @of_values
-def test_wrong_data_are_refused(
+def test_a_table_that_breaks_the_contract_is_refused(
     each_contract: Contract, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # given
@@ -88,33 +88,35 @@ def test_wrong_data_are_refused(
     assert code == command.DATA_REFUSED == 2
     error = capsys.readouterr().err
     assert "row 1, column Weight (kg)" in error
-    assert "Nothing was changed" in error
+    assert "artefact is unchanged." in error
     assert list(tmp_path.iterdir()) == [table]
 
 
 @of_values
-def test_what_is_missing_is_named_in_one_line(
+def test_a_missing_file_is_named_in_one_line(
     each_contract: Contract, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = call(each_contract, arguments | {"--lock": str(tmp_path / "none.lock")})
     assert code == command.FAILED == 1
     first, second = capsys.readouterr().err.splitlines()
     assert "none.lock" in first
-    assert second.startswith("Nothing was changed")
+    assert second.endswith("artefact is unchanged.")
 
 
 @of_values
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        pytest.param(["--floors", "rr=0.9"], "'rr' is no metric", id="unknown-metric"),
-        pytest.param(["--floors", "accuracy=0.9"], "'accuracy' is no metric of a regression model", id="other-task"),
-        pytest.param(["--floors", "mae=0.1"], "'mae' is no metric", id="lower-is-better"),
-        pytest.param(["--floors", "r2=nan"], "is no floor for r2", id="no-number"),
+        pytest.param(["--floors", "rr=0.9"], "'rr' cannot have a floor", id="unknown-metric"),
+        pytest.param(
+            ["--floors", "accuracy=0.9"], "'accuracy' cannot have a floor in a regression task", id="other-task"
+        ),
+        pytest.param(["--floors", "mae=0.1"], "'mae' cannot have a floor", id="lower-is-better"),
+        pytest.param(["--floors", "r2=nan"], "'nan' cannot be the floor of r2", id="nan"),
         pytest.param(["--floors"], "expected at least one argument", id="no-floor"),
-        pytest.param(["--floors", "r2=0.1", "r2=0.9"], "a metric has two floors", id="twice"),
-        pytest.param(["--test-share", "0.9"], "0.9 is not from 0.1 to 0.5", id="test-share"),
-        pytest.param(["--test-share", "nan"], "nan is not from 0.1 to 0.5", id="test-share-nan"),
+        pytest.param(["--floors", "r2=0.1", "r2=0.9"], "a metric has more than one floor", id="two-floors"),
+        pytest.param(["--test-share", "0.9"], "0.9 is not between 0.1 and 0.5", id="test-share"),
+        pytest.param(["--test-share", "nan"], "nan is not between 0.1 and 0.5", id="test-share-nan"),
         pytest.param(["--seed", "x"], "invalid int value", id="seed"),
         pytest.param(["--budget", "long"], "invalid float value", id="budget"),
     ],
@@ -134,7 +136,7 @@ def test_wrong_arguments_are_refused_before_anything_runs(
     assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]
 
 
-def test_a_table_of_another_contract_is_refused(
+def test_a_table_without_columns_of_the_contract_is_refused(
     contract: Contract, lock: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = tmp_path / "table.csv"
@@ -144,4 +146,4 @@ def test_a_table_of_another_contract_is_refused(
         contract, Path(), ["--lock", str(lock), *(part for name, path in paths.items() for part in (f"--{name}", path))]
     )
     assert code == 2
-    assert "names no column of the contract" in capsys.readouterr().err
+    assert "has no column of the contract" in capsys.readouterr().err

@@ -28,7 +28,7 @@ from mlops_runtime.training.table import TableError
 from tests.runtime.conftest import NO_FLOOR, Run
 
 ROWS = 120
-# Another order of sets and of what is made of them.
+# Changes the iteration order of sets of strings.
 UNUSUAL_HASH_SEED = "30"
 PROGRAM = """
 import sys
@@ -43,13 +43,13 @@ of_values = pytest.mark.parametrize("each_contract", [Task.REGRESSION], indirect
 
 
 def quick(contract: Contract) -> tuple[Candidate, ...]:
-    """Return the candidate that takes the shortest time."""
+    """Return the candidate with the shortest fit time."""
     return default_candidates(contract)[:1]
 
 
 @pytest.fixture
 def settings(each_contract: Contract, lock: Path, tmp_path: Path) -> Any:
-    """What a run on a small table of orders is told."""
+    """Settings of a run on a small table of orders."""
     return Settings(
         data=orders.write_table(tmp_path / "orders.csv", orders.rows_of_table(ROWS, each_contract.task)),
         artefact=tmp_path / "artefact",
@@ -65,7 +65,7 @@ def settings(each_contract: Contract, lock: Path, tmp_path: Path) -> Any:
     )
 
 
-def test_the_artefact_says_where_it_comes_from(contract: Contract, run: Run, data: Path, lock: Path) -> None:
+def test_the_metadata_have_the_provenance(contract: Contract, run: Run, data: Path, lock: Path) -> None:
     metadata = read_metadata(contract, run.artefact)
     assert (metadata.version, metadata.git_commit, metadata.seed) == ("1.2.3", "0" * 40, 0)
     assert metadata.data_sha256 == sha256(data.read_bytes())
@@ -77,17 +77,17 @@ def test_the_artefact_says_where_it_comes_from(contract: Contract, run: Run, dat
     assert (metadata.interval is None) == bool(contract.labels)
 
 
-def test_all_rows_are_trained_on_or_held_out(contract: Contract, run: Run, table: Any) -> None:
+def test_each_row_is_a_training_row_or_held_out(contract: Contract, run: Run, table: Any) -> None:
     assert sum(read_metadata(contract, run.artefact).rows.values()) == len(table)
 
 
-def test_baseline_is_of_the_training_rows(contract: Contract, run: Run) -> None:
+def test_the_baseline_describes_the_training_rows(contract: Contract, run: Run) -> None:
     metadata = read_metadata(contract, run.artefact)
     baseline = Baseline.model_validate_json((run.artefact / BASELINE_FILE).read_bytes())
     assert baseline.rows == metadata.rows["training"]
 
 
-def test_metrics_are_written_as_the_artefact_has_them(contract: Contract, run: Run) -> None:
+def test_the_metrics_file_agrees_with_the_metadata(contract: Contract, run: Run) -> None:
     metrics, metadata = json.loads(run.metrics.read_text()), read_metadata(contract, run.artefact)
     assert metrics["metrics"] == {name: estimate.model_dump() for name, estimate in metadata.metrics.items()}
     assert (metrics["version"], metrics["git_commit"]) == (metadata.version, metadata.git_commit)
@@ -95,8 +95,8 @@ def test_metrics_are_written_as_the_artefact_has_them(contract: Contract, run: R
     assert metrics["baseline"].keys() == metrics["metrics"].keys()
 
 
-def test_another_process_makes_the_same_model(run: Run, data: Path, lock: Path, tmp_path: Path) -> None:
-    # given: a process in which sets of strings have another order
+def test_another_process_gives_the_same_model(run: Run, data: Path, lock: Path, tmp_path: Path) -> None:
+    # given: a process in which sets of strings have another iteration order
     environment = os.environ | {"PYTHONHASHSEED": UNUSUAL_HASH_SEED, "PYTHONPATH": os.pathsep.join(sys.path)}
     paths = {"data": data, "lock": lock, **{name: tmp_path / name for name in ("artefact", "report", "metrics")}}
     arguments = [part for name, path in paths.items() for part in (f"--{name}", str(path))]
@@ -112,7 +112,7 @@ def test_another_process_makes_the_same_model(run: Run, data: Path, lock: Path, 
         assert (paths["artefact"] / name).read_bytes() == (run.artefact / name).read_bytes()
 
 
-def test_a_run_makes_a_model_that_has_learned(each_contract: Contract, each_run: Run) -> None:
+def test_a_run_gives_a_model_with_skill(each_contract: Contract, each_run: Run) -> None:
     metadata = read_metadata(each_contract, each_run.artefact)
     assert (metadata.task, metadata.target) == (each_contract.task, TARGET[each_contract.task])
     assert metadata.labels == LABELS[each_contract.task]
@@ -121,7 +121,7 @@ def test_a_run_makes_a_model_that_has_learned(each_contract: Contract, each_run:
     assert metadata.floors == {"skill": 0.1}
 
 
-def test_a_binary_model_is_judged_by_its_rarer_label(each_contract: Contract, each_run: Run) -> None:
+def test_the_rarer_label_is_the_positive_label(each_contract: Contract, each_run: Run) -> None:
     positive = json.loads(each_run.metrics.read_text())["positive_label"]
     assert positive == (orders.Fate.RETURNED if each_contract.task is Task.BINARY else None)
 
@@ -149,27 +149,27 @@ def test_the_same_data_and_seed_give_the_same_model(settings: Any, each_contract
 
 
 @of_values
-def test_the_interval_is_of_the_rows_that_settings_were_compared_on(
+def test_the_interval_uses_the_rows_that_candidates_were_compared_on(
     settings: Any, each_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given: a table of which half the training rows are compared
+    # given: candidates are compared on half of the training rows
     monkeypatch.setitem(vars(search_module), "MAX_SELECTION_ROWS", ROWS * 3 // 8)
     # when
     metadata = train(each_contract, settings, quick(each_contract))
-    # then: it is much narrower than that of an estimator which ignores the features
-    told = json.loads(settings.metrics.read_text())
-    assert metadata.metrics["interval_width"].value < 0.8 * told["baseline"]["interval_width"]
+    # then: the intervals are much narrower than those of the baseline
+    metrics = json.loads(settings.metrics.read_text())
+    assert metadata.metrics["interval_width"].value < 0.8 * metrics["baseline"]["interval_width"]
 
 
 @of_values
-def test_the_gate_keeps_the_old_artefact_and_reports_the_refused_model(settings: Any, each_contract: Contract) -> None:
+def test_a_refused_model_is_reported_and_the_old_artefact_stays(settings: Any, each_contract: Contract) -> None:
     # given
     train(each_contract, settings, quick(each_contract))
     before = {path: path.read_bytes() for path in settings.artefact.iterdir()}
     settings.report.unlink()
     settings.metrics.unlink()
     # when
-    with pytest.raises(GateError, match=r"r2 is 0\.\d{4}, its floor 1\.0000") as caught:
+    with pytest.raises(GateError, match=r"r2 is 0\.\d{4}, its floor is 1\.0000") as caught:
         train(each_contract, replace(settings, floors={"r2": 1.0, "skill": -100.0}), quick(each_contract))
     # then
     assert [check.metric for check in caught.value.failed] == ["r2"]
@@ -178,20 +178,20 @@ def test_the_gate_keeps_the_old_artefact_and_reports_the_refused_model(settings:
     assert json.loads(settings.metrics.read_text())["passed"] is False
 
 
-def test_skill_in_cross_validation_may_have_a_floor(settings: Any, each_contract: Contract) -> None:
+def test_the_cross_validated_skill_may_have_a_floor(settings: Any, each_contract: Contract) -> None:
     floors = {"cross_validated_skill": 0.99}
     with pytest.raises(GateError, match="cross_validated_skill is"):
         train(each_contract, replace(settings, floors=floors), quick(each_contract))
     assert not settings.artefact.exists()
 
 
-def test_a_model_that_is_not_the_estimator_is_never_written(settings: Any, each_contract: Contract) -> None:
+def test_a_model_that_differs_from_the_estimator_is_not_written(settings: Any, each_contract: Contract) -> None:
     # given: an export that changes the model
     def wrong(model: FittedModel) -> Mapping[str, bytes]:
-        learned = model.estimator[-1].coef_
-        model.estimator[-1].coef_ = learned * 1.01
+        coefficients = model.estimator[-1].coef_
+        model.estimator[-1].coef_ = coefficients * 1.01
         files = onnx_files(model)
-        model.estimator[-1].coef_ = learned
+        model.estimator[-1].coef_ = coefficients
         return files
 
     # when
@@ -205,7 +205,7 @@ def test_a_model_that_is_not_the_estimator_is_never_written(settings: Any, each_
 
 @of_values
 @pytest.mark.parametrize(("wrong", "error"), [("data", ValueError), ("lock", FileNotFoundError)], ids=["data", "lock"])
-def test_a_file_that_is_not_there_stops_the_run_before_anything_is_written(
+def test_a_missing_file_stops_the_run_before_anything_is_written(
     wrong: str, error: type[Exception], settings: Any, each_contract: Contract, tmp_path: Path
 ) -> None:
     with pytest.raises(error):
@@ -214,77 +214,81 @@ def test_a_file_that_is_not_there_stops_the_run_before_anything_is_written(
 
 
 @of_values
-def test_a_foreign_folder_stops_the_run_before_it_has_begun(settings: Any, each_contract: Contract) -> None:
+def test_a_folder_with_other_files_stops_the_run_before_it_reads_the_table(
+    settings: Any, each_contract: Contract
+) -> None:
     settings.artefact.mkdir()
     (settings.artefact / "notes.txt").touch()
-    heard: list[object] = []
+    calls: list[object] = []
     with pytest.raises(ArtefactError, match=r"notes\.txt"):
-        train(each_contract, settings, listener=Listener(on_read=heard.append))
-    assert heard == []
+        train(each_contract, settings, listener=Listener(on_read=calls.append))
+    assert calls == []
 
 
 @of_values
-def test_a_table_of_which_nothing_stands_twice_is_refused(
+def test_texts_without_repeated_words_are_refused(
     settings: Any, each_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given: texts alone, no word of which is in two rows
+    # given: an encoding without columns, as from texts in which each word occurs in a single row
     monkeypatch.setattr(Encoding, "columns", ())
     # then
-    with pytest.raises(TableError, match="no word is in two rows"):
+    with pytest.raises(TableError, match="no word occurs in two or more rows"):
         train(each_contract, settings)
     assert not settings.artefact.exists()
 
 
 @of_values
-def test_the_listener_hears_of_each_step(settings: Any, each_contract: Contract) -> None:
-    heard: list[str] = []
+def test_the_listener_is_called_after_each_step(settings: Any, each_contract: Contract) -> None:
+    calls: list[str] = []
     listener = Listener(
-        lambda table: heard.append(f"read {len(table)}"),
-        lambda score: heard.append(score.name),
-        lambda findings: heard.append(f"evaluated {findings.passed}"),
+        lambda table: calls.append(f"read {len(table)}"),
+        lambda score: calls.append(score.name),
+        lambda findings: calls.append(f"evaluated {findings.passed}"),
     )
     train(each_contract, settings, quick(each_contract), listener=listener)
-    assert heard == [f"read {ROWS}", quick(each_contract)[0].name, "evaluated True"]
+    assert calls == [f"read {ROWS}", quick(each_contract)[0].name, "evaluated True"]
 
 
 def findings_of(settings: Any, each_contract: Contract) -> Any:
-    """Return what a run finds out, with the quickest setting."""
-    found: list[Any] = []
-    listener = Listener(on_evaluated=found.append)
+    """Return the findings of a run with the quickest candidate."""
+    findings: list[Any] = []
+    listener = Listener(on_evaluated=findings.append)
     train(each_contract, settings, quick(each_contract), listener=listener)
-    return found[0]
+    return findings[0]
 
 
-def test_the_report_is_told_what_the_table_lacks(settings: Any, each_contract: Contract) -> None:
-    # given: a table with a column that nobody knows, and a row without a target
+def test_the_findings_count_missing_values_and_dropped_rows(settings: Any, each_contract: Contract) -> None:
+    # given: a table with an unknown column, and a row without a target
     rows = orders.rows_of_table(ROWS, each_contract.task)
     written = [[*cells, "x"] for cells in rows]
     written[0][-1] = "Unknown"
     written[5][-2] = ""
     orders.write_table(settings.data, written)
     # when
-    found = findings_of(settings, each_contract)
+    findings = findings_of(settings, each_contract)
     # then
-    left = [cells for place, cells in enumerate(rows[1:]) if place != 4]
-    missing = {field.name: sum(not cells[place] for cells in left) for place, field in enumerate(FIELDS)}
-    assert found.missing == {name: count for name, count in missing.items() if count}
-    assert found.notes == (
-        f"1 row is without a value in {TARGET[each_contract.task]}: left out.",
-        "Columns that are no part of the contract and were ignored: Unknown.",
+    used = [cells for index, cells in enumerate(rows[1:]) if index != 4]
+    missing = {field.name: sum(not cells[index] for cells in used) for index, field in enumerate(FIELDS)}
+    assert findings.missing == {name: count for name, count in missing.items() if count}
+    assert findings.notes == (
+        f"1 row without a value in {TARGET[each_contract.task]}: not used.",
+        "Columns that are not in the contract and were ignored: Unknown.",
     )
-    told = {label: training + held_out for label, training, held_out in found.label_counts}
-    assert told == {label: sum(cells[-1] == label for cells in left) for label in LABELS[each_contract.task]}
-    assert {importance.feature for importance in found.importances} == {field.name for field in FIELDS}
+    counts = {label: training + held_out for label, training, held_out in findings.label_counts}
+    assert counts == {label: sum(cells[-1] == label for cells in used) for label in LABELS[each_contract.task]}
+    assert {importance.feature for importance in findings.importances} == {field.name for field in FIELDS}
 
 
 @of_values
-def test_a_table_so_small_that_no_held_out_row_is_a_record_has_golden_records(
+def test_golden_records_are_training_rows_if_no_held_out_row_is_a_record(
     settings: Any, each_contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given: of all rows the first stays a record, and with this seed it is not held out
-    monkeypatch.setattr(table_module, "KEPT_RECORDS", 1)
+    # given: only the first row is kept as a record, and with this seed it is a training row
+    monkeypatch.setattr(table_module, "MAX_RECORDS", 1)
     settings = next(
-        chosen for chosen in (replace(settings, seed=seed) for seed in range(20)) if learns(each_contract, chosen)
+        candidate
+        for candidate in (replace(settings, seed=seed) for seed in range(20))
+        if record_is_in_training(each_contract, candidate)
     )
     # when
     train(each_contract, settings, quick(each_contract))
@@ -293,8 +297,8 @@ def test_a_table_so_small_that_no_held_out_row_is_a_record_has_golden_records(
     assert golden.record == orders.some_orders(1)[0]
 
 
-def learns(each_contract: Contract, settings: Any) -> bool:
-    """Return whether the one row that is still a record is among those to learn from."""
+def record_is_in_training(each_contract: Contract, settings: Any) -> bool:
+    """Return whether the single record is a training row."""
     table = table_module.read_table(each_contract, settings.data)
     training, held_out = split_table(table, settings.seed, settings.test_share, 0)
     assert len(training.records) + len(held_out.records) == 1
