@@ -2,8 +2,8 @@
 
 import os
 
-# Threads of a booster that wait for one another by spinning make it many times as slow on a busy
-# machine. OpenMP reads this when scikit-learn loads it, so it stands before any import of that.
+# On a busy machine, OpenMP threads that spin while they wait slow a booster down many times. OpenMP reads
+# this variable when scikit-learn loads it, so it must be set before scikit-learn is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 from mlops_runtime.training.candidates import Candidate, Preparation, default_candidates

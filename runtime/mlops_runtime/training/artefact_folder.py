@@ -1,8 +1,8 @@
-"""The artefact's folder: put in place as a whole, or not at all.
+"""The artefact's folder, which is replaced as a whole or not at all.
 
-The files are written to a folder beside it, loaded from there as the service loads them, and
-swapped in by renaming. A run that is interrupted leaves the old artefact, or the old one set
-aside, which the next run puts back.
+The files are written to a temporary folder, loaded from there as the service loads them, and moved into
+place by renaming. An interrupted run leaves the old artefact, in its place or under a temporary name, from
+which the next run restores it.
 """
 
 import json
@@ -15,10 +15,10 @@ from mlops_runtime.model.predictor import Predictor
 
 
 def prepare_folder(folder: Path) -> None:
-    """Undo what an interrupted run left, and make sure that the folder may be replaced.
+    """Clean up after an interrupted run, and check that the folder holds nothing but an artefact.
 
     Raises:
-        ArtefactError: if something else than an artefact is in its place.
+        ArtefactError: if the path is a file, or the folder holds other files.
     """
     old = _beside(folder, "old")
     if old.exists() and not folder.exists():
@@ -29,23 +29,23 @@ def prepare_folder(folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise ArtefactError(f"{folder} is no folder: name another one for the artefact")
+        raise ArtefactError(f"{folder} is not a folder: choose another folder for the artefact")
     foreign = sorted(path.name for path in folder.iterdir() if path.name not in _artefact_files(folder))
     if foreign:
-        raise ArtefactError(f"{folder} holds {foreign[0]!r}, which is no part of an artefact: name another folder")
+        raise ArtefactError(f"{folder} holds {foreign[0]!r}, which is not part of an artefact: choose another folder")
 
 
 def replace_folder(folder: Path, contents: Mapping[str, bytes], load: Callable[[Path], Predictor]) -> None:
-    """Put an artefact in place of the one in the folder, once it loads and gives its golden predictions.
+    """Replace the artefact in a folder, if the new artefact loads and reproduces its golden predictions.
 
     Args:
-        folder: of the artefact.
-        contents: of each file, by name.
-        load: returns the predictor of the artefact in a folder.
+        folder: folder of the artefact.
+        contents: content of each file, by name.
+        load: function from a folder to the predictor of its artefact.
 
     Raises:
-        ArtefactError: if the new artefact cannot be loaded or does not give its golden predictions;
-            the old one stays.
+        ArtefactError: if the new artefact cannot be loaded or does not reproduce its golden predictions;
+            the old artefact stays.
     """
     prepare_folder(folder)
     new, old = _beside(folder, "new"), _beside(folder, "old")
@@ -54,7 +54,7 @@ def replace_folder(folder: Path, contents: Mapping[str, bytes], load: Callable[[
         for name, content in contents.items():
             (new / name).write_bytes(content)
         if not load(new).gives_golden_predictions():
-            raise ArtefactError("the artefact does not give its own golden predictions; the old one stays")
+            raise ArtefactError("the new artefact does not reproduce its golden predictions; the old artefact stays")
         if folder.exists():
             folder.rename(old)
         new.rename(folder)
@@ -63,7 +63,7 @@ def replace_folder(folder: Path, contents: Mapping[str, bytes], load: Callable[[
 
 
 def _artefact_files(folder: Path) -> frozenset[str]:
-    """Return the names that files of the artefact in the folder may have: its metadata list those of the model."""
+    """Return the names of the files that may belong to the artefact in a folder."""
     try:
         listed = json.loads((folder / METADATA_FILE).read_bytes())["files"]
     except (OSError, ValueError, KeyError, TypeError):

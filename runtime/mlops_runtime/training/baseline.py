@@ -1,4 +1,4 @@
-"""Baseline statistics: how the training rows are distributed, for live records to be compared with."""
+"""Baseline statistics: distributions of the training rows, the reference for drift."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from mlops_runtime.model.baseline import Baseline, FieldBaseline, NumberBaseline
 from mlops_runtime.model.encoding import MAX_VALUES, MIN_FREQUENCY
 
 BINS = 10
-GROUP_ROWS = 20
-"""Rows in a group of numbers, at least: fewer tell too little of their share for drift to be told from chance."""
+MIN_GROUP_ROWS = 20
+"""Minimum number of training rows in a group of numbers: with fewer, chance looks like drift."""
 
-TOLD_BY = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0]}
-"""The part of a date that its distribution is told by."""
+DATE_PART = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0]}
+"""The part of a date that represents it."""
 
 
 def baseline(features: Features, target: NDArray[Any], labels: Sequence[str], outputs: NDArray[np.float64]) -> Baseline:
-    """Return the distribution of each field, of the target and of predictions.
+    """Return the distributions of the fields, of the target and of the predictions.
 
     Args:
-        features: of the training rows.
-        target: shape (rows,), places of labels or values.
-        labels: none where the target is a value.
-        outputs: of the model for rows that it has not seen, shape (rows, labels) or (rows, 1).
+        features: training rows.
+        target: shape (rows,), indices of labels, or values.
+        labels: empty for regression.
+        outputs: outputs of the model for held-out rows, shape (rows, labels) or (rows, 1).
     """
     return Baseline(
         rows=len(features),
@@ -39,21 +39,21 @@ def baseline(features: Features, target: NDArray[Any], labels: Sequence[str], ou
 
 def _target(target: NDArray[Any], labels: Sequence[str]) -> FieldBaseline:
     if labels:
-        return _values([str(labels[place]) for place in target.tolist()])
+        return _values([str(labels[index]) for index in target.tolist()])
     return _numbers(target, None, None)
 
 
 def _field(field: FieldSpec, features: Features) -> FieldBaseline:
     match field.kind:
         case Kind.CATEGORY:
-            # What a single row has, the model does not learn: it is no value that it knows.
+            # The encoding drops values with a single training row.
             return _values(features.categories[:, features.layout.categories.index(field)].tolist(), MIN_FREQUENCY)
         case Kind.TEXT:
             texts = features.texts[:, features.layout.texts.index(field)].tolist()
             return _numbers(np.array([len(tokens(text)) if text else np.nan for text in texts]), 0, None)
         case Kind.CHOICE:
-            places = _column(field, features).astype(int).tolist()
-            return _values([str(field.choices[place]) if place >= 0 else "" for place in places])
+            indices = _column(field, features).astype(int).tolist()
+            return _values([str(field.choices[index]) if index >= 0 else "" for index in indices])
         case Kind.BOOLEAN:
             names = {0.0: "false", 1.0: "true"}
             return _values([names.get(value, "") for value in _column(field, features).tolist()])
@@ -62,15 +62,14 @@ def _field(field: FieldSpec, features: Features) -> FieldBaseline:
 
 
 def _column(field: FieldSpec, features: Features) -> NDArray[np.float64]:
-    part = TOLD_BY.get(field.kind)
-    place = features.layout.numbers.index(Number(field, part))
-    return features.numbers[:, place]
+    part = DATE_PART.get(field.kind)
+    return features.numbers[:, features.layout.numbers.index(Number(field, part))]
 
 
-def _values(values: list[str], least: int = 1) -> ValueBaseline:
-    """Return the shares of the values that stand in at least so many rows; an empty one is missing."""
+def _values(values: list[str], min_rows: int = 1) -> ValueBaseline:
+    """Return the shares of the values with at least `min_rows` rows; an empty string is a missing value."""
     counts = Counter(value for value in values if value)
-    known = [(value, count) for value, count in counts.items() if count >= least]
+    known = [(value, count) for value, count in counts.items() if count >= min_rows]
     common = sorted(known, key=lambda pair: (-pair[1], pair[0]))[:MAX_VALUES]
     present = counts.total()
     return ValueBaseline(
@@ -81,12 +80,12 @@ def _values(values: list[str], least: int = 1) -> ValueBaseline:
 def _numbers(column: NDArray[np.float64], minimum: float | None, maximum: float | None) -> NumberBaseline:
     values = column[~np.isnan(column)]
     if not len(values):
-        # No training row has a value: nothing to compare with, and a statistic must be a number.
+        # Without a value there is nothing to compare with, but each statistic must be a number.
         return NumberBaseline(
             missing_share=1, mean=0, standard_deviation=0, minimum=0, maximum=0, bin_edges=(), bin_shares=()
         )
     low, high = float(values.min()), float(values.max())
-    # Where the contract has bounds the bins span them, not what training saw: a live record always has a bin.
+    # Bins span the bounds of the contract, so that every valid record belongs to a bin.
     first = low if minimum is None else float(minimum)
     last = high if maximum is None else float(maximum)
     counts, edges = np.histogram(values, BINS, (min(first, low), max(last, high)))
@@ -106,9 +105,9 @@ def _numbers(column: NDArray[np.float64], minimum: float | None, maximum: float 
 
 
 def _cuts(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the values at which a new group begins; a value that many rows have is a group of its own."""
+    """Return the lower bounds of all groups but the first; a value of many rows is a group of its own."""
     distinct, counts = np.unique(values, return_counts=True)
-    groups = min(len(values) // GROUP_ROWS, BINS)
-    # Of the rows that share a value, the middle one tells the group that they belong to.
+    groups = min(len(values) // MIN_GROUP_ROWS, BINS)
+    # Rows with equal values belong to the group of the middle row.
     middle = (counts.cumsum() - counts / 2) / len(values)
     return distinct[1:][np.diff(np.floor(middle * groups)) > 0]

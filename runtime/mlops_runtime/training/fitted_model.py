@@ -1,4 +1,4 @@
-"""A fitted estimator with all that turns features into its outputs."""
+"""A fitted estimator with its encoding of features."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,11 +12,11 @@ from mlops_runtime.model.encoding import Encoding
 
 @dataclass(frozen=True, slots=True)
 class FittedModel:
-    """What training hands to an export: the estimator and what its matrix is made by.
+    """The input of an export: a fitted estimator with its contract and encoding.
 
     Attributes:
-        contract: of the records.
-        encoding: features as the matrix that the estimator takes.
+        contract: contract of the records.
+        encoding: encoding of features as a matrix.
         estimator: fitted, scikit-learn-compatible.
     """
 
@@ -25,15 +25,14 @@ class FittedModel:
     estimator: Any
 
     def outputs(self, features: Features) -> NDArray[np.float64]:
-        """Return the output of the estimator for each row, shape (rows, labels) or (rows, 1)."""
+        """Return the outputs of the estimator, shape (rows, labels) or (rows, 1)."""
         return outputs_of(self.estimator, self.encoding.matrix(features), len(self.contract.labels))
 
 
 def outputs_of(estimator: Any, matrix: NDArray[np.float64], labels: int) -> NDArray[np.float64]:
-    """Return the output of a fitted estimator for each row of its matrix.
+    """Return probabilities, shape (rows, labels), or predicted values, shape (rows, 1), if there are no labels.
 
-    Returns:
-        Shape (rows, labels), 0 for a label that the estimator has not seen; or shape (rows, 1).
+    A label without training rows has the probability 0.
     """
     if not labels:
         return np.asarray(estimator.predict(matrix), dtype=np.float64).reshape(-1, 1)

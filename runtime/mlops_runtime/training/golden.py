@@ -1,4 +1,4 @@
-"""Golden records: a few rows whose predictions the artefact must give wherever it runs."""
+"""Golden records: a few rows whose predictions the artefact must reproduce wherever it runs."""
 
 from collections.abc import Iterator, Mapping
 
@@ -12,47 +12,47 @@ from mlops_runtime.model.predictor import predictions_from_outputs
 
 PER_LABEL = 4
 MAX_RECORDS = 24
-"""About how many there are; with many labels each has one."""
+"""Approximate maximum; with many labels, each label has a record."""
 WITH_MISSING = 2
 
 
 def golden_records(
     contract: Contract, records: Mapping[int, RecordModel], outputs: NDArray[np.float64], interval: Interval | None
 ) -> GoldenRecords:
-    """Return some distinct records with the estimator's predictions for them.
+    """Return distinct records with the predictions of the estimator for them.
 
-    Of labels, the record nearest to the border between two comes first, where a small error shows
-    first; then some with missing values, if there are any; then some of each label, from the
-    surest to the least sure. Of values, they go from the greatest to the least. The predictions
-    are the estimator's own, not the exported model's: who reproduces them agrees with what was
-    evaluated.
+    For a classifier, the least certain record comes first, because a small error is most likely to change
+    its label. Then follow records with missing values, and records of each label in descending order of
+    probability. For a regression, records are in descending order of their predictions.
+
+    The predictions are those of the estimator, not of the exported model, because the estimator was evaluated.
 
     Args:
-        contract: of the records.
-        records: by row of the outputs; not every row needs one.
-        outputs: of the estimator, shape (rows, labels) or (rows, 1).
-        interval: of the model, if it predicts values.
+        contract: contract of the records.
+        records: records by the index of their row; some rows may have none.
+        outputs: outputs of the estimator, shape (rows, labels) or (rows, 1).
+        interval: prediction intervals of a regression.
     """
     rows = list({record: row for row, record in sorted(records.items(), reverse=True)}.values())[::-1]
     order = _by_certainty if outputs.shape[1] > 1 else _by_value
     missing = {row for row in rows if any(value is None for value in vars(records[row]).values())}
-    chosen = list(dict.fromkeys(order(np.array(rows), outputs, missing)))
-    predictions = predictions_from_outputs(contract, outputs[chosen], interval)
+    selected = list(dict.fromkeys(order(np.array(rows), outputs, missing)))
+    predictions = predictions_from_outputs(contract, outputs[selected], interval)
     golden_record = golden_record_type(contract)
     return tuple(
         golden_record(record=records[row], prediction=prediction)
-        for row, prediction in zip(chosen, predictions, strict=True)
+        for row, prediction in zip(selected, predictions, strict=True)
     )
 
 
 def _by_certainty(rows: NDArray[np.intp], outputs: NDArray[np.float64], missing: set[int]) -> Iterator[int]:
     by_confidence = rows[np.argsort(outputs[rows].max(axis=1), kind="stable")]
-    winners = outputs[by_confidence].argmax(axis=1)
+    labels = outputs[by_confidence].argmax(axis=1)
     yield int(by_confidence[0])
     yield from _spread([row for row in by_confidence.tolist() if row in missing], WITH_MISSING)
-    each = max(1, min(PER_LABEL, MAX_RECORDS // outputs.shape[1]))
+    per_label = max(1, min(PER_LABEL, MAX_RECORDS // outputs.shape[1]))
     for label in range(outputs.shape[1]):
-        yield from _spread(by_confidence[winners == label].tolist(), each)
+        yield from _spread(by_confidence[labels == label].tolist(), per_label)
 
 
 def _by_value(rows: NDArray[np.intp], outputs: NDArray[np.float64], missing: set[int]) -> Iterator[int]:
@@ -62,7 +62,7 @@ def _by_value(rows: NDArray[np.intp], outputs: NDArray[np.float64], missing: set
 
 
 def _spread(rows: list[int], count: int) -> list[int]:
-    """Return up to `count` of the rows, evenly spaced from the last to the first."""
+    """Return at most `count` rows, evenly spaced from the last to the first."""
     if not rows:
         return []
-    return [rows[place] for place in np.linspace(len(rows) - 1, 0, min(count, len(rows))).astype(int).tolist()]
+    return [rows[index] for index in np.linspace(len(rows) - 1, 0, min(count, len(rows))).astype(int).tolist()]

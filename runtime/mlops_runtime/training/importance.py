@@ -1,7 +1,7 @@
-"""Permutation importance: the rise of the loss when the values of one field are shuffled.
+"""Permutation importance: the increase of the loss when the values of a field are shuffled.
 
-scikit-learn's `permutation_importance` shuffles columns of one matrix. Here the columns of a field, which may be
-in several arrays, are shuffled together, and the exported model predicts, which is faster than the estimator.
+scikit-learn's `permutation_importance` shuffles the columns of a single matrix. This module shuffles all columns
+of a field together, and predicts with the exported model, which is faster than the estimator.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,21 +17,21 @@ MAX_ROWS = 2000
 MIN_ROWS = 100
 MAX_REPEATS = 20
 MIN_REPEATS = 3
-WORK = 200_000_000
-"""Cells that the model gets in all: a few seconds of work. Beyond it the repeats become fewer first, then the rows."""
+MAX_CELLS = 200_000_000
+"""Maximum number of cells to predict, a few seconds of work: it limits the repeats first, then the rows."""
 
-CALLS = 5000
-"""Predictions, unless there are more fields: one takes a millisecond however few rows it is for."""
+MAX_CALLS = 5000
+"""Maximum number of calls of the model, if there are fewer fields: a call takes at least a millisecond."""
 
-CELLS_OF_A_CHARACTER = 4
-"""Numbers that the model processes in the time of one character of a text, approximately."""
+CELLS_PER_CHARACTER = 4
+"""Number of numeric cells that the model processes in the time of a character of a text, approximately."""
 
 Values = TypeVar("Values", NDArray[np.float64], NDArray[np.object_])
 
 
 @dataclass(frozen=True, slots=True)
 class Importance:
-    """Rise of the loss when one field is shuffled: mean and standard deviation over the shuffles."""
+    """Increase of the loss when a field is shuffled: mean and standard deviation over the repeats."""
 
     feature: str
     mean: float
@@ -40,7 +40,7 @@ class Importance:
 
 @dataclass(frozen=True, slots=True)
 class FieldColumns:
-    """Indices of the columns of a field in each array of the features."""
+    """Indices of the columns of a field in the arrays of the features."""
 
     name: str
     numbers: tuple[int, ...]
@@ -64,47 +64,47 @@ def importances(
     loss: Callable[[NDArray[np.intp], NDArray[np.float64]], float],
     seed: int,
 ) -> tuple[Importance, ...]:
-    """Return the permutation importance of each field, the highest first.
+    """Return the permutation importance of each field, in descending order.
 
-    The columns of a field are shuffled together, so that a date stays a date (Breiman 2001, Random
-    forests, Machine Learning 45). Large tables are sampled, and with many fields there are fewer
-    repeats: all shuffles together take a few seconds.
+    The columns of a field are shuffled together, so that a date stays a valid date (Breiman 2001, Random
+    forests, Machine Learning 45). The numbers of rows and repeats are limited so that all predictions take
+    a few seconds.
 
     Args:
-        outputs: of the model for features, the first axis being the rows.
-        features: of rows that the model has not been fitted on.
-        loss: takes indices of rows and the outputs for them, and returns the loss.
-        seed: of the choice of rows and of the shuffles.
+        outputs: function from features to the outputs of the model, shape (rows, labels) or (rows, 1).
+        features: held-out rows.
+        loss: function from row indices and their outputs to the loss.
+        seed: seed of the sample of rows and of the shuffles.
     """
     columns = field_columns(features.layout)
     generator = np.random.default_rng(seed)
     count, repeats = affordable(features, len(columns))
     rows = np.sort(generator.choice(len(features), count, replace=False))
     sample = features.take(rows)
-    unshuffled = loss(rows, outputs(sample))
+    reference = loss(rows, outputs(sample))
     result = []
     for field in columns:
-        rises = [
-            loss(rows, outputs(_shuffled(sample, field, generator.permutation(count)))) - unshuffled
+        increases = [
+            loss(rows, outputs(_shuffled(sample, field, generator.permutation(count)))) - reference
             for _ in range(repeats)
         ]
-        result.append(Importance(field.name, float(np.mean(rises)), float(np.std(rises))))
+        result.append(Importance(field.name, float(np.mean(increases)), float(np.std(increases))))
     return tuple(sorted(result, key=lambda importance: importance.mean, reverse=True))
 
 
 def affordable(features: Features, fields: int) -> tuple[int, int]:
-    """Return how many rows are shuffled for each of so many fields, and how often."""
+    """Return the number of rows to shuffle for each field, and the number of repeats."""
     rows = min(len(features), MAX_ROWS)
     characters = sum(len(text) for text in features.texts[:rows].ravel().tolist()) / max(rows, 1)
-    cells = features.numbers.shape[1] + features.categories.shape[1] + CELLS_OF_A_CHARACTER * characters
-    shuffled_rows = WORK / max(fields * cells, 1)
-    most = int(np.clip(CALLS // max(fields, 1), 1, MAX_REPEATS))
-    repeats = int(np.clip(shuffled_rows / max(rows, 1), min(MIN_REPEATS, most), most))
+    cells = features.numbers.shape[1] + features.categories.shape[1] + CELLS_PER_CHARACTER * characters
+    shuffled_rows = MAX_CELLS / max(fields * cells, 1)
+    max_repeats = int(np.clip(MAX_CALLS // max(fields, 1), 1, MAX_REPEATS))
+    repeats = int(np.clip(shuffled_rows / max(rows, 1), min(MIN_REPEATS, max_repeats), max_repeats))
     return min(rows, max(int(shuffled_rows / repeats), MIN_ROWS)), repeats
 
 
 def _shuffled(features: Features, field: FieldColumns, order: NDArray[np.intp]) -> Features:
-    """Return the features with the columns of one field in another order of rows."""
+    """Return the features with the rows of a field in another order."""
     return Features(
         features.layout,
         _reordered(features.numbers, field.numbers, order),

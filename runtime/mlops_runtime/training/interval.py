@@ -1,9 +1,8 @@
-"""Prediction intervals by conformal prediction: wide enough to cover a given share of true values.
+"""Prediction intervals by conformal prediction, which cover a given share of the true values.
 
-The residuals are those of cross-validation, each of a row that its fit had not seen (Barber,
-Candès, Ramdas and Tibshirani 2021, Predictive inference with the jackknife+, Annals of Statistics
-49). The rows are binned by their prediction, and each bin has a width of its own (Boström and
-Johansson 2020, Mondrian conformal regressors, PMLR 128): errors often grow with the value.
+The residuals are those of out-of-fold predictions (Barber, Candès, Ramdas and Tibshirani 2021, Predictive
+inference with the jackknife+, Annals of Statistics 49). Each bin of predictions has its own width (Boström
+and Johansson 2020, Mondrian conformal regressors, PMLR 128), because errors often grow with the value.
 """
 
 import math
@@ -14,21 +13,21 @@ from numpy.typing import NDArray
 from mlops_runtime.model.metadata import Estimate, Interval
 
 LEVEL = 0.9
-"""Share of the true values that the intervals are made to cover."""
+"""Share of the true values that the intervals should cover."""
 
 MAX_BINS = 10
-BIN_ROWS = 100
-"""Minimum number of rows of a bin: the ten largest residuals determine its width."""
+MIN_BIN_ROWS = 100
+"""Minimum number of rows in a bin: its ten largest residuals determine the width."""
 
 
 def conformal_interval(predicted: NDArray[np.float64], truth: NDArray[np.float64]) -> Interval:
-    """Return the interval for predictions like these; its coverage is unknown until the evaluation.
+    """Return the prediction intervals; their coverage is NaN until the evaluation.
 
     Args:
-        predicted: shape (rows,), each by a fit that had not seen the row.
-        truth: shape (rows,).
+        predicted: shape (rows,), out-of-fold predictions.
+        truth: shape (rows,), true values.
     """
-    bins = min(MAX_BINS, max(1, len(predicted) // BIN_ROWS))
+    bins = min(MAX_BINS, max(1, len(predicted) // MIN_BIN_ROWS))
     edges = np.unique(np.quantile(predicted, np.arange(1, bins) / bins))
     bin_of_row = np.searchsorted(edges, predicted, side="right")
     residuals = np.abs(truth - predicted)
@@ -46,6 +45,6 @@ def conformal_interval(predicted: NDArray[np.float64], truth: NDArray[np.float64
 
 
 def _conformal_quantile(residuals: NDArray[np.float64]) -> float:
-    """Return the finite-sample corrected quantile of the residuals; the largest one where there are few."""
+    """Return the quantile of the residuals with the finite-sample correction, at most the largest residual."""
     index = math.ceil((len(residuals) + 1) * LEVEL) - 1
     return float(np.sort(residuals)[min(index, len(residuals) - 1)])

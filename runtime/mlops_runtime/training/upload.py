@@ -1,4 +1,4 @@
-"""Upload of what a training run made to S3."""
+"""Upload of the files of a training run to S3."""
 
 import mimetypes
 import os
@@ -14,7 +14,7 @@ class UploadError(RuntimeError):
 
 
 class Bucket:
-    """A bucket of S3, with the credentials and the region of the environment."""
+    """An S3 bucket, with the credentials and the region of the environment."""
 
     def __init__(self, name: str) -> None:
         """Connect to the bucket.
@@ -23,7 +23,7 @@ class Bucket:
             UploadError: if boto3 is not installed, the bucket does not exist, or there are no credentials.
         """
         try:
-            # Only a run that uploads needs it.
+            # boto3 is optional: only uploads need it.
             import boto3
             from botocore.exceptions import BotoCoreError, ClientError
         except ImportError as error:
@@ -31,21 +31,21 @@ class Bucket:
         self.name = name
         self._errors = (BotoCoreError, ClientError, OSError)
         try:
-            # boto3 itself reads AWS_DEFAULT_REGION alone.
+            # boto3 reads AWS_DEFAULT_REGION, but not AWS_REGION.
             self._client: Any = boto3.client("s3", region_name=os.environ.get("AWS_REGION"))
             self._client.head_bucket(Bucket=name)
         except BotoCoreError as error:
             raise UploadError(f"the bucket {name} cannot be used: {error}") from error
         except ClientError as error:
-            # A role that may only write objects, like that of the trainer's pod, may not ask for the bucket.
+            # A role that may only write objects, such as that of the trainer's pod, has no access to HeadBucket.
             if error.response["ResponseMetadata"]["HTTPStatusCode"] != FORBIDDEN:
                 raise UploadError(f"the bucket {name} cannot be used: {error}") from error
 
     def upload(self, prefix: str, *paths: Path) -> str:
-        """Upload files, and folders with the files directly in them; return the URL of the prefix.
+        """Upload files, and the files of folders; return the URL of the prefix.
 
         Raises:
-            UploadError: if a file cannot be read or uploaded; those before it stay uploaded.
+            UploadError: if a file cannot be read or uploaded; earlier files stay uploaded.
         """
         try:
             for path, name in _names(paths):

@@ -14,13 +14,13 @@ from mlops_runtime.training.table import Table, read_table
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """On small tables several threads wait for one another longer than they work."""
+    """Use a single thread: on small tables, several threads mostly wait for each other."""
     with threadpool_limits(limits=1):
         yield
 
 
 class Exported:
-    """An exported model with no project around it; its outputs are what the predictor would say."""
+    """An exported model without an artefact; its outputs equal those of the predictor."""
 
     def __init__(self, content: bytes) -> None:
         options = onnxruntime.SessionOptions()
@@ -28,7 +28,7 @@ class Exported:
         self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
     def outputs(self, features: Features) -> NDArray[np.float64]:
-        """Return what the model says of each row."""
+        """Return the outputs of the model for each row."""
         inputs = features.inputs()
         (outputs,) = self._session.run([OUTPUT], {node.name: inputs[node.name] for node in self._session.get_inputs()})
         return np.asarray(outputs)

@@ -45,13 +45,13 @@ def files_in(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_an_artefact_is_put_where_none_was(folder: Path, contents: dict[str, bytes]) -> None:
+def test_an_artefact_is_written_to_a_new_folder(folder: Path, contents: dict[str, bytes]) -> None:
     replace(folder, contents)
     assert files_in(folder) == contents
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_an_artefact_takes_the_place_of_the_old_one(folder: Path, contents: dict[str, bytes]) -> None:
+def test_an_artefact_replaces_the_old_artefact(folder: Path, contents: dict[str, bytes]) -> None:
     # given
     folder.mkdir(parents=True)
     (folder / MODEL_FILE).write_bytes(b"old")
@@ -62,7 +62,7 @@ def test_an_artefact_takes_the_place_of_the_old_one(folder: Path, contents: dict
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_an_artefact_that_does_not_load_leaves_the_old_one(folder: Path, contents: dict[str, bytes]) -> None:
+def test_an_artefact_that_does_not_load_is_refused(folder: Path, contents: dict[str, bytes]) -> None:
     # given
     replace(folder, contents)
     # when
@@ -73,17 +73,17 @@ def test_an_artefact_that_does_not_load_leaves_the_old_one(folder: Path, content
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_an_artefact_that_answers_otherwise_leaves_the_old_one(
+def test_an_artefact_with_other_golden_predictions_is_refused(
     folder: Path, artefact: Path, contents: dict[str, bytes]
 ) -> None:
-    # given: a golden record with another prediction, and metadata that vouch for it
+    # given: a golden record with another prediction, and metadata with its hash
     golden = json.loads(contents[GOLDEN_FILE])
     prediction = golden[0]["prediction"]
     prediction["label"] = next(str(label) for label in CONTRACT.labels if str(label) != prediction["label"])
     other = json.dumps(golden).encode()
     metadata = read_metadata(CONTRACT, artefact)
-    vouching = metadata.model_copy(update={"files": metadata.files | {GOLDEN_FILE: sha256(other)}})
-    wrong = contents | {GOLDEN_FILE: other, METADATA_FILE: vouching.model_dump_json().encode()}
+    changed = metadata.model_copy(update={"files": metadata.files | {GOLDEN_FILE: sha256(other)}})
+    wrong = contents | {GOLDEN_FILE: other, METADATA_FILE: changed.model_dump_json().encode()}
     replace(folder, contents)
     # when
     with pytest.raises(ArtefactError, match="golden predictions"):
@@ -92,10 +92,10 @@ def test_an_artefact_that_answers_otherwise_leaves_the_old_one(
     assert files_in(folder) == contents
 
 
-def test_a_swap_that_fails_half_way_puts_the_old_one_back(
+def test_a_failed_swap_restores_the_old_artefact(
     folder: Path, contents: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # given: a file system that refuses to move the new folder into its place
+    # given: a file system that cannot rename the new folder
     replace(folder, contents)
     rename = Path.rename
 
@@ -116,9 +116,9 @@ def test_a_swap_that_fails_half_way_puts_the_old_one_back(
 @pytest.mark.parametrize(
     "interrupted",
     [
-        pytest.param({"new": "half"}, id="while-writing"),
-        pytest.param({"old": "whole", "new": "whole"}, id="between-the-two-renames"),
-        pytest.param({"old": "whole", "": "whole"}, id="before-removing-the-old-one"),
+        pytest.param({"new": "partial"}, id="while-writing"),
+        pytest.param({"old": "complete", "new": "complete"}, id="between-renames"),
+        pytest.param({"old": "complete", "": "complete"}, id="before-removal-of-the-old-artefact"),
     ],
 )
 def test_leftovers_of_an_interrupted_run_are_cleaned_up(
@@ -129,36 +129,36 @@ def test_leftovers_of_an_interrupted_run_are_cleaned_up(
     for state, extent in interrupted.items():
         target = folder.with_name(f".artefact.{state}") if state else folder
         shutil.copytree(artefact, target)
-        if extent == "half":
+        if extent == "partial":
             (target / METADATA_FILE).unlink()
     # when
     prepare_folder(folder)
-    # then: an artefact that was there is there again, whole
+    # then: an artefact that existed before is complete
     assert list(folder.parent.iterdir()) == ([folder] if "old" in interrupted else [])
     assert not folder.exists() or load(folder).gives_golden_predictions()
 
 
-def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path, contents: dict[str, bytes]) -> None:
+def test_a_folder_with_other_files_is_not_changed(tmp_path: Path, contents: dict[str, bytes]) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(ArtefactError, match=r"holds 'thesis.txt'"):
         replace(tmp_path, contents)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_file_in_the_folders_place_is_left_alone(tmp_path: Path) -> None:
-    place = tmp_path / "artefact"
-    place.write_text("a file")
-    with pytest.raises(ArtefactError, match="is no folder"):
-        prepare_folder(place)
-    assert place.read_text() == "a file"
+def test_a_file_at_the_path_of_the_folder_is_not_changed(tmp_path: Path) -> None:
+    path = tmp_path / "artefact"
+    path.write_text("a file")
+    with pytest.raises(ArtefactError, match="is not a folder"):
+        prepare_folder(path)
+    assert path.read_text() == "a file"
 
 
-def test_files_that_the_artefact_lists_belong_to_it(folder: Path, contents: dict[str, bytes]) -> None:
+def test_files_listed_in_the_metadata_belong_to_the_artefact(folder: Path, contents: dict[str, bytes]) -> None:
     # given: an artefact whose model has two files
     listed = json.loads(contents[METADATA_FILE])
     listed["files"]["words.json"] = sha256(b"[]")
     replace(folder, contents | {"words.json": b"[]", METADATA_FILE: json.dumps(listed).encode()})
-    # when: it is replaced by one that has a single file
+    # when: an artefact with a single model file replaces it
     replace(folder, contents)
     # then
     assert files_in(folder) == contents

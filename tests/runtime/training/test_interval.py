@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mlops_runtime.model.predictor import interval_bounds
-from mlops_runtime.training.interval import BIN_ROWS, LEVEL, MAX_BINS, conformal_interval
+from mlops_runtime.training.interval import LEVEL, MAX_BINS, MIN_BIN_ROWS, conformal_interval
 
 ROWS = 4000
 
@@ -37,7 +37,7 @@ def test_intervals_are_wide_where_errors_are_large() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "bins"), [(1, 1), (2 * BIN_ROWS - 1, 1), (2 * BIN_ROWS, 2), (100 * BIN_ROWS, MAX_BINS)]
+    ("rows", "bins"), [(1, 1), (2 * MIN_BIN_ROWS - 1, 1), (2 * MIN_BIN_ROWS, 2), (100 * MIN_BIN_ROWS, MAX_BINS)]
 )
 def test_a_bin_has_rows_enough(rows: int, bins: int) -> None:
     interval = conformal_interval(*predicted_and_true(rows, 0))
