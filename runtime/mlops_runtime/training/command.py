@@ -78,7 +78,7 @@ def main(
 
 
 def _upload(bucket: Bucket, settings: Settings) -> int:
-    files = (settings.artefact, settings.report, settings.metrics)
+    files = (settings.artefact, settings.report, settings.metrics, settings.held_out)
     try:
         url = bucket.upload(f"trainer/{settings.version}", *files)
     except UploadError as error:

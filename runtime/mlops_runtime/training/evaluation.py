@@ -6,7 +6,7 @@ resample of 171 rows takes 0.02 ms, where the functions of scikit-learn take abo
 metrics with those of scikit-learn.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -151,22 +151,32 @@ def estimates(
         seed: seed of the bootstrap.
         resamples: number of resamples; by default it decreases with the numbers of rows and labels.
     """
-    rows = len(outcomes.truth)
-    strata = _strata(outcomes)
-    generator = np.random.default_rng(seed)
-    remaining = resamples or affordable_resamples(outcomes)
     resampled: dict[str, list[Floats]] = {}
-    while remaining:
-        sets = min(remaining, max(CHUNK_CELLS // rows, 1))
-        for name, values in weighted(_resampled_weights(rows, strata, sets, generator)).items():
+    for weights in bootstrap_weights(outcomes, seed, resamples):
+        for name, values in weighted(weights).items():
             resampled.setdefault(name, []).append(values)
-        remaining -= sets
     tail = (1 - CONFIDENCE) / 2
     bounds = {name: np.quantile(np.concatenate(values), (tail, 1 - tail)) for name, values in resampled.items()}
     return {
         name: Estimate(value=value, low=float(bounds[name][0]), high=float(bounds[name][1]))
-        for name, value in metric_values(weighted, rows).items()
+        for name, value in metric_values(weighted, len(outcomes.truth)).items()
     }
+
+
+def bootstrap_weights(outcomes: Outcomes, seed: int, resamples: int | None = None) -> Iterator[Floats]:
+    """Yield sample weights of bootstrap resamples, stratified by label, in arrays of shape (sets, rows).
+
+    Args:
+        outcomes: outcomes of a model.
+        seed: seed of the bootstrap.
+        resamples: number of resamples; by default it decreases with the numbers of rows and labels.
+    """
+    rows, strata, generator = len(outcomes.truth), _strata(outcomes), np.random.default_rng(seed)
+    remaining = resamples or affordable_resamples(outcomes)
+    while remaining:
+        sets = min(remaining, max(CHUNK_CELLS // rows, 1))
+        yield _resampled_weights(rows, strata, sets, generator)
+        remaining -= sets
 
 
 def weighted_metrics(

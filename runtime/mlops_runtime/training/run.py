@@ -27,6 +27,7 @@ from mlops_runtime.training.export import onnx_files
 from mlops_runtime.training.fitted_model import FittedModel, outputs_of
 from mlops_runtime.training.gate import Check, check_floors
 from mlops_runtime.training.golden import golden_records
+from mlops_runtime.training.held_out import held_out_predictions
 from mlops_runtime.training.importance import importances
 from mlops_runtime.training.interval import conformal_interval
 from mlops_runtime.training.parity import ParityError, check_parity, drawn_features
@@ -72,6 +73,11 @@ class Settings:
     budget: float
     version: str
     commit: str
+
+    @property
+    def held_out(self) -> Path:
+        """Path of the held-out predictions, a JSON file next to the metrics."""
+        return self.metrics.with_name("held-out.json")
 
 
 class GateError(RuntimeError):
@@ -224,6 +230,8 @@ class _Run:
         _write_text(settings.report, report)
         if not findings.passed:
             raise GateError([check for check in findings.checks if not check.passed])
+        predictions = held_out_predictions(contract, settings.version, held_out, model.outputs(held_out.features))
+        _write_text(settings.held_out, predictions.model_dump_json() + "\n")
         return metadata
 
     def _selected(self, training: Table, candidates: Sequence[Candidate] | None) -> tuple[Encoding, Selection]:

@@ -168,6 +168,7 @@ def test_a_refused_model_is_reported_and_the_old_artefact_stays(settings: Any, e
     before = {path: path.read_bytes() for path in settings.artefact.iterdir()}
     settings.report.unlink()
     settings.metrics.unlink()
+    held_out = settings.held_out.read_bytes()
     # when
     with pytest.raises(GateError, match=r"r2 is 0\.\d{4}, its floor is 1\.0000") as caught:
         train(each_contract, replace(settings, floors={"r2": 1.0, "skill": -100.0}), quick(each_contract))
@@ -176,6 +177,7 @@ def test_a_refused_model_is_reported_and_the_old_artefact_stays(settings: Any, e
     assert {path: path.read_bytes() for path in settings.artefact.iterdir()} == before
     assert "Refused." in settings.report.read_text()
     assert json.loads(settings.metrics.read_text())["passed"] is False
+    assert settings.held_out.read_bytes() == held_out
 
 
 def test_the_cross_validated_skill_may_have_a_floor(settings: Any, each_contract: Contract) -> None:

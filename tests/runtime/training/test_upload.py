@@ -135,7 +135,8 @@ def test_a_run_takes_its_options_from_the_environment_and_uploads(
 
     assert code == command.MADE
     artefact = {f"trainer/1.2.3/artefact/{path.name}" for path in run_environment.iterdir()}
-    assert keys(bucket) == artefact | {"trainer/1.2.3/report.html", "trainer/1.2.3/metrics.json"}
+    files = {f"trainer/1.2.3/{name}" for name in ("report.html", "metrics.json", "held-out.json")}
+    assert keys(bucket) == artefact | files
 
 
 def test_a_run_that_the_gate_refuses_uploads_nothing(
