@@ -1,4 +1,4 @@
-"""Reads a table of a dialect that nobody has described, and writes the contract that it keeps.
+"""Profiles a table and renders the contract that its rows fulfil.
 
-It needs the standard library alone, so that the template can run it before a project exists.
+It needs only the standard library, so that the template can run it before a project exists.
 """

@@ -1,4 +1,4 @@
-"""The columns of a table: what each one holds, told from all of its cells while rows pass by."""
+"""Inference of the kind of each column of a table, from running statistics of all its cells."""
 
 import math
 import re
@@ -21,65 +21,66 @@ from mlops_runtime.tables.cells import (
 from mlops_runtime.tables.source import MISSING
 
 MAX_INTEGER = 2**53
-"""From here on, a float does not tell a whole number from the next."""
+"""Limit of the integers that a float represents exactly."""
 
 MAX_NUMBER = 1e100
-"""Beyond, a square is no float any more."""
+"""Limit of the numbers whose square is safely a finite float."""
 
-SKETCH = 1024
-"""Hashes kept to estimate how many values are distinct: the error is about 3 % (one over the square root)."""
+SKETCH_SIZE = 1024
+"""Number of hashes from which the number of distinct values is estimated. The relative error is about 3 %, which is
+one over the square root of this number."""
 
-MAX_HASHES = 8 * SKETCH
-"""Hashes held before all but the least are dropped."""
+MAX_HASHES = 8 * SKETCH_SIZE
+"""Number of hashes in memory at which the sketch is reduced to its smallest hashes."""
 
 MAX_CHOICES = 50
-"""Values of a closed choice: more is no list that a person reads or a form shows."""
+"""Maximum number of values of a choice: a form can't show a longer list."""
 
-UNSEEN_SHARE = 1 / 1000
-"""Greatest estimated share of future values that are none of those seen, for a choice to be closed."""
+MAX_UNSEEN_SHARE = 1 / 1000
+"""Maximum estimated share of future values that are not in the table, for a choice."""
 
-ROWS_PER_CHOICE = 5
-"""Least number of rows for each value of a closed choice: that estimate is worth nothing from a handful of rows."""
+MIN_ROWS_PER_CHOICE = 5
+"""Minimum number of rows per value of a choice: with fewer rows, that estimate is not reliable."""
 
-DISTINCT_SHARE = 0.5
-"""Above this share of distinct values a string names its row: there is nothing to learn from it but its words."""
+MAX_DISTINCT_SHARE = 0.5
+"""Maximum share of distinct values of a category. Above it, a string identifies its row, or is text."""
 
-IDENTIFIER_SHARE = 0.9
-"""From this share of distinct values, a whole number with a name like `customer_id` is one."""
+MIN_IDENTIFIER_SHARE = 0.9
+"""Minimum share of distinct values for an integer column with a name such as `customer_id` to be an identifier."""
 
 IDENTIFIER_WORDS = frozenset(("id", "ids", "uuid", "guid", "key", "index", "no", "nr", "number"))
-"""Last words of the names of columns that number things."""
+"""Last words of the names of identifiers."""
 
-WORDS_OF_TEXT = 2
-"""Words of a value, on average, from which strings that hardly repeat are text."""
+MIN_WORDS_OF_TEXT = 2
+"""Minimum mean number of words of a text."""
 
-LENGTH_OF_TEXT = 40
-"""Characters of a value, on average, from which strings with spaces are text, however few."""
+MIN_LENGTH_OF_TEXT = 40
+"""Minimum mean number of characters of a text whose mean number of words is between one and `MIN_WORDS_OF_TEXT`."""
 
-NUMBERS_SHARE = 0.9
-"""Share of numbers from which a column that also holds words is worth mending."""
+MIN_NUMBER_SHARE = 0.9
+"""Minimum share of numbers for an unusable column to be reported as numeric with a few invalid cells."""
 
-SURE_VALUES = 10_000
-"""Values after which a column that has few numbers among them is not searched for numbers any more."""
+MIN_CERTAIN_VALUES = 10_000
+"""Number of values after which a column with fewer than half of numbers is no longer searched for numbers."""
 
-COMMONEST = 5
-"""How many of the commonest values are told."""
+MAX_EXAMPLES = 5
+"""Maximum number of most frequent values kept of a column that is not a choice."""
 
 NOT_A_NUMBER = {".": re.compile(r"[^0-9.eE+\-\n]"), ",": re.compile(r"[^0-9,eE+\-\n]")}
 LEADING_ZERO = re.compile(r"(?:^|\n)[+-]?0[0-9]")
-"""007 is a code, not a number."""
+"""A value with a leading zero, such as 007, is a code and not a number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """A way to write dates or times: kind, and the codes of strftime, or None for ISO 8601."""
+    """A format of dates or times: the kind, and the strftime format, or None for ISO 8601."""
 
     kind: str
     date_format: str | None
 
     @property
     def year_first(self) -> bool:
-        """Whether this is ISO 8601 but for zeros that may be lacking."""
+        """Whether this is ISO 8601 with optional leading zeros."""
         return (self.date_format or "").startswith("%Y-%m-%d")
 
 
@@ -91,31 +92,31 @@ FORMATS = (
     *(Format("datetime", f"{day} {clock}") for day in DATE_FORMATS for clock in TIME_FORMATS),
     *(Format("time", clock) for clock in TIME_FORMATS),
 )
-"""In the order of trust."""
+"""Formats in descending order of preference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """What is known of a column that the contract takes.
+    """A column of the contract.
 
     Attributes:
-        name: in the header.
-        kind: as the contract calls it: number, whole, flag, choice, category, text, date, datetime or time.
-        rows: that were read.
-        missing: how many of them have no value.
-        distinct: values, estimated where there are many.
-        optional: whether the contract lets a value be missing.
-        common: the commonest values as they are written with their counts, commonest first; all of
-            them for a choice, none where there were too many to count.
-        low: least number, or earliest date in ISO 8601; None for other kinds.
-        high: greatest number, or latest date.
-        quartiles: numbers that a quarter and three quarters of the values are not above, or None.
-        minimum: least number that the contract allows, or None.
-        maximum: greatest number that the contract allows, or None.
-        expected: numbers between which the contract expects one, or None.
-        date_format: format of its dates in the codes of strftime, or None for ISO 8601.
-        words: of a value, on average, for a text.
-        longest: characters of the longest value.
+        name: name in the header.
+        kind: kind in the contract: number, integer, boolean, choice, category, text, date, datetime or time.
+        rows: number of rows read.
+        missing: number of rows without a value.
+        distinct: number of distinct values; an estimate if there are many.
+        optional: whether the contract allows missing values.
+        most_common: most frequent values with their counts, in descending order: all values of a choice, at most
+            `MAX_EXAMPLES` of other kinds, none if there are too many distinct values to count.
+        low: minimum of the numbers, or earliest date in ISO 8601; None for other kinds.
+        high: maximum of the numbers, or latest date.
+        quartiles: first and third quartile of the numbers, or None.
+        minimum: minimum allowed by the contract, or None.
+        maximum: maximum allowed by the contract, or None.
+        expected: expected range of the contract, or None.
+        date_format: strftime format of the dates, or None for ISO 8601.
+        mean_words: mean number of words of a text.
+        max_length: number of characters of the longest value.
     """
 
     name: str
@@ -124,7 +125,7 @@ class Column:
     missing: int
     distinct: int
     optional: bool
-    common: tuple[tuple[str, int], ...] = ()
+    most_common: tuple[tuple[str, int], ...] = ()
     low: float | str | None = None
     high: float | str | None = None
     quartiles: tuple[float, float] | None = None
@@ -132,57 +133,58 @@ class Column:
     maximum: float | None = None
     expected: tuple[float, float] | None = None
     date_format: str | None = None
-    words: float = 0.0
-    longest: int = 0
+    mean_words: float = 0.0
+    max_length: int = 0
 
 
 class Tally:
-    """What the cells of a column that have passed by were, in memory that does not grow with them."""
+    """Running statistics of the cells of a column, in bounded memory."""
 
-    def __init__(self, name: str, decimal: str, most_values: int) -> None:
-        """Start with no cell.
+    def __init__(self, name: str, decimal: str, max_values: int) -> None:
+        """Start without cells.
 
         Args:
-            name: of the column.
-            decimal: mark of the table's numbers.
-            most_values: distinct values that are counted one by one; beyond, their number is estimated.
+            name: name of the column.
+            decimal: decimal mark of the table.
+            max_values: maximum number of distinct values to count; if there are more, their number is estimated.
         """
         self.name = name
         self.rows = 0
         self.present = 0
         self.values: Counter[str] | None = Counter()
         self.is_number = True
-        self.is_code = False
-        self.written_whole = True
+        self.integer_notation = True
         self.integral = True
         self.low = math.inf
         self.high = -math.inf
         self.zeros = 0
         self.numbers = 0
         self.formats: dict[Format, tuple[str, str]] | None = None
-        self.in_order = [True, True]
-        self.longest = 0
+        self.equals_row_numbers = [True, True]
+        self.max_length = 0
         self._decimal = decimal
-        self._most_values = most_values
+        self._max_values = max_values
         self._sketch: array[int] = array("q")
-        self._greatest = 2**63
+        self._max_hash = 2**63
         self._distinct_seen = 0
         self._characters = 0
         self._spaces = 0
 
-    def add(self, cells: Sequence[str], numbered: Sequence[Sequence[str]] = ()) -> None:
-        """Count these cells.
+    def add(self, cells: Sequence[str], row_numbers: Sequence[Sequence[str]] = ()) -> None:
+        """Add the cells of the next rows.
 
         Args:
-            cells: of the next rows, as they are written.
-            numbered: what they would be if the column numbered the rows from 0, and from 1.
+            cells: raw cells.
+            row_numbers: numbers of these rows counted from 0, and counted from 1.
         """
         self.rows += len(cells)
-        self.in_order = [still and cells == expected for still, expected in zip(self.in_order, numbered, strict=False)]
-        counts = self._counted(cells)
+        self.equals_row_numbers = [
+            equal and cells == numbers for equal, numbers in zip(self.equals_row_numbers, row_numbers, strict=False)
+        ]
+        counts = self._count(cells)
         self.present += counts.total()
         unseen = list(counts if self.values is None else counts.keys() - self.values.keys())
-        if self.values is not None and len(self.values) + len(unseen) > self._most_values:
+        if self.values is not None and len(self.values) + len(unseen) > self._max_values:
             self._add_to_sketch(self.values)
             self.values = None
         if self.values is None:
@@ -193,26 +195,24 @@ class Tally:
             self._add_unseen(unseen)
         if self.is_number:
             self.numbers += counts.total()
-        elif self.present < SURE_VALUES or self.numbers * 2 > self.present:
+        elif self.present < MIN_CERTAIN_VALUES or self.numbers * 2 > self.present:
             self.numbers += sum(counts[cell] for cell in counts if number(cell, self._decimal) is not None)
         if self.is_number and self.low <= 0 <= self.high:
             zeros = [cell for cell in counts if cell[:1] in "+-0.," and not cell.strip("+-0.,eE")]
             self.zeros += sum(counts[cell] for cell in zeros)
 
-    def _counted(self, cells: Sequence[str]) -> Counter[str]:
+    def _count(self, cells: Sequence[str]) -> Counter[str]:
+        """Return the counts of the stripped cells that are not missing."""
         counts = Counter(cells)
-        written = list(counts)
-        stripped = list(map(str.strip, written))
-        if stripped != written:
-            counts = Counter()
-            for cell in cells:
-                counts[cell.strip()] += 1
-        for word in MISSING.intersection(counts):
-            del counts[word]
+        distinct = list(counts)
+        if list(map(str.strip, distinct)) != distinct:
+            counts = Counter(map(str.strip, cells))
+        for marker in MISSING.intersection(counts):
+            del counts[marker]
         return counts
 
     def _add_unseen(self, cells: list[str]) -> None:
-        self.longest = max(self.longest, max(map(len, cells)))
+        self.max_length = max(self.max_length, max(map(len, cells)))
         if self.is_number:
             self._add_numbers(cells)
         if self.formats is None:
@@ -226,60 +226,61 @@ class Tally:
             self._spaces += joined.count(" ")
 
     def _add_numbers(self, cells: Sequence[str]) -> None:
-        found = _numbers(cells, self._decimal)
-        if found is None:
+        numbers = _numbers(cells, self._decimal)
+        if numbers is None:
             self.is_number = False
-            self.is_code = _numbers([cell.lstrip("+-0") or "0" for cell in cells], self._decimal) is not None
             return
-        texts, values = found
+        text, values = numbers
         low, high = min(values), max(values)
         if not -MAX_NUMBER < low <= high < MAX_NUMBER:
             self.is_number = False
             return
         self.low, self.high = min(self.low, low), max(self.high, high)
-        if self.written_whole:
-            self.written_whole = "." not in texts and "e" not in texts and "E" not in texts
-        self.integral = self.integral and (self.written_whole or all(map(float.is_integer, values)))
+        if self.integer_notation:
+            self.integer_notation = "." not in text and "e" not in text and "E" not in text
+        self.integral = self.integral and (self.integer_notation or all(map(float.is_integer, values)))
 
     def _add_dates(self, cells: Sequence[str]) -> None:
-        left: dict[Format, tuple[str, str]] = {}
+        """Remove the formats that do not match all cells, and update the range of dates in the others."""
+        matching: dict[Format, tuple[str, str]] = {}
         for form, (first, last) in (self.formats or {}).items():
             iso = Format(form.kind, None)
-            if form.year_first and iso in left:
-                # Dates of ISO 8601 are also dates that may lack a zero: no need to read them again.
+            if form.year_first and iso in matching:
+                # Dates in ISO 8601 match the format with optional zeros too: no need to parse them again.
                 if form.kind == "date":
-                    left[form] = left[iso]
+                    matching[form] = matching[iso]
                 continue
             dates = _dates(form, cells)
             if dates:
-                left[form] = (min(first or dates[0], *dates), max(last, *dates))
-        self.formats = left
+                matching[form] = (min(first or dates[0], *dates), max(last, *dates))
+        self.formats = matching
 
     def _add_to_sketch(self, cells: Sequence[str] | Counter[str]) -> None:
-        # The hash of a tuple of a number is well spread and, unlike that of a string, the same in each run.
+        # The hash of a tuple of an integer is evenly distributed and, unlike that of a string, the same in each run.
         hashes = map(hash, zip(map(zlib.crc32, map(str.encode, cells)), strict=False))
-        greatest = self._greatest
-        self._sketch.extend([value for value in hashes if value < greatest])
+        max_hash = self._max_hash
+        self._sketch.extend([value for value in hashes if value < max_hash])
         if len(self._sketch) > MAX_HASHES:
-            self._shorten_sketch()
+            self._reduce_sketch()
 
-    def _shorten_sketch(self) -> None:
-        self._sketch = array("q", sorted(set(self._sketch))[:SKETCH])
-        if len(self._sketch) == SKETCH:
-            self._greatest = self._sketch[-1]
+    def _reduce_sketch(self) -> None:
+        """Keep the smallest hashes."""
+        self._sketch = array("q", sorted(set(self._sketch))[:SKETCH_SIZE])
+        if len(self._sketch) == SKETCH_SIZE:
+            self._max_hash = self._sketch[-1]
 
     @property
     def distinct(self) -> int:
-        """Number of distinct values; beyond those counted an estimate by the k least hashes.
+        """Number of distinct values: the exact number, or an estimate from the smallest hashes.
 
-        Source: Bar-Yossef and others 2002, Counting distinct elements in a data stream, RANDOM 2002.
+        Source: Bar-Yossef et al. 2002, Counting distinct elements in a data stream, RANDOM 2002.
         """
         if self.values is not None:
             return len(self.values)
-        self._shorten_sketch()
-        if len(self._sketch) < SKETCH:
+        self._reduce_sketch()
+        if len(self._sketch) < SKETCH_SIZE:
             return len(self._sketch)
-        return min(self.present, round((SKETCH - 1) * 2**64 / (self._sketch[-1] + 2**63)))
+        return min(self.present, round((SKETCH_SIZE - 1) * 2**64 / (self._sketch[-1] + 2**63)))
 
     @property
     def distinct_share(self) -> float:
@@ -288,44 +289,44 @@ class Tally:
 
     @property
     def mean_words(self) -> float:
-        """Words of a distinct value, on average."""
+        """Mean number of words of the distinct values."""
         return (self._spaces + self._distinct_seen) / max(1, self._distinct_seen)
 
     @property
     def mean_length(self) -> float:
-        """Characters of a distinct value, on average."""
+        """Mean number of characters of the distinct values."""
         return self._characters / max(1, self._distinct_seen)
 
     @property
-    def is_whole(self) -> bool:
-        """Whether the numbers are whole, and written so.
+    def is_integer(self) -> bool:
+        """Whether the numbers are integers.
 
-        Many programs write the whole numbers of a column that has gaps as 5.0: with none, the
-        point shows that the values could have been others.
+        Many programs convert an integer column with missing values to floats, such as 5.0. Without missing values,
+        a decimal point shows that the column is not an integer column.
         """
-        written = self.written_whole or (self.integral and self.present < self.rows)
-        return self.is_number and written and max(-self.low, self.high) < MAX_INTEGER
+        integer = self.integer_notation or (self.integral and self.present < self.rows)
+        return self.is_number and integer and max(-self.low, self.high) < MAX_INTEGER
 
 
 def _dates(form: Format, cells: Sequence[str]) -> list[str] | None:
-    """Return the dates in ISO 8601, or None unless all cells are dates in this format."""
+    """Return the dates in ISO 8601, or None if a cell does not match the format."""
     read = iso_reader(form.kind, form.date_format)
     dates = []
     for cell in cells:
-        found = read(cell)
-        if found is None:
+        date = read(cell)
+        if date is None:
             return None
-        dates.append(found)
+        dates.append(date)
     return dates
 
 
 def _numbers(cells: Sequence[str], decimal: str) -> tuple[str, list[float]] | None:
-    """Return the cells as a program writes numbers, joined, and their values; None unless all are numbers."""
+    """Return the joined numbers with decimal points, and their values; None if a cell is not a number."""
     joined = "\n".join(cells)
     if NOT_A_NUMBER[decimal].search(joined):
-        # Thousands set apart, or no numbers at all.
+        # Numbers with thousands separators or units, or cells that are not numbers.
         plain = [number(cell, decimal) for cell in cells]
-        # Amounts in two currencies are no numbers that can be compared; neither are 5 % and 0.05.
+        # Amounts in two currencies can't be compared; neither can 5 % and 0.05.
         if None in plain or len({without_unit(cell)[1] for cell in cells}) > 1:
             return None
         joined = "\n".join(filter(None, plain))
@@ -337,30 +338,30 @@ def _numbers(cells: Sequence[str], decimal: str) -> tuple[str, list[float]] | No
         values = list(map(float, joined.split("\n")))
     except ValueError:
         return None
-    # A line end within a cell would make two numbers of it.
+    # A cell that contains a line end gives two numbers.
     return (joined, values) if len(values) == len(cells) else None
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
-    """Why a column is not taken."""
+class ExcludedColumn:
+    """A column that is not in the contract, with the reason."""
 
     reason: str
 
 
-def column_of(tally: Tally, decimal: str, day_first: bool, sampled: bool) -> Column | LeftOut:
-    """Return what the contract is to say of a column, or why it leaves it out.
+def infer_column(tally: Tally, decimal: str, day_first: bool, sampled: bool) -> Column | ExcludedColumn:
+    """Infer the column of the contract, or the reason to exclude it.
 
     Args:
-        tally: of its cells.
-        decimal: mark of the table's numbers.
-        day_first: whether 3/4 is the third of April where no value tells.
-        sampled: whether rows were passed over: then nothing is claimed of what values there are.
+        tally: statistics of the cells.
+        decimal: decimal mark of the table.
+        day_first: whether to read an ambiguous date such as 3/4/2020 as the third of April.
+        sampled: whether only a sample of the rows was read: then the contract must allow values that are not in it.
     """
     if not tally.present:
-        return LeftOut("it has no value")
+        return ExcludedColumn("all values are missing")
     if tally.values is not None and len(tally.values) == 1:
-        return LeftOut(f"its only value is {told(next(iter(tally.values)))}")
+        return ExcludedColumn(f"its only value is {quoted(next(iter(tally.values)))}")
     if tally.is_number:
         return _number_column(tally, sampled)
     if tally.formats:
@@ -368,16 +369,14 @@ def column_of(tally: Tally, decimal: str, day_first: bool, sampled: bool) -> Col
     return _string_column(tally, decimal, sampled)
 
 
-def _number_column(tally: Tally, sampled: bool) -> Column | LeftOut:
-    whole = tally.is_whole
-    if tally.written_whole:
-        if any(tally.in_order):
-            return LeftOut("it numbers the rows")
-        named = bool(IDENTIFIER_WORDS.intersection(words(tally.name)[-1:]))
-        share = tally.distinct_share
-        if share >= IDENTIFIER_SHARE and (named or not whole):
-            return LeftOut(f"it is an identifier: {tally.distinct} of {tally.present} values are distinct")
-    kind = "integer" if whole and not sampled else "number"
+def _number_column(tally: Tally, sampled: bool) -> Column | ExcludedColumn:
+    if tally.integer_notation:
+        if any(tally.equals_row_numbers):
+            return ExcludedColumn("it numbers the rows")
+        has_identifier_name = not IDENTIFIER_WORDS.isdisjoint(words(tally.name)[-1:])
+        if tally.distinct_share >= MIN_IDENTIFIER_SHARE and (has_identifier_name or not tally.is_integer):
+            return ExcludedColumn(f"it is an identifier: {tally.distinct} of {tally.present} values are distinct")
+    kind = "integer" if tally.is_integer and not sampled else "number"
     return _column(tally, kind, sampled, low=tally.low, high=tally.high)
 
 
@@ -391,42 +390,44 @@ def _date_column(tally: Tally, day_first: bool, sampled: bool) -> Column:
 
 
 def is_ambiguous(tally: Tally) -> bool:
-    """Return whether no date of a column tells the day from the month."""
+    """Return whether all dates of a column are valid with day and month in either order."""
     starts = {(form.date_format or "")[:2] for form in tally.formats or ()}
     return {"%d", "%m"} <= starts
 
 
-def _string_column(tally: Tally, decimal: str, sampled: bool) -> Column | LeftOut:
+def _string_column(tally: Tally, decimal: str, sampled: bool) -> Column | ExcludedColumn:
     values = tally.values
     if values is not None and not sampled:
         if frozenset(map(str.lower, values)) in BOOLEAN_PAIRS:
             return _column(tally, "boolean", sampled)
-        if _is_closed(values, tally.present) and tally.longest <= MAX_CATEGORY_LENGTH:
+        if _is_complete(values, tally.present) and tally.max_length <= MAX_CATEGORY_LENGTH:
             return _column(tally, "choice", sampled)
-    if tally.distinct_share <= DISTINCT_SHARE:
+    if tally.distinct_share <= MAX_DISTINCT_SHARE:
         return _column(tally, "category", sampled)
-    long = tally.mean_words > 1 and tally.mean_length >= LENGTH_OF_TEXT
-    if tally.mean_words >= WORDS_OF_TEXT or long:
-        return _column(tally, "text", sampled, words=tally.mean_words)
-    if tally.numbers >= NUMBERS_SHARE * tally.present and values is not None:
-        odd = next((value for value in values if number(value, decimal) is None), None)
-        if odd is not None:
-            return LeftOut(
-                f"{tally.numbers} of {tally.present} values are numbers, others are words such as {told(odd)}: "
-                "make those cells empty to use it"
+    long = tally.mean_words > 1 and tally.mean_length >= MIN_LENGTH_OF_TEXT
+    if tally.mean_words >= MIN_WORDS_OF_TEXT or long:
+        return _column(tally, "text", sampled, mean_words=tally.mean_words)
+    if tally.numbers >= MIN_NUMBER_SHARE * tally.present and values is not None:
+        word = next((value for value in values if number(value, decimal) is None), None)
+        if word is not None:
+            return ExcludedColumn(
+                f"{tally.numbers} of {tally.present} values are numbers, others are words such as {quoted(word)}: "
+                "empty these cells to use the column"
             )
-    return LeftOut(f"it is an identifier: {tally.distinct} of {tally.present} values are distinct")
+    return ExcludedColumn(f"it is an identifier: {tally.distinct} of {tally.present} values are distinct")
 
 
-def _is_closed(values: Counter[str], present: int) -> bool:
-    """Return whether hardly any value is to be expected that has not been seen.
+def _is_complete(values: Counter[str], present: int) -> bool:
+    """Return whether the table is likely to contain every value of the column.
 
-    The share of values that are still unseen is about the share of those that were seen once.
+    The share of values that are not in the table is estimated by the share of values that occur once.
     Source: Good 1953, The population frequencies of species, Biometrika 40.
     """
-    seen_once = sum(count == 1 for count in values.values())
+    singletons = sum(count == 1 for count in values.values())
     return (
-        len(values) <= MAX_CHOICES and present >= ROWS_PER_CHOICE * len(values) and seen_once <= UNSEEN_SHARE * present
+        len(values) <= MAX_CHOICES
+        and present >= MIN_ROWS_PER_CHOICE * len(values)
+        and singletons <= MAX_UNSEEN_SHARE * present
     )
 
 
@@ -438,11 +439,11 @@ def _column(
     low: float | str | None = None,
     high: float | str | None = None,
     date_format: str | None = None,
-    words: float = 0.0,
+    mean_words: float = 0.0,
 ) -> Column:
     values = tally.values or Counter()
-    # Equal counts in the order of the values: the same table always gives the same contract.
-    common = sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))
+    # Values of equal count are sorted, so that a table always gives the same contract.
+    most_common = sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))
     return Column(
         name=tally.name,
         kind=kind,
@@ -450,16 +451,16 @@ def _column(
         missing=tally.rows - tally.present,
         distinct=tally.distinct,
         optional=sampled or tally.present < tally.rows,
-        common=tuple(common if kind == "choice" else common[:COMMONEST]),
+        most_common=tuple(most_common if kind == "choice" else most_common[:MAX_EXAMPLES]),
         low=low,
         high=high,
         date_format=date_format,
-        words=words,
-        longest=tally.longest,
+        mean_words=mean_words,
+        max_length=tally.max_length,
     )
 
 
-def told(value: str, longest: int = 40) -> str:
-    """Return a value as a person is told of it: in quotation marks, cut where it is long."""
+def quoted(value: str, max_length: int = 40) -> str:
+    """Return a value in quotation marks for a message, on one line and truncated if it is long."""
     flat = " ".join(value.split())
-    return repr(flat if len(flat) <= longest else f"{flat[: longest - 1]}…")
+    return repr(flat if len(flat) <= max_length else f"{flat[: max_length - 1]}…")

@@ -1,51 +1,52 @@
-"""What a column holds, said in a few words."""
+"""Short descriptions of the values of a column."""
 
 from mlops_runtime.profiling.columns import Column
 from mlops_runtime.profiling.source_code import prose
 
-TOLD = 3
-"""Values that are told of a column of strings."""
+MAX_LISTED = 3
+"""Maximum number of values in a description."""
 
 MAX_VALUE_LENGTH = 40
-"""Characters of such a value."""
+"""Maximum number of characters of such a value."""
 
 
-def seen(column: Column) -> str:
-    """Return what the table has in a column: its range, or its commonest values, and how much is missing."""
-    parts = [values_seen(column)]
-    if column.missing:
-        parts.append(f"{percent(column.missing / column.rows)} missing")
-    return "; ".join(parts)
+def description(column: Column) -> str:
+    """Return the range or the most frequent values of a column, and the share of missing values."""
+    missing = f"; {percent(column.missing / column.rows)} missing" if column.missing else ""
+    return value_description(column) + missing
 
 
-def values_seen(column: Column) -> str:
-    """Return what values a column has: their range, or the commonest."""
+def value_description(column: Column) -> str:
+    """Return the range or the most frequent values of a column."""
     match column.kind:
         case "number" | "integer":
-            text = f"{_told(column.low)} to {_told(column.high)}"
+            text = f"{_number(column.low)} to {_number(column.high)}"
             if column.quartiles is None:
                 return text
-            lower, upper = map(_told, column.quartiles)
+            lower, upper = map(_number, column.quartiles)
             return f"{text}, half of them {lower} to {upper}" if lower != upper else f"{text}, most often {lower}"
         case "date" | "datetime" | "time":
             return f"{column.low} to {column.high}"
         case "text":
-            return f"about {max(1, round(column.words))} words, at most {column.longest} characters"
+            return f"about {max(1, round(column.mean_words))} words, at most {column.max_length} characters"
         case _:
-            return _commonest(column)
+            return _most_common(column)
 
 
-def _commonest(column: Column) -> str:
+def _most_common(column: Column) -> str:
     present = column.rows - column.missing
-    told = [f"{prose(value, MAX_VALUE_LENGTH)} ({percent(count / present)})" for value, count in column.common[:TOLD]]
-    if not told:
+    values = [
+        f"{prose(value, MAX_VALUE_LENGTH)} ({percent(count / present)})"
+        for value, count in column.most_common[:MAX_LISTED]
+    ]
+    if not values:
         return f"about {column.distinct} distinct values"
-    others = f"; {column.distinct} distinct values" if column.distinct > TOLD else ""
-    return f"most often {', '.join(told)}{others}"
+    others = f"; {column.distinct} distinct values" if column.distinct > MAX_LISTED else ""
+    return f"most often {', '.join(values)}{others}"
 
 
 def percent(share: float) -> str:
-    """Return a share in percent, never rounded to none or all."""
+    """Return a share in percent, rounded, but not to 0 % unless it is 0, nor to 100 % unless it is 1."""
     rounded = round(100 * share)
     if rounded == 0 and share > 0:
         return "less than 1 %"
@@ -54,7 +55,7 @@ def percent(share: float) -> str:
     return f"{rounded} %"
 
 
-def _told(value: float | str | None) -> str:
+def _number(value: float | str | None) -> str:
     if not isinstance(value, float):
         return str(value)
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"

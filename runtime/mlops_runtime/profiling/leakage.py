@@ -1,4 +1,4 @@
-"""Columns that give the target away: what is known only once the target is, and makes a model look too good."""
+"""Detection of target leakage: columns that reveal the target, and make a model look better than it is."""
 
 import itertools
 import math
@@ -6,102 +6,104 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from operator import mul
 
-from mlops_runtime.profiling.columns import Column, told
+from mlops_runtime.profiling.columns import Column, quoted
 
-ALIKE = 0.9999
-"""Correlation from which two columns of numbers are the same."""
+MIN_CORRELATION = 0.9999
+"""Minimum absolute correlation of two columns with the same information."""
 
-REPEATS = 2
-"""Rows for each distinct value, on average, from which it means something that each goes with one target value."""
+MIN_MEAN_COUNT = 2
+"""Minimum mean number of rows per distinct value for a mapping from values to targets to be significant."""
 
-SEPARATING_ROWS = 50
-"""Fewest rows in which a perfect separation means something."""
+MIN_SEPARATED_ROWS = 50
+"""Minimum number of rows for a perfect separation of the labels to be significant."""
 
-GAP_ROWS = 20
-"""Fewest rows with a value, and without one, in which the label means something."""
+MIN_GAP_ROWS = 20
+"""Minimum number of rows with a value, and of rows without, for their labels to be compared."""
 
-GIVEN_AWAY = 0.95
-"""Share of one label among the rows with a value, or without one, from which that gives the label away."""
+MIN_LABEL_SHARE = 0.95
+"""Minimum share of a label, among the rows with a value or among those without, that reveals the label."""
 
-CONTRAST = 0.8
-"""Greatest share of that label on the other side: where nearly all rows have it, gaps give nothing away."""
+MAX_OTHER_LABEL_SHARE = 0.8
+"""Maximum share of that label among the other rows: if nearly all rows have the label, gaps reveal nothing."""
 
-ADVICE = "if it is known only afterwards, delete its field from datamodel.py"
+ADVICE = "if it is known only after the target, delete its field from datamodel.py"
 
 Values = Sequence[float] | Sequence[str]
 Pairs = Sequence[tuple[float | str, float | str]]
 
 
-def leak(column: Column, values: Values, target: Values, labelled: bool) -> str | None:
-    """Return a sentence that warns of a column, or None.
+def leakage_warning(column: Column, values: Values, target: Values, labelled: bool) -> str | None:
+    """Return a warning if a column reveals the target, or None.
 
     Args:
-        column: that the contract takes.
-        values: of that column, row by row: numbers, NaN where missing, for a column of numbers; else strings, "" where
-            missing.
-        target: of the same rows, numbers or labels.
-        labelled: whether the target are labels.
+        column: column of the contract.
+        values: values of the column, row by row: numbers for a numeric column, NaN if missing; otherwise strings,
+            "" if missing.
+        target: numbers or labels of the same rows.
+        labelled: whether the target consists of labels.
     """
     numeric = column.kind in ("number", "integer")
     present = [value == value if numeric else value != "" for value in values]
-    both: Iterable[tuple[float | str, float | str]] = zip(values, target, strict=True)
-    pairs = [pair for pair, there in zip(both, present, strict=True) if there]
+    rows: Iterable[tuple[float | str, float | str]] = zip(values, target, strict=True)
+    pairs = list(itertools.compress(rows, present))
     if len(pairs) < 2:
         return None
     if _determines(pairs):
-        return f"each value of {told(column.name)} goes with a single value of the target: {ADVICE}"
-    if numeric and not labelled and _is_alike(pairs):
-        return f"{told(column.name)} holds the same information as the target: {ADVICE}"
+        return f"each value of {quoted(column.name)} occurs with a single value of the target: {ADVICE}"
+    if numeric and not labelled and _correlates(pairs):
+        return f"{quoted(column.name)} contains the same information as the target: {ADVICE}"
     if numeric and labelled and _separates(pairs):
-        return f"{told(column.name)} separates the labels without an error: {ADVICE}"
+        return f"{quoted(column.name)} separates the labels without an error: {ADVICE}"
     if labelled and (label := _label_of_gaps(present, target)) is not None:
-        return f"whether {told(column.name)} has a value gives the label {told(label)} away: {ADVICE}"
+        return f"whether {quoted(column.name)} is missing reveals the label {quoted(label)}: {ADVICE}"
     return None
 
 
 def _determines(pairs: Pairs) -> bool:
-    """Return whether each value goes with one target value, and values repeat."""
-    goes_with: dict[float | str, float | str] = {}
+    """Return whether the target is a function of the value, and values occur several times."""
+    targets: dict[float | str, float | str] = {}
     for value, target in pairs:
-        if goes_with.setdefault(value, target) != target:
+        if targets.setdefault(value, target) != target:
             return False
-    return 1 < len(goes_with) <= len(pairs) / REPEATS and len(set(goes_with.values())) > 1
+    return 1 < len(targets) <= len(pairs) / MIN_MEAN_COUNT and len(set(targets.values())) > 1
 
 
-def _is_alike(pairs: Pairs) -> bool:
-    """Return whether two columns of numbers are correlated as if they were one."""
-    first, second = (_scaled([float(pair[side]) for pair in pairs]) for side in (0, 1))
-    return abs(math.fsum(map(mul, first, second))) > ALIKE
+def _correlates(pairs: Pairs) -> bool:
+    """Return whether the absolute Pearson correlation of two numeric columns is nearly 1."""
+    first, second = (_standardized([float(pair[side]) for pair in pairs]) for side in (0, 1))
+    return abs(math.fsum(map(mul, first, second))) > MIN_CORRELATION
 
 
-def _scaled(values: Sequence[float]) -> list[float]:
-    """Return the values minus their mean, in units in which their squares add up to 1."""
+def _standardized(values: Sequence[float]) -> list[float]:
+    """Return the deviations from the mean, scaled to a sum of squares of 1."""
     mean = math.fsum(values) / len(values)
-    off = [value - mean for value in values]
-    length = math.hypot(*off)
-    return [value / length for value in off] if length > 0 else off
+    deviations = [value - mean for value in values]
+    norm = math.hypot(*deviations)
+    return [value / norm for value in deviations] if norm > 0 else deviations
 
 
 def _separates(pairs: Pairs) -> bool:
-    """Return whether a threshold lies between each pair of labels."""
-    if len(pairs) < SEPARATING_ROWS:
+    """Return whether thresholds separate the values of the labels."""
+    if len(pairs) < MIN_SEPARATED_ROWS:
         return False
     groups: defaultdict[float | str, list[float]] = defaultdict(list)
     for value, label in pairs:
         groups[label].append(float(value))
     if len(groups) < 2:
         return False
-    ends = sorted((min(group), max(group)) for group in groups.values())
-    return all(before[1] < after[0] for before, after in itertools.pairwise(ends))
+    ranges = sorted((min(group), max(group)) for group in groups.values())
+    return all(lower[1] < upper[0] for lower, upper in itertools.pairwise(ranges))
 
 
 def _label_of_gaps(present: Sequence[bool], target: Values) -> str | None:
-    """Return the label that nearly all rows with a value have, or nearly all rows without, but not the others."""
-    sides = [[label for label, there in zip(target, present, strict=True) if there is side] for side in (True, False)]
-    if min(map(len, sides)) < GAP_ROWS:
+    """Return the label of nearly all rows with a value, or of nearly all rows without, that the others do not share."""
+    with_value = list(itertools.compress(target, present))
+    without = [label for label, is_present in zip(target, present, strict=True) if not is_present]
+    if min(len(with_value), len(without)) < MIN_GAP_ROWS:
         return None
-    for side, other in (sides, sides[::-1]):
+    for side, other in ((with_value, without), (without, with_value)):
         label = max(set(side), key=side.count)
-        if side.count(label) >= GIVEN_AWAY * len(side) and other.count(label) <= CONTRAST * len(other):
+        share, other_share = side.count(label) / len(side), other.count(label) / len(other)
+        if share >= MIN_LABEL_SHARE and other_share <= MAX_OTHER_LABEL_SHARE:
             return str(label)
     return None

@@ -1,4 +1,4 @@
-"""Values as they stand in Python code, written as the formatter writes them."""
+"""Values as Python source code, in the style of the ruff formatter."""
 
 import unicodedata
 
@@ -7,24 +7,24 @@ INDENT = 4
 
 
 def string(text: str) -> str:
-    """Return the literal of a string: in double quotation marks unless that needs more escapes."""
+    """Return a string literal, in double quotation marks unless single ones need fewer escapes."""
     mark = "'" if text.count('"') > text.count("'") else '"'
-    return f"{mark}{''.join(_letter(letter, mark) for letter in text)}{mark}"
+    return f"{mark}{''.join(_escaped(character, mark) for character in text)}{mark}"
 
 
-def _letter(letter: str, mark: str) -> str:
-    if letter in (mark, "\\"):
-        return f"\\{letter}"
-    return letter if letter.isprintable() else repr(letter)[1:-1]
+def _escaped(character: str, mark: str) -> str:
+    if character in (mark, "\\"):
+        return f"\\{character}"
+    return character if character.isprintable() else repr(character)[1:-1]
 
 
 def number(value: float) -> str:
-    """Return the literal of a finite number, without a point where it is whole."""
+    """Return the literal of a finite number: an integer literal if it is integral."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value)).replace("e+", "e")
 
 
 def assignment(name: str, text: str, indent: int = 0) -> str:
-    """Return the line, or lines, that give a name to a string."""
+    """Return the assignment of a string to a name, on one line or three."""
     literal = string(text)
     space = " " * indent
     line = f"{space}{name} = {literal}"
@@ -34,16 +34,16 @@ def assignment(name: str, text: str, indent: int = 0) -> str:
     return line
 
 
-def prose(text: str, longest: int = 80) -> str:
-    """Return a text as it may stand in a docstring: on one line, not too long, without quotation marks."""
-    plain = "".join(letter if letter.isprintable() and letter not in '"\\' else " " for letter in text)
+def prose(text: str, max_length: int = 80) -> str:
+    """Return a text for a docstring: on one line, truncated, without quotation marks and backslashes."""
+    plain = "".join(character if character.isprintable() and character not in '"\\' else " " for character in text)
     flat = " ".join(plain.split())
-    return flat if len(flat) <= longest else f"{flat[: longest - 1]}…"
+    return flat if len(flat) <= max_length else f"{flat[: max_length - 1]}…"
 
 
 def width(line: str) -> int:
-    """Return how many columns of a screen the line takes: letters of some scripts take two, marks on letters none."""
+    """Return the display width of a line: East Asian wide characters count twice, combining ones do not count."""
     return sum(
-        0 if unicodedata.combining(letter) else 2 if unicodedata.east_asian_width(letter) in "WF" else 1
-        for letter in line
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in line
     )

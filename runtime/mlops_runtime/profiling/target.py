@@ -1,80 +1,80 @@
-"""The target: what is to be predicted, and which values it takes."""
+"""Inference of the task and the labels from the target column."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from mlops_runtime.profiling.columns import Tally, told
+from mlops_runtime.profiling.columns import Tally, quoted
 from mlops_runtime.tables.cells import number
 
 TASKS = ("auto", "binary", "multiclass", "regression")
 
-MINIMUM_ROWS = 12
-"""Fewest rows with a target: fewer can't be split into rows to learn from and rows to judge by."""
+MIN_ROWS = 12
+"""Minimum number of rows with a target: fewer can't be split into training and held-out rows."""
 
-MAX_MISSING = 0.2
-"""Greatest share of rows without a target: with more, it is likely to be the wrong column."""
+MAX_MISSING_SHARE = 0.2
+"""Maximum share of rows without a target: with more missing values, it is probably the wrong column."""
 
 MAX_LABELS = 100
-"""Most labels: more of them are names or words."""
+"""Maximum number of labels: a column with more distinct values contains names or text."""
 
-ROWS_OF_A_LABEL = 2
-"""Fewest rows of a label: one to learn from, one to judge by."""
+MIN_ROWS_OF_A_LABEL = 2
+"""Minimum number of rows of a label: one training row and one held-out row."""
 
 MAX_INTEGER_LABELS = 20
-"""Most distinct whole numbers that are taken for labels."""
+"""Maximum number of distinct integers that are taken as labels."""
 
-WHOLE_LABELS_SHARE = 0.05
-"""Most distinct whole numbers that are taken for labels, as a share of the rows: amounts repeat less."""
+MAX_INTEGER_LABEL_SHARE = 0.05
+"""Maximum number of distinct integers that are taken as labels, as a share of the rows."""
 
-TO_OVERRIDE = "set task={other} if they are {what}"
+OVERRIDE_ADVICE = "set task={task} if they are {meaning}"
 
 
 class TargetError(ValueError):
-    """There is nothing to learn about this target; the message is a sentence that says what to do next."""
+    """The column is not suitable as target; the message says what to do next."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is to be predicted.
+    """The task and the labels.
 
     Attributes:
         task: binary, multiclass or regression.
-        reason: why that task, and how to have another.
-        labels: sorted, as they are written; none for a regression.
-        left_out: labels with too few rows, which are left out, with the number of rows.
+        reason: reason for the task, and how to choose another one.
+        labels: sorted labels, as in the table; empty for regression.
+        excluded: labels with too few rows, each with its number of rows.
     """
 
     task: str
     reason: str
     labels: tuple[str, ...]
-    left_out: tuple[tuple[str, int], ...] = ()
+    excluded: tuple[tuple[str, int], ...] = ()
 
 
-def target_of(tally: Tally, decimal: str, task: str, sampled: bool) -> Target:
-    """Return what is to be predicted.
+def infer_target(tally: Tally, decimal: str, task: str, sampled: bool) -> Target:
+    """Infer the task and the labels.
 
     Args:
-        tally: of the target's cells.
-        decimal: mark of the table's numbers.
-        task: asked for, or auto.
-        sampled: whether rows were passed over: then a label that was seen once is kept.
+        tally: statistics of the target's cells.
+        decimal: decimal mark of the table.
+        task: requested task, or auto.
+        sampled: whether only a sample of the rows was read: then labels of a single row are kept.
 
     Raises:
-        TargetError: if the column does not suit the task, or any task.
+        TargetError: if the column is not suitable for the task, or for any task.
     """
-    if tally.present < MINIMUM_ROWS:
+    if tally.present < MIN_ROWS:
         raise TargetError(
-            f"{tally.present} rows of {tally.rows} have a value of the target {told(tally.name)}: "
-            f"at least {MINIMUM_ROWS} are needed"
+            f"{tally.present} rows of {tally.rows} have a value of the target {quoted(tally.name)}: "
+            f"at least {MIN_ROWS} are needed"
         )
-    if tally.rows - tally.present > MAX_MISSING * tally.rows:
+    if tally.rows - tally.present > MAX_MISSING_SHARE * tally.rows:
         raise TargetError(
-            f"the target {told(tally.name)} is missing in {tally.rows - tally.present} of {tally.rows} rows: "
-            "name another column, or leave those rows out of the file"
+            f"the target {quoted(tally.name)} is missing in {tally.rows - tally.present} of {tally.rows} rows: "
+            "name another column, or remove these rows from the file"
         )
     if tally.values is not None and len(tally.values) == 1:
-        value = told(next(iter(tally.values)))
-        raise TargetError(f"the target {told(tally.name)} is {value} in every row: there is nothing to predict")
+        value = quoted(next(iter(tally.values)))
+        raise TargetError(f"the target {quoted(tally.name)} is {value} in every row: there is nothing to predict")
     if task == "regression" or (task == "auto" and _is_amount(tally)):
         return _regression(tally, decimal, task)
     return _labelled(tally, decimal, task, sampled)
@@ -83,25 +83,23 @@ def target_of(tally: Tally, decimal: str, task: str, sampled: bool) -> Target:
 def _is_amount(tally: Tally) -> bool:
     if not tally.is_number or (tally.values is not None and len(tally.values) == 2):
         return False
-    most = min(MAX_INTEGER_LABELS, WHOLE_LABELS_SHARE * tally.present)
-    return not tally.integral or tally.values is None or len(tally.values) > most
+    max_labels = min(MAX_INTEGER_LABELS, MAX_INTEGER_LABEL_SHARE * tally.present)
+    return not tally.integral or tally.values is None or len(tally.values) > max_labels
 
 
 def _regression(tally: Tally, decimal: str, task: str) -> Target:
     if not tally.is_number:
-        odd = next((value for value in tally.values or () if number(value, decimal) is None), None)
-        example = f", {told(odd)} is none" if odd is not None else ""
+        word = next((value for value in tally.values or () if number(value, decimal) is None), None)
+        example = f" such as {quoted(word)}" if word is not None else ""
         raise TargetError(
-            f"task=regression needs numbers, and {told(tally.name)} holds others{example}: "
-            "empty those cells, or set task=multiclass"
+            f"task=regression needs numbers, and {quoted(tally.name)} contains other values{example}: "
+            "empty these cells, or set task=multiclass"
         )
     if task == "regression":
-        return Target("regression", "regression, as asked", ())
+        return Target("regression", "regression, as requested", ())
     distinct = "many" if tally.values is None else str(len(tally.values))
-    other = TO_OVERRIDE.format(other="multiclass", what="labels")
-    return Target(
-        "regression", f"{distinct} distinct numbers in {tally.present} rows are taken for amounts; {other}", ()
-    )
+    advice = OVERRIDE_ADVICE.format(task="multiclass", meaning="labels")
+    return Target("regression", f"{distinct} distinct numbers in {tally.present} rows are amounts; {advice}", ())
 
 
 def _labelled(tally: Tally, decimal: str, task: str, sampled: bool) -> Target:
@@ -110,36 +108,36 @@ def _labelled(tally: Tally, decimal: str, task: str, sampled: bool) -> Target:
         count = "too many to count" if values is None else str(len(values))
         advice = "set task=regression" if tally.is_number else "is it an identifier or text?"
         raise TargetError(
-            f"the target {told(tally.name)} has {count} distinct values, and at most {MAX_LABELS} labels can be "
-            f"told apart: {advice}"
+            f"the target {quoted(tally.name)} has {count} distinct values, and a target has at most {MAX_LABELS} "
+            f"labels: {advice}"
         )
-    left_out = () if sampled else tuple(sorted(pair for pair in values.items() if pair[1] < ROWS_OF_A_LABEL))
-    kept = {value: count for value, count in values.items() if (value, count) not in left_out}
-    if len(kept) < 2:
+    excluded = () if sampled else tuple(sorted(pair for pair in values.items() if pair[1] < MIN_ROWS_OF_A_LABEL))
+    labels = values.keys() - dict(excluded).keys()
+    if len(labels) < 2:
         raise TargetError(
-            f"the target {told(tally.name)} has {len(values)} distinct values, {len(kept)} of them in "
-            f"{ROWS_OF_A_LABEL} rows or more: name a column whose values repeat"
+            f"the target {quoted(tally.name)} has {len(values)} distinct values, {len(labels)} of them in "
+            f"{MIN_ROWS_OF_A_LABEL} rows or more: name a column with values that occur several times"
         )
-    if task == "binary" and len(kept) != 2:
+    if task == "binary" and len(labels) != 2:
         raise TargetError(
-            f"task=binary needs two labels, and the target {told(tally.name)} has {len(kept)}: set task=multiclass"
+            f"task=binary needs two labels, and the target {quoted(tally.name)} has {len(labels)}: set task=multiclass"
         )
-    found = task if task != "auto" else "binary" if len(kept) == 2 else "multiclass"
-    return Target(found, _reason(tally, task, len(values)), sorted_labels(kept, decimal), left_out)
+    inferred = task if task != "auto" else "binary" if len(labels) == 2 else "multiclass"
+    return Target(inferred, _reason(tally, task, len(values)), sorted_labels(labels, decimal), excluded)
 
 
 def _reason(tally: Tally, task: str, distinct: int) -> str:
     if task != "auto":
-        return f"{task}, as asked"
+        return f"{task}, as requested"
     if not tally.is_number:
         return f"{distinct} distinct values are labels"
-    other = TO_OVERRIDE.format(other="regression", what="amounts")
-    kind = "whole numbers" if tally.integral else "numbers"
-    return f"{distinct} distinct {kind} in {tally.present} rows are taken for labels; {other}"
+    advice = OVERRIDE_ADVICE.format(task="regression", meaning="amounts")
+    kind = "integers" if tally.integral else "numbers"
+    return f"{distinct} distinct {kind} in {tally.present} rows are labels; {advice}"
 
 
-def sorted_labels(labels: Mapping[str, int], decimal: str) -> tuple[str, ...]:
-    """Return the labels in the order of their numbers, if they are numbers, else of the alphabet."""
+def sorted_labels(labels: Collection[str], decimal: str) -> tuple[str, ...]:
+    """Return the labels in numerical order if they are numbers, else in alphabetical order."""
     numbers = {label: number(label, decimal) for label in labels}
     if None in numbers.values():
         return tuple(sorted(labels))

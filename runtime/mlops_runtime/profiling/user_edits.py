@@ -1,28 +1,28 @@
-"""What people have written into a contract, and is kept when it is written anew."""
+"""Edits of the user in an existing datamodel.py, which rendering keeps: names, docstrings and descriptions."""
 
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 GENERATED = "In the table: "
-"""How a column's description starts that nobody has written."""
+"""Start of a generated description of a column."""
 
 LABEL_DESCRIPTIONS = {"binary": "The more probable label", "multiclass": "The most probable label"}
-"""Descriptions of a prediction's label that nobody has written, by task."""
+"""Generated descriptions of a prediction's label, by task."""
 
 
-class ExistingError(ValueError):
-    """The contract that is there is no Python; the message is a sentence that says what to do next."""
+class InvalidContractError(ValueError):
+    """The existing contract is not valid Python; the message says what to do next."""
 
 
 @dataclass(frozen=True, slots=True)
-class ExistingEnum:
-    """A class of values.
+class EnumEdits:
+    """The enum of a choice or of the labels.
 
     Attributes:
-        name: of the class.
-        docstring: as it stands in the code, or None.
-        members: their names by value.
+        name: name of the class.
+        docstring: source code of the docstring, or None.
+        members: name of the member for each value.
     """
 
     name: str
@@ -31,73 +31,75 @@ class ExistingEnum:
 
 
 @dataclass(frozen=True, slots=True)
-class ExistingField:
+class FieldEdits:
     """A field of the record.
 
     Attributes:
-        attribute: its name in Python.
-        description: the argument as it stands in the code, or None where it is generated.
-        enum: class of its values, if they are a choice.
+        attribute: name of the attribute.
+        description: source code of the argument `description`, or None if it is generated.
+        enum: enum of a choice, or None.
     """
 
     attribute: str
     description: str | None
-    enum: ExistingEnum | None
+    enum: EnumEdits | None
 
 
 @dataclass(frozen=True, slots=True)
-class Existing:
-    """What is kept of a contract: docstrings and descriptions as they stand in the code, names.
+class UserEdits:
+    """Parts of an existing contract that rendering keeps.
 
     Attributes:
-        docstrings: of the module, by "", and of its classes, by their names.
-        target: docstring of TARGET, or None.
-        fields: of the record, by the column's name.
-        label: class of the labels, or None.
-        label_description: of the field `label` of a prediction, the argument as it stands in the
-            code, or None where it is generated.
-        target_name: the target's column, or None.
-        task: what is predicted, such as "binary", or None.
+        docstrings: source code of the docstring of each class, by name, and of the module, by "".
+        target_docstring: source code of the docstring of TARGET, or None.
+        fields: fields of the record, by the name of the column.
+        label: enum of the labels, or None.
+        label_description: source code of the argument `description` of a prediction's label, or None if it is
+            generated.
+        target: name of the target column, or None.
+        task: binary, multiclass or regression, or None.
     """
 
     docstrings: Mapping[str, str] = field(default_factory=dict)
-    target: str | None = None
-    fields: Mapping[str, ExistingField] = field(default_factory=dict)
-    label: ExistingEnum | None = None
+    target_docstring: str | None = None
+    fields: Mapping[str, FieldEdits] = field(default_factory=dict)
+    label: EnumEdits | None = None
     label_description: str | None = None
-    target_name: str | None = None
+    target: str | None = None
     task: str | None = None
 
 
-def read_existing(code: str | None) -> Existing:
-    """Return what is kept of a contract; nothing if there is none.
+def read_edits(code: str | None) -> UserEdits:
+    """Return the edits in the source code of a contract; no edits if the code is None.
 
     Raises:
-        ExistingError: if the code is not valid.
+        InvalidContractError: if the code is not valid Python.
     """
     if code is None:
-        return Existing()
+        return UserEdits()
     try:
         tree = ast.parse(code)
     except (SyntaxError, ValueError) as error:
-        raise ExistingError(f"the contract that is there is not valid Python, {error}: mend it or remove it") from error
+        raise InvalidContractError(
+            f"the existing contract is not valid Python, {error}: correct or remove it"
+        ) from error
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
     enums = {name: _enum(code, node) for name, node in classes.items() if _members(node)}
     docstrings = {"": _docstring(code, tree)} | {name: _docstring(code, node) for name, node in classes.items()}
     record = classes.get("Record")
-    return Existing(
+    return UserEdits(
         docstrings={name: docstring for name, docstring in docstrings.items() if docstring is not None},
-        target=_target_docstring(code, tree),
+        target_docstring=_target_docstring(code, tree),
         fields=dict(_fields(code, record, enums)) if record is not None else {},
         label=enums.get("Label"),
         label_description=_label_description(code, classes.get("Prediction")),
-        target_name=_assigned(tree, "TARGET"),
+        target=_assigned(tree, "TARGET"),
         task=_assigned(tree, "TASK"),
     )
 
 
 def _assigned(tree: ast.Module, name: str) -> str | None:
-    """Return the string that a name stands for, or the member of an enum, in lower case."""
+    """Return the string assigned to a name, or the name of the assigned enum member in lower case."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             if isinstance(node.value, ast.Constant):
@@ -108,11 +110,11 @@ def _assigned(tree: ast.Module, name: str) -> str | None:
 
 
 def _docstring(code: str, node: ast.Module | ast.ClassDef) -> str | None:
-    return _constant(code, node.body[0]) if node.body else None
+    return _string_statement(code, node.body[0]) if node.body else None
 
 
-def _constant(code: str, node: ast.stmt) -> str | None:
-    """Return a string that stands by itself, as it is written."""
+def _string_statement(code: str, node: ast.stmt) -> str | None:
+    """Return the source code of a statement that is a string, or None."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
         return ast.get_source_segment(code, node.value)
     return None
@@ -121,26 +123,26 @@ def _constant(code: str, node: ast.stmt) -> str | None:
 def _target_docstring(code: str, tree: ast.Module) -> str | None:
     for node, after in zip(tree.body, tree.body[1:], strict=False):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "TARGET":
-            return _constant(code, after)
+            return _string_statement(code, after)
     return None
 
 
 def _members(node: ast.ClassDef) -> dict[str, str]:
     return {
-        part.value.value: part.targets[0].id
-        for part in node.body
-        if isinstance(part, ast.Assign)
-        and isinstance(part.targets[0], ast.Name)
-        and isinstance(part.value, ast.Constant)
-        and isinstance(part.value.value, str)
+        statement.value.value: statement.targets[0].id
+        for statement in node.body
+        if isinstance(statement, ast.Assign)
+        and isinstance(statement.targets[0], ast.Name)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
     }
 
 
-def _enum(code: str, node: ast.ClassDef) -> ExistingEnum:
-    return ExistingEnum(node.name, _docstring(code, node), _members(node))
+def _enum(code: str, node: ast.ClassDef) -> EnumEdits:
+    return EnumEdits(node.name, _docstring(code, node), _members(node))
 
 
-def _fields(code: str, record: ast.ClassDef, enums: Mapping[str, ExistingEnum]) -> Iterator[tuple[str, ExistingField]]:
+def _fields(code: str, record: ast.ClassDef, enums: Mapping[str, EnumEdits]) -> Iterator[tuple[str, FieldEdits]]:
     for node in record.body:
         if not isinstance(node, ast.AnnAssign) or not isinstance(node.target, ast.Name):
             continue
@@ -148,13 +150,12 @@ def _fields(code: str, record: ast.ClassDef, enums: Mapping[str, ExistingEnum]) 
         arguments = {keyword.arg: keyword for keyword in keywords}
         names = {name.id for name in ast.walk(node.annotation) if isinstance(name, ast.Name)}
         enum = next((enums[name] for name in sorted(names) if name in enums), None)
-        description = arguments.get("description")
-        kept = None
-        if description is not None and not _is_generated(description.value):
-            kept = ast.get_source_segment(code, description)
+        description = None
+        if (argument := arguments.get("description")) is not None and not _is_generated(argument.value):
+            description = ast.get_source_segment(code, argument)
         alias = arguments.get("alias")
         column = alias.value.value if alias and isinstance(alias.value, ast.Constant) else node.target.id
-        yield str(column), ExistingField(node.target.id, kept, enum)
+        yield str(column), FieldEdits(node.target.id, description, enum)
 
 
 def _label_description(code: str, prediction: ast.ClassDef | None) -> str | None:

@@ -1,4 +1,4 @@
-"""What the tests of profiling share: tables to write, and contracts to import."""
+"""Fixtures that write tables and import contracts."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +13,7 @@ Import = Callable[[str], ModuleType]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Write a table and return its path."""
+    """Return a function that writes a table and returns its path."""
 
     def write_table(text: str) -> Path:
         path = tmp_path / "table.csv"
@@ -25,7 +25,7 @@ def write(tmp_path: Path) -> Write:
 
 @pytest.fixture
 def write_columns(write: Write) -> Callable[..., Path]:
-    """Write a table, given the cells of each column by its name."""
+    """Return a function that writes a table from the cells of each column, by name."""
 
     def write_table(**columns: Sequence[object]) -> Path:
         rows = [columns, *zip(*columns.values(), strict=True)]
@@ -36,11 +36,11 @@ def write_columns(write: Write) -> Callable[..., Path]:
 
 @pytest.fixture
 def import_contract() -> Iterator[Import]:
-    """Import the text of a contract."""
+    """Return a function that imports the source code of a contract."""
     imported = []
 
     def import_text(text: str) -> ModuleType:
-        # pydantic looks a class's module up by its name.
+        # pydantic looks up the module of a class by name.
         module = ModuleType(f"rendered_contract_{len(imported)}")
         sys.modules[module.__name__] = module
         imported.append(module.__name__)

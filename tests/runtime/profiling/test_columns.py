@@ -4,35 +4,43 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_runtime.profiling.columns import FORMATS, MAX_CHOICES, Column, LeftOut, Tally, column_of, is_ambiguous
+from mlops_runtime.profiling.columns import (
+    FORMATS,
+    MAX_CHOICES,
+    Column,
+    ExcludedColumn,
+    Tally,
+    infer_column,
+    is_ambiguous,
+)
 from mlops_runtime.profiling.names import MAX_NAME_LENGTH
 
 WORDS = ("red", "green", "blue")
 
 
-def tallied(cells: Sequence[str], name: str = "column", decimal: str = ".", most_values: int = 20_000) -> Tally:
-    """Return the tally of cells that arrive in chunks of seven."""
-    tally = Tally(name, decimal, most_values)
+def tally_of(cells: Sequence[str], name: str = "column", decimal: str = ".", max_values: int = 20_000) -> Tally:
+    """Return the statistics of cells that are added in chunks of seven."""
+    tally = Tally(name, decimal, max_values)
     for start in range(0, len(cells), 7):
         end = min(start + 7, len(cells))
-        numbered = [tuple(map(str, range(start + first, end + first))) for first in (0, 1)]
-        tally.add(tuple(cells[start:end]), numbered)
+        row_numbers = [tuple(map(str, range(start + first, end + first))) for first in (0, 1)]
+        tally.add(tuple(cells[start:end]), row_numbers)
     return tally
 
 
-def found(
+def inferred(
     cells: Sequence[str],
     name: str = "column",
     decimal: str = ".",
     day_first: bool = False,
     sampled: bool = False,
-    most_values: int = 20_000,
-) -> Column | LeftOut:
-    return column_of(tallied(cells, name, decimal, most_values), decimal, day_first, sampled)
+    max_values: int = 20_000,
+) -> Column | ExcludedColumn:
+    return infer_column(tally_of(cells, name, decimal, max_values), decimal, day_first, sampled)
 
 
 def kind(cells: Sequence[str], **arguments: object) -> str | None:
-    column = found(cells, **arguments)  # type: ignore[arg-type]
+    column = inferred(cells, **arguments)  # type: ignore[arg-type]
     return column.kind if isinstance(column, Column) else None
 
 
@@ -44,9 +52,9 @@ def kind(cells: Sequence[str], **arguments: object) -> str | None:
         pytest.param(["1,234", "56"], "integer", id="thousands"),
         pytest.param(["-3", "+4", "0"], "integer", id="signs"),
         pytest.param(["2019", "2020", "2019"], "integer", id="years"),
-        pytest.param(["1.0", "2.0"], "number", id="point-in-each"),
-        pytest.param(["1.0", "", "2.0"], "integer", id="point-for-the-sake-of-gaps"),
-        pytest.param(["9007199254740993", "5", "5"], "number", id="beyond-a-float"),
+        pytest.param(["1.0", "2.0"], "number", id="floats"),
+        pytest.param(["1.0", "", "2.0"], "integer", id="integral-floats-with-gaps"),
+        pytest.param(["9007199254740993", "5", "5"], "number", id="integer-beyond-a-float"),
         pytest.param(["$5", "$1,200"], "integer", id="one-currency"),
         pytest.param(["5.5 %", "7 %"], "number", id="percent"),
         pytest.param(["$5", "£5"], "choice", id="two-currencies"),
@@ -55,11 +63,11 @@ def kind(cells: Sequence[str], **arguments: object) -> str | None:
         pytest.param(["yes", "NO", "No"], "boolean", id="yes-no"),
         pytest.param(["true", "false"], "boolean", id="true-false"),
         pytest.param(["t", "f", "t"], "boolean", id="t-f"),
-        pytest.param(["yes", "false"], "choice", id="flags-of-two-kinds"),
+        pytest.param(["yes", "false"], "choice", id="mixed-boolean-words"),
         pytest.param(WORDS, "choice", id="words"),
         pytest.param(["007", "008"], "choice", id="leading-zeros"),
         pytest.param(["1", "2", "x"], "choice", id="numbers-and-words"),
-        pytest.param(["1e400", "2"], "choice", id="numbers-beyond-all-measure"),
+        pytest.param(["1e400", "2"], "choice", id="numbers-beyond-a-float"),
         pytest.param(["1_0", "2_0"], "choice", id="underscores"),
         pytest.param(["2020-01-05", "2020-12-31"], "date", id="iso-date"),
         pytest.param(["2020-01-05T10:00:00Z", "2020-12-31 23:59"], "datetime", id="iso-datetime"),
@@ -68,12 +76,12 @@ def kind(cells: Sequence[str], **arguments: object) -> str | None:
         pytest.param(["25:10", "10:10"], "choice", id="no-such-hour"),
     ],
 )
-def test_the_kind_is_told_from_the_values(cells: Sequence[str], expected: str) -> None:
+def test_the_kind_is_inferred_from_the_values(cells: Sequence[str], expected: str) -> None:
     assert kind(list(cells) * 30) == expected
 
 
 @pytest.mark.parametrize(
-    ("cells", "written", "low"),
+    ("cells", "date_format", "low"),
     [
         pytest.param(["13/4/2020", "1/2/2020"], "%d/%m/%Y", "2020-02-01", id="day-first"),
         pytest.param(["4/13/2020", "1/2/2020"], "%m/%d/%Y", "2020-01-02", id="month-first"),
@@ -87,26 +95,26 @@ def test_the_kind_is_told_from_the_values(cells: Sequence[str], expected: str) -
     ],
 )
 @pytest.mark.parametrize("day_first", [True, False])
-def test_the_format_of_dates_is_told_from_the_values(
-    cells: list[str], written: str | None, low: str, day_first: bool
+def test_the_date_format_is_inferred_from_the_values(
+    cells: list[str], date_format: str | None, low: str, day_first: bool
 ) -> None:
-    column = found(cells * 5, day_first=day_first)
+    column = inferred(cells * 5, day_first=day_first)
     assert isinstance(column, Column)
-    assert (column.date_format, column.low) == (written, low)
-    assert not is_ambiguous(tallied(cells))
+    assert (column.date_format, column.low) == (date_format, low)
+    assert not is_ambiguous(tally_of(cells))
 
 
-@pytest.mark.parametrize(("day_first", "written"), [(True, "%d/%m/%Y"), (False, "%m/%d/%Y")])
-def test_where_no_value_tells_day_from_month_the_dialect_does(day_first: bool, written: str) -> None:
+@pytest.mark.parametrize(("day_first", "date_format"), [(True, "%d/%m/%Y"), (False, "%m/%d/%Y")])
+def test_ambiguous_dates_are_read_in_the_order_of_the_dialect(day_first: bool, date_format: str) -> None:
     cells = ["3/4/2020", "5/6/2020"]
-    column = found(cells, day_first=day_first)
+    column = inferred(cells, day_first=day_first)
     assert isinstance(column, Column)
-    assert column.date_format == written
-    assert is_ambiguous(tallied(cells))
+    assert column.date_format == date_format
+    assert is_ambiguous(tally_of(cells))
 
 
-def test_a_date_that_lacks_its_zero_in_a_later_chunk_is_read_with_the_others() -> None:
-    column = found(["2020-10-10"] * 8 + ["2020-1-5"])
+def test_a_date_without_leading_zeros_in_a_later_chunk_changes_the_format() -> None:
+    column = inferred(["2020-10-10"] * 8 + ["2020-1-5"])
     assert isinstance(column, Column)
     assert (column.kind, column.date_format, column.low, column.high) == (
         "date",
@@ -126,12 +134,12 @@ def test_the_first_line_of_a_field_fits_the_line_length() -> None:
     ("cells", "expected"),
     [
         pytest.param([f"{word}" for word in WORDS for _ in range(5)], "choice", id="each-five-times"),
-        pytest.param([f"{word}" for word in WORDS for _ in range(4)], "category", id="too-few-rows-to-say"),
-        pytest.param([*WORDS * 300, "violet"], "category", id="one-seen-once-in-901-rows"),
-        pytest.param([*WORDS * 400, "violet"], "choice", id="one-seen-once-in-1201-rows"),
-        pytest.param([f"v{n}" for n in range(MAX_CHOICES)] * 9, "choice", id="most-choices"),
-        pytest.param([f"v{n}" for n in range(MAX_CHOICES + 1)] * 9, "category", id="one-choice-too-many"),
-        pytest.param(["x" * 300, "y"] * 9, "category", id="choices-too-long"),
+        pytest.param([f"{word}" for word in WORDS for _ in range(4)], "category", id="each-four-times"),
+        pytest.param([*WORDS * 300, "violet"], "category", id="one-singleton-in-901-rows"),
+        pytest.param([*WORDS * 400, "violet"], "choice", id="one-singleton-in-1201-rows"),
+        pytest.param([f"v{n}" for n in range(MAX_CHOICES)] * 9, "choice", id="maximum-of-choices"),
+        pytest.param([f"v{n}" for n in range(MAX_CHOICES + 1)] * 9, "category", id="too-many-values"),
+        pytest.param(["x" * 300, "y"] * 9, "category", id="too-long-values"),
         pytest.param([f"v{n // 2}" for n in range(100)], "category", id="half-distinct"),
         pytest.param([f"v{n // 2}" for n in range(20)] + [f"w{n}" for n in range(9)], None, id="mostly-distinct"),
         pytest.param([f"about {n} words" for n in range(50)], "text", id="several-words"),
@@ -141,22 +149,22 @@ def test_the_first_line_of_a_field_fits_the_line_length() -> None:
         pytest.param([f"https://example.org/{'x' * 60}/{n}" for n in range(50)], None, id="addresses"),
     ],
 )
-def test_strings_are_choices_categories_text_or_nothing(cells: list[str], expected: str | None) -> None:
+def test_strings_are_choices_categories_texts_or_excluded(cells: list[str], expected: str | None) -> None:
     assert kind(cells) == expected
 
 
-def test_choices_come_with_all_values_and_categories_with_the_commonest() -> None:
-    choice, category = found(list("aabbbc") * 9), found([*"aabbbc" * 9, *"defg"])
+def test_a_choice_has_all_values_and_a_category_the_most_frequent() -> None:
+    choice, category = inferred(list("aabbbc") * 9), inferred([*"aabbbc" * 9, *"defg"])
     assert isinstance(choice, Column)
     assert isinstance(category, Column)
-    assert choice.common == (("b", 27), ("a", 18), ("c", 9))
-    assert category.common == (("b", 27), ("a", 18), ("c", 9), ("d", 1), ("e", 1))
+    assert choice.most_common == (("b", 27), ("a", 18), ("c", 9))
+    assert category.most_common == (("b", 27), ("a", 18), ("c", 9), ("d", 1), ("e", 1))
 
 
 @pytest.mark.parametrize(
     ("cells", "name", "reason"),
     [
-        pytest.param(["", "NA", "nan"], "x", "it has no value", id="empty"),
+        pytest.param(["", "NA", "nan"], "x", "all values are missing", id="empty"),
         pytest.param(["5", "5", " 5 "], "x", "its only value is '5'", id="constant"),
         pytest.param(["5", "", "5"], "x", "its only value is '5'", id="constant-with-gaps"),
         pytest.param(list(map(str, range(30))), "x", "it numbers the rows", id="from-0"),
@@ -168,11 +176,9 @@ def test_choices_come_with_all_values_and_categories_with_the_commonest() -> Non
                      "'n.d.'", id="numbers-with-a-word"),
     ],
 )  # fmt: skip
-def test_what_there_is_nothing_to_learn_from_is_left_out_with_the_reason(
-    cells: list[str], name: str, reason: str
-) -> None:
-    column = found(cells, name)
-    assert isinstance(column, LeftOut)
+def test_a_column_without_information_is_excluded_with_the_reason(cells: list[str], name: str, reason: str) -> None:
+    column = inferred(cells, name)
+    assert isinstance(column, ExcludedColumn)
     assert column.reason.startswith(reason)
 
 
@@ -186,8 +192,8 @@ def test_what_there_is_nothing_to_learn_from_is_left_out_with_the_reason(
         pytest.param([str(n) for n in (*range(29), 30)], "x", id="numbers-with-a-gap"),
     ],
 )
-def test_numbers_that_are_no_identifier_are_taken(cells: list[str], name: str) -> None:
-    assert isinstance(found(cells, name), Column)
+def test_numbers_that_are_not_an_identifier_are_included(cells: list[str], name: str) -> None:
+    assert isinstance(inferred(cells, name), Column)
 
 
 @pytest.mark.parametrize(
@@ -198,10 +204,10 @@ def test_numbers_that_are_no_identifier_are_taken(cells: list[str], name: str) -
         (["1", "2", "5"], "number"),
         (["2020-01-01", "2020-02-01"], "date"),
     ],
-    ids=["flag", "choice", "integer", "date"],
+    ids=["boolean", "choice", "integer", "date"],
 )
-def test_a_sample_claims_less(cells: Sequence[str], expected: str) -> None:
-    column = found(list(cells) * 50, sampled=True)
+def test_the_kinds_of_a_sample_are_less_strict(cells: Sequence[str], expected: str) -> None:
+    column = inferred(list(cells) * 50, sampled=True)
     assert isinstance(column, Column)
     assert (column.kind, column.optional) == (expected, True)
 
@@ -210,15 +216,15 @@ def test_a_sample_claims_less(cells: Sequence[str], expected: str) -> None:
     ("cells", "expected"), [(["1", "2.5"], False), (["1", "", "2.5"], True)], ids=["complete", "gaps"]
 )
 def test_a_column_with_gaps_is_optional(cells: list[str], expected: bool) -> None:
-    column = found(cells)
+    column = inferred(cells)
     assert isinstance(column, Column)
     assert (column.optional, column.missing) == (expected, cells.count(""))
 
 
 @pytest.mark.parametrize("distinct", [50, 5_000, 60_000])
 def test_many_distinct_values_are_estimated(distinct: int) -> None:
-    # given: numbers in a row, which a poor hash would spread poorly
-    tally = Tally("x", ".", most_values=100)
+    # given: consecutive numbers, which a poor hash function distributes unevenly
+    tally = Tally("x", ".", max_values=100)
     for start in range(0, distinct, 500):
         tally.add([f"{1000 + n}" for n in range(start, min(start + 500, distinct))] * 2)
     # then
@@ -227,17 +233,17 @@ def test_many_distinct_values_are_estimated(distinct: int) -> None:
 
 
 @given(cells=st.lists(st.sampled_from(["1", "2.5", "1,000", "", "x", "yes", "no", "2020-01-05", "0"]), max_size=40))
-def test_chunks_make_no_difference(cells: list[str]) -> None:
+def test_the_column_does_not_depend_on_the_chunks(cells: list[str]) -> None:
     # given
-    whole, many = Tally("x", ".", 100), Tally("x", ".", 100)
+    one_chunk, chunks = Tally("x", ".", 100), Tally("x", ".", 100)
     # when
-    whole.add(cells)
+    one_chunk.add(cells)
     for cell in cells:
-        many.add([cell])
+        chunks.add([cell])
     # then
-    assert column_of(whole, ".", True, False) == column_of(many, ".", True, False)
+    assert infer_column(one_chunk, ".", True, False) == infer_column(chunks, ".", True, False)
 
 
 @pytest.mark.parametrize(("cells", "zeros"), [(["0", "0.0", "5", "-0"], 3), (["1", "10", "0.01"], 0)])
-def test_zeros_are_counted_however_written(cells: list[str], zeros: int) -> None:
-    assert tallied(cells).zeros == zeros
+def test_zeros_of_any_notation_are_counted(cells: list[str], zeros: int) -> None:
+    assert tally_of(cells).zeros == zeros

@@ -15,17 +15,17 @@ from mlops_runtime.profiling.names import MAX_NAME_LENGTH, attribute_name, class
         pytest.param("Clump_thickness", "clump_thickness", id="snake-case"),
         pytest.param("PassengerId", "passenger_id", id="camel-case"),
         pytest.param("HTTPCode", "http_code", id="abbreviation"),
-        pytest.param("Weight (kg)", "weight_kg", id="signs"),
-        pytest.param("größe", "grosse", id="letters-with-marks"),
-        pytest.param("大小", "大小", id="letters-of-another-script"),
+        pytest.param("Weight (kg)", "weight_kg", id="punctuation"),
+        pytest.param("größe", "grosse", id="accents"),
+        pytest.param("大小", "大小", id="another-script"),
         pytest.param("2nd value", "column_2nd_value", id="digit-first"),
-        pytest.param("%", "column_7", id="nothing-left"),
+        pytest.param("%", "column_7", id="punctuation-alone"),
         pytest.param("class", "class_", id="keyword"),
         pytest.param("Match", "match_", id="soft-keyword"),
         pytest.param("copy", "copy_", id="attribute-of-a-model"),
         pytest.param("date", "date_", id="imported"),
         pytest.param("l", "l_", id="looks-like-a-digit"),
-        pytest.param("model_dump", "column_model_dump", id="kept-by-pydantic"),
+        pytest.param("model_dump", "column_model_dump", id="reserved-by-pydantic"),
         pytest.param("_hidden", "hidden", id="underscore-first"),
         pytest.param("a" * 99, "a" * MAX_NAME_LENGTH, id="long-word"),
         pytest.param(
@@ -60,19 +60,19 @@ def test_a_value_becomes_a_member(value: str, expected: str) -> None:
     [(attribute_name, "a_b_3"), (class_name, "AB3"), (member_name, "A_B_3")],
     ids=["attribute", "class", "member"],
 )
-def test_a_name_that_is_taken_gets_a_number(make: type, expected: str) -> None:
+def test_a_name_in_use_gets_a_number(make: type, expected: str) -> None:
     assert make("a-b", 7, {"a_b", "a_b_2", "AB", "AB2", "A_B", "A_B_2"}) == expected
 
 
-@given(text=st.text(max_size=60), place=st.integers(1, 9999))
-def test_every_text_becomes_a_name_that_python_takes(text: str, place: int) -> None:
+@given(text=st.text(max_size=60), position=st.integers(1, 9999))
+def test_any_text_becomes_a_valid_identifier(text: str, position: int) -> None:
     for make in (attribute_name, class_name, member_name):
-        name = make(text, place, set())
+        name = make(text, position, set())
         assert name.isidentifier()
         assert not keyword.iskeyword(name)
         assert not name.startswith("_")
-    assert attribute_name(text, place, set()) == attribute_name(text, place, set()).lower()
-    assert class_name(text, place, set())[0].isupper()
+    assert attribute_name(text, position, set()) == attribute_name(text, position, set()).lower()
+    assert class_name(text, position, set())[0].isupper()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_every_text_becomes_a_name_that_python_takes(text: str, place: int) -> N
         | {"float", "bool", "date", "datetime", "time"}
     ),
 )
-def test_no_field_hides_what_a_contract_uses(name: str) -> None:
+def test_no_field_shadows_a_name_that_a_contract_uses(name: str) -> None:
     assert attribute_name(name, 7, set()) != name
 
 
@@ -94,11 +94,11 @@ def test_no_field_hides_what_a_contract_uses(name: str) -> None:
         *("Record", "RecordModel", "Label", "LabelPrediction", "Prediction", "ValuePrediction"),
     ],
 )
-def test_no_class_hides_what_a_contract_uses(name: str) -> None:
+def test_no_class_shadows_a_name_that_a_contract_uses(name: str) -> None:
     assert class_name(name, 7, set()) != name
 
 
-def test_words_are_told_apart() -> None:
+def test_a_name_is_split_into_words() -> None:
     assert words("Sample_code-number of HTTPRequests2Go") == [
         "sample", "code", "number", "of", "http", "requests2go",
     ]  # fmt: skip

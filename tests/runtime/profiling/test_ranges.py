@@ -4,21 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_runtime.profiling.columns import Column, Tally, column_of
-from mlops_runtime.profiling.ranges import usual_range, with_ranges
+from mlops_runtime.profiling.columns import Column, Tally, infer_column
+from mlops_runtime.profiling.ranges import add_ranges, expected_range
 
 Bounds = tuple[float | None, float | None]
 
 
 def ranged(*columns: Sequence[object], name: str = "column", sampled: bool = False) -> list[Column]:
-    """Return the columns of these values, with their ranges."""
+    """Return the inferred columns with these values."""
     tallies = []
     for values in columns:
         tally = Tally(name, ".", 20_000)
         tally.add(tuple(map(str, values)))
         tallies.append(tally)
-    found = [column_of(tally, ".", True, sampled) for tally in tallies]
-    return list(with_ranges([column for column in found if isinstance(column, Column)], tallies, sampled))
+    inferred = [infer_column(tally, ".", True, sampled) for tally in tallies]
+    return list(add_ranges([column for column in inferred if isinstance(column, Column)], tallies, sampled))
 
 
 def limits(values: Sequence[object], name: str = "column", sampled: bool = False) -> Bounds:
@@ -26,7 +26,7 @@ def limits(values: Sequence[object], name: str = "column", sampled: bool = False
     return column.minimum, column.maximum
 
 
-ODDLY_SPREAD = [n * n % 97 for n in range(97)]
+IRREGULAR = [n * n % 97 for n in range(97)]
 
 
 @pytest.mark.parametrize(
@@ -37,32 +37,32 @@ ODDLY_SPREAD = [n * n % 97 for n in range(97)]
         pytest.param(list(range(1, 13)) * 10, (1, 12), id="months"),
         pytest.param([0, 1], (0, 1), id="indicator"),
         pytest.param([0] * 99 + [1], (0, 1), id="rare-indicator"),
-        pytest.param([1, 2, 3] * 16, (None, None), id="too-few-values"),
-        pytest.param([1, 2, 3, 5] * 15, (None, None), id="a-step-is-lacking"),
-        pytest.param([2, 3, 4] * 20, (None, None), id="starts-elsewhere"),
-        pytest.param([1, 2, 3] * 20 + [4], (None, None), id="an-end-is-rare"),
-        pytest.param([0, 0, 0, 1, 1, 2] * 10, (0, None), id="counts-fade-out"),
-        pytest.param(list(range(1, 14)) * 10, (None, None), id="too-many-steps"),
-        pytest.param([1.5, 2, 3, 1] * 20, (None, None), id="not-whole"),
+        pytest.param([1, 2, 3] * 16, (None, None), id="too-few-rows"),
+        pytest.param([1, 2, 3, 5] * 15, (None, None), id="missing-value"),
+        pytest.param([2, 3, 4] * 20, (None, None), id="scale-from-2"),
+        pytest.param([1, 2, 3] * 20 + [4], (None, None), id="rare-end"),
+        pytest.param([0, 0, 0, 1, 1, 2] * 10, (0, None), id="descending-counts"),
+        pytest.param(list(range(1, 14)) * 10, (None, None), id="too-many-values"),
+        pytest.param([1.5, 2, 3, 1] * 20, (None, None), id="not-integers"),
     ],
 )
-def test_a_rating_scale_has_hard_ends(values: Sequence[object], expected: Bounds) -> None:
+def test_a_rating_scale_has_limits(values: Sequence[object], expected: Bounds) -> None:
     assert limits(values) == expected
 
 
 @pytest.mark.parametrize(
     ("values", "name", "expected"),
     [
-        pytest.param([0, 5, *ODDLY_SPREAD], "x", (0, None), id="zeros"),
-        pytest.param([0, -1, *ODDLY_SPREAD], "x", (None, None), id="a-negative"),
-        pytest.param([0, *range(20, 129)], "x", (None, None), id="hardly-a-zero"),
-        pytest.param([0, 5.5, 20] * 16, "x", (None, None), id="too-few-values"),
+        pytest.param([0, 5, *IRREGULAR], "x", (0, None), id="zeros"),
+        pytest.param([0, -1, *IRREGULAR], "x", (None, None), id="negative-number"),
+        pytest.param([0, *range(20, 129)], "x", (None, None), id="rare-zero"),
+        pytest.param([0, 5.5, 20] * 16, "x", (None, None), id="too-few-rows"),
         pytest.param([0.01, 0.5, 0.99] * 20, "x", (0, 1), id="shares"),
-        pytest.param([0.1, 0.5, 0.99] * 20, "x", (None, None), id="shares-off-one-end"),
+        pytest.param([0.1, 0.5, 0.99] * 20, "x", (None, None), id="shares-far-from-one-end"),
         pytest.param([0.5, 50, 100] * 20, "x", (0, 100), id="up-to-100"),
         pytest.param([0.5, 50, 99.5] * 20, "x", (None, None), id="prices"),
-        pytest.param([0.5, 50, 99.5] * 20, "fat percent", (0, 100), id="percent-by-name"),
-        pytest.param([0.5, 50, 99.5] * 20, "fat (%)", (0, 100), id="percent-by-sign"),
+        pytest.param([0.5, 50, 99.5] * 20, "fat percent", (0, 100), id="percent-in-the-name"),
+        pytest.param([0.5, 50, 99.5] * 20, "fat (%)", (0, 100), id="percent-sign-in-the-name"),
         pytest.param([0.5, 50, 101] * 20, "fat (%)", (None, None), id="above-100"),
     ],
 )
@@ -70,21 +70,21 @@ def test_a_limit_needs_evidence(values: Sequence[object], name: str, expected: B
     assert limits(values, name) == expected
 
 
-def test_columns_between_the_same_ends_share_a_scale() -> None:
-    # given: one that uses each step, and two that do not
-    whole, gaps = [1, 2, 3, 4, 5] * 20, [1, 2, 5, 1, 1] * 20
+def test_columns_of_the_same_range_share_a_rating_scale() -> None:
+    # given: a column with all values of the scale, and one without
+    complete, gaps = [1, 2, 3, 4, 5] * 20, [1, 2, 5, 1, 1] * 20
     # then
-    assert [(column.minimum, column.maximum) for column in ranged(whole, gaps, gaps)] == [(1, 5)] * 3
-    assert [(column.minimum, column.maximum) for column in ranged(whole, gaps)] == [(1, 5), (None, None)]
+    assert [(column.minimum, column.maximum) for column in ranged(complete, gaps, gaps)] == [(1, 5)] * 3
+    assert [(column.minimum, column.maximum) for column in ranged(complete, gaps)] == [(1, 5), (None, None)]
     assert [(column.minimum, column.maximum) for column in ranged(gaps, gaps, gaps)] == [(None, None)] * 3
 
 
-def test_a_sample_shows_no_limit() -> None:
+def test_a_sample_gives_no_limits() -> None:
     assert limits([1, 2, 3, 4, 5] * 20, sampled=True) == (None, None)
 
 
 @pytest.mark.parametrize(
-    ("values", "usual"),
+    ("values", "expected"),
     [
         pytest.param([1, 2, 3, 4, 5] * 20, None, id="both-limits"),
         pytest.param([0, 0, 0, 1, 1, 2] * 10, (0, 3), id="one-limit"),
@@ -92,36 +92,36 @@ def test_a_sample_shows_no_limit() -> None:
         pytest.param([-2.5, 17.5], (-5, 20), id="negative"),
     ],
 )
-def test_what_is_usual_is_said_where_a_limit_is_lacking(
-    values: Sequence[object], usual: tuple[float, float] | None
+def test_a_column_without_both_limits_has_an_expected_range(
+    values: Sequence[object], expected: tuple[float, float] | None
 ) -> None:
     (column,) = ranged(values)
-    assert column.expected == usual
+    assert column.expected == expected
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "whole", "expected"),
+    ("low", "high", "integer", "expected"),
     [
-        pytest.param(172, 231, True, (166, 237), id="whole"),
-        pytest.param(0, 3, True, (0, 4), id="whole-from-0"),
+        pytest.param(172, 231, True, (166, 237), id="integers"),
+        pytest.param(0, 3, True, (0, 4), id="integers-from-0"),
         pytest.param(1956, 2013, True, (1950, 2019), id="years"),
         pytest.param(0.00012, 0.00031, False, (0.0001, 0.00033), id="small"),
         pytest.param(1, 12_345_678, True, (0, 14_000_000), id="large"),
-        pytest.param(1_600_000_000, 1_600_000_010, True, (1_599_990_000, 1_600_010_000), id="few-digits-apart"),
-        pytest.param(-5e-324, 5e-324, False, (-1e-323, 1e-323), id="least-of-all"),
+        pytest.param(1_600_000_000, 1_600_000_010, True, (1_599_990_000, 1_600_010_000), id="narrow-range"),
+        pytest.param(-5e-324, 5e-324, False, (-1e-323, 1e-323), id="smallest-numbers"),
     ],
 )
-def test_what_is_usual_has_headroom_and_few_digits(
-    low: float, high: float, whole: bool, expected: tuple[float, float]
+def test_an_expected_range_has_a_margin_and_few_digits(
+    low: float, high: float, integer: bool, expected: tuple[float, float]
 ) -> None:
-    assert usual_range(low, high, whole) == pytest.approx(expected)
+    assert expected_range(low, high, integer) == pytest.approx(expected)
 
 
 @given(
     ends=st.lists(st.floats(-1e99, 1e99), min_size=2, max_size=2, unique=True).map(sorted),
-    whole=st.booleans(),
+    integer=st.booleans(),
 )
-def test_what_is_usual_holds_what_there_is(ends: list[float], whole: bool) -> None:
-    low, high = usual_range(ends[0], ends[1], whole)
+def test_an_expected_range_contains_the_range_of_the_table(ends: list[float], integer: bool) -> None:
+    low, high = expected_range(ends[0], ends[1], integer)
     assert low <= ends[0] <= ends[1] <= high
     assert ends[0] < 0 or low >= 0

@@ -1,7 +1,7 @@
-"""The contract: the columns of a record, and what a prediction says.
+"""The contract: the fields of a record and of a prediction.
 
-This module is the only place that knows the columns. Training, validation, OpenAPI, the form,
-drift and test data follow from it. `make datamodel` compares it with the table.
+Training, validation, OpenAPI, the form, drift detection and test data derive from this module.
+`make datamodel` compares it with the table.
 """
 
 from enum import StrEnum
@@ -12,7 +12,7 @@ from pydantic import Field
 TASK = Task.BINARY
 
 TARGET = "Class"
-"""Column of the training table that holds the label."""
+"""Column of the training table with the label."""
 
 
 class Record(RecordModel):
@@ -83,7 +83,7 @@ class Label(StrEnum):
 
 
 class Prediction(LabelPrediction):
-    """The predicted label, with its probability."""
+    """The predicted label and its probability."""
 
     label: Label = Field(description="The more probable label")
 

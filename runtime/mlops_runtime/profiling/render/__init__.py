@@ -1,1 +1,1 @@
-"""Source code and documentation rendered from the profile of a table."""
+"""Rendering of datamodel.py and data/README.md from the profile of a table."""

@@ -1,19 +1,19 @@
-"""The contract that a table keeps, as the text of the module datamodel.py."""
+"""Rendering of the contract as the module datamodel.py."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mlops_runtime.profiling.columns import Column
-from mlops_runtime.profiling.descriptions import seen
+from mlops_runtime.profiling.descriptions import description
 from mlops_runtime.profiling.names import attribute_name, class_name, member_name
 from mlops_runtime.profiling.profile import Profile
 from mlops_runtime.profiling.source_code import LINE_LENGTH, assignment, number, prose, string
-from mlops_runtime.profiling.user_edits import GENERATED, LABEL_DESCRIPTIONS, Existing, ExistingEnum, read_existing
+from mlops_runtime.profiling.user_edits import GENERATED, LABEL_DESCRIPTIONS, EnumEdits, UserEdits, read_edits
 
-MODULE_DOCSTRING = '''"""The contract: the columns of a record, and what a prediction says.
+MODULE_DOCSTRING = '''"""The contract: the fields of a record and of a prediction.
 
-This module is the only place that knows the columns. Training, validation, OpenAPI, the form,
-drift and test data follow from it. `make datamodel` compares it with the table.
+Training, validation, OpenAPI, the form, drift detection and test data derive from this module.
+`make datamodel` compares it with the table.
 """'''
 
 TYPES = {
@@ -26,11 +26,11 @@ TYPES = {
     "datetime": "datetime",
     "time": "time",
 }
-"""Types of the contract by kind; a choice has a class of its own."""
+"""Types of the contract by kind; a choice is an enum."""
 
 PREDICTIONS = {
-    "label": '"""The predicted label, with its probability."""',
-    "value": '"""The predicted value, with its prediction interval."""',
+    "label": '"""The predicted label and its probability."""',
+    "value": '"""The predicted value and its prediction interval."""',
 }
 
 
@@ -43,74 +43,73 @@ class _Field:
 
 
 def render(profile: Profile, existing: str | None = None) -> str:
-    """Return the text of datamodel.py.
+    """Return the source code of datamodel.py.
 
     Args:
-        profile: of the table.
-        existing: text of the contract that is there: what people wrote into it, descriptions,
-            docstrings and names, is kept where the column is still there.
+        profile: profile of the table.
+        existing: source code of the existing datamodel.py. Names, docstrings and descriptions that the user
+            edited are kept for columns that still exist.
 
     Raises:
-        ExistingError: if that text is not valid Python.
+        InvalidContractError: if the existing source code is not valid Python.
     """
-    kept = read_existing(existing)
-    fields = list(_fields(profile.columns, kept))
+    edits = read_edits(existing)
+    fields = list(_fields(profile.columns, edits))
     blocks = [
-        kept.docstrings.get("", MODULE_DOCSTRING),
+        edits.docstrings.get("", MODULE_DOCSTRING),
         _imports(profile, fields),
         f"TASK = Task.{profile.task.upper()}",
-        f"{assignment('TARGET', profile.target)}\n{_target_docstring(profile, kept)}",
+        f"{assignment('TARGET', profile.target)}\n{_target_docstring(profile, edits)}",
     ]
-    classes = [_choice(field, kept) for field in fields if field.enum is not None]
-    classes.append(_record(profile, fields, kept))
+    classes = [_choice(field, edits) for field in fields if field.enum is not None]
+    classes.append(_record(profile, fields, edits))
     if profile.labels:
-        docstring = kept.docstrings.get("Label", f'"""Values of {prose(profile.target)}."""')
-        classes.append(_enum("Label", docstring, profile.labels, kept.label))
-    classes.append(_prediction(profile, kept))
+        docstring = edits.docstrings.get("Label", f'"""Values of {prose(profile.target)}."""')
+        classes.append(_enum("Label", docstring, profile.labels, edits.label))
+    classes.append(_prediction(profile, edits))
     classes.append("CONTRACT = Contract(Record, Prediction, TASK, TARGET)")
     return "\n\n\n".join(["\n\n".join(blocks), *classes]) + "\n"
 
 
-def _target_docstring(profile: Profile, kept: Existing) -> str:
-    what = "label" if profile.labels else "value"
-    return kept.target or f'"""Column of the training table that holds the {what}."""'
+def _target_docstring(profile: Profile, edits: UserEdits) -> str:
+    noun = "label" if profile.labels else "value"
+    return edits.target_docstring or f'"""Column of the training table with the {noun}."""'
 
 
-def _fields(columns: Sequence[Column], kept: Existing) -> Iterator[_Field]:
-    """Yield the fields with their names: those that they had, or new ones."""
-    known = [kept.fields[column.name] for column in columns if column.name in kept.fields]
-    attributes = {field.attribute for field in known}
-    classes = {field.enum.name for field in known if field.enum is not None}
-    for place, column in enumerate(columns, start=1):
-        before = kept.fields.get(column.name)
-        attribute = before.attribute if before else attribute_name(column.name, place, attributes)
+def _fields(columns: Sequence[Column], edits: UserEdits) -> Iterator[_Field]:
+    """Yield the fields, with existing names or new ones."""
+    existing = [edits.fields[column.name] for column in columns if column.name in edits.fields]
+    attributes = {field.attribute for field in existing}
+    classes = {field.enum.name for field in existing if field.enum is not None}
+    for position, column in enumerate(columns, start=1):
+        edit = edits.fields.get(column.name)
+        attribute = edit.attribute if edit else attribute_name(column.name, position, attributes)
         attributes.add(attribute)
         enum = None
         if column.kind == "choice":
-            enum = before.enum.name if before and before.enum else class_name(column.name, place, classes)
+            enum = edit.enum.name if edit and edit.enum else class_name(column.name, position, classes)
             classes.add(enum)
-        description = before.description if before else None
-        yield _Field(column, attribute, description or f"description={string(GENERATED + seen(column))}", enum)
+        generated = f"description={string(GENERATED + description(column))}"
+        yield _Field(column, attribute, (edit.description if edit else None) or generated, enum)
 
 
 def _imports(profile: Profile, fields: Sequence[_Field]) -> str:
     kinds = {field.column.kind for field in fields}
     annotated = any(field.column.expected or field.column.date_format for field in fields)
-    moments = sorted(kinds & {"date", "datetime", "time"})
-    words = {"Contract", "RecordModel", "Task", "LabelPrediction" if profile.labels else "ValuePrediction"}
-    words.update(TYPES[kind] for kind in kinds & {"integer", "category", "text"})
+    dates = sorted(kinds & {"date", "datetime", "time"})
+    names = {"Contract", "RecordModel", "Task", "LabelPrediction" if profile.labels else "ValuePrediction"}
+    names.update(TYPES[kind] for kind in kinds & {"integer", "category", "text"})
     if any(field.column.expected for field in fields):
-        words.add("ExpectedRange")
+        names.add("ExpectedRange")
     if any(field.column.date_format for field in fields):
-        words.add("DateFormat")
+        names.add("DateFormat")
     standard = [
-        *([f"from datetime import {', '.join(moments)}"] if moments else []),
+        *([f"from datetime import {', '.join(dates)}"] if dates else []),
         *(["from enum import StrEnum"] if profile.labels or "choice" in kinds else []),
         *(["from typing import Annotated"] if annotated else []),
     ]
-    imports = f"{_import('mlops_runtime.contract', sorted(words))}\nfrom pydantic import Field"
-    sections = ["\n".join(standard), imports]
-    return "\n\n".join(section for section in sections if section)
+    third_party = f"{_import('mlops_runtime.contract', sorted(names))}\nfrom pydantic import Field"
+    return "\n\n".join(filter(None, ["\n".join(standard), third_party]))
 
 
 def _import(module: str, names: Sequence[str]) -> str:
@@ -120,26 +119,25 @@ def _import(module: str, names: Sequence[str]) -> str:
     return "\n".join([f"from {module} import (", *(f"    {name}," for name in names), ")"])
 
 
-def _choice(field: _Field, kept: Existing) -> str:
-    name = field.enum or ""
-    before = kept.fields[field.column.name].enum if field.column.name in kept.fields else None
-    docstring = (before.docstring if before else None) or f'"""Values of {prose(field.column.name)}."""'
-    return _enum(name, docstring, sorted(value for value, _ in field.column.common), before)
+def _choice(field: _Field, edits: UserEdits) -> str:
+    edit = edits.fields[field.column.name].enum if field.column.name in edits.fields else None
+    docstring = (edit.docstring if edit else None) or f'"""Values of {prose(field.column.name)}."""'
+    return _enum(field.enum or "", docstring, sorted(value for value, _ in field.column.most_common), edit)
 
 
-def _enum(name: str, docstring: str, values: Sequence[str], before: ExistingEnum | None) -> str:
-    known: Mapping[str, str] = before.members if before else {}
-    taken = {known[value] for value in values if value in known}
+def _enum(name: str, docstring: str, values: Sequence[str], edit: EnumEdits | None) -> str:
+    existing: Mapping[str, str] = edit.members if edit else {}
+    taken = {existing[value] for value in values if value in existing}
     lines = [f"class {name}(StrEnum):", f"    {docstring}", ""]
-    for place, value in enumerate(values, start=1):
-        member = known.get(value) or member_name(value, place, taken)
+    for position, value in enumerate(values, start=1):
+        member = existing.get(value) or member_name(value, position, taken)
         taken.add(member)
         lines.append(assignment(member, value, indent=4))
     return "\n".join(lines)
 
 
-def _record(profile: Profile, fields: Sequence[_Field], kept: Existing) -> str:
-    docstring = kept.docstrings.get("Record", f'"""A record of {prose(profile.path.name)}."""')
+def _record(profile: Profile, fields: Sequence[_Field], edits: UserEdits) -> str:
+    docstring = edits.docstrings.get("Record", f'"""A record of {prose(profile.path.name)}."""')
     return "\n".join(["class Record(RecordModel):", f"    {docstring}", "", *map(_field, fields)])
 
 
@@ -154,7 +152,7 @@ def _field(field: _Field) -> str:
     ]
     lines = [
         f"    {field.attribute}: {_annotation(field)} = Field(",
-        *(f"        {part}," for part in arguments),
+        *(f"        {argument}," for argument in arguments),
         "    )",
     ]
     return "\n".join(lines)
@@ -162,18 +160,18 @@ def _field(field: _Field) -> str:
 
 def _annotation(field: _Field) -> str:
     column = field.column
-    held = field.enum or TYPES[column.kind]
+    type_ = field.enum or TYPES[column.kind]
     if column.expected is not None:
         low, high = column.expected
-        held = f"Annotated[{held}, ExpectedRange({number(low)}, {number(high)})]"
+        type_ = f"Annotated[{type_}, ExpectedRange({number(low)}, {number(high)})]"
     if column.date_format is not None:
-        held = f"Annotated[{held}, DateFormat({string(column.date_format)})]"
-    return f"{held} | None" if column.optional else held
+        type_ = f"Annotated[{type_}, DateFormat({string(column.date_format)})]"
+    return f"{type_} | None" if column.optional else type_
 
 
-def _prediction(profile: Profile, kept: Existing) -> str:
+def _prediction(profile: Profile, edits: UserEdits) -> str:
     if not profile.labels:
-        return f"class Prediction(ValuePrediction):\n    {kept.docstrings.get('Prediction', PREDICTIONS['value'])}"
-    docstring = kept.docstrings.get("Prediction", PREDICTIONS["label"])
-    description = kept.label_description or f"description={string(LABEL_DESCRIPTIONS[profile.task])}"
-    return f"class Prediction(LabelPrediction):\n    {docstring}\n\n    label: Label = Field({description})"
+        return f"class Prediction(ValuePrediction):\n    {edits.docstrings.get('Prediction', PREDICTIONS['value'])}"
+    docstring = edits.docstrings.get("Prediction", PREDICTIONS["label"])
+    argument = edits.label_description or f"description={string(LABEL_DESCRIPTIONS[profile.task])}"
+    return f"class Prediction(LabelPrediction):\n    {docstring}\n\n    label: Label = Field({argument})"

@@ -1,25 +1,25 @@
-"""The page data/README.md of a table: what it holds, and what was left out of it."""
+"""The page data/README.md: a description of the table."""
 
 import re
 from collections.abc import Iterator
 
 from mlops_runtime.profiling.columns import Column
-from mlops_runtime.profiling.descriptions import percent, values_seen
+from mlops_runtime.profiling.descriptions import percent, value_description
 from mlops_runtime.profiling.profile import Profile
 
-LISTED = 100
-"""Most columns that the page lists; the rest are counted."""
+MAX_LISTED = 100
+"""Maximum number of columns, and of warnings, on the page."""
 
 MAX_NAME_LENGTH = 80
-"""Characters of a name that the page shows."""
+"""Maximum number of characters of a name."""
 
 
 def render(profile: Profile, file_name: str) -> str:
     """Return the text of data/README.md.
 
     Args:
-        profile: of the table.
-        file_name: that the table has in the folder.
+        profile: profile of the table.
+        file_name: name of the table in the folder.
 
     Raises:
         OSError: if the table can't be read.
@@ -28,55 +28,59 @@ def render(profile: Profile, file_name: str) -> str:
     lines = [
         "# Where the data come from",
         "",
-        f"{_code(file_name)} is the table that the contract was made for.",
-        "Say here who collected its rows, when and how, and who may use them.",
+        f"{_code(file_name)} is the table from which the contract was inferred.",
+        "Document here who collected the data, when and how, and who may use them.",
         "",
         "| | |",
         "|---|---|",
         f"| Rows | {about}{profile.rows} |",
-        f"| Columns | {len(profile.source.header)}, of which the contract takes {len(profile.columns)} |",
+        f"| Columns | {len(profile.source.header)}, of which {len(profile.columns)} are in the contract |",
         f"| Target | {_code(profile.target)}, {profile.task}: {_escaped(profile.reason)} |",
         f"| SHA-256 | `{profile.source.sha256()}` |",
         "",
-        "## What is in it",
+        "## Columns of the contract",
         "",
-        "| Column | Kind | Missing | In the table |",
+        "| Column | Kind | Missing | Values |",
         "|---|---|---|---|",
-        *map(_row, profile.columns[:LISTED]),
+        *map(_row, profile.columns[:MAX_LISTED]),
         *_rest(len(profile.columns), "columns"),
     ]
-    if profile.left_out:
-        lines += ["", "## What is left out", "", "| Column | Reason |", "|---|---|"]
-        lines += [f"| {_code(name)} | {_escaped(reason)} |" for name, reason in profile.left_out[:LISTED]]
-        lines += _rest(len(profile.left_out), "columns")
+    if profile.excluded:
+        lines += ["", "## Excluded columns", "", "| Column | Reason |", "|---|---|"]
+        lines += [f"| {_code(name)} | {_escaped(reason)} |" for name, reason in profile.excluded[:MAX_LISTED]]
+        lines += _rest(len(profile.excluded), "columns")
     if profile.warnings:
-        lines += ["", "## What to keep in mind", ""]
-        lines += [f"- {_escaped(warning)}" for warning in profile.warnings[:LISTED]]
+        lines += ["", "## Warnings", ""]
+        lines += [f"- {_escaped(warning)}" for warning in profile.warnings[:MAX_LISTED]]
         lines += _rest(len(profile.warnings), "warnings")
     return "\n".join(lines) + "\n"
 
 
 def _row(column: Column) -> str:
     missing = percent(column.missing / column.rows)
-    return f"| {_code(column.name)} | {column.kind} | {missing} | {_escaped(values_seen(column))} |"
+    return f"| {_code(column.name)} | {column.kind} | {missing} | {_escaped(value_description(column))} |"
 
 
-def _rest(count: int, of: str) -> Iterator[str]:
-    if count > LISTED:
+def _rest(count: int, noun: str) -> Iterator[str]:
+    if count > MAX_LISTED:
         yield ""
-        yield f"And {count - LISTED} {of} more."
+        yield f"And {count - MAX_LISTED} more {noun}."
 
 
 def _code(name: str) -> str:
-    """Return a name as code, whatever it holds; a table's cell ends at a bar even there."""
-    flat = "".join(letter if letter.isprintable() else " " for letter in name)
-    cut = flat if len(flat) <= MAX_NAME_LENGTH else f"{flat[: MAX_NAME_LENGTH - 1]}…"
-    if "`" in cut:
-        return _escaped(cut)
-    return f"`{cut}`".replace("|", "\\|")
+    """Return a name as inline code; a bar must be escaped even there, because it ends the cell of a table."""
+    flat = _printable(name)
+    short = flat if len(flat) <= MAX_NAME_LENGTH else f"{flat[: MAX_NAME_LENGTH - 1]}…"
+    if "`" in short:
+        return _escaped(short)
+    return f"`{short}`".replace("|", "\\|")
 
 
 def _escaped(text: str) -> str:
-    """Return a text without a meaning to Markdown."""
-    flat = "".join(letter if letter.isprintable() else " " for letter in text)
-    return re.sub(r"([\\`*_{}\[\]<>#|!~$&])", r"\\\1", flat)
+    """Return a text with Markdown's special characters escaped."""
+    return re.sub(r"([\\`*_{}\[\]<>#|!~$&])", r"\\\1", _printable(text))
+
+
+def _printable(text: str) -> str:
+    """Return a text with spaces in place of control characters."""
+    return "".join(character if character.isprintable() else " " for character in text)

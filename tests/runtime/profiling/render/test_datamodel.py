@@ -1,5 +1,3 @@
-"""The contract of a profile, rendered as Python."""
-
 import re
 import subprocess
 import sys
@@ -18,7 +16,7 @@ from mlops_runtime.contract.fields import FieldSpec, Kind, Task, field_specs
 from mlops_runtime.profiling.columns import Column
 from mlops_runtime.profiling.profile import Profile, profile
 from mlops_runtime.profiling.render.datamodel import render
-from mlops_runtime.profiling.user_edits import ExistingError
+from mlops_runtime.profiling.user_edits import InvalidContractError
 from mlops_runtime.tables.source import Source
 
 Import = Callable[[str], ModuleType]
@@ -27,14 +25,14 @@ TEMPLATE = Path(__file__).parents[4]
 PYPROJECT = TEMPLATE / "{{cookiecutter.project_slug}}" / "pyproject.toml"
 
 
-def column(name: str, kind: str, **known: object) -> Column:
-    defaults = {"rows": 100, "missing": 0, "distinct": 5, "optional": False, "common": (("a", 60), ("b", 40))}
+def column(name: str, kind: str, **attributes: object) -> Column:
+    defaults = {"rows": 100, "missing": 0, "distinct": 5, "optional": False, "most_common": (("a", 60), ("b", 40))}
     if kind in ("number", "integer"):
-        defaults |= {"low": 0.0, "high": 9.0, "quartiles": (1.0, 4.0), "expected": (0.0, 10.0), "common": ()}
-    return Column(name=name, kind=kind, **(defaults | known))  # type: ignore[arg-type]
+        defaults |= {"low": 0.0, "high": 9.0, "quartiles": (1.0, 4.0), "expected": (0.0, 10.0), "most_common": ()}
+    return Column(name=name, kind=kind, **(defaults | attributes))  # type: ignore[arg-type]
 
 
-def made_of(columns: Sequence[Column], labels: Sequence[str] = (), target: str = "target") -> Profile:
+def profile_of(columns: Sequence[Column], labels: Sequence[str] = (), target: str = "target") -> Profile:
     path = Path("orders.csv")
     return Profile(
         path=path,
@@ -43,10 +41,10 @@ def made_of(columns: Sequence[Column], labels: Sequence[str] = (), target: str =
         sampled=False,
         target=target,
         task="regression" if not labels else "binary" if len(labels) == 2 else "multiclass",
-        reason="asked",
+        reason="requested",
         labels=tuple(labels),
         columns=tuple(columns),
-        left_out=(),
+        excluded=(),
         warnings=(),
     )
 
@@ -55,9 +53,9 @@ EVERY_KIND = (
     column("Weight (kg)", "number", minimum=0.0, expected=(0.0, 41.5)),
     column("Items", "integer", optional=True, missing=4),
     column("Express", "boolean"),
-    column("Size", "choice", common=(("small", 60), ("large", 40))),
+    column("Size", "choice", most_common=(("small", 60), ("large", 40))),
     column("City", "category", optional=True),
-    column("Remark", "text", words=12.4, longest=300),
+    column("Remark", "text", mean_words=12.4, max_length=300),
     column("Ordered", "date", date_format="%d/%m/%Y", low="2020-01-02", high="2020-12-30"),
     column("Packed", "datetime", optional=True, low="2020-01-02", high="2020-12-30"),
     column("At", "time", low="00:00", high="23:59"),
@@ -65,15 +63,15 @@ EVERY_KIND = (
 )
 
 
-def test_the_contract_of_a_regression_reads_like_this() -> None:
-    kept = {"Weight (kg)", "Size", "City", "Ordered"}
-    text = render(made_of([each for each in EVERY_KIND if each.name in kept], target="Price paid"))
+def test_a_regression_contract_is_rendered() -> None:
+    names = {"Weight (kg)", "Size", "City", "Ordered"}
+    text = render(profile_of([each for each in EVERY_KIND if each.name in names], target="Price paid"))
     assert (
         text
-        == '''"""The contract: the columns of a record, and what a prediction says.
+        == '''"""The contract: the fields of a record and of a prediction.
 
-This module is the only place that knows the columns. Training, validation, OpenAPI, the form,
-drift and test data follow from it. `make datamodel` compares it with the table.
+Training, validation, OpenAPI, the form, drift detection and test data derive from this module.
+`make datamodel` compares it with the table.
 """
 
 from datetime import date
@@ -86,7 +84,7 @@ from pydantic import Field
 TASK = Task.REGRESSION
 
 TARGET = "Price paid"
-"""Column of the training table that holds the value."""
+"""Column of the training table with the value."""
 
 
 class Size(StrEnum):
@@ -120,7 +118,7 @@ class Record(RecordModel):
 
 
 class Prediction(ValuePrediction):
-    """The predicted value, with its prediction interval."""
+    """The predicted value and its prediction interval."""
 
 
 CONTRACT = Contract(Record, Prediction, TASK, TARGET)
@@ -128,9 +126,9 @@ CONTRACT = Contract(Record, Prediction, TASK, TARGET)
     )
 
 
-def test_the_contract_package_understands_each_field(import_contract: Import) -> None:
+def test_field_specs_equal_the_columns_of_the_profile(import_contract: Import) -> None:
     # when
-    contract = import_contract(render(made_of(EVERY_KIND)))
+    contract = import_contract(render(profile_of(EVERY_KIND)))
     specs = {spec.name: spec for spec in field_specs(contract.Record)}
     # then
     for each in EVERY_KIND:
@@ -141,8 +139,8 @@ def test_the_contract_package_understands_each_field(import_contract: Import) ->
     assert all(isinstance(spec, FieldSpec) and spec.description.startswith("In the table: ") for spec in specs.values())
 
 
-def test_a_record_is_made_from_cells(import_contract: Import) -> None:
-    contract = import_contract(render(made_of(EVERY_KIND)))
+def test_a_record_is_validated_from_cells(import_contract: Import) -> None:
+    contract = import_contract(render(profile_of(EVERY_KIND)))
     record = contract.Record.model_validate_strings(
         {
             "Weight (kg)": "1.5",
@@ -159,30 +157,30 @@ def test_a_record_is_made_from_cells(import_contract: Import) -> None:
 
 
 @pytest.mark.parametrize(
-    ("labels", "task", "which"),
+    ("labels", "task", "word"),
     [(("no", "yes"), Task.BINARY, "more"), (("a", "b", "c"), Task.MULTICLASS, "most")],
     ids=["binary", "multiclass"],
 )
 def test_labels_are_the_values_of_a_prediction(
-    labels: tuple[str, ...], task: Task, which: str, import_contract: Import
+    labels: tuple[str, ...], task: Task, word: str, import_contract: Import
 ) -> None:
-    contract = import_contract(render(made_of([EVERY_KIND[0]], labels)))
+    contract = import_contract(render(profile_of([EVERY_KIND[0]], labels)))
     field = contract.Prediction.model_fields["label"]
     assert contract.TASK is task
     assert tuple(contract.Label) == labels
-    assert (field.annotation, field.description) == (contract.Label, f"The {which} probable label")
+    assert (field.annotation, field.description) == (contract.Label, f"The {word} probable label")
 
 
-HAND_WRITTEN = '''"""What we ship."""
+EDITED = '''"""Shipped orders."""
 
 from enum import StrEnum
 
 TARGET = "target"
-"""What came of it."""
+"""Result of the delivery."""
 
 
 class Box(StrEnum):
-    """The box it went into."""
+    """Size of the box."""
 
     BIG = "large"
 
@@ -190,77 +188,77 @@ class Box(StrEnum):
 class Record(RecordModel):
     """One order.
 
-    As the shop wrote it down.
+    Recorded by the shop.
     """
 
     kilos: float = Field(
         alias="Weight (kg)",
         description=(
-            "Weighed with its box, which takes so many words to say that they do not fit on one line of the contract,"
-            " and need a second one"
+            "Weight of the parcel including the box, with a description that is too long for a single line of the"
+            " contract and continues on a second one"
         ),
     )
-    box: Box = Field(alias="Size", description="In the table: long ago")
-    gone: float = Field(alias="Gone", description="No column any more")
+    box: Box = Field(alias="Size", description="In the table: an earlier description")
+    gone: float = Field(alias="Gone", description="Description of a removed column")
 
 
 class Label(StrEnum):
-    """How it ended."""
+    """State of the delivery."""
 
     BROKEN = "no"
 
 
 class Prediction(LabelPrediction):
-    """What we tell the shop."""
+    """Prediction for the shop."""
 
-    label: Label = Field(description="How it is likely to end")
+    label: Label = Field(description="Most probable state")
 '''
 
 
-def test_what_people_wrote_is_kept(import_contract: Import) -> None:
+def test_edits_are_kept(import_contract: Import) -> None:
     # when
-    text = render(made_of([EVERY_KIND[0], EVERY_KIND[3], EVERY_KIND[4]], ["no", "yes"]), HAND_WRITTEN)
+    text = render(profile_of([EVERY_KIND[0], EVERY_KIND[3], EVERY_KIND[4]], ["no", "yes"]), EDITED)
     contract = import_contract(text)
     specs = {spec.attribute: spec for spec in field_specs(contract.Record)}
     # then
     assert list(specs) == ["kilos", "box", "city"]
-    assert contract.__doc__ == "What we ship."
-    assert contract.Record.__doc__ == "One order.\n\n    As the shop wrote it down.\n    "
-    assert contract.Box.__doc__ == "The box it went into."
-    assert contract.Label.__doc__ == "How it ended."
-    assert contract.Prediction.__doc__ == "What we tell the shop."
-    assert '"""What came of it."""' in text
-    assert specs["kilos"].description.startswith("Weighed with its box")
-    assert contract.Prediction.model_fields["label"].description == "How it is likely to end"
+    assert contract.__doc__ == "Shipped orders."
+    assert contract.Record.__doc__ == "One order.\n\n    Recorded by the shop.\n    "
+    assert contract.Box.__doc__ == "Size of the box."
+    assert contract.Label.__doc__ == "State of the delivery."
+    assert contract.Prediction.__doc__ == "Prediction for the shop."
+    assert '"""Result of the delivery."""' in text
+    assert specs["kilos"].description.startswith("Weight of the parcel")
+    assert contract.Prediction.model_fields["label"].description == "Most probable state"
     assert {member.name: member.value for member in contract.Box} == {"BIG": "large", "SMALL": "small"}
     assert {member.name: member.value for member in contract.Label} == {"BROKEN": "no", "YES": "yes"}
 
 
-def test_what_is_generated_follows_the_table(import_contract: Import) -> None:
-    contract = import_contract(render(made_of([EVERY_KIND[0], EVERY_KIND[3]]), HAND_WRITTEN))
+def test_generated_parts_are_rendered_again(import_contract: Import) -> None:
+    contract = import_contract(render(profile_of([EVERY_KIND[0], EVERY_KIND[3]]), EDITED))
     size = contract.Record.model_fields["box"]
     assert size.description == "In the table: most often small (60 %), large (40 %); 5 distinct values"
     assert "gone" not in contract.Record.model_fields
 
 
-def test_rendering_twice_changes_nothing() -> None:
-    for existing in (None, HAND_WRITTEN):
-        text = render(made_of(EVERY_KIND, ["no", "yes"]), existing)
-        assert render(made_of(EVERY_KIND, ["no", "yes"]), text) == text
+def test_rendering_is_idempotent() -> None:
+    for existing in (None, EDITED):
+        text = render(profile_of(EVERY_KIND, ["no", "yes"]), existing)
+        assert render(profile_of(EVERY_KIND, ["no", "yes"]), text) == text
 
 
-def test_a_new_name_is_not_one_that_is_kept(import_contract: Import) -> None:
-    # given: a column that would be called what another one is called already
+def test_a_new_name_differs_from_existing_ones(import_contract: Import) -> None:
+    # given: a column whose name another field has already
     columns = [column("kilos", "number"), EVERY_KIND[0], column("Box", "choice"), EVERY_KIND[3]]
-    contract = import_contract(render(made_of(columns), HAND_WRITTEN))
+    contract = import_contract(render(profile_of(columns), EDITED))
     assert list(contract.Record.model_fields) == ["kilos_2", "kilos", "box_2", "box"]
     assert (contract.Box2("a"), contract.Box("large")) == ("a", "large")
 
 
-@pytest.mark.parametrize("existing", ["class Record(:", "a = '\0'"], ids=["syntax", "zero"])
-def test_a_contract_that_is_no_python_is_refused(existing: str) -> None:
-    with pytest.raises(ExistingError, match="mend it or remove it"):
-        render(made_of(EVERY_KIND), existing)
+@pytest.mark.parametrize("existing", ["class Record(:", "a = '\0'"], ids=["syntax", "null-character"])
+def test_an_invalid_contract_is_refused(existing: str) -> None:
+    with pytest.raises(InvalidContractError, match="correct or remove it"):
+        render(profile_of(EVERY_KIND), existing)
 
 
 NAMES = st.one_of(
@@ -269,7 +267,7 @@ NAMES = st.one_of(
     st.sampled_from(['"""', "\\", "'\"'", "\n", "ß", "İ"]),
 )
 RANGE = {"low", "high", "quartiles", "minimum", "maximum", "expected"}
-NOT_SAID_OF = {str(kind): RANGE | {"date_format"} for kind in Kind} | {
+ABSENT = {str(kind): RANGE | {"date_format"} for kind in Kind} | {
     "number": {"date_format"},
     "integer": {"date_format"},
     "date": RANGE,
@@ -282,19 +280,21 @@ COLUMNS = st.builds(
     kind=st.sampled_from(sorted(Kind)).map(str),
     optional=st.booleans(),
     minimum=st.sampled_from([None, 0.0, -1.5e-300]),
-    common=st.lists(NAMES, min_size=2, max_size=4, unique=True).map(lambda names: tuple((name, 50) for name in names)),
+    most_common=st.lists(NAMES, min_size=2, max_size=4, unique=True).map(
+        lambda names: tuple((name, 50) for name in names)
+    ),
     date_format=st.sampled_from([None, "%d/%m/%Y"]),
-).map(lambda drawn: replace(drawn, **dict.fromkeys(NOT_SAID_OF[drawn.kind])))
+).map(lambda drawn: replace(drawn, **dict.fromkeys(ABSENT[drawn.kind])))
 PROFILES = st.builds(
-    made_of,
+    profile_of,
     columns=st.lists(COLUMNS, min_size=1, max_size=5, unique_by=lambda drawn: drawn.name),
     labels=st.one_of(st.just(()), st.lists(NAMES, min_size=2, max_size=4, unique=True)),
     target=NAMES,
 )
 
 
-def test_whatever_the_names_the_text_is_formatted_typed_and_valid(tmp_path: Path, import_contract: Import) -> None:
-    # given: contracts of awkward names and values, each of which can be imported
+def test_contracts_of_any_names_are_valid_and_formatted(tmp_path: Path, import_contract: Import) -> None:
+    # given: contracts with unusual names and values, each of which can be imported
     folder = tmp_path / "contracts"
     folder.mkdir()
 
@@ -315,14 +315,14 @@ def test_whatever_the_names_the_text_is_formatted_typed_and_valid(tmp_path: Path
 
 
 def project_config(folder: Path) -> Path:
-    """Return the settings of a generated project, written beside the folder."""
+    """Write the configuration of a generated project beside the folder, and return its path."""
     path = folder.with_name("pyproject.toml")
     path.write_text(re.sub(r"{{.*?}}", "some", PYPROJECT.read_text(encoding="utf-8")), encoding="utf-8")
     return path
 
 
 def run_ruff(command: str, folder: Path) -> str:
-    """Return what ruff reports about the contracts, by the rules of a generated project."""
+    """Return ruff's output for the contracts, with the rules of a generated project."""
     config = project_config(folder)
     rules = tomllib.loads(config.read_text(encoding="utf-8"))["tool"]["ruff"]["lint"]
     ignored = rules["per-file-ignores"]["src/*/datamodel.py"]
@@ -335,10 +335,10 @@ def run_ruff(command: str, folder: Path) -> str:
     return result.stdout + result.stderr
 
 
-def test_mypy_takes_each_kind_of_field(tmp_path: Path) -> None:
+def test_mypy_accepts_each_kind_of_field(tmp_path: Path) -> None:
     # given
     path = tmp_path / "contract.py"
-    path.write_text(render(made_of(EVERY_KIND, ["no", "yes"])), encoding="utf-8")
+    path.write_text(render(profile_of(EVERY_KIND, ["no", "yes"])), encoding="utf-8")
     # when
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file", str(project_config(path)), str(path)]
     environment = {"MYPYPATH": str(TEMPLATE / "runtime")}
@@ -347,7 +347,7 @@ def test_mypy_takes_each_kind_of_field(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_a_profile_that_was_read_is_rendered(write: Callable[[str], Path], import_contract: Import) -> None:
+def test_the_profile_of_a_table_is_rendered(write: Callable[[str], Path], import_contract: Import) -> None:
     path = write("size;price\n" + "1,5;2,25\n2,5;3,75\n4;1\n" * 9)
     contract = import_contract(render(profile(path, "price", "regression")))
     assert contract.Record.model_validate_strings({"size": "1.5"}).size == 1.5
