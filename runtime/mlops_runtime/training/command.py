@@ -189,7 +189,7 @@ def _listener(contract: Contract, settings: Settings, progress: Progress, candid
             for name, estimate in findings.evaluation.metrics.items()
             if name in {*settings.floors, *PRINTED_METRICS[contract.task]}
         ]
-        print(f"On {findings.held_out_rows:,} held-out rows: {', '.join(values)}.")
+        print(f"On {findings.metadata.rows['held_out']:,} held-out rows: {', '.join(values)}.")
         progress.update(task, description="Exporting")
 
     return Listener(on_read, lambda _: progress.advance(task), on_evaluated)

@@ -25,13 +25,13 @@ from mlops_runtime.training.candidates import Candidate, LearningProblem, defaul
 from mlops_runtime.training.evaluation import Evaluation, LabelOutcomes, ValueOutcomes, evaluate
 from mlops_runtime.training.export import onnx_files
 from mlops_runtime.training.fitted_model import FittedModel, outputs_of
-from mlops_runtime.training.gate import Check, check_floors
+from mlops_runtime.training.gate import CROSS_VALIDATED_SKILL, Check, check_floors
 from mlops_runtime.training.golden import golden_records
 from mlops_runtime.training.held_out import held_out_predictions
 from mlops_runtime.training.importance import importances
 from mlops_runtime.training.interval import conformal_interval
 from mlops_runtime.training.parity import ParityError, check_parity, drawn_features
-from mlops_runtime.training.report.report import Findings, Provenance, render_report
+from mlops_runtime.training.report.report import Findings, render_report
 from mlops_runtime.training.search import Score, Selection, baseline_estimator, loss_of, select_estimator
 from mlops_runtime.training.split import split_table
 from mlops_runtime.training.table import MAX_ROWS, Problem, Table, TableError, read_table
@@ -101,19 +101,6 @@ Export = Callable[[FittedModel], Mapping[str, bytes]]
 """Takes a fitted model and returns the content of its files by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """The serving side of a model.
-
-    Attributes:
-        predictor: class that loads the files of the model.
-        export: function that returns these files.
-    """
-
-    predictor: type[Predictor]
-    export: Export
-
-
 def train(
     contract: Contract,
     settings: Settings,
@@ -151,7 +138,8 @@ def train(
     listener.on_read(table)
     cells = len(table) * len(contract.features)
     with threadpool_limits(limits=1 if cells <= MAX_SINGLE_THREAD_CELLS else None):
-        return _Run(contract, settings, Serving(predictor, export), listener, lock_sha256).train(table, candidates)
+        run = _Run(contract, settings, predictor, export, listener, lock_sha256)
+        return run.train(table, candidates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,51 +148,39 @@ class _Run:
 
     contract: Contract
     settings: Settings
-    serving: Serving
+    predictor: type[Predictor]
+    export: Export
     listener: Listener
     lock_sha256: str
 
     def train(self, table: Table, candidates: Sequence[Candidate] | None) -> Metadata:
         contract, settings = self.contract, self.settings
-        labels = contract.labels
-        training, held_out = split_table(table, settings.seed, settings.test_share, len(labels))
-        encoding, selection = self._selected(training, candidates)
+        training, held_out = split_table(table, settings.seed, settings.test_share, len(contract.labels))
+        encoding, selection = self._select(training, candidates)
         model = FittedModel(contract, encoding, selection.estimator)
-        interval, evaluation = self._evaluated(model, selection, training, held_out)
-        values = {name: estimate.value for name, estimate in evaluation.metrics.items()}
-        values["cross_validated_skill"] = selection.skill
-        files = dict(self.serving.export(model))
+        interval, evaluation = self._evaluate(model, selection, training, held_out)
+        files = dict(self.export(model))
         _check_names(files)
-        checks = check_floors(values, settings.floors)
-        golden, contents = self._golden(model, interval, training, held_out), dict(files)
-        contents[artefact.GOLDEN_FILE] = golden_records_adapter(contract).dump_json(golden, indent=2)
-        statistics = baseline(training.features, training.target, labels, model.outputs(held_out.features))
-        contents[artefact.BASELINE_FILE] = statistics.model_dump_json(indent=2).encode()
-        provenance = self._provenance(table)
-        metadata = self._metadata(selection, provenance, (training, held_out), interval, evaluation, checks)
-        exported = self.serving.predictor(
-            Artefact(
-                contract=contract,
-                metadata=metadata,
-                baseline=statistics,
-                golden_records=golden,
-                model_files=files,
-            )
+        outputs = model.outputs(held_out.features)
+        draft = Artefact(
+            contract=contract,
+            metadata=self._metadata(table, selection, (training, held_out), interval, evaluation),
+            baseline=baseline(training.features, training.target, contract.labels, outputs),
+            golden_records=self._golden_records(model, interval, training, held_out),
+            model_files=files,
         )
+        exported = self.predictor(draft)
         _check_parity(exported, model, selection.name, table, settings.seed)
+        values = {name: estimate.value for name, estimate in evaluation.metrics.items()}
         findings = Findings(
-            task=contract.task,
-            target=contract.target,
+            metadata=draft.metadata,
+            data=settings.data.name,
             subject=contract.description,
-            features=contract.features,
-            training_rows=len(training),
-            held_out_rows=len(held_out),
-            label_counts=_label_counts(labels, training, held_out),
+            label_counts=_label_counts(contract.labels, training, held_out),
             missing=_missing(table.features),
             notes=_notes(table),
             scores=selection.scores,
             search_summary=selection.summary,
-            loss="log loss" if labels else "root mean squared error",
             baseline_score=selection.baseline.mean,
             evaluation=evaluation,
             # The exported model has the same outputs as the estimator and is many times faster.
@@ -214,27 +190,33 @@ class _Run:
                 lambda rows, outputs: loss_of(outputs, held_out.target[rows]),
                 settings.seed,
             ),
-            interval=interval,
-            checks=checks,
-            provenance=provenance,
+            checks=check_floors(values | {CROSS_VALIDATED_SKILL: selection.skill}, settings.floors),
         )
         self.listener.on_evaluated(findings)
-        report = render_report(findings)
+        return self._write(findings, draft)
+
+    def _write(self, findings: Findings, draft: Artefact) -> Metadata:
+        """Write report and metrics, and the artefact if the model passes the gate; return its metadata."""
+        report, metadata = render_report(findings), draft.metadata
         if findings.passed:
-            contents[artefact.REPORT_FILE] = report.encode()
+            contents = dict(draft.model_files) | {
+                artefact.GOLDEN_FILE: golden_records_adapter(self.contract).dump_json(draft.golden_records, indent=2),
+                artefact.BASELINE_FILE: draft.baseline.model_dump_json(indent=2).encode(),
+                artefact.REPORT_FILE: report.encode(),
+            }
             hashes = {name: artefact.sha256(content) for name, content in contents.items()}
             metadata = metadata.model_copy(update={"files": hashes})
             contents[artefact.METADATA_FILE] = metadata.model_dump_json(indent=2).encode()
-            replace_folder(settings.artefact, contents, lambda folder: self.serving.predictor.load(contract, folder))
-        _write_text(settings.metrics, metrics_json(findings))
-        _write_text(settings.report, report)
+            replace_folder(self.settings.artefact, contents, lambda folder: self.predictor.load(self.contract, folder))
+        _write_text(self.settings.metrics, metrics_json(findings))
+        _write_text(self.settings.report, report)
         if not findings.passed:
             raise GateError([check for check in findings.checks if not check.passed])
         predictions = held_out_predictions(contract, settings.version, held_out, model.outputs(held_out.features))
         _write_text(settings.held_out, predictions.model_dump_json() + "\n")
         return metadata
 
-    def _selected(self, training: Table, candidates: Sequence[Candidate] | None) -> tuple[Encoding, Selection]:
+    def _select(self, training: Table, candidates: Sequence[Candidate] | None) -> tuple[Encoding, Selection]:
         encoding = Encoding.fitted(training.features)
         if not encoding.columns:
             raise TableError(
@@ -251,7 +233,7 @@ class _Run:
         )
         return encoding, selection
 
-    def _evaluated(
+    def _evaluate(
         self, model: FittedModel, selection: Selection, training: Table, held_out: Table
     ) -> tuple[Interval | None, Evaluation]:
         """Return the prediction intervals of a regression, and the evaluation on the held-out rows."""
@@ -275,43 +257,30 @@ class _Run:
         evaluation = evaluate(task, values, baseline_values, seed)
         return interval.model_copy(update={"coverage": evaluation.metrics["coverage"]}), evaluation
 
-    def _golden(self, model: FittedModel, interval: Interval | None, training: Table, held_out: Table) -> GoldenRecords:
+    def _golden_records(
+        self, model: FittedModel, interval: Interval | None, training: Table, held_out: Table
+    ) -> GoldenRecords:
         # The held-out rows of a small table may include no row that was kept as a record.
         rows = held_out if held_out.records else training
         return golden_records(self.contract, rows.records, model.outputs(rows.features), interval)
 
-    def _provenance(self, table: Table) -> Provenance:
-        settings = self.settings
-        return Provenance(
+    def _metadata(
+        self,
+        table: Table,
+        selection: Selection,
+        parts: tuple[Table, Table],
+        interval: Interval | None,
+        evaluation: Evaluation,
+    ) -> Metadata:
+        """Return the metadata without the hashes of the files."""
+        contract, settings = self.contract, self.settings
+        return Metadata(
             version=settings.version,
             git_commit=settings.commit,
             trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            data=settings.data.name,
             data_sha256=table.sha256,
             lock_sha256=self.lock_sha256,
             seed=settings.seed,
-            libraries={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
-        )
-
-    def _metadata(
-        self,
-        selection: Selection,
-        provenance: Provenance,
-        tables: tuple[Table, Table],
-        interval: Interval | None,
-        evaluation: Evaluation,
-        checks: Sequence[Check],
-    ) -> Metadata:
-        """Return the metadata without the hashes of the files."""
-        contract = self.contract
-        training, held_out = tables
-        return Metadata(
-            version=provenance.version,
-            git_commit=provenance.git_commit,
-            trained_at=provenance.trained_at,
-            data_sha256=provenance.data_sha256,
-            lock_sha256=provenance.lock_sha256,
-            seed=provenance.seed,
             estimator=selection.name,
             task=contract.task,
             target=contract.target,
@@ -319,11 +288,11 @@ class _Run:
             features=contract.features,
             labels=contract.labels,
             interval=interval,
-            rows={"training": len(training), "held_out": len(held_out)},
+            rows=dict(zip(("training", "held_out"), map(len, parts), strict=True)),
             cross_validation={score.name: score.mean for score in selection.scores},
             metrics=dict(evaluation.metrics),
-            floors={check.metric: check.floor for check in checks},
-            libraries=dict(provenance.libraries),
+            floors=settings.floors,
+            libraries={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
             files={},
         )
 
@@ -346,27 +315,14 @@ def _check_parity(exported: Predictor, model: FittedModel, name: str, table: Tab
 
 
 def metrics_json(findings: Findings) -> str:
-    """Return the metrics of a run and its provenance as JSON."""
-    evaluation, provenance = findings.evaluation, findings.provenance
-    content = {
-        "version": provenance.version,
-        "git_commit": provenance.git_commit,
-        "trained_at": provenance.trained_at,
-        "data_sha256": provenance.data_sha256,
-        "task": findings.task,
-        "estimator": findings.scores[0].name,
-        "positive_label": evaluation.positive,
-        "rows": _row_counts(findings),
-        "metrics": {name: estimate.model_dump() for name, estimate in evaluation.metrics.items()},
-        "baseline": dict(evaluation.baseline),
-        "floors": {check.metric: check.floor for check in findings.checks},
+    """Return the metrics of a run and the origin of its model as JSON."""
+    origin = {"version", "git_commit", "trained_at", "data_sha256", "task", "estimator", "rows", "metrics", "floors"}
+    content = findings.metadata.model_dump(mode="json", include=origin) | {
+        "positive_label": findings.evaluation.positive,
+        "baseline": dict(findings.evaluation.baseline),
         "passed": findings.passed,
     }
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
-
-
-def _row_counts(findings: Findings) -> dict[str, int]:
-    return {"training": findings.training_rows, "held_out": findings.held_out_rows}
 
 
 def _label_counts(labels: Sequence[str], training: Table, held_out: Table) -> list[tuple[str, int, int]]:
