@@ -84,10 +84,16 @@ class Predictor(ABC):
         return self.predict([record])[0]
 
     def predictions(self, features: Features) -> list[Any]:
-        """Return a prediction for each row, in the same order; there must be at least one row."""
-        return predictions_from_outputs(
-            self.contract, self.outputs(features), self.metadata.interval, self.warnings(features)
-        )
+        """Return a prediction for each row, in the same order; there must be at least one row.
+
+        Raises:
+            ValueError: if the outputs of the model have another shape than `outputs` promises.
+        """
+        outputs = self.outputs(features)
+        expected = (len(features), len(self.contract.labels) or 1)
+        if outputs.shape != expected:
+            raise ValueError(f"{type(self).__name__}.outputs returns the shape {outputs.shape}, expected {expected}")
+        return predictions_from_outputs(self.contract, outputs, self.metadata.interval, self.warnings(features))
 
     def warnings(self, features: Features) -> dict[int, tuple[str, ...]]:
         """Return the warnings of each row that has any, by row index."""

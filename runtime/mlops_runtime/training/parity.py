@@ -76,6 +76,11 @@ def check_parity(
     largest, wrong_labels = 0.0, 0
     for part in _chunks(features):
         actual, expected = predictor.outputs(part), estimator(part)
+        if not isinstance(actual, np.ndarray):
+            raise ParityError(
+                f"{type(predictor).__name__}.outputs returns a {type(actual).__name__}, expected a NumPy array; "
+                "nothing was written"
+            )
         if actual.shape != expected.shape:
             raise ParityError(
                 f"{type(predictor).__name__}.outputs returns the shape {actual.shape}, expected {expected.shape}; "

@@ -192,6 +192,27 @@ def test_a_model_with_other_outputs_is_refused(
         with_model(predictor, changed.SerializeToString())
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param([], id="none"),
+        pytest.param([0], id="too-few"),
+        pytest.param([0, 1, 1], id="too-many"),
+    ],
+)
+def test_outputs_for_another_number_of_rows_are_no_predictions(
+    rows: list[int], each_predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: two rows, and a model that returns another number of outputs
+    features = each_predictor.contract.encode([golden.record for golden in each_predictor.golden_records[:2]])
+    outputs = each_predictor.outputs(features)[rows]
+    monkeypatch.setattr(each_predictor, "outputs", lambda _: outputs)
+
+    # when, then
+    with pytest.raises(ValueError, match=rf"outputs returns the shape \({len(rows)}, .*, expected \(2, "):
+        each_predictor.predictions(features)
+
+
 def test_outputs_become_predictions_of_the_task(each_contract: Contract) -> None:
     # given: outputs for three orders, the third with equal probabilities
     labels = orders.LABELS[each_contract.task]

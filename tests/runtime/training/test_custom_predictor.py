@@ -204,6 +204,13 @@ class OneDimensional(RulePredictor):
         return super().outputs(features)[:, 0]
 
 
+class Listing(RulePredictor):
+    """Returns a list."""
+
+    def outputs(self, features: Features) -> NDArray[np.float64]:
+        return super().outputs(features).tolist()  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(
     ("predictor", "message"),
     [
@@ -211,6 +218,7 @@ class OneDimensional(RulePredictor):
         pytest.param(
             OneDimensional, r"OneDimensional.outputs returns the shape \(200,\), expected \(200, 1\)", id="other-shape"
         ),
+        pytest.param(Listing, "Listing.outputs returns a list, expected a NumPy array", id="list"),
     ],
 )
 def test_a_predictor_that_differs_from_the_estimator_is_refused(
