@@ -48,8 +48,9 @@ class Watchdog:
             self._armed = loop.time()
             # Ends the process if the event loop hangs, or a thread that does not release the interpreter lock.
             faulthandler.dump_traceback_later(self._settings.hang_timeout + ARM_INTERVAL, exit=True)
-        self.check()
+        # Before the check: if that raises, a process without a next check would be ended by the timer.
         loop.call_later(INTERVAL, self.start, loop)
+        self.check()
 
     def check(self) -> None:
         """End the process if a request hangs; refuse those that wait, and cancel bodies that come, for too long."""

@@ -94,3 +94,17 @@ def test_a_timer_ends_a_process_whose_event_loop_hangs(
 
     assert len(checks) > 2
     assert timers == [30.1, 30.1]
+
+
+def test_a_report_that_fails_does_not_end_the_checks(lane: Mock, bodies: Mock, timers: list[float]) -> None:
+    # given: a report that raises
+    watchdog = Watchdog(SETTINGS, bodies, [lane], Mock(side_effect=ValueError("broken")))
+    loop = Mock(asyncio.AbstractEventLoop)
+    loop.time.return_value = 0.0
+
+    # when
+    with pytest.raises(ValueError, match="broken"):
+        watchdog.start(loop)
+
+    # then
+    loop.call_later.assert_called_once_with(module.INTERVAL, watchdog.start, loop)
