@@ -96,7 +96,8 @@ def test_a_timer_ends_a_process_whose_event_loop_hangs(
     assert timers == [30.1, 30.1]
 
 
-def test_a_report_that_fails_does_not_end_the_checks(lane: Mock, bodies: Mock, timers: list[float]) -> None:
+@pytest.mark.usefixtures("timers")
+def test_a_report_that_fails_does_not_end_the_checks(lane: Mock, bodies: Mock) -> None:
     # given: a report that raises
     watchdog = Watchdog(SETTINGS, bodies, [lane], Mock(side_effect=ValueError("broken")))
     loop = Mock(asyncio.AbstractEventLoop)
