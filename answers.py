@@ -1,8 +1,8 @@
-"""Which answers can be used: those that Docker, Kubernetes, AWS, Python, Make and YAML all take.
+"""Validation of the answers: they must be valid in Docker, Kubernetes, AWS, Python, Make and YAML.
 
-Cookiecutter asks the Jinja filter `package_name` once it has all answers. That can't wait for the
-pre_gen hook: cookiecutter makes the folder before it runs the hook, and removes the folder when
-the hook fails. For the slug `..` that is the folder it was started in.
+Cookiecutter applies the Jinja filter `package_name` after the last question. The pre_gen hook runs too
+late: cookiecutter creates the project folder before the hook, and deletes it if the hook fails. With the
+slug `..`, it would delete a folder of the user.
 """
 
 import functools
@@ -25,10 +25,10 @@ REGION = re.compile(
     r"[a-z]{2,4}(-[a-z]{2,4})?-(central|(north|south)(east|west)?|east|west)-[1-9][0-9]?"  # eu-central-1, us-gov-west-1
 )
 TEAM = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
-# No quotes but the apostrophe, and nothing that a makefile, a shell, YAML, TOML or HTML takes for its own.
+# No characters with a special meaning in make, shells, YAML, TOML or HTML; the apostrophe is the only quotation mark.
 PUNCTUATION = frozenset(" .,:!?()/+_'-")
 MAX_LENGTH = {"project_name": 60, "description": 200, "__author": 80}
-"""Questions that are answered in words, and how many characters an answer may have."""
+"""Maximum number of characters of each free-text answer."""
 
 TASKS = ("auto", "binary", "multiclass", "regression")
 SOURCES = Path(__file__).parent / "runtime"
@@ -38,15 +38,15 @@ SHIPPED_DESCRIPTION = "Is a breast tumour benign or malignant? A prediction from
 SHIPPED_DATA = "breast_cancer_wisconsin.csv"
 SHIPPED_FLOORS = "accuracy=0.93 recall=0.90 roc_auc=0.98"
 
-MAX_FROM_FILE_LENGTH = 30
-"""Characters of a file's name that go into the project's name: the slug has 40 at most."""
+MAX_FILE_NAME_LENGTH = 30
+"""Maximum number of characters of a project name that is derived from a file name: a slug has at most 40."""
 
-MANY_ROWS = 400
-"""With fewer rows the held-out quarter is too small to judge by, and the gate looks at cross-validation."""
+MIN_ROWS_FOR_HELD_OUT = 400
+"""With fewer rows, the held-out quarter is too small, and the gate compares a metric of cross-validation."""
 
 
-def slug_fault(slug: str) -> str | None:
-    """Return the sentence that refuses the slug, or None."""
+def slug_error(slug: str) -> str | None:
+    """Return an error message if the slug is not valid, else None."""
     package = slug.replace("-", "_")
     if not SLUG.fullmatch(slug) or not 2 <= len(slug) <= 40:
         return (
@@ -54,15 +54,17 @@ def slug_fault(slug: str) -> str | None:
             "letters and digits, starting with a letter, words joined by single hyphens."
         )
     if keyword.iskeyword(package) or keyword.issoftkeyword(package) or package in sys.stdlib_module_names:
-        return f"project_slug {slug!r} is a word of Python itself: type another one, such as {slug}-model."
+        return f"project_slug {slug!r} is a keyword or module of Python: type another one, such as {slug}-model."
     return None
 
 
-def text_fault(question: str, text: str) -> str | None:
-    """Return the sentence that refuses a name or description, or None."""
-    longest = MAX_LENGTH[question]
-    if not 1 <= len(text) <= longest or not text[0].isalnum() or text != text.strip():
-        return f"{question}: type 1 to {longest} characters, with a letter or digit first and no space last."
+def text_error(question: str, text: str) -> str | None:
+    """Return an error message if a name or description is not valid, else None."""
+    max_length = MAX_LENGTH[question]
+    if not 1 <= len(text) <= max_length or not text[0].isalnum() or text != text.strip():
+        return (
+            f"{question}: type 1 to {max_length} characters that start with a letter or digit, without a final space."
+        )
     for character in text:
         letter_or_digit = unicodedata.category(character)[0] in "LMN" and ord(character) <= 0xFFFF
         if not letter_or_digit and character not in PUNCTUATION:
@@ -73,15 +75,15 @@ def text_fault(question: str, text: str) -> str | None:
     return None
 
 
-def region_fault(region: str) -> str | None:
-    """Return the sentence that refuses the AWS region, or None."""
+def region_error(region: str) -> str | None:
+    """Return an error message if the AWS region is not valid, else None."""
     if REGION.fullmatch(region):
         return None
-    return f"aws_region {region!r} does not look like a region: type one such as eu-central-1."
+    return f"aws_region {region!r} is not the name of a region: type a name such as eu-central-1."
 
 
-def team_fault(team: str) -> str | None:
-    """Return the sentence that refuses the team, or None."""
+def team_error(team: str) -> str | None:
+    """Return an error message if the team is not valid, else None."""
     if TEAM.fullmatch(team) and len(team) <= 40:
         return None
     return (
@@ -90,23 +92,22 @@ def team_fault(team: str) -> str | None:
     )
 
 
-def task_fault(task: str) -> str | None:
-    """Return the sentence that refuses the task, or None."""
+def task_error(task: str) -> str | None:
+    """Return an error message if the task is not supported, else None."""
     if task in TASKS:
         return None
-    return f"task {task!r} is none that a model here can learn: type {', '.join(TASKS[:-1])} or {TASKS[-1]}."
+    return f"task {task!r} is not supported: type {', '.join(TASKS[:-1])} or {TASKS[-1]}."
 
 
-def table_fault(answers: Mapping[str, str]) -> str | None:
-    """Return the sentence that refuses the table or its target, or None."""
+def table_error(answers: Mapping[str, str]) -> str | None:
+    """Return an error message if the table or its target is not valid, else None."""
     if not answers["dataset"]:
+        return f"target {answers['target']!r} needs a table: set dataset as well." if answers["target"] else None
+    if sys.version_info < (3, 11):  # noqa: UP036 - cookiecutter itself runs on older versions
         return (
-            f"target {answers['target']!r} is a column of no table: give dataset as well."
-            if answers["target"]
-            else None
+            f"cookiecutter runs on Python {sys.version.split()[0]}, but reading a table needs 3.11 or later: "
+            "install cookiecutter for that version."
         )
-    if sys.version_info < (3, 11):  # noqa: UP036 - cookiecutter itself runs on older ones
-        return f"Python {sys.version.split()[0]} runs cookiecutter, but a table needs 3.11: install cookiecutter there."
     try:
         table_profile(answers)
     except ValueError as error:
@@ -114,56 +115,56 @@ def table_fault(answers: Mapping[str, str]) -> str | None:
     return None
 
 
-def first_fault(answers: Mapping[str, str]) -> str | None:
-    """Return the sentence that refuses the first bad answer, or None."""
-    faults = (
-        slug_fault(answers["project_slug"]),
-        *(text_fault(question, answers[question]) for question in MAX_LENGTH),
-        region_fault(answers["aws_region"]),
-        team_fault(answers["team"]),
-        task_fault(answers["task"]),
+def first_error(answers: Mapping[str, str]) -> str | None:
+    """Return the error message for the first answer that is not valid, or None."""
+    errors = (
+        slug_error(answers["project_slug"]),
+        *(text_error(question, answers[question]) for question in MAX_LENGTH),
+        region_error(answers["aws_region"]),
+        team_error(answers["team"]),
+        task_error(answers["task"]),
     )
-    # The table comes last: a large one takes seconds to read.
-    return next((fault for fault in faults if fault), None) or table_fault(answers)
+    # The table is last because reading a large one takes seconds.
+    return next(filter(None, errors), None) or table_error(answers)
 
 
 def package_name(answers: Mapping[str, str]) -> str:
-    """Return the name that the packages of the project begin with.
+    """Validate the answers and return the prefix of the project's package names.
 
     Raises:
-        FailedHookException: if an answer cannot be used; cookiecutter prints the sentence and stops.
+        FailedHookException: if an answer is not valid; cookiecutter prints the message and exits.
     """
-    if fault := first_fault(answers):
-        raise FailedHookException(fault)
+    if message := first_error(answers):
+        raise FailedHookException(message)
     return answers["project_slug"].replace("-", "_")
 
 
 def dataset_path(answers: Mapping[str, str]) -> str:
-    """Return the table's absolute path: hooks run in another folder; empty for the shipped table."""
-    # The pre_gen hook asks again from another folder: what was found the first time holds.
+    """Return the absolute path of the table, because hooks run in another folder; "" for the shipped table."""
+    # The pre_gen hook calls this again from the project folder, where a relative path is not valid.
     return answers.get("__dataset") or (
         str(Path(answers["dataset"]).expanduser().absolute()) if answers["dataset"] else ""
     )
 
 
 def table_profile(answers: Mapping[str, str]) -> Any:
-    """Return what the runtime finds in the table.
+    """Return the profile of the table.
 
     Raises:
-        ValueError: if the table cannot be used; the message is one sentence.
+        ValueError: if the table is not suitable; the message is a single line.
     """
-    return _profiled(Path(dataset_path(answers)), answers["target"], answers["task"])
+    return _cached_profile(Path(dataset_path(answers)), answers["target"], answers["task"])
 
 
 @functools.lru_cache(maxsize=1)
-def _profiled(path: Path, target: str, task: str) -> Any:
-    return _from_sources("mlops_runtime.profiling.profile").profile(path, target, task)
+def _cached_profile(path: Path, target: str, task: str) -> Any:
+    return _import_runtime("mlops_runtime.profiling.profile").profile(path, target, task)
 
 
-def _from_sources(module: str) -> Any:
+def _import_runtime(module: str) -> Any:
     """Import a module of the runtime."""
     before = sys.dont_write_bytecode
-    # Compiled files would be copied into the project.
+    # Cookiecutter would copy bytecode files into the project.
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(SOURCES))
     try:
@@ -174,35 +175,35 @@ def _from_sources(module: str) -> Any:
 
 
 def data_file(answers: Mapping[str, str]) -> str:
-    """Return the name that the table has in the folder data/."""
+    """Return the file name of the table in the folder data/."""
     if not answers["dataset"]:
         return SHIPPED_DATA
-    name: str = _from_sources("mlops_runtime.tables.table_copy").copy_name(Path(dataset_path(answers)))
+    name: str = _import_runtime("mlops_runtime.tables.table_copy").copy_name(Path(dataset_path(answers)))
     return name
 
 
 def floors(answers: Mapping[str, str]) -> str:
-    """Return the gate's floors: of one's own table, to beat the estimator that ignores the features by a margin."""
+    """Return the floors of the gate: for a user's table, a minimum skill compared with a constant prediction."""
     if not answers["dataset"]:
         return SHIPPED_FLOORS
-    metric = "skill" if table_profile(answers).rows >= MANY_ROWS else "cross_validated_skill"
+    metric = "skill" if table_profile(answers).rows >= MIN_ROWS_FOR_HELD_OUT else "cross_validated_skill"
     return f"{metric}=0.02"
 
 
 def project_name(answers: Mapping[str, str]) -> str:
-    """Return a name after the table's file, such as `Churn 2024` for churn_2024.csv."""
+    """Return a project name derived from the file name, such as `Churn 2024` for churn_2024.csv."""
     if not answers["dataset"]:
         return SHIPPED_NAME
     stem = Path(answers["dataset"]).name.split(".")[0]
-    words = " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", stem)))[:MAX_FROM_FILE_LENGTH].strip()
+    words = " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", stem)))[:MAX_FILE_NAME_LENGTH].strip()
     name = words[:1].upper() + words[1:]
-    # A file called test.csv or 2024.csv makes no name of a package by itself.
+    # Some file names, such as test.csv and 2024.csv, are not valid package names.
     names = (name, f"{name} model", f"Model {name}", "Model of a table")
-    return next(each for each in names if not slug_fault(slugify(each)) and not text_fault("project_name", each))
+    return next(each for each in names if not slug_error(slugify(each)) and not text_error("project_name", each))
 
 
 def description(answers: Mapping[str, str]) -> str:
-    """Return a sentence on what is predicted."""
+    """Return a description of the model that names the target."""
     if not answers["dataset"]:
         return SHIPPED_DESCRIPTION
     allowed = "".join(
@@ -214,7 +215,7 @@ def description(answers: Mapping[str, str]) -> str:
 
 
 class Answers(Extension):
-    """Makes the filters of this module known to Jinja."""
+    """Jinja extension that registers the filters of this module."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)

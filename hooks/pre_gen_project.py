@@ -1,8 +1,8 @@
-"""Refuse bad answers that nobody was asked for, such as those of a replayed file.
+"""Validate answers that cookiecutter did not ask for, such as those of a replay file.
 
-Cookiecutter renders this file before it runs it, and with it the line below: the filter of answers.py
-is asked about them, as it was before the folder was made if there were questions. Importing
-answers.py from here would not do: a template named by a relative path can't be found from the project.
+Cookiecutter renders this file before it runs it, and the line below applies the filter of answers.py, which
+raises an exception if an answer is not valid. This file can't import answers.py: it runs in the project folder,
+where the template's path, if it is relative, is not valid.
 """
 
 PACKAGE = "{{ cookiecutter | package_name }}"

@@ -1,4 +1,4 @@
-"""Which answers make a project, which are refused, and that a refusal leaves nothing behind."""
+"""Valid and invalid answers. An invalid answer leaves no files behind."""
 
 import ast
 import html
@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment, StrictUndefined
 from markupsafe import escape
 
-from answers import MAX_LENGTH, PUNCTUATION, first_fault, region_fault, slug_fault, team_fault, text_fault
+from answers import MAX_LENGTH, PUNCTUATION, first_error, region_error, slug_error, team_error, text_error
 from tests.conftest import TEMPLATE, bake
 
 DEFAULTS = {
@@ -35,7 +35,7 @@ DEFAULTS = {
 
 @pytest.mark.parametrize("slug", ["ab", "oncology", "churn-2", "a1-b2-c3", "a" * 40, "x-y", "class-model"])
 def test_a_slug_is_accepted(slug: str) -> None:
-    assert slug_fault(slug) is None
+    assert slug_error(slug) is None
 
 
 @pytest.mark.parametrize(
@@ -63,15 +63,15 @@ def test_a_slug_is_accepted(slug: str) -> None:
     ],
 )
 def test_a_slug_is_refused(slug: str) -> None:
-    fault = slug_fault(slug)
+    message = slug_error(slug)
 
-    assert fault is not None
-    assert "type" in fault
+    assert message is not None
+    assert "type" in message
 
 
 @given(st.from_regex(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", fullmatch=True))
 def test_an_accepted_slug_is_a_package_name(slug: str) -> None:
-    if slug_fault(slug) is None:
+    if slug_error(slug) is None:
         assert slug.replace("-", "_").isidentifier()
 
 
@@ -79,24 +79,24 @@ def test_an_accepted_slug_is_a_package_name(slug: str) -> None:
     "region", ["eu-central-1", "us-gov-west-1", "cn-north-1", "ap-southeast-4", "eusc-de-east-1", "us-isob-east-1"]
 )
 def test_a_region_is_accepted(region: str) -> None:
-    assert region_fault(region) is None
+    assert region_error(region) is None
 
 
 @pytest.mark.parametrize(
     "region", ["", "moon", "eu-central", "eu_central_1", "EU-central-1", "eu-central-1 ", "eu-west-0", "eu-narnia-1"]
 )
 def test_a_region_is_refused(region: str) -> None:
-    assert region_fault(region) is not None
+    assert region_error(region) is not None
 
 
 @pytest.mark.parametrize("team", ["ds", "data-science", "team-42", "a"])
 def test_a_team_is_accepted(team: str) -> None:
-    assert team_fault(team) is None
+    assert team_error(team) is None
 
 
 @pytest.mark.parametrize("team", ["", "Data Science", "-x", "x-", "42", "a,b", "a=b", "a" * 41, "x\n"])
 def test_a_team_is_refused(team: str) -> None:
-    assert team_fault(team) is not None
+    assert team_error(team) is not None
 
 
 HOSTILE = [
@@ -114,7 +114,7 @@ HOSTILE = [
     pytest.param("100 %", id="percent"),
     pytest.param("two\nlines", id="newline"),
     pytest.param("bell\a", id="control character"),
-    pytest.param("\U0001f600", id="beyond the basic plane"),
+    pytest.param("\U0001f600", id="outside the basic multilingual plane"),
     pytest.param(" leading", id="leading space"),
     pytest.param("", id="empty"),
     pytest.param("- item", id="hyphen first"),
@@ -127,16 +127,16 @@ HOSTILE = [
 @pytest.mark.parametrize("question", list(MAX_LENGTH))
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_text_is_refused(question: str, text: str) -> None:
-    fault = text_fault(question, text)
+    message = text_error(question, text)
 
-    assert fault is not None
-    assert question in fault
-    assert "\n" not in fault
+    assert message is not None
+    assert question in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize("text", ["Oncology", "O'Brien, Müller + Co", "Ärzte: ja/nein?", "腫瘍学", "v1.2 (beta)!"])
 def test_a_text_is_accepted(text: str) -> None:
-    assert text_fault("description", text) is None
+    assert text_error("description", text) is None
 
 
 LETTERS_AND_DIGITS = st.characters(max_codepoint=0xFFFF, categories=("L", "N"))
@@ -148,24 +148,24 @@ TEXTS = st.builds(
 
 
 @given(TEXTS)
-def test_words_of_any_language_are_accepted(text: str) -> None:
-    assert text_fault("project_name", text) is None
+def test_letters_of_any_script_are_accepted(text: str) -> None:
+    assert text_error("project_name", text) is None
 
 
 @given(TEXTS, st.integers(min_value=1), st.characters() | st.sampled_from('"\\$`#{}<>|;&%*~^=[]@\n\r\t'))
-def test_one_character_that_a_file_format_takes_for_its_own_spoils_a_text(text: str, place: int, bad: str) -> None:
-    place %= len(text) + 1
+def test_a_special_character_anywhere_is_refused(text: str, index: int, character: str) -> None:
+    index %= len(text) + 1
 
-    fault = text_fault("description", text[:place] + bad + text[place:] + "x")
+    message = text_error("description", text[:index] + character + text[index:] + "x")
 
-    ordinary = (bad.isalnum() and bad <= "\uffff") or unicodedata.category(bad)[0] == "M"
-    assert ordinary or bad in PUNCTUATION or fault is not None
+    is_letter = (character.isalnum() and character <= "\uffff") or unicodedata.category(character)[0] == "M"
+    assert is_letter or character in PUNCTUATION or message is not None
 
 
 @given(st.fixed_dictionaries(dict.fromkeys(MAX_LENGTH, TEXTS)))
 @settings(max_examples=30, deadline=None)
-def test_an_accepted_text_comes_out_of_every_format_as_it_went_in(answers: dict[str, str]) -> None:
-    # Given the two files that hold the texts
+def test_an_accepted_text_is_unchanged_in_every_file_format(answers: dict[str, str]) -> None:
+    # Given the two rendered files that contain the texts
     context = DEFAULTS | answers | {"__package": "oncology", "__data": "table.csv", "__floors": "skill=0.02"}
     rendered = {
         name: Environment(undefined=StrictUndefined)
@@ -174,14 +174,14 @@ def test_an_accepted_text_comes_out_of_every_format_as_it_went_in(answers: dict[
         for name in ("project.mk", "pyproject.toml")
     }
 
-    # When make hands them to a shell as the image labels do, and a TOML reader reads them
+    # When make passes them to a shell, as for image labels, and a TOML parser reads them
     names = ("TITLE", "DESCRIPTION", "AUTHOR")
     printing = "print:\n" + "".join(f"\t@printf '%s\\n' \"$({name})\"\n" for name in names)
     makefile = f"{rendered['project.mk']}\n{printing}"
     printed = subprocess.run(["make", "--file", "-"], input=makefile.encode(), capture_output=True, check=True).stdout
     project = tomllib.loads(rendered["pyproject.toml"])["project"]
 
-    # Then each is what was typed, in YAML and HTML as well
+    # Then each text is unchanged, in YAML and HTML as well
     assert printed.decode().split("\n")[:-1] == [answers[name] for name in ("project_name", "description", "__author")]
     assert project["description"] == answers["description"]
     assert project["authors"] == [{"name": answers["__author"]}]
@@ -191,11 +191,11 @@ def test_an_accepted_text_comes_out_of_every_format_as_it_went_in(answers: dict[
 
 
 def test_the_defaults_are_accepted() -> None:
-    assert first_fault(DEFAULTS) is None
+    assert first_error(DEFAULTS) is None
 
 
 def cookiecutter_command(*arguments: str, folder: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
-    """Run cookiecutter as a person does."""
+    """Run cookiecutter from the command line."""
     return subprocess.run(
         [str(Path(sys.executable).with_name("cookiecutter")), str(TEMPLATE), *arguments],
         cwd=folder,
@@ -223,15 +223,15 @@ def cookiecutter_command(*arguments: str, folder: Path, typed: str = "") -> subp
         "task=guess",
     ],
 )
-def test_a_refusal_is_one_sentence_and_leaves_nothing(tmp_path: Path, answer: str) -> None:
-    # Given an empty folder in another
+def test_an_invalid_answer_gives_one_line_and_no_files(tmp_path: Path, answer: str) -> None:
+    # Given an empty folder inside another folder
     folder = tmp_path / "here"
     folder.mkdir()
 
-    # When a project is asked for with one bad answer
+    # When a project is generated with one invalid answer
     result = cookiecutter_command("--no-input", answer, folder=folder)
 
-    # Then one line says what to type instead, and both folders are as they were
+    # Then one line says what to type instead, and both folders are unchanged
     output = (result.stdout + result.stderr).strip()
     assert result.returncode != 0
     assert output.count("\n") == 0
@@ -244,14 +244,14 @@ def test_a_refusal_is_one_sentence_and_leaves_nothing(tmp_path: Path, answer: st
     "name",
     ["{{ 7*7 }}", "{% raw %}", '""" + __import__("os").system("touch pwned") + """', "'''", "$(touch pwned)", "\\"],
 )
-def test_a_typed_answer_is_never_run(tmp_path: Path, name: str) -> None:
-    # Given a person who types something hostile, and a slug that is fine
+def test_a_typed_answer_is_never_executed(tmp_path: Path, name: str) -> None:
+    # Given a hostile project name, and a valid slug
     typed = f"\n\n\n{name}\noncology\n" + "\n" * 3
 
-    # When they are asked
+    # When cookiecutter asks its questions
     result = cookiecutter_command(folder=tmp_path, typed=typed)
 
-    # Then it is refused as it stands, with nothing done
+    # Then it refuses the name, and creates no files
     assert result.returncode != 0
     assert "project_name" in result.stdout + result.stderr
     assert "type" in (result.stdout + result.stderr).splitlines()[-1]
@@ -259,21 +259,21 @@ def test_a_typed_answer_is_never_run(tmp_path: Path, name: str) -> None:
 
 
 @given(st.dictionaries(st.text(), st.text(st.characters() | st.sampled_from("\"'\\{}%#\n<&"))))
-def test_answers_reach_the_hook_as_they_are(answers: dict[str, str]) -> None:
+def test_the_hook_gets_the_answers_unchanged(answers: dict[str, str]) -> None:
     hook = (TEMPLATE / "hooks/post_gen_project.py").read_text()
     (line,) = [line for line in hook.splitlines() if line.startswith("ANSWERS = ")]
     rendered = Environment(undefined=StrictUndefined).from_string(line).render(cookiecutter=answers)
 
-    # The line holds nothing but a call with one string in it: parsed, never run
+    # The line consists of a single call with one string literal
     (statement,) = ast.parse(rendered).body
     assert isinstance(statement, ast.Assign)
     assert isinstance(statement.value, ast.Call)
     assert json.loads(ast.literal_eval(statement.value.args[0])) == answers
 
 
-@pytest.mark.parametrize("from_the_template", [True, False], ids=["in the template", "beside the template"])
-def test_the_template_may_be_named_by_a_relative_path(tmp_path: Path, from_the_template: bool) -> None:
-    folder = TEMPLATE if from_the_template else tmp_path
+@pytest.mark.parametrize("in_the_template", [True, False], ids=["in the template", "in another folder"])
+def test_the_path_of_the_template_may_be_relative(tmp_path: Path, in_the_template: bool) -> None:
+    folder = TEMPLATE if in_the_template else tmp_path
     template = os.path.relpath(TEMPLATE, folder)
 
     result = subprocess.run(
@@ -288,18 +288,18 @@ def test_the_template_may_be_named_by_a_relative_path(tmp_path: Path, from_the_t
     assert (tmp_path / "out/oncology/makefile").is_file()
 
 
-def test_a_replayed_bad_answer_is_refused_as_well(tmp_path: Path) -> None:
-    # Given answers that were written by hand and never asked for
+def test_an_invalid_answer_in_a_replay_file_is_refused(tmp_path: Path) -> None:
+    # Given a replay file that was edited by hand
     bake(tmp_path / "first")
 
     replay = Path(os.environ["COOKIECUTTER_CONFIG"]).parent / "replay" / f"{TEMPLATE.name}.json"
     context = json.loads(replay.read_text())
     context["cookiecutter"]["team"] = "Data Science"
-    changed = tmp_path / "changed.json"
-    changed.write_text(json.dumps(context))
+    edited = tmp_path / "edited.json"
+    edited.write_text(json.dumps(context))
 
-    # When they are replayed, then they are refused and the folder is gone
-    result = cookiecutter_command("--replay-file", str(changed), "--output-dir", "second", folder=tmp_path)
+    # When it is replayed, then the answer is refused and the folder is removed
+    result = cookiecutter_command("--replay-file", str(edited), "--output-dir", "second", folder=tmp_path)
     assert result.returncode != 0
     assert "cannot be a Kubernetes label" in result.stdout.splitlines()[-1]
     assert not (tmp_path / "second" / "oncology").exists()

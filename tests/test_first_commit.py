@@ -1,4 +1,4 @@
-"""The first commit under the git settings that people have."""
+"""The first commit, with various git settings of the user."""
 
 import subprocess
 from pathlib import Path
@@ -14,7 +14,7 @@ def git(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A git configuration of the person's own, empty to begin with."""
+    """The user's git configuration, initially empty."""
     path = tmp_path / "gitconfig"
     path.touch()
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(path))
@@ -22,7 +22,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def test_the_identity_of_the_person_is_kept(settings: Path, tmp_path: Path) -> None:
+def test_the_identity_of_the_user_is_used(settings: Path, tmp_path: Path) -> None:
     settings.write_text("[user]\n\tname = Ada\n\temail = ada@example.org\n")
 
     project = bake(tmp_path / "out", __author="Somebody Else")
@@ -30,7 +30,7 @@ def test_the_identity_of_the_person_is_kept(settings: Path, tmp_path: Path) -> N
     assert git(project, "log", "--format=%an <%ae>").strip() == "Ada <ada@example.org>"
 
 
-def test_nothing_is_left_out_that_the_person_ignores_elsewhere(settings: Path, tmp_path: Path) -> None:
+def test_the_global_ignore_file_does_not_apply(settings: Path, tmp_path: Path) -> None:
     ignored = tmp_path / "ignored"
     ignored.write_text("*.csv\n*.lock\ndata/\n")
     settings.write_text(f"[core]\n\texcludesFile = {ignored}\n")
@@ -46,10 +46,10 @@ def test_nothing_is_left_out_that_the_person_ignores_elsewhere(settings: Path, t
     "setting",
     [
         pytest.param("[commit]\n\tgpgSign = true\n[gpg]\n\tprogram = false\n", id="signing fails"),
-        pytest.param("[core]\n\thooksPath = {hooks}\n", id="a hook refuses"),
+        pytest.param("[core]\n\thooksPath = {hooks}\n", id="a hook fails"),
     ],
 )
-def test_a_commit_that_fails_leaves_a_whole_project_and_one_line(
+def test_a_commit_that_fails_gives_a_complete_project_and_one_line(
     settings: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], setting: str
 ) -> None:
     # Given settings with which a commit fails
@@ -62,28 +62,28 @@ def test_a_commit_that_fails_leaves_a_whole_project_and_one_line(
     # When a project is baked
     project = bake(tmp_path / "out")
 
-    # Then all is there and staged, and one line says that the commit is not
+    # Then all files are staged, and one line says that there is no commit
     printed = capfd.readouterr().out.splitlines()
     assert len([line for line in printed if line.startswith("No first commit")]) == 1
     assert (project / "makefile").is_file()
     assert git(project, "status", "--porcelain").startswith("A  ")
 
 
-def test_a_copy_has_the_same_bytes_wherever_lines_end_otherwise(settings: Path, tmp_path: Path) -> None:
-    # Given git as it is set on Windows
+def test_a_clone_has_the_same_bytes_with_line_endings_of_windows(settings: Path, tmp_path: Path) -> None:
+    # Given the git settings of Windows
     settings.write_text("[core]\n\tautocrlf = true\n")
     project = bake(tmp_path / "out")
 
     # When the project is cloned
-    git(tmp_path, "clone", "--quiet", str(project), "copy")
+    git(tmp_path, "clone", "--quiet", str(project), "clone")
 
-    # Then each file is what it was
+    # Then each file is unchanged
     names = git(project, "ls-files", "-z").strip("\0").split("\0")
-    changed = [name for name in names if (project / name).read_bytes() != (tmp_path / "copy" / name).read_bytes()]
+    changed = [name for name in names if (project / name).read_bytes() != (tmp_path / "clone" / name).read_bytes()]
     assert changed == []
 
 
-def test_a_bake_from_within_a_git_hook_leaves_that_repository_alone(
+def test_a_bake_inside_a_git_hook_does_not_change_that_repository(
     settings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del settings
