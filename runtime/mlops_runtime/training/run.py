@@ -193,7 +193,10 @@ class _Run:
             checks=check_floors(values | {CROSS_VALIDATED_SKILL: selection.skill}, settings.floors),
         )
         self.listener.on_evaluated(findings)
-        return self._write(findings, draft)
+        metadata = self._write(findings, draft)
+        predictions = held_out_predictions(contract, settings.version, held_out, outputs)
+        _write_text(settings.held_out, predictions.model_dump_json() + "\n")
+        return metadata
 
     def _write(self, findings: Findings, draft: Artefact) -> Metadata:
         """Write report and metrics, and the artefact if the model passes the gate; return its metadata."""
@@ -212,8 +215,6 @@ class _Run:
         _write_text(self.settings.report, report)
         if not findings.passed:
             raise GateError([check for check in findings.checks if not check.passed])
-        predictions = held_out_predictions(contract, settings.version, held_out, model.outputs(held_out.features))
-        _write_text(settings.held_out, predictions.model_dump_json() + "\n")
         return metadata
 
     def _select(self, training: Table, candidates: Sequence[Candidate] | None) -> tuple[Encoding, Selection]:
