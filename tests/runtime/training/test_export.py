@@ -35,7 +35,7 @@ KINDS = [
     for task, contract in CONTRACTS.items()
     for candidate in default_candidates(contract)[:2]
 ]
-"""One candidate of each kind for each task."""
+"""The first candidate of each kind for each task."""
 
 
 def fitted(task: Task, candidate: Candidate) -> Pipeline:
@@ -44,12 +44,12 @@ def fitted(task: Task, candidate: Candidate) -> Pipeline:
 
 
 def default_candidate(labels: int, index: int) -> Candidate:
-    """Return a default candidate for so many labels: the first is linear, the second a booster."""
+    """Return a default candidate for a number of labels: index 0 is linear, index 1 is a booster."""
     return default_candidates(CONTRACTS[Task.MULTICLASS if labels else Task.REGRESSION])[index]
 
 
 def assert_same_outputs(encoding: Encoding, estimator: Pipeline, labels: int, features: Features) -> None:
-    """Fail unless the exported model has the same output for each row, up to rounding in double precision."""
+    """Assert that the exported model has the same outputs up to rounding in double precision."""
     outputs = Exported(onnx_model(encoding, estimator, labels)).outputs(features)
     expected = outputs_of(estimator, encoding.matrix(features), labels)
     assert outputs.dtype == np.float64
@@ -58,10 +58,10 @@ def assert_same_outputs(encoding: Encoding, estimator: Pipeline, labels: int, fe
 
 
 @pytest.mark.parametrize(("task", "candidate"), CANDIDATES)
-def test_every_default_candidate_has_the_same_outputs_once_exported(task: Task, candidate: Candidate) -> None:
+def test_every_exported_default_candidate_has_the_same_outputs(task: Task, candidate: Candidate) -> None:
     # given
     estimator = fitted(task, candidate)
-    # then: for the rows it was fitted on, and for new ones
+    # then: on training rows and on other rows
     assert_same_outputs(ENCODING, estimator, len(LABELS[task]), FEATURES)
     assert_same_outputs(ENCODING, estimator, len(LABELS[task]), orders.features(500, seed=1))
 
@@ -93,7 +93,7 @@ def odd_numbers(kind: Kind) -> st.SearchStrategy[float]:
 
 @st.composite
 def odd_features(draw: Callable[..., Any]) -> Features:
-    """Return rows that no table has: extreme numbers, missing values in any column, unknown strings."""
+    """Return rows with extreme numbers, missing values in all columns, and unknown strings."""
     rows = draw(st.integers(1, 6))
     texts = st.text(st.characters(codec="utf-8"), max_size=20)
     strings = {
@@ -123,12 +123,12 @@ def exported(request: pytest.FixtureRequest) -> tuple[Exported, Pipeline, int]:
 
 @settings(max_examples=25)
 @given(features=odd_features())
-def test_odd_rows_have_the_same_finite_outputs(features: Features, exported: tuple[Exported, Pipeline, int]) -> None:
+def test_extreme_rows_have_the_same_outputs(features: Features, exported: tuple[Exported, Pipeline, int]) -> None:
     # given
     model, estimator, labels = exported
     # when
     outputs = model.outputs(features)
-    # then: up to rounding, which has the magnitude of the summands
+    # then: up to rounding, which depends on the magnitude of the summands
     expected = outputs_of(estimator, ENCODING.matrix(features), labels)
     magnitude = 1 if labels else max(1, float(np.nan_to_num(np.abs(features.numbers)).max()))
     assert np.isfinite(outputs).all()
@@ -136,8 +136,8 @@ def test_odd_rows_have_the_same_finite_outputs(features: Features, exported: tup
 
 
 @pytest.mark.parametrize(("task", "candidate"), KINDS)
-def test_values_without_a_training_row_have_the_same_outputs(task: Task, candidate: Candidate) -> None:
-    # given: an encoding that knows more cities than the rows of the fit have, and a column without any value
+def test_values_without_training_rows_have_the_same_outputs(task: Task, candidate: Candidate) -> None:
+    # given: an encoding with more cities than the training rows, and a column without values
     problem = LearningProblem(ENCODING.columns, len(LABELS[task]))
     few, target = MATRIX[:60].copy(), targets(ORDERS, task)[:60]
     few[:, 1] = np.nan
@@ -148,7 +148,7 @@ def test_values_without_a_training_row_have_the_same_outputs(task: Task, candida
 
 @pytest.mark.parametrize("index", [0, 1], ids=["linear", "boosting"])
 @pytest.mark.parametrize("labels", [[1, 3], [0, 1, 2]], ids=["two-of-four", "three-of-four"])
-def test_a_label_without_a_training_row_has_probability_0(index: int, labels: list[int]) -> None:
+def test_a_label_without_training_rows_has_probability_0(index: int, labels: list[int]) -> None:
     # given
     problem = LearningProblem(ENCODING.columns, 4)
     target = np.array(labels)[np.arange(ROWS) % len(labels)]
@@ -163,7 +163,7 @@ def test_a_label_without_a_training_row_has_probability_0(index: int, labels: li
 
 
 @pytest.mark.parametrize("target", [np.full(12, 5.0), np.arange(12.0)], ids=["constant", "too-few-rows-to-split"])
-def test_trees_without_a_decision_are_exported(target: NDArray[np.float64]) -> None:
+def test_trees_with_a_single_leaf_are_exported(target: NDArray[np.float64]) -> None:
     # given
     problem = LearningProblem(ENCODING.columns, 0)
     estimator = default_candidate(0, 1).build(problem, 0).fit(MATRIX[:12], target)
@@ -173,20 +173,20 @@ def test_trees_without_a_decision_are_exported(target: NDArray[np.float64]) -> N
 
 
 class Widths(RecordModel):
-    """A contract of one number that is never missing."""
+    """A contract with a required number."""
 
     width: float
 
 
 class Words(RecordModel):
-    """A contract of texts alone."""
+    """A contract with texts only."""
 
     title: Text
     body: Text | None = None
 
 
 class Places(RecordModel):
-    """A contract of one category alone."""
+    """A contract with a category only."""
 
     place: Category | None = None
 
@@ -195,13 +195,13 @@ class Places(RecordModel):
 @pytest.mark.parametrize(
     "records",
     [
-        pytest.param([Widths(width=float(number)) for number in range(54)], id="a-number"),
+        pytest.param([Widths(width=float(number)) for number in range(54)], id="number"),
         pytest.param([Words(title=f"{word} word", body=None) for word in orders.WORDS * 9], id="texts"),
-        pytest.param([Places(place=city) for city in orders.CITIES[:9] * 6], id="a-category"),
-        pytest.param([Places(place=f"{number}") for number in range(54)], id="a-category-without-a-known-value"),
+        pytest.param([Places(place=city) for city in orders.CITIES[:9] * 6], id="category"),
+        pytest.param([Places(place=f"{number}") for number in range(54)], id="category-without-known-values"),
     ],
 )
-def test_a_contract_of_one_kind_is_exported(index: int, records: list[RecordModel]) -> None:
+def test_a_contract_with_fields_of_a_single_kind_is_exported(index: int, records: list[RecordModel]) -> None:
     # given
     features = Layout(field_specs(type(records[0]))).encode(records)
     encoding = Encoding.fitted(features)
@@ -213,7 +213,7 @@ def test_a_contract_of_one_kind_is_exported(index: int, records: list[RecordMode
     assert_same_outputs(encoding, estimator, 2, features)
 
 
-def test_the_files_of_a_model_are_one_graph() -> None:
+def test_a_model_has_a_single_file() -> None:
     # given
     estimator = fitted(Task.BINARY, default_candidates(CONTRACTS[Task.BINARY])[0])
     model = FittedModel(CONTRACTS[Task.BINARY], ENCODING, estimator)

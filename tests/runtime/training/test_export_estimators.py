@@ -81,7 +81,7 @@ PROJECT_DATA = TEMPLATE / "{{cookiecutter.project_slug}}" / "data" / "breast_can
 
 @dataclass(frozen=True)
 class Data:
-    """Rows to fit an estimator on, and more rows to compare on."""
+    """Rows to fit an estimator on, and further rows for the comparison."""
 
     encoding: Encoding
     features: Features
@@ -100,7 +100,7 @@ def orders(task: Task) -> Data:
 
 
 def wisconsin() -> Data:
-    """The table that comes with a project: 700 rows, ten columns of integers, some missing."""
+    """The sample table of a project: 700 rows and ten integer columns with missing values."""
     with PROJECT_DATA.open(newline="") as file:
         header, *rows = csv.reader(file)
     fields: dict[str, Any] = dict.fromkeys(header[:-1], (Integer | None, None))
@@ -133,7 +133,7 @@ def data() -> Callable[[str], Data]:
 
 
 def prepared(estimator: Any, encoding: Encoding) -> Pipeline:
-    """Return a pipeline that fills, scales and expands the columns of the matrix, and ends in an estimator."""
+    """Return a pipeline of imputation, scaling, one-hot encoding and an estimator."""
     columns = encoding.columns
     numbers, choices, terms = (
         [index for index, column in enumerate(columns) if column.kind is kind]
@@ -159,7 +159,7 @@ def fitted(estimator: Any, data: Data) -> Any:
 
 
 def assert_parity(estimator: Any, data: Data) -> None:
-    """Fail unless the exported model gives the outputs of the estimator on all rows."""
+    """Assert that the exported model has the outputs of the estimator on all rows."""
     exported = Exported(onnx_model(data.encoding, estimator, data.labels))
     scale = 1.0 if data.labels else float(data.target.std())
     for features in (data.features, data.drawn):
@@ -240,7 +240,7 @@ CASES = [
         for name, each in CLASSIFIERS.items()
     ),
     *(pytest.param("regression", each, id=f"regression-{name}") for name, each in REGRESSORS.items()),
-    # Rows at equal distances, of which Wisconsin's integers have many, are a matter of chance among neighbours.
+    # Without the Wisconsin table: its integers give many equal distances, among which the neighbours are arbitrary.
     *(
         pytest.param(table, each, id=f"{table}-{name}")
         for table in ("binary", "multiclass")
@@ -250,7 +250,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("table", "estimator"), CASES)
-def test_an_estimator_is_exported_with_parity(table: str, estimator: Any, data: Callable[[str], Data]) -> None:
+def test_an_exported_estimator_has_parity(table: str, estimator: Any, data: Callable[[str], Data]) -> None:
     # given
     pipeline = fitted(prepared(estimator, data(table).encoding), data(table))
     # then
@@ -267,10 +267,10 @@ def test_an_estimator_is_exported_with_parity(table: str, estimator: Any, data: 
     ],
 )
 @pytest.mark.parametrize("complete", [False, True], ids=["values-missing-in-training", "complete-in-training"])
-def test_trees_treat_missing_values_as_the_estimator_does(
+def test_exported_trees_treat_missing_values_as_the_estimator_does(
     estimator: Any, complete: bool, data: Callable[[str], Data]
 ) -> None:
-    # given: trees on the matrix as it is
+    # given: trees on a matrix with NaN
     table = data("multiclass")
     matrix = table.encoding.matrix(table.features)
     model = clone(estimator).fit(np.nan_to_num(matrix) if complete else matrix, table.target)
@@ -294,7 +294,7 @@ def test_trees_treat_missing_values_as_the_estimator_does(
         ),
     ],
 )
-def test_trees_after_the_best_iteration_do_not_count(
+def test_trees_after_the_best_iteration_are_not_exported(
     estimator: Any, evaluation: Callable[..., dict[str, Any]], data: Callable[[str], Data]
 ) -> None:
     # given
@@ -315,7 +315,7 @@ def test_trees_after_the_best_iteration_do_not_count(
         pytest.param([TruncatedSVD(5, random_state=0)], id="truncated-svd"),
         pytest.param([SelectKBest(f_regression, k=5), PolynomialFeatures(2)], id="selection-and-polynomials"),
         pytest.param([FeatureUnion([("components", PCA(2)), ("all", "passthrough")])], id="union"),
-        pytest.param([SimpleImputer(), "passthrough"], id="imputer-and-nothing"),
+        pytest.param([SimpleImputer(), "passthrough"], id="imputer-and-passthrough"),
     ],
 )
 def test_steps_before_the_estimator_are_exported(steps: list[Any], data: Callable[[str], Data]) -> None:
@@ -328,7 +328,7 @@ def test_steps_before_the_estimator_are_exported(steps: list[Any], data: Callabl
 
 @pytest.mark.parametrize("name", EXPORTED_FUNCTIONS)
 def test_functions_of_numpy_are_exported(name: str, data: Callable[[str], Data]) -> None:
-    # given: numbers for which each of them is defined
+    # given: numbers for which all functions are defined
     table = data("regression")
     steps = [MinMaxScaler((0.1, 3), clip=True), FunctionTransformer(getattr(np, name)), Ridge()]
     pipeline = fitted(prepared(make_pipeline(*steps), table.encoding), table)
@@ -341,7 +341,7 @@ def doubled(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class MeanRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """An estimator of the user's own: the mean of the target for each row."""
+    """A custom estimator that predicts the mean of the target."""
 
     def fit(self, _: NDArray[np.float64], target: NDArray[np.float64]) -> "MeanRegressor":
         self.mean_ = float(np.mean(target))
@@ -352,17 +352,17 @@ class MeanRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 class WithoutProbabilities(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
-    """A classifier that gives labels alone."""
+    """A classifier without predict_proba."""
 
     def fit(self, _: NDArray[np.float64], target: NDArray[np.intp]) -> "WithoutProbabilities":
         self.classes_ = np.unique(target)
         return self
 
 
-def test_a_converter_of_ones_own_is_used(data: Callable[[str], Data]) -> None:
+def test_a_custom_converter_is_used(data: Callable[[str], Data]) -> None:
     # given
     class Registered(MeanRegressor):
-        """A type that no other test knows."""
+        """A type for this test only."""
 
     @converter(Registered, method="predict")
     def convert_mean(graph: Graph, matrix: str, estimator: Any) -> str:
@@ -377,30 +377,32 @@ REFUSED = [
     pytest.param(
         "binary",
         make_pipeline(FunctionTransformer(doubled), LogisticRegression()),
-        "FunctionTransformer cannot be exported: its function doubled is none of numpy's abs, .*Predictor of your own",
-        id="function-of-ones-own",
+        "FunctionTransformer cannot be exported: its function doubled is not supported; .*Predictor of your own",
+        id="custom-function",
     ),
     pytest.param(
         "binary",
         make_pipeline(FunctionTransformer(lambda matrix: matrix), LogisticRegression()),
-        "its function <lambda> is none of numpy's",
+        "its function <lambda> is not supported",
         id="lambda",
     ),
     pytest.param(
         "binary",
         make_pipeline(FunctionTransformer(np.clip, kw_args={"min": 0, "max": 1}), LogisticRegression()),
-        "its function clip is none of numpy's",
+        "its function clip is not supported",
         id="function-with-arguments",
     ),
     pytest.param("regression", MeanRegressor(), "MeanRegressor cannot be exported: skl2onnx .*converter", id="unknown"),
     pytest.param("binary", SVC(), r"SVC cannot be exported: wrap it in CalibratedClassifierCV\(SVC\(\)", id="svc"),
     pytest.param("binary", LinearSVC(), "LinearSVC cannot .* no predict_proba; wrap it in Cal", id="linear-svc"),
-    pytest.param("binary", WithoutProbabilities(), "WithoutProbabilities cannot .* wrap it in Cal", id="labels-alone"),
+    pytest.param(
+        "binary", WithoutProbabilities(), "WithoutProbabilities cannot .* wrap it in Cal", id="no-predict-proba"
+    ),
     pytest.param("binary", SGDClassifier(loss="modified_huber"), "SGDClassifier .*use loss='log_loss'", id="sgd-loss"),
     pytest.param(
         "binary",
         AdaBoostClassifier(n_estimators=2),
-        "AdaBoostClassifier .*no operators in double precision",
+        "AdaBoostClassifier .*does not support it in double precision",
         id="ada-boost",
     ),
     pytest.param(
@@ -414,18 +416,18 @@ REFUSED = [
         "regression",
         SVR(kernel=lambda first, second: first @ second.T),
         "SVR cannot be exported: its kernel",
-        id="kernel-of-ones-own",
+        id="custom-kernel",
     ),
     pytest.param(
         "regression",
         GradientBoostingRegressor(n_estimators=2, init=Ridge()),
-        "Gradient.* leave out init",
+        "Gradient.* remove init",
         id="init",
     ),
     pytest.param(
         "regression",
         HistGradientBoostingRegressor(max_iter=2, categorical_features=range(30, 84)),
-        "HistGradient.* leave out categorical_features",
+        "HistGradient.* remove categorical_features",
         id="categorical-features",
     ),
     pytest.param(
@@ -447,7 +449,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("table", "estimator", "message"), REFUSED)
-def test_what_cannot_be_exported_is_refused_with_one_sentence(
+def test_an_unsupported_estimator_is_refused_with_a_sentence(
     table: str, estimator: Any, message: str, data: Callable[[str], Data]
 ) -> None:
     # given
@@ -459,18 +461,22 @@ def test_what_cannot_be_exported_is_refused_with_one_sentence(
     assert "\n" not in str(refused.value)
 
 
-def test_many_rows_are_too_many_for_neighbours(data: Callable[[str], Data], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neighbours_with_too_many_training_rows_are_refused(
+    data: Callable[[str], Data], monkeypatch: pytest.MonkeyPatch
+) -> None:
     # given
     monkeypatch.setattr("mlops_runtime.training.export.neighbors.MAX_TRAINING_ROWS", ROWS - 1)
     table = data("regression")
     pipeline = fitted(prepared(KNeighborsRegressor(), table.encoding), table)
     # then
-    with pytest.raises(ExportError, match="it has 300 training rows, at most 299 are allowed"):
+    with pytest.raises(ExportError, match="it has 300 training rows, more than 299"):
         onnx_model(table.encoding, pipeline, 0)
 
 
-def test_without_skl2onnx_the_refusal_names_it(data: Callable[[str], Data], monkeypatch: pytest.MonkeyPatch) -> None:
-    # given: an environment that lacks it
+def test_the_message_names_skl2onnx_if_it_is_not_installed(
+    data: Callable[[str], Data], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: an environment without skl2onnx
     monkeypatch.setitem(sys.modules, "skl2onnx", None)
     table = data("binary")
     pipeline = fitted(prepared(QuadraticDiscriminantAnalysis(reg_param=0.5), table.encoding), table)
@@ -491,7 +497,7 @@ def test_the_same_estimator_gives_the_same_bytes(estimator: Any, data: Callable[
 
 
 class Remark(RecordModel):
-    """A record of which the words make a matrix that is nearly all zeros."""
+    """A record with texts, whose word counts are mostly zeros."""
 
     remark: Text
 
@@ -516,7 +522,7 @@ SPARSE = ("svc", "mlp-relu", "random-forest", "lightgbm", "xgboost", "naive-baye
     ],
 )
 def test_estimators_of_sparse_matrices_are_exported(estimator: Any, words: Data) -> None:
-    # given: columns as a candidate gets them
+    # given: the columns of a candidate
     problem = LearningProblem(words.encoding.columns, 2, ROWS)
     pipeline = fitted(Candidate("candidate", estimator).build(problem, 0), words)
     # then

@@ -1,10 +1,9 @@
-"""Export: a fitted model as an ONNX graph, in double precision throughout.
+"""Export of a fitted model as an ONNX graph in double precision.
 
-The graph does what the encoding and the estimator do, step by step. Rounding to single precision would
-move thresholds and send records to the other side of a tree, so it happens only where the estimator
-itself rounds.
+The graph repeats the steps of the encoding and the estimator. It rounds to single precision only where the
+estimator does, because rounding could move a record to the other side of a threshold.
 
-Each kind of estimator has a converter. `converter` registers one for an estimator of your own.
+Each type of estimator has a converter. The decorator `converter` registers converters for other types.
 """
 
 from collections.abc import Mapping
@@ -38,10 +37,10 @@ CONVERTERS = (boosters, calibration, composition, external, linear, neighbors, n
 
 
 def onnx_files(model: FittedModel) -> Mapping[str, bytes]:
-    """Return the files of a model that is an ONNX graph.
+    """Return the file of a model as an ONNX graph.
 
     Raises:
-        ExportError: if the estimator has a part that cannot be exported.
+        ExportError: if a part of the estimator cannot be exported.
     """
     return {MODEL_FILE: onnx_model(model.encoding, model.estimator, len(model.contract.labels))}
 
@@ -52,7 +51,7 @@ def onnx_model(encoding: Encoding, estimator: Any, labels: int) -> bytes:
     Its inputs are those of `Features.inputs`; its output has shape (rows, labels) or (rows, 1).
 
     Raises:
-        ExportError: if the estimator has a part that cannot be exported.
+        ExportError: if a part of the estimator cannot be exported.
     """
     graph = Graph()
     matrix = encode(graph, encoding)
@@ -62,6 +61,6 @@ def onnx_model(encoding: Encoding, estimator: Any, labels: int) -> bytes:
     if len(estimator.classes_) < labels:
         # A label without a training row has the probability 0.
         probabilities = graph.add("MatMul", probabilities, graph.constant(np.eye(labels)[estimator.classes_]))
-    # An average of ones may exceed 1 by rounding.
+    # Because of rounding, an average of ones may exceed 1.
     limits = graph.constant(0.0), graph.constant(1.0)
     return graph.model(graph.add("Clip", probabilities, *limits), labels)

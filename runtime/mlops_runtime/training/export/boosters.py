@@ -1,7 +1,8 @@
-"""LightGBM and XGBoost: trees from their own dumps, in double precision."""
+"""LightGBM and XGBoost: trees from the dumps of the boosters, in double precision."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,31 +14,22 @@ from mlops_runtime.training.export.registry import ExportError, converter
 from mlops_runtime.training.export.trees import LESS, Tree, tree_ensemble
 
 EXPONENTIAL = {"count:poisson", "gamma", "poisson", "reg:gamma", "reg:tweedie", "tweedie"}
-"""Objectives whose outputs are the exponentials of the sums of leaves."""
+"""Objectives with a log link: the output is the exponential of the sum of leaves."""
 
 REGRESSION = EXPONENTIAL | {"fair", "huber", "mape", "quantile", "regression", "regression_l1"}
 REGRESSION |= {f"reg:{name}error" for name in ("absolute", "pseudohuber", "quantile", "squared", "squaredlog")}
 CLASSIFICATION = {"binary", "binary:logistic", "multiclass", "multi:softprob"}
 
-
-@converter("lightgbm.LGBMRegressor", method="predict")
-def _lightgbm_regressor(graph: Graph, columns: str, estimator: Any) -> str:
-    return _regression(graph, *_lightgbm_sums(graph, columns, estimator, REGRESSION))
-
-
-@converter("lightgbm.LGBMClassifier", method="predict_proba")
-def _lightgbm_classifier(graph: Graph, columns: str, estimator: Any) -> str:
-    _, sums = _lightgbm_sums(graph, columns, estimator, CLASSIFICATION)
-    return logistic(graph, sums, estimator.n_classes_)
+Sums = Callable[[Graph, str, Any, set[str]], tuple[str, str]]
+"""Takes a graph, a matrix, an estimator and the supported objectives; returns the objective and the sums of leaves."""
 
 
 def _lightgbm_sums(graph: Graph, columns: str, estimator: Any, objectives: set[str]) -> tuple[str, str]:
-    """Return the objective, and the sums of the leaves."""
     dump = estimator.booster_.dump_model(num_iteration=estimator.best_iteration_ or None)
-    # The objective is followed by its parameters, such as "sigmoid:1" or "sqrt".
+    # The parameters of the objective follow its name, such as "sigmoid:1" or "sqrt".
     objective, *parameters = dump["objective"].split()
     if objective not in objectives or "sqrt" in parameters or dump["average_output"]:
-        raise ExportError(estimator, "use a standard objective, and no reg_sqrt or random forest mode")
+        raise ExportError(estimator, "use a standard objective without reg_sqrt and without random forest mode")
     targets = dump["num_tree_per_iteration"]
     trees = [
         _lightgbm_tree(estimator, tree["tree_structure"], number % targets)
@@ -53,7 +45,7 @@ def _lightgbm_tree(estimator: Any, root: Mapping[str, Any], target: int) -> Tree
     indices = {id(node): index for index, node in enumerate(nodes)}
     for node in nodes:
         if node.get("decision_type", "<=") != "<=" or node.get("missing_type") == "Zero" or "leaf_coeff" in node:
-            raise ExportError(estimator, "leave out categorical features, zero_as_missing and linear_tree")
+            raise ExportError(estimator, "train it without categorical features, zero_as_missing and linear_tree")
     return Tree(
         left=np.array([indices.get(id(node.get("left_child")), -1) for node in nodes]),
         right=np.array([indices.get(id(node.get("right_child")), -1) for node in nodes]),
@@ -66,7 +58,7 @@ def _lightgbm_tree(estimator: Any, root: Mapping[str, Any], target: int) -> Tree
 
 
 def _missing_left(node: Mapping[str, Any]) -> bool:
-    # NaN is compared as 0 where the training rows had no missing value.
+    # If the feature had no missing value in training, LightGBM compares NaN as 0.
     return bool(node["threshold"] >= 0 if node.get("missing_type") == "None" else node.get("default_left", False))
 
 
@@ -77,19 +69,7 @@ def _preorder(node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             yield from _preorder(node[side])
 
 
-@converter("xgboost.XGBRegressor", method="predict")
-def _xgboost_regressor(graph: Graph, columns: str, estimator: Any) -> str:
-    return _regression(graph, *_xgboost_sums(graph, columns, estimator, REGRESSION))
-
-
-@converter("xgboost.XGBClassifier", method="predict_proba")
-def _xgboost_classifier(graph: Graph, columns: str, estimator: Any) -> str:
-    _, sums = _xgboost_sums(graph, columns, estimator, CLASSIFICATION)
-    return logistic(graph, sums, estimator.n_classes_)
-
-
 def _xgboost_sums(graph: Graph, columns: str, estimator: Any, objectives: set[str]) -> tuple[str, str]:
-    """Return the objective, and the sums of the leaves."""
     booster = estimator.get_booster()
     best = booster.attr("best_iteration")
     learner = json.loads((booster if best is None else booster[: int(best) + 1]).save_raw("json"))["learner"]
@@ -103,7 +83,7 @@ def _xgboost_sums(graph: Graph, columns: str, estimator: Any, objectives: set[st
     elif objective in EXPONENTIAL:
         start = np.log(start)
     trees = [_xgboost_tree(estimator, tree, number) for number, tree in enumerate(model["trees"])]
-    # XGBoost compares in single precision, in which its thresholds are exact, and sums the leaves in it one by one.
+    # XGBoost compares and adds leaves one by one in single precision.
     leaves = graph.cast(tree_ensemble(graph, graph.rounded(columns), trees, len(trees), LESS), TensorProto.FLOAT)
     targets = max(int(shape["num_class"]), 1)
     sums = []
@@ -118,8 +98,8 @@ def _xgboost_sums(graph: Graph, columns: str, estimator: Any, objectives: set[st
 
 def _xgboost_tree(estimator: Any, tree: Mapping[str, Any], target: int) -> Tree:
     if any(tree["split_type"]):
-        raise ExportError(estimator, "it has categorical features; leave out enable_categorical")
-    # The dump has numbers in single precision.
+        raise ExportError(estimator, "it has categorical features; train it without enable_categorical")
+    # Numbers of the dump are in single precision.
     values = np.array(tree["split_conditions"], dtype=np.float32)
     return Tree(
         left=np.array(tree["left_children"]),
@@ -132,5 +112,16 @@ def _xgboost_tree(estimator: Any, tree: Mapping[str, Any], target: int) -> Tree:
     )
 
 
-def _regression(graph: Graph, objective: str, sums: str) -> str:
-    return graph.add("Exp", sums) if objective in EXPONENTIAL else sums
+def _regressor(graph: Graph, columns: str, estimator: Any, sums: Sums) -> str:
+    objective, outputs = sums(graph, columns, estimator, REGRESSION)
+    return graph.add("Exp", outputs) if objective in EXPONENTIAL else outputs
+
+
+def _classifier(graph: Graph, columns: str, estimator: Any, sums: Sums) -> str:
+    _, outputs = sums(graph, columns, estimator, CLASSIFICATION)
+    return logistic(graph, outputs, estimator.n_classes_)
+
+
+for _prefix, _sums in {"lightgbm.LGBM": _lightgbm_sums, "xgboost.XGB": _xgboost_sums}.items():
+    converter(f"{_prefix}Regressor", method="predict")(partial(_regressor, sums=_sums))
+    converter(f"{_prefix}Classifier", method="predict_proba")(partial(_classifier, sums=_sums))

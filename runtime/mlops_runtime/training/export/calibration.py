@@ -15,11 +15,11 @@ from mlops_runtime.training.export.registry import ExportError, convert, convert
 @converter(CalibratedClassifierCV, method="predict_proba")
 def _calibrated(graph: Graph, columns: str, estimator: Any) -> str:
     parts = estimator.calibrated_classifiers_
-    return graph.averaged([_one(graph, columns, estimator, part) for part in parts], [1] * len(parts))
+    return graph.averaged([_calibrated_part(graph, columns, estimator, part) for part in parts], [1] * len(parts))
 
 
-def _one(graph: Graph, columns: str, estimator: Any, part: Any) -> str:
-    """Return the probabilities of one classifier, calibrated for each class alone."""
+def _calibrated_part(graph: Graph, columns: str, estimator: Any, part: Any) -> str:
+    """Return the probabilities of a classifier with a calibrator for each class."""
     if part.method not in ("isotonic", "sigmoid") or len(part.estimator.classes_) != len(part.classes):
         raise ExportError(estimator, "use method='sigmoid' or 'isotonic', and ensemble=False for rare labels")
     classes = len(part.classes)
@@ -43,11 +43,11 @@ def _probability(graph: Graph, score: str, calibrator: Any) -> str:
 
 
 def _interpolated(graph: Graph, score: str, calibrator: Any) -> str:
-    """Return the linear interpolation between the thresholds; outside them the nearest one counts."""
+    """Return the linear interpolation between the thresholds, and the nearest threshold outside them."""
     x, y = (np.asarray(values, dtype=np.float64) for values in (calibrator.X_thresholds_, calibrator.y_thresholds_))
-    inside = graph.add("Min", graph.add("Max", score, graph.row(x[0])), graph.row(x[-1]))
-    passed = graph.sum(graph.double(graph.add("GreaterOrEqual", inside, graph.row(x))))
+    clipped = graph.add("Min", graph.add("Max", score, graph.row(x[0])), graph.row(x[-1]))
+    passed = graph.sum(graph.double(graph.add("GreaterOrEqual", clipped, graph.row(x))))
     index = graph.cast(graph.add("Sub", passed, graph.row(1)), TensorProto.INT64)
     slopes = np.append(np.diff(y) / np.diff(x), 0)
     left, low, slope = (graph.add("Gather", graph.constant(values), index, axis=0) for values in (x, y, slopes))
-    return graph.add("Add", low, graph.add("Mul", slope, graph.add("Sub", inside, left)))
+    return graph.add("Add", low, graph.add("Mul", slope, graph.add("Sub", clipped, left)))

@@ -1,4 +1,4 @@
-"""Estimators that are composed of others."""
+"""Estimators composed of other estimators."""
 
 from functools import partial
 from typing import Any
@@ -45,7 +45,7 @@ def _column_transformer(graph: Graph, matrix: str, transformer: Any) -> str:
 @converter(FeatureUnion, method="transform")
 def _feature_union(graph: Graph, matrix: str, union: Any) -> str:
     if union.transformer_weights:
-        raise ExportError(union, "it has transformer_weights; leave them out")
+        raise ExportError(union, "it has transformer_weights; remove them")
     return graph.joined(
         [_transformed(graph, matrix, step) for _, step in union.transformer_list if not _is(step, "drop")]
     )

@@ -1,4 +1,4 @@
-"""The encoding as part of a graph: inputs of numbers and strings become one matrix."""
+"""The encoding as part of a graph: converts numeric and string inputs to a matrix."""
 
 from onnx import TensorProto
 
@@ -7,7 +7,7 @@ from mlops_runtime.training.export.graph import ML, Graph
 
 
 def encode(graph: Graph, encoding: Encoding) -> str:
-    """Add the inputs of the model, and return the matrix that `Encoding.matrix` makes of them."""
+    """Add the inputs of the model and return the matrix, which equals that of `Encoding.matrix`."""
     parts = []
     if encoding.layout.numbers:
         parts.append(graph.input("numbers", TensorProto.DOUBLE, len(encoding.layout.numbers)))
@@ -22,7 +22,7 @@ def encode(graph: Graph, encoding: Encoding) -> str:
 
 
 def _indices(graph: Graph, categories: str, column: int, values: tuple[str, ...]) -> str:
-    # The operator needs at least one key: a category without a known value gets the empty string.
+    # The operator needs at least one key: a category without values gets the empty string.
     known = values or ("",)
     indices = graph.add(
         "LabelEncoder",

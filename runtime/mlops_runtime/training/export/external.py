@@ -1,4 +1,4 @@
-"""Estimators without a converter of their own: skl2onnx converts them, where it is installed."""
+"""Estimators without a converter, which skl2onnx converts if it is installed."""
 
 from functools import partial
 from typing import Any
@@ -10,7 +10,7 @@ ADVICE = "register a converter (mlops_runtime.training.export), or serve the mod
 
 
 def _convert(graph: Graph, matrix: str, estimator: Any, method: Method) -> str:
-    """Add the graph that skl2onnx makes of an estimator, in double precision.
+    """Add the graph of skl2onnx for an estimator, in double precision.
 
     Raises:
         ExportError: if skl2onnx is not installed, or cannot convert the estimator.
@@ -25,22 +25,24 @@ def _convert(graph: Graph, matrix: str, estimator: Any, method: Method) -> str:
         advice = f"add skl2onnx to the Pipfile, {ADVICE}"
         raise ExportError(estimator, f"there is no converter for it; {advice}") from error
     try:
-        made = convert_sklearn(
+        converted = convert_sklearn(
             estimator,
             initial_types=[("matrix", DoubleTensorType([None, getattr(estimator, "n_features_in_", None)]))],
             options={id(estimator): {"zipmap": False}} if method == "predict_proba" else None,
             target_opset={"": OPSET, ML: 3},
         ).graph
-    # skl2onnx raises its own errors, and those of the libraries that it calls.
+    # skl2onnx may raise any exception, including those of other libraries.
     except Exception as error:
         raise ExportError(estimator, f"skl2onnx cannot convert it ({str(error).splitlines()[0]}); {ADVICE}") from error
-    unusable = {node.op_type for node in made.node if node.domain not in ("", ML) or "TreeEnsemble" in node.op_type}
+    unusable = {
+        node.op_type for node in converted.node if node.domain not in ("", ML) or "TreeEnsemble" in node.op_type
+    }
     if unusable:
         names = ", ".join(sorted(unusable))
-        raise ExportError(estimator, f"skl2onnx has no operators in double precision for it ({names}); {ADVICE}")
-    return graph.double(graph.include(made, matrix, made.output[-1].name))
+        raise ExportError(estimator, f"skl2onnx does not support it in double precision ({names}); {ADVICE}")
+    return graph.double(graph.include(converted, matrix, converted.output[-1].name))
 
 
-# Every estimator is an object: this converter comes last.
+# `object` is the last base class of every estimator, so other converters take precedence.
 for _method in METHODS:
     converter(object, method=_method)(partial(_convert, method=_method))

@@ -1,4 +1,4 @@
-"""An ONNX graph in double precision, built operator by operator."""
+"""A builder of ONNX graphs in double precision."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,12 +13,12 @@ from mlops_runtime.model.onnx_predictor import OUTPUT
 OPSET = 18
 ML = "ai.onnx.ml"
 ML_OPSET = 5
-"""The first version in which trees may be in double precision."""
+"""First version with trees in double precision."""
 IR_VERSION = 10
 
 
 class Graph:
-    """An ONNX graph under construction: each method adds operators and returns the name of their result."""
+    """Builds an ONNX graph: each method adds operators and returns the name of their result."""
 
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
@@ -45,13 +45,13 @@ class Graph:
         return names
 
     def constant(self, values: NDArray[Any] | Sequence[Any] | float, kind: Any = np.float64) -> str:
-        """Add an array."""
+        """Add a constant array."""
         name = f"constant_{len(self._constants)}"
         self._constants.append(numpy_helper.from_array(np.asarray(values, dtype=kind, order="C"), name))
         return name
 
     def row(self, values: Any) -> str:
-        """Add an array of shape (1, values), to be combined with each row."""
+        """Add a constant array of shape (1, values), which broadcasts over the rows."""
         return self.constant(np.reshape(np.asarray(values, dtype=np.float64), (1, -1)))
 
     def columns(self, matrix: str, indices: Sequence[int] | NDArray[Any]) -> str:
@@ -67,7 +67,7 @@ class Graph:
         return self.cast(values, TensorProto.DOUBLE)
 
     def rounded(self, values: str) -> str:
-        """Round values to single precision, for estimators that compare in it; the result is double again."""
+        """Round values to single precision and convert them back, for estimators that compare in single precision."""
         return self.double(self.cast(values, TensorProto.FLOAT))
 
     def sum(self, values: str, axis: int = 1, *, keepdims: bool = True) -> str:
@@ -79,7 +79,7 @@ class Graph:
         return self.add("Add", self.add("MatMul", matrix, self.constant(weights)), self.row(intercept))
 
     def joined(self, parts: Sequence[str]) -> str:
-        """Put matrices side by side."""
+        """Concatenate matrices horizontally."""
         return parts[0] if len(parts) == 1 else self.add("Concat", *parts, axis=1)
 
     def averaged(self, parts: Sequence[str], weights: Sequence[float]) -> str:
@@ -90,7 +90,7 @@ class Graph:
         )
 
     def include(self, graph: onnx.GraphProto, matrix: str, output: str) -> str:
-        """Add the operators of another graph, whose only input becomes the matrix; return its output."""
+        """Add the operators of another graph, with the matrix as its only input, and return its output."""
         prefix = f"included_{self._included}_"
         self._included += 1
         names = {"": "", graph.input[0].name: matrix}
@@ -113,7 +113,7 @@ class Graph:
         return renamed(output)
 
     def model(self, output: str, columns: int) -> bytes:
-        """Return the graph as a model with one output; the same graph gives the same bytes."""
+        """Return the bytes of a model with one output; they are deterministic."""
         self._nodes.append(helper.make_node("Identity", [output], [OUTPUT], name=OUTPUT))
         outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.DOUBLE, [None, columns])]
         graph = helper.make_graph(self._nodes, "model", self._inputs, outputs, self._constants)

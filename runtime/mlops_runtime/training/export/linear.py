@@ -39,7 +39,7 @@ from mlops_runtime.training.export.registry import ExportError, converter
     method="decision_function",
 )
 def scores(graph: Graph, columns: str, estimator: Any) -> str:
-    """Return the linear predictor, shape (rows, outputs); of two classes one output."""
+    """Return the linear predictor, shape (rows, outputs); a binary classifier has one output."""
     weights = np.atleast_2d(estimator.coef_)
     return graph.affine(columns, weights.T, np.broadcast_to(estimator.intercept_, len(weights)))
 

@@ -1,4 +1,4 @@
-"""Transformers: what is done to columns before an estimator sees them."""
+"""Transformers of columns."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ FUNCTIONS = {
     "sqrt": "Sqrt",
     "tanh": "Tanh",
 }
-"""Functions of numpy, and the ONNX operators that do the same."""
+"""Functions of numpy and the equivalent ONNX operators."""
 
 EXPORTED_FUNCTIONS = sorted([*FUNCTIONS, "expm1", "log1p", "square"])
 
@@ -44,7 +44,7 @@ EXPORTED_FUNCTIONS = sorted([*FUNCTIONS, "expm1", "log1p", "square"])
 @converter(SimpleImputer, method="transform")
 def _simple_imputer(graph: Graph, columns: str, imputer: Any) -> str:
     if not (isinstance(imputer.missing_values, float) and np.isnan(imputer.missing_values)):
-        raise ExportError(imputer, "its missing_values are not NaN; use NaN, which is what a missing number is")
+        raise ExportError(imputer, "its missing_values are not NaN; use NaN, the value of a missing number")
     statistics = np.asarray(imputer.statistics_, dtype=np.float64)
     kept = np.flatnonzero(~np.isnan(statistics))
     present = columns if len(kept) == len(statistics) else graph.columns(columns, kept)
@@ -85,7 +85,7 @@ def _scaled(graph: Graph, columns: str, center: Any, scale: Any) -> str:
 def _clipped(graph: Graph, columns: str, scaler: Any, limits: tuple[float, float]) -> str:
     if not getattr(scaler, "clip", False):
         return columns
-    # The operator Clip turns NaN into a limit.
+    # The operator Clip would replace NaN by a limit.
     low, high = (graph.constant(limit) for limit in limits)
     return graph.add("Where", graph.add("IsNaN", columns), columns, graph.add("Clip", columns, low, high))
 
@@ -108,7 +108,7 @@ def _truncated_svd(graph: Graph, columns: str, svd: Any) -> str:
 
 @converter(PolynomialFeatures, method="transform")
 def _polynomial_features(graph: Graph, columns: str, polynomial: Any) -> str:
-    """Return the products of columns, each power being a column multiplied by itself."""
+    """Return the products of columns; powers are repeated multiplications."""
     powers = polynomial.powers_
     constant_one = powers.shape[1]
     # Column number `constant_one` holds ones.
@@ -141,7 +141,7 @@ def _function_transformer(graph: Graph, columns: str, transformer: Any) -> str:
                 return graph.add(FUNCTIONS[name], columns)
     raise ExportError(
         transformer,
-        f"its function {name} is none of numpy's {', '.join(EXPORTED_FUNCTIONS)}; use one of these without "
+        f"its function {name} is not supported; use one of numpy's {', '.join(EXPORTED_FUNCTIONS)} without "
         "arguments, register a converter, or serve the model with a Predictor of your own",
     )
 
@@ -149,23 +149,23 @@ def _function_transformer(graph: Graph, columns: str, transformer: Any) -> str:
 @converter(OneHotEncoder, method="transform")
 def _one_hot_encoder(graph: Graph, columns: str, encoder: Any) -> str:
     if any(option is not None for option in (encoder.drop, encoder.min_frequency, encoder.max_categories)):
-        raise ExportError(encoder, "it drops or groups categories; leave out drop, min_frequency and max_categories")
-    repeated = [index for index, known in enumerate(encoder.categories_) for _ in known]
-    known = graph.row(np.concatenate(encoder.categories_))
-    return graph.double(graph.add("Equal", graph.columns(columns, repeated), known))
+        raise ExportError(encoder, "it drops or groups categories; remove drop, min_frequency and max_categories")
+    repeated = [index for index, categories in enumerate(encoder.categories_) for _ in categories]
+    categories = graph.row(np.concatenate(encoder.categories_))
+    return graph.double(graph.add("Equal", graph.columns(columns, repeated), categories))
 
 
 @converter(TargetEncoder, method="transform")
 def _target_encoder(graph: Graph, columns: str, encoder: Any) -> str:
-    """Look up each category in a table of mean targets; the first row is for -1, a missing value."""
+    """Look up each category in a table of mean targets, whose first row is for -1, a missing value."""
     means = np.atleast_1d(encoder.target_mean_)
     parts = []
-    for number, known in enumerate(encoder.categories_):
-        table = np.tile(means, (int(max(known.max(), 0)) + 2, 1))
+    for number, categories in enumerate(encoder.categories_):
+        table = np.tile(means, (int(max(categories.max(), 0)) + 2, 1))
         for target in range(len(means)):
-            table[known.astype(int) + 1, target] = encoder.encodings_[number * len(means) + target]
+            table[categories.astype(int) + 1, target] = encoder.encodings_[number * len(means) + target]
         index = graph.cast(graph.columns(columns, [number]), TensorProto.INT64)
-        # Categories without a training row have the overall mean, which is also the last row of the table.
+        # Categories without training rows have the overall mean, which is the last row of the table.
         row = graph.add("Add", index, graph.constant([[1]], np.int64))
         row = graph.add("Min", row, graph.constant([[len(table)]], np.int64))
         looked_up = graph.add("Gather", graph.constant(np.vstack([table, means.reshape(1, -1)])), row, axis=0)
@@ -177,10 +177,10 @@ def _target_encoder(graph: Graph, columns: str, encoder: Any) -> str:
 @converter(TfidfTransformer, method="transform")
 def _tfidf_transformer(graph: Graph, counts: str, transformer: Any) -> str:
     if not (transformer.use_idf and transformer.norm == "l2"):
-        raise ExportError(transformer, "only use_idf=True with norm='l2' can be; use these")
+        raise ExportError(transformer, "use use_idf=True and norm='l2'")
     frequencies = counts
     if transformer.sublinear_tf:
-        # The logarithm of 0 is computed too, but not used.
+        # The operator Where ignores the logarithm of 0.
         damped = graph.add("Add", graph.add("Log", counts), graph.row(1))
         frequencies = graph.add("Where", graph.add("Greater", counts, graph.row(0)), damped, graph.row(0))
     weighted = graph.add("Mul", frequencies, graph.row(transformer.idf_))

@@ -1,4 +1,4 @@
-"""Converters, by type of estimator and by method."""
+"""The registry of converters by type of estimator and method."""
 
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar, get_args
@@ -8,11 +8,11 @@ from mlops_runtime.training.export.graph import Graph
 Method = Literal["transform", "predict", "predict_proba", "decision_function"]
 METHODS: tuple[Method, ...] = get_args(Method)
 Converter = Callable[[Graph, str, Any], str]
-"""Takes a graph, the name of a matrix in it and a fitted estimator; adds the operators of a method of the
-estimator to the graph, and returns the name of their result.
+"""Takes a graph, the name of a matrix and a fitted estimator; adds the operators of a method of the estimator
+to the graph and returns the name of their result.
 
 The result has shape (rows, columns) for `transform`, (rows, 1) for `predict`, (rows, classes) for
-`predict_proba`, and as many columns as scikit-learn gives for `decision_function`, at least one."""
+`predict_proba`, and (rows, columns) with at least one column, as in scikit-learn, for `decision_function`."""
 
 ConverterT = TypeVar("ConverterT", bound=Converter)
 
@@ -20,7 +20,7 @@ _converters: dict[tuple[type | str, Method], Converter] = {}
 
 
 class ExportError(RuntimeError):
-    """The estimator has a part that cannot be exported; the message names it, and says what to do."""
+    """A part of the estimator cannot be exported; the message names it and a remedy."""
 
     def __init__(self, estimator: Any, reason: str) -> None:
         super().__init__(f"{estimator_name(estimator)} cannot be exported: {reason}")
@@ -32,12 +32,12 @@ def estimator_name(estimator: Any) -> str:
 
 
 def converter(*kinds: type | str, method: Method) -> Callable[[ConverterT], ConverterT]:
-    """Register a converter for a method of some types of estimators; use it as a decorator.
+    """Return a decorator that registers a converter for a method of some types of estimators.
 
     Args:
-        kinds: types of estimators, subclasses included; or their names, written "package.Class", for
-            a package that may not be installed.
-        method: of the estimators.
+        kinds: types of estimators, including subclasses, or their names as "package.Class" for a package that
+            may not be installed.
+        method: method of the estimators.
     """
 
     def register(function: ConverterT) -> ConverterT:
@@ -51,7 +51,7 @@ def convert(graph: Graph, matrix: str, estimator: Any, method: Method) -> str:
     """Add a method of a fitted estimator to the graph, and return the name of the result.
 
     Raises:
-        ExportError: if there is no converter for it, or the converter does not support its parameters.
+        ExportError: if the estimator has no converter, or the converter does not support its parameters.
     """
     for kind in type(estimator).__mro__:
         name = f"{kind.__module__.partition('.')[0]}.{kind.__qualname__}"

@@ -18,14 +18,14 @@ def _regressor(graph: Graph, columns: str, machine: Any) -> str:
 
 @converter(NuSVC, SVC, method="decision_function")
 def _decision(graph: Graph, columns: str, machine: Any) -> str:
-    """Return the decision of two classes, shape (rows, 1), or one for each class against the rest."""
+    """Return the decision function, shape (rows, 1) for two classes, otherwise (rows, classes)."""
     kernel = _kernel(graph, columns, machine)
     if len(machine.classes_) == 2:
         return graph.affine(kernel, _dense(machine.dual_coef_).T, machine.intercept_)
     if machine.decision_function_shape != "ovr" or machine.break_ties:
-        raise ExportError(machine, "leave out decision_function_shape and break_ties")
+        raise ExportError(machine, "remove decision_function_shape and break_ties")
     pairs = graph.affine(kernel, _pair_weights(machine), machine.intercept_)
-    return _each_against_the_rest(graph, pairs, len(machine.classes_))
+    return _one_versus_rest(graph, pairs, len(machine.classes_))
 
 
 @converter(NuSVC, SVC, method="predict_proba")
@@ -36,18 +36,18 @@ def _probabilities(_graph: Graph, _columns: str, machine: Any) -> str:
 def _pair_weights(machine: Any) -> NDArray[np.float64]:
     """Return the weight of each support vector for each pair of classes, shape (vectors, pairs)."""
     coefficients, counts = _dense(machine.dual_coef_), machine.n_support_
-    owner = np.repeat(np.arange(len(counts)), counts)
+    classes = np.repeat(np.arange(len(counts)), counts)
     pairs = list(combinations(range(len(counts)), 2))
-    weights = np.zeros((len(owner), len(pairs)))
+    weights = np.zeros((len(classes), len(pairs)))
     for column, (first, second) in enumerate(pairs):
-        # Row c of the coefficients of a vector is for the c-th of the other classes.
-        weights[owner == first, column] = coefficients[second - 1, owner == first]
-        weights[owner == second, column] = coefficients[first, owner == second]
+        # Row c has the coefficients for the c-th of the other classes.
+        weights[classes == first, column] = coefficients[second - 1, classes == first]
+        weights[classes == second, column] = coefficients[first, classes == second]
     return weights
 
 
-def _each_against_the_rest(graph: Graph, pairs: str, classes: int) -> str:
-    """Return votes and confidences of pairs as one decision for each class, as scikit-learn does."""
+def _one_versus_rest(graph: Graph, pairs: str, classes: int) -> str:
+    """Convert the decisions of pairs of classes to one-versus-rest decisions, as scikit-learn does."""
     signs = np.zeros((classes * (classes - 1) // 2, classes))
     for row, (first, second) in enumerate(combinations(range(classes), 2)):
         signs[row, first], signs[row, second] = 1, -1
@@ -64,7 +64,7 @@ def _each_against_the_rest(graph: Graph, pairs: str, classes: int) -> str:
 
 
 def _kernel(graph: Graph, columns: str, machine: Any) -> str:
-    """Return the kernel of each row with each support vector, shape (rows, vectors)."""
+    """Return the kernel matrix of rows and support vectors, shape (rows, vectors)."""
     vectors = _dense(machine.support_vectors_)
     products = graph.add("MatMul", columns, graph.constant(vectors.T))
     if machine.kernel == "linear":

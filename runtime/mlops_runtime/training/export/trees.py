@@ -1,4 +1,4 @@
-"""Decision trees and ensembles of them."""
+"""Decision trees and ensembles of trees."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,20 +24,20 @@ from mlops_runtime.training.export.links import both_classes, logistic
 from mlops_runtime.training.export.registry import ExportError, converter
 
 LESS_OR_EQUAL, LESS, SUM, NO_TRANSFORM = 0, 1, 1, 0
-"""Codes of the operator TreeEnsemble."""
+"""Constants of the operator TreeEnsemble."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tree:
-    """A binary tree whose first node is the root.
+    """A binary tree; the root is the first node.
 
     Attributes:
-        left, right: shape (nodes,), the node that follows; -1 for both at a leaf.
-        feature: shape (nodes,), the column that is compared.
-        threshold: shape (nodes,), what it is compared with.
-        missing_left: shape (nodes,), whether NaN goes left.
-        value: shape (nodes,), used at a leaf.
-        target: the output that the value is added to.
+        left, right: shape (nodes,), index of the child; -1 for leaves.
+        feature: shape (nodes,), index of the column to compare.
+        threshold: shape (nodes,), threshold of the comparison.
+        missing_left: shape (nodes,), whether NaN goes to the left child.
+        value: shape (nodes,), value of a leaf.
+        target: index of the output that the value is added to.
     """
 
     left: NDArray[Any]
@@ -58,12 +58,12 @@ def tree_ensemble(graph: Graph, columns: str, trees: Iterable[Tree], targets: in
         roots.append(nodes)
         is_leaf = tree.left < 0
         if is_leaf[0]:
-            # The operator needs a decision in each tree: both sides of this one lead to the same leaf.
+            # The operator needs an inner node in each tree: both children of this node are the same leaf.
             inner, left, right = np.zeros(1, dtype=int), np.zeros(1, dtype=int), np.zeros(1, dtype=int)
         else:
             inner = np.flatnonzero(~is_leaf)
             left, right = tree.left[inner], tree.right[inner]
-        # All inner nodes of all trees come first, then all leaves.
+        # Inner nodes and leaves are numbered separately over all trees.
         index = np.where(is_leaf, leaves + np.cumsum(is_leaf) - 1, nodes + np.cumsum(~is_leaf) - 1)
         for name, values in {
             "nodes_featureids": np.maximum(tree.feature[inner], 0),
@@ -98,7 +98,7 @@ def tree_ensemble(graph: Graph, columns: str, trees: Iterable[Tree], targets: in
 
 
 def _tree(fitted: Any, value: Callable[[NDArray[np.float64]], NDArray[Any]], target: int = 0) -> Tree:
-    """Return a tree of scikit-learn with values made from those of its nodes, shape (nodes, outputs or classes)."""
+    """Return a tree of scikit-learn; `value` converts the values of nodes, shape (nodes, outputs or classes)."""
     nodes = fitted.tree_
     return Tree(
         left=nodes.children_left,
@@ -131,7 +131,7 @@ def _forest_classifier(graph: Graph, columns: str, estimator: Any) -> str:
     if len(estimator.classes_) == 2:
         second = (_tree(tree, lambda value: value[:, 1] / len(trees)) for tree in trees)
         return both_classes(graph, tree_ensemble(graph, columns, second, 1))
-    # A leaf of the operator has one value: here its row in a table of the shares of the classes.
+    # A leaf of the operator has a single value: its row in a table of class shares.
     shares: list[NDArray[np.float64]] = []
     numbered = []
     for target, tree in enumerate(trees):
@@ -147,13 +147,13 @@ def _forest_classifier(graph: Graph, columns: str, estimator: Any) -> str:
 @converter(GradientBoostingRegressor, method="predict")
 def _boosted(graph: Graph, columns: str, estimator: Any) -> str:
     if estimator.init is not None and estimator.init != "zero":
-        raise ExportError(estimator, "it starts from an estimator of its own; leave out init")
+        raise ExportError(estimator, "it has an init estimator; remove init")
     trees = [
         _tree(tree, lambda value: value[:, 0] * estimator.learning_rate, target)
         for iteration in estimator.estimators_
         for target, tree in enumerate(iteration)
     ]
-    # scikit-learn shows the start nowhere else. It is the same for each row.
+    # The initial prediction is the same for each row; scikit-learn has no public attribute for it.
     start = estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_)))
     total = tree_ensemble(graph, graph.rounded(columns), trees, estimator.n_trees_per_iteration_)
     return graph.add("Add", total, graph.row(start))
@@ -169,7 +169,7 @@ def _boosted_classifier(graph: Graph, columns: str, estimator: Any) -> str:
 
 @converter(HistGradientBoostingClassifier, method="decision_function")
 def _histogram_boosted(graph: Graph, columns: str, estimator: Any) -> str:
-    # scikit-learn shows trees and start nowhere else; its version is locked, and each run checks parity.
+    # These attributes are private, but the version of scikit-learn is locked and each run checks parity.
     trees = [
         _histogram_tree(estimator, predictor.nodes, target)
         for iteration in estimator._predictors
@@ -181,7 +181,7 @@ def _histogram_boosted(graph: Graph, columns: str, estimator: Any) -> str:
 
 def _histogram_tree(estimator: Any, nodes: NDArray[Any], target: int) -> Tree:
     if nodes["is_categorical"].any():
-        raise ExportError(estimator, "it has categorical features; leave out categorical_features")
+        raise ExportError(estimator, "it has categorical features; remove categorical_features")
     is_leaf = nodes["is_leaf"].astype(bool)
     return Tree(
         left=np.where(is_leaf, -1, nodes["left"].astype(int)),
