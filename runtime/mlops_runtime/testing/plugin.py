@@ -1,7 +1,7 @@
-"""Pytest plugin with the fixtures that the tests of a project need.
+"""Pytest plugin with fixtures for the tests of a project.
 
-To use it, write `pytest_plugins = ["mlops_runtime.testing.plugin"]` into `tests/conftest.py`, and define there
-the session fixtures `predictor` and `create_app`. Each fixture below can be replaced by one of the same name.
+To use it, add `pytest_plugins = ["mlops_runtime.testing.plugin"]` and the session fixtures `predictor` and
+`create_app` to `tests/conftest.py`. A fixture of the same name there replaces a fixture of this plugin.
 """
 
 from collections.abc import Callable, Iterator
@@ -19,19 +19,19 @@ CreateApp = Callable[[Predictor], Flask]
 
 @pytest.fixture
 def client(create_app: CreateApp, predictor: Predictor) -> FlaskClient:
-    """A client of the application, without a process or a port."""
+    """A test client of the application."""
     return create_app(predictor).test_client()
 
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[str]:
-    """The URL of the project's service, `python -m webservice`, on a free port of this machine."""
+    """The URL of the service of the project, `python -m webservice`, on a free local port."""
     with running_service() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
 def record(predictor: Predictor) -> RecordModel:
-    """A valid record: the first of the golden records."""
+    """A valid record: the first golden record."""
     golden: RecordModel = predictor.golden_records[0].record
     return golden

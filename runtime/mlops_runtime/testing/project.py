@@ -1,4 +1,4 @@
-"""A project under test: its settings, a model trained in seconds, its service as a process."""
+"""A project under test: settings, a quickly trained model, and the service as a process."""
 
 import os
 import re
@@ -13,15 +13,15 @@ from mlops_runtime.training.candidates import Candidate
 from mlops_runtime.training.export import onnx_files
 from mlops_runtime.training.run import Export, Settings, train
 
-QUICK_ROWS = 2_000
-"""Rows that a quick model is trained on: of a longer table one in several, evenly spread."""
+MAX_ROWS = 2_000
+"""Maximum number of rows to train a model for tests on, evenly spaced."""
 
 NO_FLOORS = {"skill": -1e9}
-"""A floor that every model reaches: what the table can teach is the gate's business, not that of a unit test."""
+"""A floor that every model reaches, because unit tests do not depend on the quality of the model."""
 
 
 def project_setting(project: Path, name: str) -> str:
-    """Return a setting of a project: that of the environment, as make exports it, or else the one in project.mk.
+    """Return a setting from the environment, to which make exports it, or from project.mk.
 
     Raises:
         KeyError: if project.mk has no such setting.
@@ -43,15 +43,15 @@ def quick_predictor(
     predictor: type[Predictor] = OnnxPredictor,
     export: Export = onnx_files,
 ) -> Predictor:
-    """Return a predictor trained on some rows of the table with the first candidate, without a gate.
+    """Return a predictor trained on some rows with the first candidate, and without a gate.
 
     Args:
-        contract: of the project.
-        table: of training data.
-        folder: that the artefact, its report and its metrics are written to.
-        candidates: estimators, of which the first is fitted; by default those for the task.
-        predictor: class that loads the model.
-        export: returns the files that it loads.
+        contract: contract of the project.
+        table: path of the training table.
+        folder: folder to write the artefact, the report and the metrics to.
+        candidates: estimators, the first of which is fitted; by default those for the task.
+        predictor: class that loads the exported model.
+        export: function that returns the files for the predictor.
     """
     lock = folder / "Pipfile.lock"
     lock.touch()
@@ -64,7 +64,7 @@ def quick_predictor(
         floors=NO_FLOORS,
         seed=0,
         test_share=0.25,
-        max_rows=QUICK_ROWS,
+        max_rows=MAX_ROWS,
         budget=0,
         version="1.2.3",
         commit="0" * 40,
@@ -75,7 +75,7 @@ def quick_predictor(
 
 @contextmanager
 def running_service(**environment: str) -> Iterator[str]:
-    """Yield the URL of the project's service, which runs as a process for as long as the block does.
+    """Run the service of the project as a process and yield its URL.
 
     Args:
         environment: settings of the service.

@@ -10,26 +10,26 @@ from hypothesis import strategies as st
 from mlops_runtime.contract import FieldSpec, Kind, RecordModel, field_specs
 
 MAX_DRAWN = 30
-"""Fields of a record that get any value; the others get a plain one."""
+"""Maximum number of fields with a drawn value; the others have a default value."""
 
 
 def valid_numbers(field: FieldSpec) -> st.SearchStrategy[float]:
-    """Return a strategy for the numbers that a field allows, those that are usual and the extreme ones."""
+    """Return a strategy for the valid numbers of a field, inside and outside its expected range."""
     low, high = field.minimum, field.maximum
     if field.kind is Kind.INTEGER:
         bounds = (int(-1e15 if low is None else low), int(1e15 if high is None else high))
         return st.integers(*bounds).map(float)
-    anywhere = st.floats(low, high, allow_nan=False, allow_infinity=False)
+    valid = st.floats(low, high, allow_nan=False, allow_infinity=False)
     if not field.expected:
-        return anywhere
+        return valid
     minimum, maximum = field.expected
     minimum = max(minimum, minimum if low is None else low)
     maximum = min(maximum, maximum if high is None else high)
-    return st.floats(minimum, maximum) | anywhere
+    return st.floats(minimum, maximum) | valid
 
 
 def valid_values(field: FieldSpec) -> st.SearchStrategy[Any]:
-    """Return a strategy for the values that a field allows."""
+    """Return a strategy for the valid values of a field."""
     values: st.SearchStrategy[Any]
     match field.kind:
         case Kind.NUMBER | Kind.INTEGER:
@@ -50,8 +50,8 @@ def valid_values(field: FieldSpec) -> st.SearchStrategy[Any]:
     return values | st.none() if field.optional else values
 
 
-def plain_value(field: FieldSpec) -> Any:
-    """Return a value that a field allows: none, where it may be missing."""
+def default_value(field: FieldSpec) -> Any:
+    """Return a valid value of a field, which is None for an optional field."""
     if field.optional:
         return None
     match field.kind:
@@ -67,19 +67,19 @@ def plain_value(field: FieldSpec) -> Any:
         case Kind.DATE:
             return date(2000, 1, 1)
         case Kind.DATETIME:
-            return datetime(2000, 1, 1)  # noqa: DTZ001 - tables seldom say where they were written
+            return datetime(2000, 1, 1)  # noqa: DTZ001 - most tables have no time zones
         case Kind.TIME:
             return time(12)
 
 
 @st.composite
 def valid_records(draw: Callable[[st.SearchStrategy[Any]], Any], record: type[RecordModel]) -> Any:
-    """Return a strategy for the records that a contract allows, missing values among them.
+    """Return a strategy for the valid records of a contract, including missing values.
 
-    Of a wide contract some fields at a time are drawn: more would be more than Hypothesis takes.
+    Only some fields of a wide contract are drawn, because Hypothesis limits the size of an example.
     """
     specs = field_specs(record)
     drawn = set(specs) if len(specs) <= MAX_DRAWN else draw(st.sets(st.sampled_from(specs), max_size=MAX_DRAWN))
     return record.model_validate(
-        {spec.name: draw(valid_values(spec)) if spec in drawn else plain_value(spec) for spec in specs}
+        {spec.name: draw(valid_values(spec)) if spec in drawn else default_value(spec) for spec in specs}
     )

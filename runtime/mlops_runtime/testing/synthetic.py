@@ -1,4 +1,4 @@
-"""Synthetic contracts: made-up orders with a field of every kind, one contract for each task."""
+"""Synthetic data: orders with a field of each kind, and a contract for each task."""
 
 import csv
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ from mlops_runtime.contract import (
     field_specs,
 )
 
-ORDERED = "%d/%m/%Y"
-"""How the table writes the day of an order."""
+DATE_FORMAT = "%d/%m/%Y"
+"""Format of the dates in the table."""
 
 
 class Size(StrEnum):
@@ -55,7 +55,7 @@ class Order(RecordModel):
     courier: Category = Field(alias="Courier", description="Few values")
     city: Category | None = Field(default=None, alias="City", description="Many values")
     remark: Text | None = Field(default=None, alias="Remark", description="Of the customer")
-    ordered: Annotated[date, DateFormat(ORDERED)] = Field(alias="Ordered", description="Day of the order")
+    ordered: Annotated[date, DateFormat(DATE_FORMAT)] = Field(alias="Ordered", description="Day of the order")
     paid: datetime | None = Field(default=None, alias="Paid at", description="When the money came")
     slot: time = Field(alias="Slot", description="When it was brought")
 
@@ -68,7 +68,7 @@ class Fate(StrEnum):
 
 
 class Route(StrEnum):
-    """Four labels, of which the first is rare."""
+    """Four labels; the first is rare."""
 
     AIR = "air"
     RAIL = "rail"
@@ -77,13 +77,13 @@ class Route(StrEnum):
 
 
 class FatePrediction(LabelPrediction):
-    """One of two labels."""
+    """A prediction of a fate."""
 
     label: Fate
 
 
 class RoutePrediction(LabelPrediction):
-    """One of four labels."""
+    """A prediction of a route."""
 
     label: Route
 
@@ -106,10 +106,10 @@ WORDS = ("fragile", "urgent", "ring twice", "über den Hof", "please", "leave it
 
 
 def some_orders(count: int, seed: int = 0) -> list[Order]:
-    """Return made-up orders, about a tenth of their optional values missing."""
+    """Return random orders; about a tenth of the optional values is missing."""
     generator = np.random.default_rng(seed)
 
-    def maybe(value: Any) -> Any:
+    def optional(value: Any) -> Any:
         return None if generator.random() < 0.1 else value
 
     def order() -> Order:
@@ -119,16 +119,16 @@ def some_orders(count: int, seed: int = 0) -> list[Order]:
         return Order.model_validate(
             {
                 "Weight (kg)": round(generator.exponential(6), 2),
-                "Margin %": maybe(round(generator.normal(), 2)),
-                "Items": maybe(float(generator.integers(1, 12))),
+                "Margin %": optional(round(generator.normal(), 2)),
+                "Items": optional(float(generator.integers(1, 12))),
                 "Express": bool(generator.random() < 0.3),
-                "Insured": maybe(bool(generator.random() < 0.5)),
-                "Size": maybe(list(Size)[generator.integers(3)]),
+                "Insured": optional(bool(generator.random() < 0.5)),
+                "Size": optional(list(Size)[generator.integers(3)]),
                 "Courier": str(generator.choice(COURIERS)),
-                "City": maybe(str(generator.choice(CITIES))),
-                "Remark": maybe(" ".join(words)),
+                "City": optional(str(generator.choice(CITIES))),
+                "Remark": optional(" ".join(words)),
                 "Ordered": day,
-                "Paid at": maybe(datetime.combine(day, slot)),
+                "Paid at": optional(datetime.combine(day, slot)),
                 "Slot": slot,
             }
         )
@@ -137,7 +137,7 @@ def some_orders(count: int, seed: int = 0) -> list[Order]:
 
 
 def targets(orders: Sequence[Order], task: Task, seed: int = 0) -> NDArray[Any]:
-    """Return what is to be predicted, shape (orders,): places of labels, or prices, which scatter more the higher."""
+    """Return the target, shape (orders,): indices of labels, or prices with noise that grows with the price."""
     generator = np.random.default_rng(seed)
     price = np.array(
         [
@@ -157,7 +157,7 @@ def targets(orders: Sequence[Order], task: Task, seed: int = 0) -> NDArray[Any]:
 
 
 def features(count: int, seed: int = 0) -> Features:
-    """Return made-up orders as arrays."""
+    """Return random orders as arrays."""
     return LAYOUT.encode(some_orders(count, seed))
 
 
@@ -175,7 +175,7 @@ def _cell(value: Any) -> str:
         case datetime():
             return value.isoformat(" ")
         case date():
-            return value.strftime(ORDERED)
+            return value.strftime(DATE_FORMAT)
         case time():
             return value.isoformat()
         case float():
@@ -185,16 +185,16 @@ def _cell(value: Any) -> str:
 
 
 def rows_of_table(count: int, task: Task, seed: int = 0) -> list[list[str]]:
-    """Return a table of made-up orders: its header, and a row for each order, the target last."""
+    """Return a table of random orders with a header; the last column is the target."""
     orders = some_orders(count, seed)
     labels = LABELS[task]
-    told = [str(labels[value]) if labels else f"{value:.2f}" for value in targets(orders, task, seed).tolist()]
+    target_cells = [str(labels[value]) if labels else f"{value:.2f}" for value in targets(orders, task, seed).tolist()]
     header = [*(field.name for field in FIELDS), TARGET[task]]
-    return [header, *([*cells(order), target] for order, target in zip(orders, told, strict=True))]
+    return [header, *([*cells(order), target] for order, target in zip(orders, target_cells, strict=True))]
 
 
 def write_table(path: Path, rows: Sequence[Sequence[str]], delimiter: str = ",") -> Path:
-    """Write a table to a file, and return the file's path."""
+    """Write a table to a file and return the path."""
     with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, delimiter=delimiter, lineterminator="\n").writerows(rows)
     return path

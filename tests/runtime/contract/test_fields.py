@@ -23,7 +23,7 @@ from mlops_runtime.contract.fields import (
     ValuePrediction,
     field_specs,
 )
-from mlops_runtime.testing.synthetic import ORDERED, Order, Size
+from mlops_runtime.testing.synthetic import DATE_FORMAT, Order, Size
 
 SPECS = {spec.name: spec for spec in field_specs(Order)}
 SCHEMA = Order.model_json_schema(by_alias=True)
@@ -89,7 +89,7 @@ def test_a_specification_has_everything_that_the_field_declares() -> None:
     assert SPECS["Items"].expected == (0, 14)
     assert SPECS["Size"].choices == tuple(Size)
     assert (SPECS["City"].max_length, SPECS["Remark"].max_length) == (200, 20_000)
-    assert (SPECS["Ordered"].date_format, SPECS["Paid at"].date_format) == (ORDERED, None)
+    assert (SPECS["Ordered"].date_format, SPECS["Paid at"].date_format) == (DATE_FORMAT, None)
 
 
 def test_nested_annotations_are_read() -> None:

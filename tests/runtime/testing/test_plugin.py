@@ -1,4 +1,4 @@
-"""The fixtures of the pytest plugin, used as the tests of a project use them."""
+"""The fixtures of the pytest plugin, as the tests of a project use them."""
 
 from pathlib import Path
 
