@@ -20,12 +20,12 @@ FIELDS = {field.attribute: field for field in orders.FIELDS}
 
 
 @pytest.fixture(scope="module")
-def found() -> Baseline:
+def statistics() -> Baseline:
     return of_prices(ORDERS, targets(ORDERS, Task.REGRESSION))
 
 
 def of_prices(some: list[Order], prices: NDArray[np.float64]) -> Baseline:
-    """Return the baseline of orders whose prices a model knows."""
+    """Return the baseline of orders with prices, which are also the outputs of the model."""
     return baseline(LAYOUT.encode(some), prices, (), prices.reshape(-1, 1))
 
 
@@ -39,16 +39,16 @@ def values_of(baseline: FieldBaseline) -> ValueBaseline:
     return baseline
 
 
-def field_of(found: Baseline, attribute: str) -> FieldBaseline:
-    return found.fields[FIELDS[attribute].name]
+def field_of(statistics: Baseline, attribute: str) -> FieldBaseline:
+    return statistics.fields[FIELDS[attribute].name]
 
 
-def test_every_field_is_described(found: Baseline) -> None:
-    assert found.rows == ROWS
-    assert list(found.fields) == [field.name for field in orders.FIELDS]
+def test_every_field_is_described(statistics: Baseline) -> None:
+    assert statistics.rows == ROWS
+    assert list(statistics.fields) == [field.name for field in orders.FIELDS]
     for field in orders.FIELDS:
         values = field.kind in (Kind.BOOLEAN, Kind.CHOICE, Kind.CATEGORY)
-        assert isinstance(found.fields[field.name], ValueBaseline if values else NumberBaseline)
+        assert isinstance(statistics.fields[field.name], ValueBaseline if values else NumberBaseline)
 
 
 @pytest.mark.parametrize(
@@ -62,14 +62,14 @@ def test_every_field_is_described(found: Baseline) -> None:
         pytest.param("slot", lambda slot: slot.hour + slot.minute / 60, id="hour-of-a-time"),
     ],
 )
-def test_numbers_are_described_as_numpy_describes_them(
-    attribute: str, number: Callable[[Any], float], found: Baseline
+def test_numbers_have_the_statistics_of_numpy(
+    attribute: str, number: Callable[[Any], float], statistics: Baseline
 ) -> None:
     # given
     values = [getattr(order, attribute) for order in ORDERS]
     present = np.array([number(value) for value in values if value is not None], dtype=float)
     # when
-    field = numbers_of(field_of(found, attribute))
+    field = numbers_of(field_of(statistics, attribute))
     # then
     assert field.missing_share == pytest.approx(1 - len(present) / ROWS)
     assert field.mean == pytest.approx(present.mean())
@@ -89,78 +89,78 @@ def test_numbers_are_described_as_numpy_describes_them(
         pytest.param("city", str, id="optional-category"),
     ],
 )
-def test_values_are_described_by_their_shares(attribute: str, name: Callable[[Any], str], found: Baseline) -> None:
+def test_values_have_their_shares(attribute: str, name: Callable[[Any], str], statistics: Baseline) -> None:
     # given
     present = [name(value) for order in ORDERS if (value := getattr(order, attribute)) is not None]
     # when
-    field = values_of(field_of(found, attribute))
-    # then: the commonest first
+    field = values_of(field_of(statistics, attribute))
+    # then: the most common value is first
     assert field.missing_share == pytest.approx(1 - len(present) / ROWS)
     known = {value for value in present if present.count(value) > 1}
     assert field.shares == {value: pytest.approx(present.count(value) / len(present)) for value in known}
     assert list(field.shares.values()) == sorted(field.shares.values(), reverse=True)
 
 
-def test_bins_span_the_bounds_of_the_contract_where_it_has_them(found: Baseline) -> None:
-    weight, margin, remark = (numbers_of(field_of(found, name)) for name in ("weight", "margin", "remark"))
+def test_bins_span_the_bounds_of_the_contract(statistics: Baseline) -> None:
+    weight, margin, remark = (numbers_of(field_of(statistics, name)) for name in ("weight", "margin", "remark"))
     assert (weight.bin_edges[0], weight.bin_edges[-1]) == (0, 1000)
     assert (margin.bin_edges[0], margin.bin_edges[-1]) == (margin.minimum, margin.maximum)
     assert (remark.bin_edges[0], remark.bin_edges[-1]) == (0, remark.maximum)
 
 
-def test_a_value_of_one_row_is_kept_unless_the_model_does_not_learn_it() -> None:
-    # given: a choice and a category that one row has, and another one three
+def test_a_choice_with_a_single_row_is_kept_but_a_category_is_not() -> None:
+    # given: a choice and a category with a single row, and others with three rows
     four = [ORDERS[0].model_copy(update={"size": orders.Size.LARGE, "city": "common"})] * 3
     four.append(four[0].model_copy(update={"size": orders.Size.SMALL, "city": "rare"}))
     # when
-    found = of_prices(four, np.arange(4.0))
+    statistics = of_prices(four, np.arange(4.0))
     # then
-    assert values_of(field_of(found, "size")).shares == {"large": 0.75, "small": 0.25}
-    assert values_of(field_of(found, "city")).shares == {"common": 0.75}
+    assert values_of(field_of(statistics, "size")).shares == {"large": 0.75, "small": 0.25}
+    assert values_of(field_of(statistics, "city")).shares == {"common": 0.75}
 
 
-def test_only_the_commonest_values_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_most_common_values_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_VALUES", 3)
-    found = of_prices(ORDERS, targets(ORDERS, Task.REGRESSION))
-    city = values_of(field_of(found, "city"))
+    statistics = of_prices(ORDERS, targets(ORDERS, Task.REGRESSION))
+    city = values_of(field_of(statistics, "city"))
     assert len(city.shares) == 3
     assert sum(city.shares.values()) < 1
 
 
-def test_a_field_that_no_row_has_is_described_without_a_number_that_json_lacks() -> None:
+def test_the_statistics_of_a_field_without_values_are_valid_json() -> None:
     # given
     some = LAYOUT.encode(ORDERS)
     numbers = np.full_like(some.numbers, np.nan)
-    numbers[:, [place for place, number in enumerate(LAYOUT.numbers) if number.field.kind is Kind.CHOICE]] = -1
+    numbers[:, [index for index, number in enumerate(LAYOUT.numbers) if number.field.kind is Kind.CHOICE]] = -1
     strings = [np.full_like(array, "") for array in (some.categories, some.texts)]
     # when
-    found = baseline(Features(LAYOUT, numbers, *strings), np.ones(ROWS), (), np.ones((ROWS, 1)))
+    statistics = baseline(Features(LAYOUT, numbers, *strings), np.ones(ROWS), (), np.ones((ROWS, 1)))
     # then
-    assert all(field.missing_share == 1 for field in found.fields.values())
-    assert Baseline.model_validate_json(found.model_dump_json()) == found
+    assert all(field.missing_share == 1 for field in statistics.fields.values())
+    assert Baseline.model_validate_json(statistics.model_dump_json()) == statistics
 
 
-def test_a_field_of_one_value_has_bins() -> None:
-    found = of_prices(ORDERS[:1] * 3, np.array([5.0] * 3))
-    assert sum(numbers_of(field_of(found, "margin")).bin_shares) == pytest.approx(1)
-    target = numbers_of(found.target)
+def test_a_constant_field_has_bins() -> None:
+    statistics = of_prices(ORDERS[:1] * 3, np.array([5.0] * 3))
+    assert sum(numbers_of(field_of(statistics, "margin")).bin_shares) == pytest.approx(1)
+    target = numbers_of(statistics.target)
     assert (target.minimum, target.maximum) == (5, 5)
 
 
 @pytest.mark.parametrize("task", Task)
-def test_the_target_is_described_as_a_field_is(task: Task) -> None:
+def test_the_target_is_described_like_a_field(task: Task) -> None:
     target = targets(ORDERS, task)
     outputs = np.ones((ROWS, len(LABELS[task]) or 1))
-    found = baseline(LAYOUT.encode(ORDERS), target, LABELS[task], outputs).target
+    statistics = baseline(LAYOUT.encode(ORDERS), target, LABELS[task], outputs).target
     if task is Task.REGRESSION:
-        assert numbers_of(found).mean == pytest.approx(target.mean())
+        assert numbers_of(statistics).mean == pytest.approx(target.mean())
     else:
-        shares = {str(label): pytest.approx(np.mean(target == place)) for place, label in enumerate(LABELS[task])}
-        assert values_of(found).shares == shares
+        shares = {str(label): pytest.approx(np.mean(target == index)) for index, label in enumerate(LABELS[task])}
+        assert values_of(statistics).shares == shares
 
 
-def test_predictions_are_described_by_what_the_model_says_of_other_rows() -> None:
-    # given: outputs for three rows, of a model that never says the third label
+def test_predictions_are_described_by_the_outputs_for_held_out_rows() -> None:
+    # given: outputs for three rows, none of them with the third label
     outputs = np.array([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3], [0.2, 0.5, 0.3]])
     # when
     labels = baseline(LAYOUT.encode(ORDERS), np.full(ROWS, 2), ("a", "b", "c"), outputs).predictions
@@ -174,19 +174,19 @@ def test_predictions_are_described_by_what_the_model_says_of_other_rows() -> Non
 @pytest.mark.parametrize(
     ("values", "cuts", "shares"),
     [
-        pytest.param(np.arange(200.0), np.arange(20.0, 200, 20), [0.1] * 10, id="all-different"),
-        pytest.param([0.0] * 190 + [1.0, 2.0, 3.0, 4.0, 900.0] * 2, [1.0], [0.95, 0.05], id="nearly-all-the-same"),
-        pytest.param([7.0] * 200, [], [1.0], id="all-the-same"),
+        pytest.param(np.arange(200.0), np.arange(20.0, 200, 20), [0.1] * 10, id="distinct"),
+        pytest.param([0.0] * 190 + [1.0, 2.0, 3.0, 4.0, 900.0] * 2, [1.0], [0.95, 0.05], id="mostly-equal"),
+        pytest.param([7.0] * 200, [], [1.0], id="constant"),
         pytest.param([1.0] * 100 + [2.0] * 40 + [3.0] * 60, [2.0, 3.0], [0.5, 0.2, 0.3], id="few-values"),
         pytest.param(np.arange(60.0), [20.0, 40.0], [1 / 3] * 3, id="few-rows"),
-        pytest.param(np.arange(3.0), [], [1.0], id="hardly-a-row"),
+        pytest.param(np.arange(3.0), [], [1.0], id="three-rows"),
     ],
 )
-def test_cuts_part_the_numbers_into_groups_of_about_the_same_size(
+def test_cuts_divide_numbers_into_groups_of_similar_size(
     values: Sequence[float], cuts: Sequence[float], shares: Sequence[float]
 ) -> None:
     # given: prices of some orders
-    found = numbers_of(of_prices(ORDERS[: len(values)], np.asarray(values)).target)
+    statistics = numbers_of(of_prices(ORDERS[: len(values)], np.asarray(values)).target)
     # then
-    assert list(found.cuts) == list(cuts)
-    assert list(found.cut_shares) == pytest.approx(shares)
+    assert list(statistics.cuts) == list(cuts)
+    assert list(statistics.cut_shares) == pytest.approx(shares)

@@ -22,7 +22,7 @@ def layout_of(**kinds: Kind) -> Layout:
 
 @pytest.fixture
 def features() -> Features:
-    """Rows of four fields; the parts of the date are multiples of one another."""
+    """Rows with four fields; the parts of the date are multiples of each other."""
     generator = np.random.default_rng(5)
     layout = layout_of(unused=Kind.NUMBER, category=Kind.CATEGORY, date=Kind.DATE, text=Kind.TEXT)
     day = generator.normal(size=ROWS)
@@ -41,22 +41,22 @@ def outputs(features: Features) -> NDArray[np.float64]:
 
 def squared_loss(features: Features) -> Callable[[NDArray[np.intp], NDArray[np.float64]], float]:
     truth = outputs(features)
-    return lambda rows, found: 5 + float(np.mean((found - truth[rows]) ** 2))
+    return lambda rows, actual: 5 + float(np.mean((actual - truth[rows]) ** 2))
 
 
 def by_name(features: Features, seed: int = 0) -> dict[str, Importance]:
-    return {found.feature: found for found in importances(outputs, features, squared_loss(features), seed)}
+    return {actual.feature: actual for actual in importances(outputs, features, squared_loss(features), seed)}
 
 
-def test_importance_is_the_rise_of_the_loss(features: Features) -> None:
-    # given: a model that is always right, so that shuffling a field costs twice the variance of what it adds
-    found = by_name(features)
+def test_importance_is_the_increase_of_the_loss(features: Features) -> None:
+    # given: a perfect model, so that shuffling a field increases the loss by twice the variance of its term
+    actual = by_name(features)
     # then
-    assert found["date"].mean == pytest.approx(2 * np.var(features.numbers[:, 1]), rel=0.1)
-    assert found["category"].mean == pytest.approx(2 * 0.25, rel=0.1)
-    assert found["text"].mean == pytest.approx(2 * 9 * 0.25, rel=0.1)
-    assert (found["unused"].mean, found["unused"].standard_deviation) == (0, 0)
-    assert all(found[name].standard_deviation > 0 for name in ("date", "category", "text"))
+    assert actual["date"].mean == pytest.approx(2 * np.var(features.numbers[:, 1]), rel=0.1)
+    assert actual["category"].mean == pytest.approx(2 * 0.25, rel=0.1)
+    assert actual["text"].mean == pytest.approx(2 * 9 * 0.25, rel=0.1)
+    assert (actual["unused"].mean, actual["unused"].standard_deviation) == (0, 0)
+    assert all(actual[name].standard_deviation > 0 for name in ("date", "category", "text"))
 
 
 def test_importances_are_in_descending_order(features: Features) -> None:
@@ -64,7 +64,7 @@ def test_importances_are_in_descending_order(features: Features) -> None:
 
 
 def test_the_columns_of_a_field_are_shuffled_together(features: Features) -> None:
-    # given: a model that fails if the parts of a date disagree
+    # given: a model that fails for inconsistent parts of a date
     def consistent(shuffled: Features) -> NDArray[np.float64]:
         assert np.array_equal(shuffled.numbers[:, 2], 2 * shuffled.numbers[:, 1])
         return outputs(shuffled)
@@ -72,7 +72,7 @@ def test_the_columns_of_a_field_are_shuffled_together(features: Features) -> Non
     importances(consistent, features, squared_loss(features), 0)
 
 
-def test_one_field_is_shuffled_at_a_time_and_the_features_stay_unchanged(features: Features) -> None:
+def test_a_single_field_is_shuffled_at_a_time_and_the_features_are_not_changed(features: Features) -> None:
     # given
     before = features.take(np.arange(ROWS))
     changed: list[tuple[str, ...]] = []
@@ -96,7 +96,7 @@ def test_one_field_is_shuffled_at_a_time_and_the_features_stay_unchanged(feature
     assert np.array_equal(features.numbers, before.numbers)
 
 
-def test_the_seed_decides_the_shuffles(features: Features) -> None:
+def test_the_seed_determines_the_shuffles(features: Features) -> None:
     assert by_name(features, seed=1) == by_name(features, seed=1)
     assert by_name(features, seed=1) != by_name(features, seed=2)
 
@@ -107,10 +107,10 @@ def test_large_tables_are_sampled_without_replacement(features: Features, monkey
     squared = squared_loss(features)
     seen: list[NDArray[np.intp]] = []
 
-    def loss(rows: NDArray[np.intp], found: NDArray[np.float64]) -> float:
-        assert len(rows) == len(found)
+    def loss(rows: NDArray[np.intp], actual: NDArray[np.float64]) -> float:
+        assert len(rows) == len(actual)
         seen.append(rows)
-        return squared(rows, found)
+        return squared(rows, actual)
 
     # when
     importances(outputs, features, loss, 0)
@@ -132,7 +132,7 @@ def test_large_tables_are_sampled_without_replacement(features: Features, monkey
         pytest.param(2000, 10, 1000, (1511, 3), id="long-texts"),
     ],
 )
-def test_more_work_means_fewer_repeats_and_then_fewer_rows(
+def test_large_tables_have_fewer_repeats_and_then_fewer_rows(
     rows: int, numbers: int, characters: int, expected: tuple[int, int]
 ) -> None:
     texts = np.full((rows, 1 if characters else 0), "x" * characters, dtype=object)
@@ -140,11 +140,11 @@ def test_more_work_means_fewer_repeats_and_then_fewer_rows(
     assert importance.affordable(features, numbers + texts.shape[1]) == expected
 
 
-def test_every_column_belongs_to_one_field() -> None:
+def test_every_column_belongs_to_a_field() -> None:
     layout = layout_of(a=Kind.TEXT, b=Kind.DATE, c=Kind.CHOICE, d=Kind.CATEGORY, e=Kind.TEXT, f=Kind.BOOLEAN)
-    found = field_columns(layout)
-    assert [field.name for field in found] == list("abcdef")
-    assert [(field.numbers, field.categories, field.texts) for field in found] == [
+    actual = field_columns(layout)
+    assert [field.name for field in actual] == list("abcdef")
+    assert [(field.numbers, field.categories, field.texts) for field in actual] == [
         ((), (), (0,)),
         ((0, 1, 2, 3, 4), (), ()),
         ((5,), (), ()),

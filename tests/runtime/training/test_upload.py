@@ -20,7 +20,7 @@ NO_FLOOR = "skill=-1e9"
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The name of a bucket that exists."""
+    """The name of an existing bucket."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
@@ -45,7 +45,7 @@ def test_files_and_folders_are_uploaded_below_the_prefix(bucket: str, tmp_path: 
     assert keys(bucket) == {"trainer/1.0/artefact/model.onnx", "trainer/1.0/report.html"}
 
 
-def test_a_report_is_uploaded_as_a_page(bucket: str, tmp_path: Path) -> None:
+def test_a_report_is_uploaded_with_its_content_type(bucket: str, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("report")
 
     Bucket(bucket).upload("trainer/1.0", tmp_path / "report.html")
@@ -60,9 +60,7 @@ def test_a_bucket_that_does_not_exist_is_refused() -> None:
         Bucket("unknown")
 
 
-def test_a_role_that_may_only_write_objects_is_enough(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_permission_to_write_objects_is_enough(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # given: a service that refuses HeadBucket, as S3 does for the role of the trainer's pod
     (tmp_path / "report.html").write_text("report")
     make_call = BaseClient._make_api_call
@@ -80,7 +78,7 @@ def test_a_role_that_may_only_write_objects_is_enough(
     assert keys(bucket) == {"trainer/1.0/report.html"}
 
 
-def test_without_credentials_no_run_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_refused_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
@@ -96,20 +94,20 @@ def test_a_file_that_cannot_be_read_is_named(bucket: str, tmp_path: Path) -> Non
         connected.upload("a", tmp_path / "none")
 
 
-def test_without_boto3_the_error_says_what_to_add(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_names_boto3_if_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(UploadError, match="an upload needs boto3: add it to the Pipfile"):
         Bucket("models")
 
 
-def test_a_run_that_does_not_upload_needs_no_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_without_upload_does_not_need_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     runpy.run_path(upload.__file__)
 
 
 @pytest.fixture
 def run_environment(contract: Contract, lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A run whose options are environment variables; returns the folder of its artefact."""
+    """Set the options of a run as environment variables, and return the folder of its artefact."""
     table = synthetic.write_table(tmp_path / "orders.csv", synthetic.rows_of_table(120, contract.task))
     environment = {
         "DATA": table,
@@ -139,7 +137,7 @@ def test_a_run_takes_its_options_from_the_environment_and_uploads(
     assert keys(bucket) == artefact | files
 
 
-def test_a_run_that_the_gate_refuses_uploads_nothing(
+def test_a_refused_model_is_not_uploaded(
     contract: Contract, bucket: str, run_environment: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FLOORS", "accuracy=1.0")
@@ -154,12 +152,12 @@ def test_a_run_that_the_gate_refuses_uploads_nothing(
 @pytest.mark.parametrize(
     ("bucket_option", "message"),
     [
-        pytest.param("unknown", "the bucket unknown cannot be used", id="unknown bucket"),
-        pytest.param("", "argument --upload: name the bucket with --bucket, or set BUCKET", id="no bucket"),
+        pytest.param("unknown", "the bucket unknown cannot be used", id="unknown-bucket"),
+        pytest.param("", "argument --upload: name the bucket with --bucket, or set BUCKET", id="no-bucket"),
     ],
 )
 @pytest.mark.usefixtures("bucket")
-def test_without_a_bucket_nothing_is_trained(
+def test_a_missing_bucket_is_refused_before_training(
     contract: Contract,
     run_environment: Path,
     bucket_option: str,
