@@ -1,4 +1,4 @@
-"""Clients that break off, and requests that are not what they should be."""
+"""Clients that disconnect, and malformed requests."""
 
 import asyncio
 import socket
@@ -15,18 +15,18 @@ from service import Lab, Service
 
 TIMES = 1000
 RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER that makes a close a reset."""
+"""Value of SO_LINGER with which a close sends a reset."""
 
 
 def connect(service: Service, timeout: float = 10) -> socket.socket:
-    """Return a connection of one's own."""
+    """Return a new connection."""
     connection = socket.create_connection((HOST, service.port), timeout=timeout)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return connection
 
 
 def received(connection: socket.socket, count: int = 1) -> tuple[list[Answer], str]:
-    """Return up to so many answers, and how the connection stands then: open, closed, reset, silent or garbled."""
+    """Return at most `count` answers, and the state of the connection: open, closed, reset, silent or garbled."""
     reader = Reader()
     answers: list[Answer] = []
     try:
@@ -45,7 +45,7 @@ def received(connection: socket.socket, count: int = 1) -> tuple[list[Answer], s
 
 
 def broken_clients(lab: Lab, golden: Golden) -> Report:
-    """Half-closed connections, and clients that go in the middle of something."""
+    """Half-closed connections, and clients that disconnect during a request."""
     times = 100 if lab.quick else TIMES
     report = Report(
         "disconnects",
@@ -58,7 +58,7 @@ def broken_clients(lab: Lab, golden: Golden) -> Report:
         workers, memory, descriptors = service.workers(), service.memory(), service.descriptors()
         outcomes = Counter(_half_closed(service, golden) for _ in range(times))
         report.add(
-            "Half-closed after a whole request: answered", _said(outcomes), outcomes == Counter({"answered": times})
+            "Half-closed after a whole request: answered", _text(outcomes), outcomes == Counter({"answered": times})
         )
         with connect(service, timeout=25) as connection:
             connection.sendall(half)
@@ -85,19 +85,19 @@ def broken_clients(lab: Lab, golden: Golden) -> Report:
         report.add("Workers afterwards", "the same ones" if same else f"{workers} became {service.workers()}", same)
         now = service.descriptors()
         report.add("Open files", f"{descriptors} before, {now} after", now <= descriptors + 4)
-        # What a thousand connections at once need is kept for the next ones: a leak would go on growing.
+        # The first round may leave buffers allocated. Memory that grows in the second round is a leak.
         first = service.memory()
         for _, sent, how in kinds:
             _leave(service, sent, times, how=how)
         time.sleep(1)
         grown = service.memory() - first
-        told = f"{memory:.0f} MB before, {first:.0f} MB after, {grown:+.1f} MB after all of them again"
-        report.add("Memory of the worker", told, grown < 10)
+        measured = f"{memory:.0f} MB before, {first:.0f} MB after, {grown:+.1f} MB after all of them again"
+        report.add("Memory of the worker", measured, grown < 10)
     return report
 
 
 def _leave(service: Service, sent: bytes, times: int, *, how: int) -> None:
-    """Send something and go, so many times; 1 for how makes it a reset."""
+    """Send bytes and disconnect, several times; with a reset if `how` is 1."""
     for _ in range(times):
         with connect(service) as connection:
             if how:
@@ -115,21 +115,21 @@ def _half_closed(service: Service, golden: Golden) -> str:
     return "answered" if golden.is_answered(answers[0]) else f"status {answers[0].status}"
 
 
-def _said(outcomes: Counter[str]) -> str:
+def _text(outcomes: Counter[str]) -> str:
     return ", ".join(f"{count:,} {name}" for name, count in sorted(outcomes.items()))
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A request of an unusual shape, and what must become of it.
+    """A request of an unusual shape, and its allowed outcomes.
 
     Attributes:
-        what: it is.
-        sent: the bytes, in pieces.
-        statuses: of the first answer that are right; 0 stands for a connection closed without one.
-        closed: whether the connection must be closed after the first answer; None: either.
-        answers: how many may come; a smuggled request would get one more.
-        silent: whether the service may wait for more.
+        what: description of the request.
+        sent: function that returns the bytes in pieces.
+        statuses: allowed statuses of the first answer; 0 is a closed connection without an answer.
+        closed: whether the connection must be closed after the first answer; None allows both.
+        answers: maximum number of answers; a smuggled request would get another answer.
+        silent: whether the service may wait for more bytes.
     """
 
     what: str
@@ -141,7 +141,7 @@ class Shape:
 
 
 def pieces(*parts: bytes) -> Callable[[], Iterator[bytes]]:
-    """Return a function that gives these bytes."""
+    """Return a function that returns these bytes."""
     return lambda: iter(parts)
 
 
@@ -151,7 +151,7 @@ def chunk(data: bytes) -> bytes:
 
 
 def repeated(start: bytes, part: bytes, count: int) -> Callable[[], Iterator[bytes]]:
-    """Return a function that gives a start, and then a part many times."""
+    """Return a function that yields a start, and then a part several times."""
 
     def parts() -> Iterator[bytes]:
         yield start
@@ -198,7 +198,7 @@ def shapes(golden: Golden) -> list[Shape]:
         Shape(
             "Chunked, 1 byte a chunk, without end",
             repeated(post + chunked + b"\r\n", chunk(b" ") * 9999, 2000),
-            # Before it is too long it has taken too long.
+            # The timeout may come before the limit of the length.
             long | {0, 408},
             True,
         ),
@@ -286,11 +286,11 @@ def shapes(golden: Golden) -> list[Shape]:
 
 
 def _bytes(body: bytes) -> Iterator[bytes]:
-    return (body[place : place + 1] for place in range(len(body)))
+    return (body[position : position + 1] for position in range(len(body)))
 
 
 def malformed(lab: Lab, golden: Golden) -> Report:
-    """Requests that are too long, contradict themselves, or are no HTTP."""
+    """Requests that are too long, contradictory or not HTTP."""
     report = Report(
         "malformed",
         "Oversized, endless and contradictory requests",
@@ -318,8 +318,8 @@ def malformed(lab: Lab, golden: Golden) -> Report:
 
 
 def _try(report: Report, service: Service, golden: Golden, shape: Shape) -> None:
-    """Send a shape, and add what came of it."""
-    answers, state, sent, most = asyncio.run(_exchange(service, shape))
+    """Send a shape and add its outcome."""
+    answers, state, sent, peak_memory = asyncio.run(_exchange(service, shape))
     status = answers[0].status if answers else 0
     right = status in shape.statuses and len(answers) <= shape.answers and state != "garbled"
     right = right and (shape.silent or state != "silent")
@@ -327,34 +327,34 @@ def _try(report: Report, service: Service, golden: Golden, shape: Shape) -> None
         right = right and shape.closed == (state != "open")
     if shape.statuses == {200} and URL.encode() in next(shape.sent()):
         right = right and len(answers) == shape.answers and all(map(golden.is_answered, answers))
-    told = f"status {', '.join(sorted({str(one.status) for one in answers}))}" if answers else "no answer"
-    told += f" ({len(answers)} answers)" if len(answers) > 1 else ""
-    told += f", connection {'kept' if state == 'open' else state}"
-    told += f", {sent / 1e6:,.0f} MB sent" if sent > 2e6 else ""
-    told += f", {most:.0f} MB held at most" if sent > 2e6 else ""
-    report.add(shape.what, told, right, statuses=[one.status for one in answers], state=state, bytes=sent)
+    measured = f"status {', '.join(sorted({str(answer.status) for answer in answers}))}" if answers else "no answer"
+    measured += f" ({len(answers)} answers)" if len(answers) > 1 else ""
+    measured += f", connection {'kept' if state == 'open' else state}"
+    measured += f", {sent / 1e6:,.0f} MB sent" if sent > 2e6 else ""
+    measured += f", {peak_memory:.0f} MB held at most" if sent > 2e6 else ""
+    report.add(shape.what, measured, right, statuses=[answer.status for answer in answers], state=state, bytes=sent)
 
 
 async def _exchange(service: Service, shape: Shape) -> tuple[list[Answer], str, int, float]:
-    """Send and receive at the same time; return the answers, how the connection stands, bytes sent, memory held."""
+    """Send and receive at the same time; return answers, state of the connection, sent bytes and peak memory."""
     stream, writer = await asyncio.open_connection(HOST, service.port)
-    reader, state, sent, most = Reader(), "open", 0, 0.0
+    reader, state, sent, peak_memory = Reader(), "open", 0, 0.0
     answers: list[Answer] = []
 
     async def send() -> None:
-        nonlocal sent, most
+        nonlocal sent, peak_memory
         for part in shape.sent():
             writer.write(part)
             sent += len(part)
             await writer.drain()
             if sent > 2e6:
-                most = max(most, await asyncio.to_thread(service.memory))
+                peak_memory = max(peak_memory, await asyncio.to_thread(service.memory))
 
     sending = asyncio.create_task(send())
     last = time.monotonic()
     try:
         while True:
-            # A connection that stays open is heard out for a moment: another answer might come.
+            # Another answer may follow on an open connection.
             wait = 0.7 if sending.done() and answers else 8.0
             try:
                 data = await asyncio.wait_for(stream.read(65536), min(wait, max(0.01, last + 20 - time.monotonic())))
@@ -373,4 +373,4 @@ async def _exchange(service: Service, shape: Shape) -> tuple[list[Answer], str, 
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
         writer.transport.abort()
-    return answers, state, sent, most
+    return answers, state, sent, peak_memory

@@ -1,4 +1,4 @@
-"""Clients that keep count of what became of each request."""
+"""Clients that count the outcomes of their requests."""
 
 import asyncio
 import json
@@ -20,29 +20,29 @@ NO_CONNECTION = "no connection"
 
 
 def request_bytes(body: bytes, method: str = "POST", path: str = URL, headers: Sequence[str] = ()) -> bytes:
-    """Return a request as it goes over the wire."""
+    """Return the bytes of a request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: service", "Content-Type: application/json"]
     lines += [f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def agrees(found: Any, expected: Any) -> bool:
-    """Return whether an answer is the expected one, up to rounding in the last places."""
-    match found, expected:
+def agrees(actual: Any, expected: Any) -> bool:
+    """Return whether an answer equals the expected answer, up to rounding."""
+    match actual, expected:
         case dict(), dict():
-            return found.keys() == expected.keys() and all(agrees(found[name], expected[name]) for name in found)
+            return actual.keys() == expected.keys() and all(agrees(actual[name], expected[name]) for name in actual)
         case list(), list():
-            return len(found) == len(expected) and all(map(agrees, found, expected))
+            return len(actual) == len(expected) and all(map(agrees, actual, expected))
         case (bool(), _) | (_, bool()):
-            return found is expected
+            return actual is expected
         case ((int() | float()), (int() | float())):
-            return math.isclose(found, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
-    return bool(found == expected)
+            return math.isclose(actual, expected, rel_tol=TOLERANCE, abs_tol=TOLERANCE)
+    return bool(actual == expected)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer, complete."""
+    """A complete answer."""
 
     status: int
     head: bytes
@@ -58,11 +58,11 @@ class Answer:
 
     @property
     def is_last(self) -> bool:
-        """Whether the connection ends with it."""
+        """Whether the server closes the connection after this answer."""
         return b"connection: close" in self.head.lower()
 
     def is_problem(self) -> bool:
-        """Return whether it tells of an error as the service promises to."""
+        """Return whether the answer is a problem document."""
         if (self.header("content-type") or "").partition(";")[0] != "application/problem+json":
             return False
         try:
@@ -73,11 +73,11 @@ class Answer:
 
 
 class AnswerError(ValueError):
-    """What came is no HTTP answer."""
+    """The received bytes are not an HTTP answer."""
 
 
 class Reader:
-    """Takes the bytes of a connection apart into answers."""
+    """Parses the bytes of a connection into answers."""
 
     def __init__(self) -> None:
         self.buffer = b""
@@ -86,13 +86,13 @@ class Reader:
         """Return the answers that are complete with these bytes.
 
         Raises:
-            AnswerError: if the bytes are no answers.
+            AnswerError: if the bytes are not HTTP.
         """
         self.buffer += data
-        found = []
+        answers = []
         while (answer := self._next()) is not None:
-            found.append(answer)
-        return found
+            answers.append(answer)
+        return answers
 
     def _next(self) -> Answer | None:
         while True:
@@ -112,36 +112,36 @@ class Reader:
         start = end + 4
         if b"\r\ntransfer-encoding: chunked" in lower:
             return self._chunked(status, head, start)
-        place = lower.find(b"\r\ncontent-length:")
-        stop = lower.find(b"\r\n", place + 2)
-        length = 0 if place < 0 else int(lower[place + 17 : stop if stop > 0 else None])
+        position = lower.find(b"\r\ncontent-length:")
+        stop = lower.find(b"\r\n", position + 2)
+        length = 0 if position < 0 else int(lower[position + 17 : stop if stop > 0 else None])
         if len(self.buffer) < start + length:
             return None
         body = self.buffer[start : start + length]
         self.buffer = self.buffer[start + length :]
         return Answer(status, head, body)
 
-    def _chunked(self, status: int, head: bytes, place: int) -> Answer | None:
+    def _chunked(self, status: int, head: bytes, position: int) -> Answer | None:
         parts = []
         while True:
-            end = self.buffer.find(b"\r\n", place)
+            end = self.buffer.find(b"\r\n", position)
             if end < 0:
                 return None
-            size = int(self.buffer[place:end].partition(b";")[0], 16)
+            size = int(self.buffer[position:end].partition(b";")[0], 16)
             if len(self.buffer) < end + 2 + size + 2:
                 return None
             parts.append(self.buffer[end + 2 : end + 2 + size])
-            place = end + 2 + size + 2
+            position = end + 2 + size + 2
             if size == 0:
-                self.buffer = self.buffer[place:]
+                self.buffer = self.buffer[position:]
                 return Answer(status, head, b"".join(parts))
 
 
 class Script:
-    """Requests, by number, and the judge of their answers."""
+    """Numbered requests and the check of their answers."""
 
     def __len__(self) -> int:
-        """Return how many requests there are."""
+        """Return the number of requests."""
         raise NotImplementedError
 
     def request(self, number: int) -> bytes:
@@ -149,7 +149,7 @@ class Script:
         raise NotImplementedError
 
     def verdict(self, number: int, answer: Answer) -> str:
-        """Return what the answer to a request is."""
+        """Return the outcome of a request."""
         raise NotImplementedError
 
 
@@ -157,9 +157,9 @@ class Golden(Script):
     """The golden records as requests."""
 
     def __init__(self, records: Sequence[Mapping[str, Any]]) -> None:
-        self.bodies = [json.dumps(one["record"]).encode() for one in records]
+        self.bodies = [json.dumps(golden["record"]).encode() for golden in records]
         self.requests = [request_bytes(body) for body in self.bodies]
-        self.predictions = [one["prediction"] for one in records]
+        self.predictions = [golden["prediction"] for golden in records]
         self._right: set[tuple[int, bytes]] = set()
 
     def __len__(self) -> int:
@@ -170,9 +170,9 @@ class Golden(Script):
         return self.requests[number]
 
     def verdict(self, number: int, answer: Answer) -> str:
-        """Return what the answer to a golden request is."""
+        """Return the outcome of a golden request."""
         if answer.status == 200:
-            # The same record gets the same bytes again: they are looked at once.
+            # Equal answers are parsed only once.
             if (number, answer.body) in self._right:
                 return ANSWERED
             try:
@@ -187,13 +187,13 @@ class Golden(Script):
         return f"status {answer.status}"
 
     def is_answered(self, answer: Answer, number: int = 0) -> bool:
-        """Return whether the answer is the right one to a golden request."""
+        """Return whether the answer to a golden request is correct."""
         return self.verdict(number, answer) == ANSWERED
 
 
 @dataclass(slots=True)
 class Tally:
-    """What became of requests."""
+    """Outcomes and latencies of requests."""
 
     counts: Counter[str] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
@@ -212,7 +212,7 @@ class Tally:
             self.latencies.append(latency)
 
     def quantile(self, share: float) -> float:
-        """Return the latency, in milliseconds, that a share of the answers does not exceed."""
+        """Return a quantile of the latency in milliseconds."""
         if not self.latencies:
             return math.nan
         ordered = sorted(self.latencies)
@@ -220,28 +220,28 @@ class Tally:
 
     @property
     def sent(self) -> int:
-        """Requests that were sent."""
+        """Number of sent requests."""
         return sum(self.counts.values()) - self.counts[NO_CONNECTION]
 
     @property
     def lost(self) -> int:
-        """Requests that were sent and neither answered rightly nor refused properly."""
+        """Number of sent requests without a correct answer or a proper refusal."""
         return self.sent - self.counts[ANSWERED] - self.counts[REFUSED]
 
     @property
     def rate(self) -> float:
-        """Right answers a second."""
+        """Correct answers per second."""
         return self.counts[ANSWERED] / self.seconds if self.seconds else 0.0
 
-    def said(self) -> str:
-        """Return the counts for people."""
+    def text(self) -> str:
+        """Return the counts as text."""
         others = {name: count for name, count in self.counts.items() if name not in (ANSWERED, REFUSED, NO_CONNECTION)}
         text = f"{self.sent:,} sent, {self.counts[ANSWERED]:,} answered rightly"
         text += f", {self.counts[REFUSED]:,} refused with Retry-After" if self.counts[REFUSED] else ""
         return text + "".join(f", {count:,} {name}" for name, count in sorted(others.items()))
 
     def latency(self) -> str:
-        """Return the latencies for people."""
+        """Return the latencies as text."""
         p50, p99, longest = (self.quantile(share) for share in (0.5, 0.99, 1))
         return f"p50 {p50:.1f} ms, p99 {p99:.0f} ms, longest {longest:.0f} ms"
 
@@ -256,7 +256,7 @@ class Tally:
 
 
 class Caller(asyncio.Protocol):
-    """One connection on which requests are sent, one after the other."""
+    """A connection that sends one request after the other."""
 
     def __init__(self, crowd: "Crowd", budget: list[float]) -> None:
         self.crowd = crowd
@@ -274,7 +274,7 @@ class Caller(asyncio.Protocol):
         self.send()
 
     def send(self) -> None:
-        """Send the next request, or close the connection when there is none."""
+        """Send the next request, or close the connection after the last request."""
         self.number = self.crowd.next_number(self.budget)
         if self.number is None:
             self.transport.close()
@@ -283,7 +283,7 @@ class Caller(asyncio.Protocol):
         self.transport.write(self.crowd.script.request(self.number))
 
     def data_received(self, data: bytes) -> None:
-        """Judge the answer, and go on."""
+        """Check the answer and send the next request."""
         try:
             answers = self.reader.feed(data)
         except (AnswerError, ValueError):
@@ -299,29 +299,29 @@ class Caller(asyncio.Protocol):
             self.number = None
             if answer.is_last and self.crowd.leaves:
                 self.budget[0] = 0
-            if answer.is_last or self.crowd.one_each:
+            if answer.is_last or self.crowd.reconnect:
                 self.pause = 0.0 if verdict == ANSWERED else self.crowd.patience
                 self.transport.close()
             elif verdict == ANSWERED:
                 self.send()
             else:
-                # Whoever is asked to come again later does so.
+                # A refused caller tries again later.
                 asyncio.get_running_loop().call_later(self.crowd.patience, self.send_if_open)
 
     def send_if_open(self) -> None:
-        """Send the next request unless the connection has gone meanwhile."""
+        """Send the next request unless the connection is closed."""
         if not self.transport.is_closing():
             self.send()
 
     def over(self, outcome: str) -> None:
-        """Count the request that gets no answer any more."""
+        """Count the pending request as unanswered."""
         if self.number is not None:
             self.crowd.tally.note(outcome)
             self.number = None
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Count the request that was under way, if there was one."""
+        """Count the pending request, if any."""
         if self.number is not None:
             outcome = "closed without an answer" if exc is None else "reset without an answer"
             self.crowd.tally.note(outcome)
@@ -335,15 +335,15 @@ class Crowd:
     """Connections that send requests.
 
     Args:
-        port: of the service.
-        script: requests, which are sent again from the first on when all were sent.
-        connections: at a time.
-        each: requests of a connection; None: until `stop`.
-        one_each: whether each request has a connection of its own.
+        port: port of the service.
+        script: requests, which are repeated after the last.
+        connections: number of simultaneous connections.
+        each: number of requests of a connection; None: until `stop`.
+        reconnect: whether each request has a new connection.
         patience: seconds that a refused caller waits.
-        on_no_connection: seconds that a caller waits who cannot connect; None: it goes.
-        leaves: whether a caller who is told that an answer is the last one goes for good, as one that a load
-            balancer sends elsewhere; otherwise it comes again on another connection.
+        on_no_connection: seconds that a caller without a connection waits; None: it stops.
+        leaves: whether a caller stops after `Connection: close`, like a client that a load balancer sends to another
+            server; otherwise it opens another connection.
     """
 
     def __init__(
@@ -353,7 +353,7 @@ class Crowd:
         connections: int,
         *,
         each: int | None = None,
-        one_each: bool = False,
+        reconnect: bool = False,
         patience: float = 1.0,
         on_no_connection: float | None = None,
         leaves: bool = False,
@@ -361,7 +361,7 @@ class Crowd:
         self.port = port
         self.script = script
         self.connections = connections
-        self.one_each = one_each
+        self.reconnect = reconnect
         self.patience = patience
         self.on_no_connection = on_no_connection
         self.leaves = leaves
@@ -372,7 +372,7 @@ class Crowd:
         self._turn = 0
 
     def next_number(self, budget: list[float]) -> int | None:
-        """Return which golden request comes next; None when there is none."""
+        """Return the number of the next request, or None after the last request."""
         if self.stopped or budget[0] <= 0:
             return None
         budget[0] -= 1
@@ -384,11 +384,11 @@ class Crowd:
         self.stopped = True
 
     async def run(self, deadline: float, grace: float = 0.0) -> Tally:
-        """Send the requests; return what became of them.
+        """Send the requests and return their outcomes.
 
         Args:
             deadline: seconds after which no further request is sent.
-            grace: seconds after that in which answers are waited for.
+            grace: further seconds to wait for answers.
         """
         self.tally = Tally()
         callers: set[Caller] = set()
@@ -426,10 +426,9 @@ class Crowd:
 
 
 async def during(crowd: Crowd, seconds: float, *events: tuple[float, Callable[[], Any]], grace: float = 30) -> Tally:
-    """Let the crowd ask for so many seconds, with things that happen after some of them.
+    """Let the crowd send requests for some seconds, and run events at given times in threads.
 
-    The functions run in threads: the crowd goes on meanwhile. What has no answer some seconds of grace after the end
-    counts as lost.
+    A request without an answer after the seconds of grace counts as lost.
     """
     running = asyncio.create_task(crowd.run(seconds + grace))
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Many connections: more than threads, more than requests in work, more than open files."""
+"""More connections than threads, than requests in work, and than open files."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from report import Report
 from service import Lab, Service, ServiceError
 
 DEADLINE = 60.0
-"""Seconds within which every request must have got its answer."""
+"""Seconds within which every request must get an answer."""
 
 
 def many_connections(lab: Lab, golden: Golden) -> Report:
@@ -27,31 +27,31 @@ def many_connections(lab: Lab, golden: Golden) -> Report:
             with lab.service(LOG_LEVEL="error", MAX_WAIT=wait) as service:
                 tally = asyncio.run(Crowd(service.port, golden, connections, each=each).run(DEADLINE))
                 what = f"{connections:,} connections, {each} requests each, {name}"
-                told(report, what, tally)
+                add_tally(report, what, tally)
                 report.add(f"{what}: latency", f"{tally.latency()}; {tally.rate:,.0f} a second")
                 check_afterwards(report, service, golden)
     with lab.service(LOG_LEVEL="error") as service:
-        tally = asyncio.run(Crowd(service.port, golden, 64, each=100, one_each=True).run(DEADLINE))
-        told(report, "64 clients, a new connection for each of 100 requests", tally)
+        tally = asyncio.run(Crowd(service.port, golden, 64, each=100, reconnect=True).run(DEADLINE))
+        add_tally(report, "64 clients, a new connection for each of 100 requests", tally)
         report.add("64 clients, new connections: latency", f"{tally.latency()}; {tally.rate:,.0f} a second")
     return report
 
 
-def told(report: Report, what: str, tally: Tally) -> None:
-    """Add what became of the requests; none may be lost."""
-    report.add(what, tally.said(), tally.lost == 0 and tally.counts[ANSWERED] > 0, **tally.figures())
+def add_tally(report: Report, what: str, tally: Tally) -> None:
+    """Add the outcomes of requests, none of which may be lost."""
+    report.add(what, tally.text(), tally.lost == 0 and tally.counts[ANSWERED] > 0, **tally.figures())
 
 
 def check_afterwards(report: Report, service: Service, golden: Golden, when: str = "afterwards") -> None:
-    """Add whether each golden record gets its prediction from the service, a second later."""
+    """Add whether the service predicts all golden records correctly, a second later."""
     time.sleep(1)
     tally = asyncio.run(Crowd(service.port, golden, 2, each=2 * len(golden.requests)).run(20))
     right = tally.lost == 0 and tally.counts[ANSWERED] == tally.sent
-    report.add(f"Golden records {when}", tally.said(), right, **tally.figures())
+    report.add(f"Golden records {when}", tally.text(), right, **tally.figures())
 
 
 def descriptor_limit(lab: Lab, golden: Golden) -> Report:
-    """More connections than a process may have files open."""
+    """More connections than a process may have open files."""
     report = Report(
         "descriptors",
         "Limit of open files",
@@ -75,21 +75,21 @@ def descriptor_limit(lab: Lab, golden: Golden) -> Report:
                 )
                 check_afterwards(report, service, golden)
                 tally = asyncio.run(Crowd(service.port, golden, 2 * limit, each=10).run(DEADLINE))
-                told(report, f"Limit {limit}: {2 * limit} connections that send 10 requests each", tally)
+                add_tally(report, f"Limit {limit}: {2 * limit} connections that send 10 requests each", tally)
         except ServiceError as error:
             report.add(f"Limit {limit}", str(error), False)
     return report
 
 
 async def _held(service: Service, connections: int, seconds: float) -> int:
-    """Hold connections open that send nothing; return how many files the workers had open."""
+    """Hold connections open without sending; return the number of open files of the workers."""
     opened = [asyncio.create_task(asyncio.open_connection("127.0.0.1", service.port)) for _ in range(connections)]
     await asyncio.sleep(seconds)
-    most = service.descriptors()
+    open_files = service.descriptors()
     for task in opened:
         task.cancel()
         if task.done() and not task.cancelled() and task.exception() is None:
             task.result()[1].transport.abort()
     with contextlib.suppress(asyncio.CancelledError):
         await asyncio.gather(*opened, return_exceptions=True)
-    return most
+    return open_files

@@ -1,4 +1,4 @@
-"""Inputs that nobody would send on purpose, made from a seed."""
+"""Mutated inputs, made from a seed."""
 
 import asyncio
 import json
@@ -57,9 +57,9 @@ ALLOWED = frozenset({200, 400, 406, 411, 413, 415, 422})
 
 
 class Mutations(Script):
-    """So many requests, each made anew from its number.
+    """Mutated requests, each of which is a function of its number.
 
-    What may come for them is an answer or an explained refusal; never a 5xx.
+    Each must get a prediction or a problem document, and never a 5xx.
     """
 
     def __init__(self, golden: Golden, count: int) -> None:
@@ -72,13 +72,13 @@ class Mutations(Script):
         return self.count
 
     def verdict(self, number: int, answer: Answer) -> str:
-        """Return what the answer is."""
+        """Return the outcome of a request."""
         self.statuses[answer.status] += 1
         if (answer.status == 200 and answer.body) or (answer.status in ALLOWED and answer.is_problem()):
             return ANSWERED
-        told = f"status {answer.status}" if answer.is_problem() else f"status {answer.status} without a problem"
-        self.worst.append((told, number))
-        return told
+        outcome = f"status {answer.status}" if answer.is_problem() else f"status {answer.status} without a problem"
+        self.worst.append((outcome, number))
+        return outcome
 
     def request(self, number: int) -> bytes:
         """Return a request."""
@@ -97,42 +97,42 @@ class Mutations(Script):
         return request.replace(b"application/json", media_type.encode("latin-1"), 1)
 
     def start(self, chance: random.Random) -> tuple[str, bytes]:
-        """Return a body to start from, with its media type."""
+        """Return the media type and a body to mutate."""
         kind = chance.random()
         records = [dict(chance.choice(self.records)) for _ in range(chance.choice((1, 1, 1, 2, 10)))]
         if kind < 0.5:
             return MEDIA_TYPES[0], self._written(chance, records[0]).encode()
         if kind < 0.8:
-            return MEDIA_TYPES[0], f"[{','.join(self._written(chance, one) for one in records)}]".encode()
+            return MEDIA_TYPES[0], f"[{','.join(self._written(chance, item) for item in records)}]".encode()
         if kind < 0.88:
-            return "application/x-ndjson", "\n".join(self._written(chance, one) for one in records).encode()
+            return "application/x-ndjson", "\n".join(self._written(chance, item) for item in records).encode()
         if kind < 0.95:
             header = ",".join(records[0])
-            rows = [",".join("" if value is None else str(value) for value in one.values()) for one in records]
+            rows = [",".join("" if value is None else str(value) for value in item.values()) for item in records]
             return "text/csv", "\n".join([header, *rows]).encode()
         depth = chance.choice((10, 100, 1000, 100_000))
         text = chance.choice(("[" * depth, '{"a":' * depth, "[" * depth + "]" * depth, '[{"a":' * depth))
         return MEDIA_TYPES[0], text.encode()
 
     def _written(self, chance: random.Random, record: dict[str, Any]) -> str:
-        """Return a record as JSON, with its structure changed now and then."""
+        """Return a record as JSON, sometimes with a changed structure."""
         fields = [(json.dumps(name), json.dumps(value)) for name, value in record.items()]
         if chance.random() < 0.6:
-            place = chance.randrange(len(fields))
-            name, value = fields[place]
+            position = chance.randrange(len(fields))
+            name, value = fields[position]
             match chance.randrange(6):
                 case 0:
-                    del fields[place]
+                    del fields[position]
                 case 1:
                     fields.append((name, chance.choice((value, *SCALARS))))
                 case 2:
-                    fields[place] = (chance.choice((name.upper(), name[:-2] + '"', '""', '"\\u0000"', "1")), value)
+                    fields[position] = (chance.choice((name.upper(), name[:-2] + '"', '""', '"\\u0000"', "1")), value)
                 case 3:
                     fields.append((f'"{chance.randrange(10**9)}"', chance.choice(SCALARS)))
                 case 4:
                     chance.shuffle(fields)
                 case _:
-                    fields[place] = (name, chance.choice(SCALARS))
+                    fields[position] = (name, chance.choice(SCALARS))
         return "{" + ",".join(f"{name}:{value}" for name, value in fields) + "}"
 
 
@@ -148,26 +148,26 @@ def _cut(chance: random.Random, body: bytes) -> bytes:
 
 
 def _delete(chance: random.Random, body: bytes) -> bytes:
-    place = chance.randrange(len(body) + 1)
-    return body[:place] + body[place + chance.randrange(1, 20) :]
+    position = chance.randrange(len(body) + 1)
+    return body[:position] + body[position + chance.randrange(1, 20) :]
 
 
 def _insert(chance: random.Random, body: bytes) -> bytes:
-    place = chance.randrange(len(body) + 1)
-    part = chance.choice((bytes([chance.randrange(256)]), *(one.encode("utf-8", "replace") for one in SCALARS)))
-    return body[:place] + part + body[place:]
+    position = chance.randrange(len(body) + 1)
+    part = chance.choice((bytes([chance.randrange(256)]), *(item.encode("utf-8", "replace") for item in SCALARS)))
+    return body[:position] + part + body[position:]
 
 
 def _broken_text(chance: random.Random, body: bytes) -> bytes:
-    place = chance.randrange(len(body) + 1)
+    position = chance.randrange(len(body) + 1)
     part = chance.choice(
         (b"\xff", b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xe2\x82", b"\xef\xbb\xbf", b"\0")
     )
-    return body[:place] + part + body[place:]
+    return body[:position] + part + body[position:]
 
 
 def _double(chance: random.Random, body: bytes) -> bytes:
-    # What is long already stays so: a body that goes on after the refusal of its length is another scenario's.
+    # Large bodies are not repeated: another scenario sends bodies beyond the limit.
     times = chance.choice((2, 2, 3, 50)) if len(body) < 10_000 else 1
     return (body + chance.choice((b"", b",", b"\n", b" "))) * times
 
@@ -177,7 +177,7 @@ def _encode(chance: random.Random, body: bytes) -> bytes:
 
 
 def _long(chance: random.Random, body: bytes) -> bytes:
-    # Rarely: a body of a megabyte takes as long as a thousand small ones.
+    # Large bodies are rare, because a body of a megabyte takes as long as a thousand small bodies.
     return body + b" " * chance.choice((10, 1000, 70_000) if chance.random() < 0.99 else (1_048_576, 1_200_000))
 
 
@@ -197,22 +197,22 @@ def fuzz(lab: Lab, golden: Golden) -> Report:
         "encodings and media types; and requests whose head is mutated as well. Right is any status but 5xx, with a "
         "problem document for an error.",
     )
-    # Large bodies are not refused when they come at the same time: each input gets its own answer.
+    # Allow simultaneous large bodies, so that each input gets its own answer.
     with lab.service(LOG_LEVEL="error", MAX_LARGE_REQUESTS="16") as service:
         workers = service.workers()
         script = Mutations(golden, bodies)
         crowd = Crowd(service.port, script, 16, each=bodies // 16, patience=0)
         tally = asyncio.run(crowd.run(MAX_SECONDS, 20))
         statuses = ", ".join(f"{count:,} × {status}" for status, count in sorted(script.statuses.items()))
-        report.add("Mutated bodies", f"{tally.said()} ({statuses})", tally.lost == 0, **tally.figures())
-        for told, number in dict(reversed([*script.worst, *crowd.unanswered])).items():
-            report.add(f"First with {told}", f"{script.request(number)[:200]!r}", False, number=number)
+        report.add("Mutated bodies", f"{tally.text()} ({statuses})", tally.lost == 0, **tally.figures())
+        for outcome, number in dict(reversed([*script.worst, *crowd.unanswered])).items():
+            report.add(f"First with {outcome}", f"{script.request(number)[:200]!r}", False, number=number)
         report.add("Rate", f"{tally.rate:,.0f} a second, {tally.latency()}")
         check_afterwards(report, service, golden, "after mutated bodies")
         outcomes = asyncio.run(_send_heads(service.port, golden, heads))
-        said = ", ".join(f"{count:,} × {outcome}" for outcome, count in sorted(outcomes.items()))
-        right = not any(one in outcomes for one in ("silent", "no HTTP", "status 500", "status 502", "status 503"))
-        report.add(f"{heads:,} mutated heads", said, right, **outcomes)
+        text = ", ".join(f"{count:,} × {outcome}" for outcome, count in sorted(outcomes.items()))
+        right = not any(item in outcomes for item in ("silent", "no HTTP", "status 500", "status 502", "status 503"))
+        report.add(f"{heads:,} mutated heads", text, right, **outcomes)
         check_afterwards(report, service, golden, "after mutated heads")
         same = service.workers() == workers
         report.add("Workers", "the same ones" if same else "others", same)
@@ -223,7 +223,7 @@ def fuzz(lab: Lab, golden: Golden) -> Report:
 
 
 def mutated_heads(golden: Golden, count: int) -> Iterator[bytes]:
-    """Yield requests that are mutated as a whole."""
+    """Yield requests with mutated heads."""
     starts = (
         golden.requests[0],
         request_bytes(b"", "GET", "/version"),
@@ -252,7 +252,7 @@ async def _send_heads(port: int, golden: Golden, count: int) -> Counter[str]:
 
 
 async def _outcome(port: int, request: bytes) -> str:
-    """Send a request and nothing more; return the status of the answer, or how the connection ended."""
+    """Send a request; return the status of the answer, or the end of the connection."""
     stream, writer = await asyncio.open_connection(HOST, port)
     reader = Reader()
     try:

@@ -1,4 +1,4 @@
-"""Where the log goes: a disk that is full, a reader that reads no more."""
+"""Logs to a full disk, or to a pipe without a reader."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from client import Crowd, Golden, during
-from connections import check_afterwards, told
+from connections import check_afterwards, add_tally
 from report import Report
 from service import Lab, Service, ServiceError
 
@@ -39,7 +39,7 @@ def log_faults(lab: Lab, golden: Golden) -> Report:
 
 
 def _logged_to(lab: Lab, report: Report, golden: Golden, what: str, file: IO[bytes]) -> None:
-    """Let the service log to a file that cannot take it."""
+    """Let the service log to a file that cannot be written."""
     try:
         with lab.service(output=file) as service:
             _asked(report, service, golden, what)
@@ -50,7 +50,7 @@ def _logged_to(lab: Lab, report: Report, golden: Golden, what: str, file: IO[byt
 def _asked(report: Report, service: Service, golden: Golden, what: str) -> None:
     workers = service.workers()
     tally = asyncio.run(during(Crowd(service.port, golden, 16), SECONDS, grace=8))
-    told(report, what, tally)
+    add_tally(report, what, tally)
     report.add(f"{what}: rate", f"{tally.rate:,.0f} a second, {tally.latency()}")
     dropped = lines_dropped(service)
     report.add(f"{what}: lines that were dropped are counted", f"{DROPPED} {dropped}", bool(dropped))
@@ -62,17 +62,17 @@ def _asked(report: Report, service: Service, golden: Golden, what: str) -> None:
 
 
 def _unread_pipe(lab: Lab, report: Report, golden: Golden) -> None:
-    """Let nobody read the log for a while."""
+    """Let the service log to a pipe that is not read for some time."""
     what = "A pipe that nobody reads"
     reading, writing = os.pipe()
     try:
         with os.fdopen(writing, "wb") as pipe, lab.service(output=pipe) as service:
             tally = asyncio.run(during(Crowd(service.port, golden, 16), SECONDS, grace=8))
-            told(report, what, tally)
+            add_tally(report, what, tally)
             dropped = lines_dropped(service)
-            # Some thousands of lines wait in memory before any is lost.
+            # Thousands of lines fit into memory before a line is dropped.
             report.add(f"{what}: lines that were dropped are counted", f"{DROPPED} {dropped}")
-            # Then somebody reads again.
+            # Read the pipe again.
             os.set_blocking(reading, False)
             drained = _drained(reading)
             asyncio.run(Crowd(service.port, golden, 1, each=5).run(10))
@@ -88,19 +88,19 @@ def _unread_pipe(lab: Lab, report: Report, golden: Golden) -> None:
 
 
 def _drained(descriptor: int) -> bytes:
-    found = b""
+    content = b""
     while True:
         try:
             part = os.read(descriptor, 1 << 16)
         except BlockingIOError:
-            return found
+            return content
         if not part:
-            return found
-        found += part
+            return content
+        content += part
 
 
 def lines_dropped(service: Service) -> float | None:
-    """Return how many lines of the log the service says it dropped; None if it says nothing."""
+    """Return the metric of dropped log lines, or None without it."""
     try:
         status, _, content = service.ask("GET", "/metrics")
     except ServiceError:
@@ -113,7 +113,7 @@ def lines_dropped(service: Service) -> float | None:
 
 @contextmanager
 def full_disk(folder: Path) -> Iterator[Path | None]:
-    """Yield a folder on a disk of 64 KiB of its own; None if this user may not mount one."""
+    """Yield a folder on a disk of 64 KiB, or None if this user may not mount disks."""
     folder.mkdir(exist_ok=True)
     mounted = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False

@@ -1,4 +1,4 @@
-"""The page: what each scenario found."""
+"""The page with the findings of all scenarios."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,8 +12,8 @@ def page(reports: Sequence[Mapping[str, Any]], about: str) -> str:
     """Return the page.
 
     Args:
-        reports: of the scenarios, as JSON has them.
-        about: what they ran on.
+        reports: JSON contents of the reports.
+        about: description of the machine.
     """
     findings = [finding for report in reports for finding in report["findings"]]
     promised = [finding for finding in findings if finding["holds"] is not None]

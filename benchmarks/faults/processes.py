@@ -1,4 +1,4 @@
-"""Processes: stopped, killed, hung, and started again on another artefact."""
+"""Processes that are stopped, killed or hung, or get another artefact."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from client import ANSWERED, Crowd, Golden, during
-from connections import check_afterwards, told
+from connections import check_afterwards, add_tally
 from report import Report
 from service import Lab, Service, ServiceError
 
@@ -20,7 +20,7 @@ HANG = Path(__file__).parent / "hang"
 
 
 def stop_under_load(lab: Lab, golden: Golden) -> Report:
-    """A SIGTERM while clients ask without a pause."""
+    """A SIGTERM under load."""
     report = Report(
         "stop",
         "SIGTERM during load",
@@ -29,7 +29,7 @@ def stop_under_load(lab: Lab, golden: Golden) -> Report:
         "elsewhere; or they come again at once, on a new connection, until they are refused. *Read and not answered* "
         "compares the requests in the log of the service with the answers that the clients have.",
     )
-    for what, connections, one_each, leaves, workers in (
+    for what, connections, reconnect, leaves, workers in (
         ("16 clients that go, 1 worker", 16, False, True, 1),
         ("16 clients that go, 2 workers", 16, False, True, 2),
         ("256 clients that go, 1 worker", 256, False, True, 1),
@@ -44,12 +44,12 @@ def stop_under_load(lab: Lab, golden: Golden) -> Report:
                 nonlocal took, status
                 status, took = service.stop()
 
-            crowd = Crowd(service.port, golden, connections, one_each=one_each, leaves=leaves)
+            crowd = Crowd(service.port, golden, connections, reconnect=reconnect, leaves=leaves)
             tally = asyncio.run(during(crowd, 4, (2.0, stop)))
-            # Connections that the service never read from, as those that the system accepted while it stopped, are no
-            # promise of its own: a client that comes again meets a closing door.
+            # While the service stops, the kernel may accept connections that the service never reads from. The service
+            # makes no promise to clients that reconnect during that time.
             holds = tally.lost == 0 if leaves else None
-            report.add(what, tally.said(), holds, **tally.figures())
+            report.add(what, tally.text(), holds, **tally.figures())
             logged = sum(
                 line.get("logger") == "webservice.requests" and line.get("status") == 200 for line in service.lines()
             )
@@ -80,7 +80,7 @@ def killed_worker(lab: Lab, golden: Golden) -> Report:
             crowd = Crowd(service.port, golden, 16, on_no_connection=0.02)
             tally = asyncio.run(during(crowd, 7, (2.0, kill)))
             what = f"{workers} worker{'s' if workers > 1 else ''}, 16 connections"
-            report.add(what, tally.said(), tally.lost <= 32, **tally.figures())
+            report.add(what, tally.text(), tally.lost <= 32, **tally.figures())
             report.add(f"{what}: replaced", f"a new process after {back:.2f} s", back < 5)
             gap = tally.longest_gap
             report.add(f"{what}: longest time without any answer", f"{gap:.2f} s", gap < 5, seconds=round(gap, 2))
@@ -90,15 +90,15 @@ def killed_worker(lab: Lab, golden: Golden) -> Report:
     return report
 
 
-def seconds_until(condition: Callable[[], bool], most: float) -> float:
-    """Return the seconds until a condition holds; `most` if it never does."""
+def seconds_until(condition: Callable[[], bool], timeout: float) -> float:
+    """Return the seconds until a condition holds, at most `timeout`."""
     started = time.monotonic()
-    while time.monotonic() - started < most:
+    while time.monotonic() - started < timeout:
         with suppress(FileNotFoundError, ProcessLookupError):
             if condition():
                 return time.monotonic() - started
         time.sleep(0.01)
-    return most
+    return timeout
 
 
 def hung_worker(lab: Lab, golden: Golden) -> Report:
@@ -132,14 +132,14 @@ def _hang(report: Report, service: Service, golden: Golden, fault: Path, how: st
             service.ask("POST", "/v1/predictions", body, timeout=0.5)
         replaced = seconds_until(lambda: service.workers() not in ([], before), HANG_TIMEOUT + 7)
 
-    # The body that hangs is sent alone: the crowd must not take the fault away, so it starts afterwards.
+    # The fault hits the next request, so other requests are sent only afterwards.
     started = time.monotonic()
     hang()
-    found = time.monotonic() - started
+    seconds = time.monotonic() - started
     name = f"{what}, {how}"
     is_replaced = service.workers() not in ([], before)
-    measured = f"after {found:.1f} s" if is_replaced else f"not within {found:.0f} s"
-    report.add(f"{name}: replaced", measured, is_replaced and found < HANG_TIMEOUT + 5, seconds=round(found, 2))
+    measured = f"after {seconds:.1f} s" if is_replaced else f"not within {seconds:.0f} s"
+    report.add(f"{name}: replaced", measured, is_replaced and seconds < HANG_TIMEOUT + 5, seconds=round(seconds, 2))
     text = service.log.read_text(errors="replace")
     shows = "run_or_hang" in text
     report.add(f"{name}: the log shows where it hung", "yes" if shows else "no", shows)
@@ -149,7 +149,7 @@ def _hang(report: Report, service: Service, golden: Golden, fault: Path, how: st
 
 
 def _stopped_worker(lab: Lab, report: Report, golden: Golden) -> None:
-    """Stop a worker with SIGSTOP: its own watchdog stands still with it."""
+    """Stop a worker, including its watchdog, with SIGSTOP."""
     with lab.service(HANG_TIMEOUT=str(HANG_TIMEOUT), LOG_LEVEL="error") as service:
         (worker,) = service.workers()
         os.kill(worker, signal.SIGSTOP)
@@ -230,7 +230,7 @@ def _changed(
         artefact = folder / lab.project.package.name / "artefact"
         crowd = Crowd(service.port, golden, 8)
         tally = asyncio.run(during(crowd, 2, (1.0, lambda: change(artefact))))
-        told(report, f"Running worker, {name}", tally)
+        add_tally(report, f"Running worker, {name}", tally)
 
         crowd = Crowd(service.port, golden, 8, on_no_connection=0.05)
         worker = service.workers()[0]
@@ -240,19 +240,19 @@ def _changed(
             - tally.counts[ANSWERED]
             - sum(count for outcome, count in tally.counts.items() if "without an answer" in outcome)
         )
-        report.add(f"New worker, {name}: no wrong answer", tally.said(), wrong == 0, **tally.figures())
+        report.add(f"New worker, {name}: no wrong answer", tally.text(), wrong == 0, **tally.figures())
         ended = seconds_until(lambda: service.process.poll() is not None, 15)
         status = service.process.poll()
         measured = f"exit status {status}" if status is not None else "it still runs"
         report.add(f"Main process, {name}: ends", measured, status not in (None, 0), seconds=ended)
-        said = [str(line["message"]) for line in service.lines() if "artefact" in str(line.get("message"))]
+        messages = [str(line["message"]) for line in service.lines() if "artefact" in str(line.get("message"))]
         errors = [line for line in service.log.read_text(errors="replace").splitlines() if "ArtefactError:" in line]
-        shown = (said or errors or ["nothing of it"])[-1].replace(str(folder), "…")
-        report.add(f"The log, {name}", f"“{shown[:160]}”{'' if said else ' (no line of JSON)'}", bool(said))
+        shown = (messages or errors or ["nothing of it"])[-1].replace(str(folder), "…")
+        report.add(f"The log, {name}", f"“{shown[:160]}”{'' if messages else ' (no line of JSON)'}", bool(messages))
 
 
 def _replaced(lab: Lab, report: Report, golden: Golden) -> None:
-    """Put another artefact in the place of the one that is served: right, and of another version."""
+    """Replace the artefact by a valid artefact of another version."""
     folder = _copy(lab, "replaced")
     metadata = folder / lab.project.package.name / "artefact" / "metadata.json"
     with lab.service(python_path=(folder,), LOG_LEVEL="error") as service:

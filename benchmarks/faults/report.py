@@ -1,4 +1,4 @@
-"""What a scenario found: figures, and whether each is what the service promises."""
+"""The findings of a scenario, and whether they keep the promises of the service."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of a check.
 
     Attributes:
-        what: it is, for people.
-        measured: the result, for people.
-        holds: whether that is what the service promises; None where it promises nothing.
-        figures: the numbers behind it.
+        what: description of the check.
+        measured: description of the result.
+        holds: whether the result is as promised; None without a promise.
+        figures: numbers of the result.
     """
 
     what: str
@@ -23,7 +23,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """What a scenario did and found."""
+    """The description and the findings of a scenario."""
 
     name: str
     title: str
@@ -32,16 +32,16 @@ class Report:
     seconds: float = 0.0
 
     def add(self, what: str, measured: str, holds: bool | None = None, **figures: Any) -> None:
-        """Add a finding, and tell it."""
+        """Add a finding and print it."""
         self.findings.append(Finding(what, measured, holds, figures))
         print(f"  {MARKS[holds]:4} {what}: {measured}", flush=True)
 
     def failures(self) -> int:
-        """Return how many findings are not as promised."""
+        """Return the number of findings that are not as promised."""
         return sum(finding.holds is False for finding in self.findings)
 
     def content(self) -> dict[str, Any]:
-        """Return the report as JSON has it."""
+        """Return the report as JSON content."""
         return asdict(self)
 
 

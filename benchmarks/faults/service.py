@@ -1,4 +1,4 @@
-"""The service of a project as a process: started, watched from outside, stopped."""
+"""The service of a project as a process."""
 
 import json
 import os
@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 
 
 class ServiceError(RuntimeError):
-    """The service did not start, stop or answer as it must for a scenario to go on."""
+    """The service did not start, stop or answer, and the scenario cannot continue."""
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,13 @@ class Project:
     @property
     def package(self) -> Path:
         """The folder of its model package."""
-        (found,) = self.folder.glob("src/*_model")
-        return found
+        (package,) = self.folder.glob("src/*_model")
+        return package
 
     def golden(self) -> list[dict[str, Any]]:
         """Return the golden records with their predictions."""
-        found: list[dict[str, Any]] = json.loads((self.package / "artefact" / "golden.json").read_text())
-        return found
+        records: list[dict[str, Any]] = json.loads((self.package / "artefact" / "golden.json").read_text())
+        return records
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Service:
     def ask(
         self, method: str, path: str, body: bytes | None = None, timeout: float = 10
     ) -> tuple[int, dict[str, str], bytes]:
-        """Return status, headers and body of the answer to a request on a connection of its own.
+        """Send a request on a new connection, and return status, headers and body of the answer.
 
         Raises:
-            ServiceError: if there is none.
+            ServiceError: if there is no answer.
         """
         connection = HTTPConnection(HOST, self.port, timeout=timeout)
         try:
@@ -81,32 +81,32 @@ class Service:
         return [int(word) for word in text.split()]
 
     def memory(self) -> float:
-        """Return the megabytes that its workers hold, each of them alone."""
+        """Return the private memory of its workers in megabytes."""
         return sum(_field(f"/proc/{worker}/smaps_rollup", "Private_Dirty:") for worker in self.workers()) / 1024
 
     def descriptors(self) -> int:
-        """Return how many files and sockets its workers have open."""
+        """Return the number of open files and sockets of its workers."""
         return sum(len(list(Path(f"/proc/{worker}/fd").iterdir())) for worker in self.workers())
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the lines of its log that are JSON."""
-        found = []
+        lines = []
         for line in self.log.read_text(errors="replace").splitlines():
             with suppress(ValueError):
-                found.append(json.loads(line))
-        return [line for line in found if isinstance(line, dict)]
+                lines.append(json.loads(line))
+        return [line for line in lines if isinstance(line, dict)]
 
     def stop(self) -> tuple[int, float]:
-        """Tell it to stop; return its exit status and the seconds that it took."""
+        """Send SIGTERM; return the exit status and the seconds until the exit."""
         started = time.monotonic()
         self.process.terminate()
         return self.process.wait(STOP_TIMEOUT), time.monotonic() - started
 
     def wait_until_ready(self, timeout: float = START_TIMEOUT) -> float:
-        """Wait until it is ready; return the seconds that it took.
+        """Wait until the service is ready; return the seconds.
 
         Raises:
-            ServiceError: if it does not get there.
+            ServiceError: if it does not become ready.
         """
         started = time.monotonic()
         while time.monotonic() - started < timeout:
@@ -120,7 +120,7 @@ class Service:
 
 
 def _field(path: str, name: str) -> int:
-    """Return a number of kilobytes that a file of /proc holds; 0 if the process is gone."""
+    """Return a number of kilobytes from a file of /proc; 0 if the process has ended."""
     with suppress(FileNotFoundError, ProcessLookupError), Path(path).open() as lines:
         for line in lines:
             if line.startswith(name):
@@ -137,7 +137,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Lab:
-    """Where services are started: a project, and a folder for what they leave."""
+    """The project to start services of, and a working folder."""
 
     project: Project
     work: Path
@@ -152,13 +152,13 @@ class Lab:
         descriptors: int | None = None,
         **settings: str,
     ) -> Iterator[Service]:
-        """Yield a service that is ready; it is gone when the block ends.
+        """Yield a service that is ready, and stop it at the end of the block.
 
         Args:
-            python_path: folders that go before the project's sources.
-            output: where its log goes; by default to a file.
-            descriptors: how many files a process of it may have open.
-            settings: of its environment.
+            python_path: folders to put before the sources of the project.
+            output: destination of the log; by default a file.
+            descriptors: maximum number of open files of a process.
+            settings: environment variables.
         """
         port = free_port()
         log = self.work / f"service-{port}.log"
@@ -184,7 +184,7 @@ class Lab:
                 process.terminate()
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_TIMEOUT)
-            # The session is the service's own: whatever is left of it belongs to nobody else.
+            # The service has its own session, which has no other processes.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -197,6 +197,6 @@ def _limit(descriptors: int | None) -> Callable[[], None] | None:
 
 
 def _plain_environment() -> Mapping[str, str]:
-    """Return the environment without what would set the service up."""
-    kept = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
-    return {name: os.environ[name] for name in kept if name in os.environ}
+    """Return the environment without settings of the service."""
+    names = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "TZ")
+    return {name: os.environ[name] for name in names if name in os.environ}

@@ -1,4 +1,4 @@
-"""Slow clients: those that send a byte now and then, and those that send nothing."""
+"""Clients that send slowly, and clients that send nothing."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from client import HOST, Crowd, Golden, Tally, request_bytes
-from connections import check_afterwards, told
+from connections import check_afterwards, add_tally
 from report import Report
 from service import Lab, Service
 
@@ -15,7 +15,7 @@ COUNT = 500
 
 @dataclass
 class SlowClients:
-    """Clients that send the bytes of a request one at a time, and what became of them."""
+    """Clients that send the bytes of a request one at a time, and their outcomes."""
 
     start: bytes
     slowly: bytes
@@ -24,7 +24,7 @@ class SlowClients:
     ended: list[float] = field(default_factory=list)
 
     async def run(self, port: int, count: int, seconds: float) -> None:
-        """Send slowly on so many connections, for so long at the most."""
+        """Send slowly on `count` connections, for at most `seconds`."""
         await asyncio.gather(*(self._one(port, seconds) for _ in range(count)))
 
     async def _one(self, port: int, seconds: float) -> None:
@@ -50,12 +50,12 @@ class SlowClients:
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
         writer.write(self.start)
-        for place in range(len(self.slowly)):
+        for index in range(len(self.slowly)):
             await asyncio.sleep(self.beat)
-            writer.write(self.slowly[place : place + 1])
+            writer.write(self.slowly[index : index + 1])
 
-    def said(self) -> str:
-        """Return what became of them, for people."""
+    def text(self) -> str:
+        """Return the outcomes as text."""
         outcomes = ", ".join(f"{count:,} {name}" for name, count in sorted(self.outcomes.items()))
         if not self.ended:
             return outcomes
@@ -63,7 +63,7 @@ class SlowClients:
 
 
 def slow_clients(lab: Lab, golden: Golden) -> Report:
-    """Slow bodies, slow headers and silent connections, with ordinary clients beside them."""
+    """Slow bodies, slow headers and silent connections, together with ordinary clients."""
     report = Report(
         "slow",
         "Slow clients (slowloris)",
@@ -76,15 +76,15 @@ def slow_clients(lab: Lab, golden: Golden) -> Report:
     slow_body = SlowClients(head, body)
     faster_body = SlowClients(head, body, 0.1)
     paused_body = SlowClients(head + body[: len(body) // 2], b"")
-    # One header that has no end.
+    # A header without an end.
     slow_head = SlowClients(b"POST /v1/predictions HTTP/1.1\r\nHost: service\r\nX-Slow: ", b"x" * 1000)
     with lab.service(LOG_LEVEL="error") as service:
         alone = asyncio.run(_asking(service, golden, 4))
         report.add("Ordinary clients alone", f"{alone.rate:,.0f} a second, {alone.latency()}", None, **alone.figures())
         beside(report, service, golden, slow_body, "bodies", alone, 20)
-        ended = sum(slow_body.outcomes[one] for one in ("status 408", "status 503", "closed"))
+        ended = sum(slow_body.outcomes[outcome] for outcome in ("status 408", "status 503", "closed"))
         in_time = ended == COUNT and max(slow_body.ended, default=99) <= 20
-        report.add("Slow bodies get 408 or 503, or are closed, within 20 s", slow_body.said(), in_time)
+        report.add("Slow bodies get 408 or 503, or are closed, within 20 s", slow_body.text(), in_time)
         check_afterwards(report, service, golden, "after slow bodies")
         beside(report, service, golden, faster_body, "bodies, ten bytes a second", alone, 20)
         check_afterwards(report, service, golden, "after less slow bodies")
@@ -94,7 +94,7 @@ def slow_clients(lab: Lab, golden: Golden) -> Report:
             beside(report, service, golden, slow_head, "heads", alone, 85)
             ended = slow_head.outcomes["status 408"] + slow_head.outcomes["closed"]
             in_time = ended == COUNT and max(slow_head.ended, default=99) <= 80
-            report.add("Slow heads get 408 or are closed within 80 s", slow_head.said(), in_time)
+            report.add("Slow heads get 408 or are closed within 80 s", slow_head.text(), in_time)
             check_afterwards(report, service, golden, "after slow heads")
     with lab.service(LOG_LEVEL="error") as service:
         measured, answered = asyncio.run(_behind(service, golden, 2000, b"", 20))
@@ -111,20 +111,20 @@ def slow_clients(lab: Lab, golden: Golden) -> Report:
 def beside(
     report: Report, service: Service, golden: Golden, slow: SlowClients, name: str, alone: Tally, seconds: float
 ) -> None:
-    """Let slow clients and ordinary ones ask at the same time; add what the ordinary ones got."""
+    """Run slow and ordinary clients at the same time; add the outcomes of the ordinary clients."""
 
     async def both() -> Tally:
-        # The slow ones come while the ordinary ones are at work, and have threads to take from them.
+        # The slow clients start while the ordinary clients are using the threads.
         asking = asyncio.create_task(_asking(service, golden, 8))
         await asyncio.sleep(1)
         await slow.run(service.port, COUNT, seconds)
         return await asking
 
     tally = asyncio.run(both())
-    told(report, f"Ordinary clients beside {COUNT} slow {name}", tally)
+    add_tally(report, f"Ordinary clients beside {COUNT} slow {name}", tally)
     share = tally.rate / alone.rate if alone.rate else 0.0
     measured = f"{tally.rate:,.0f} a second ({share:.0%} of alone), {tally.latency()}"
-    # The slow clients' own bytes cost time, and the machine may be busy: half is far from held up.
+    # Bytes of slow clients take time, and the machine may be busy: half of the rate is enough.
     report.add(f"Ordinary clients beside slow {name}: rate", measured, share > 0.5, share=round(share, 3))
 
 
@@ -137,7 +137,7 @@ async def _asking(service: Service, golden: Golden, seconds: float) -> Tally:
 
 
 async def _behind(service: Service, golden: Golden, count: int, sent: bytes, seconds: float) -> tuple[str, bool]:
-    """Open connections that send something, or nothing, and then wait; return how a client that comes then fares."""
+    """Open connections that send some bytes and wait; return the outcome of another client."""
     outcomes: Counter[str] = Counter()
     writers: list[asyncio.StreamWriter] = []
 
@@ -156,11 +156,11 @@ async def _behind(service: Service, golden: Golden, count: int, sent: bytes, sec
     before = dict(outcomes)
     tally = await Crowd(service.port, golden, 1, each=1).run(seconds)
     memory = await asyncio.to_thread(service.memory)
-    for one in clients:
-        one.cancel()
+    for outcome in clients:
+        outcome.cancel()
     await asyncio.gather(*clients, return_exceptions=True)
     for writer in writers:
         writer.transport.abort()
     ended = "".join(f", {number:,} of them {outcome} already" for outcome, number in sorted(before.items()))
-    fared = f"answered after {tally.latencies[0]:.2f} s" if tally.latencies else tally.said()
+    fared = f"answered after {tally.latencies[0]:.2f} s" if tally.latencies else tally.text()
     return f"{fared}{ended}; the worker holds {memory:.0f} MB", bool(tally.latencies)

@@ -1,4 +1,4 @@
-"""A million requests, and what the worker holds meanwhile."""
+"""A million requests, with the memory and open files of the worker."""
 
 import asyncio
 import time
@@ -10,17 +10,17 @@ from service import Lab, Service
 
 REQUESTS = 1_000_000
 FAULTY_EACH = 100
-"""One request in so many has a fault."""
+"""One in this number of requests is faulty."""
 SAMPLE_SECONDS = 10.0
 WARM_UP = 0.1
 MAX_SECONDS = 420.0
 
 
 class Mixed(Script):
-    """Golden requests, and faulty ones with the statuses that they must get."""
+    """Golden requests, and faulty requests with their expected statuses."""
 
     def __init__(self, golden: Golden) -> None:
-        # As many right ones as make one in so many faulty, in the order in which they are sent.
+        # Each faulty request follows 99 golden requests.
         first = golden.bodies[0]
         faulty = (
             (request_bytes(first[:-1]), 400),
@@ -36,7 +36,7 @@ class Mixed(Script):
         self.requests: list[bytes] = []
         self.statuses: dict[int, int] = {}
         for request, status in faulty:
-            self.requests += [golden.requests[place % count] for place in range(FAULTY_EACH - 1)]
+            self.requests += [golden.requests[index % count] for index in range(FAULTY_EACH - 1)]
             self.statuses[len(self.requests)] = status
             self.requests.append(request)
         self._golden = golden
@@ -49,7 +49,7 @@ class Mixed(Script):
         return self.requests[number]
 
     def verdict(self, number: int, answer: Answer) -> str:
-        """Return what the answer is: right for a faulty request is its status, told as a problem."""
+        """Return the outcome: a faulty request must get its status and a problem document."""
         status = self.statuses.get(number)
         if status is None:
             return self._golden.verdict(number % FAULTY_EACH % len(self._golden), answer)
@@ -57,7 +57,7 @@ class Mixed(Script):
 
 
 def soak(lab: Lab, golden: Golden) -> Report:
-    """Ask a million times."""
+    """Send a million requests."""
     requests = 50_000 if lab.quick else REQUESTS
     report = Report(
         "soak",
@@ -69,7 +69,7 @@ def soak(lab: Lab, golden: Golden) -> Report:
     with lab.service(LOG_LEVEL="error") as service:
         workers = service.workers()
         tally, samples = asyncio.run(_sampled(service, Mixed(golden), requests))
-        report.add("Requests", tally.said(), tally.lost == 0, **tally.figures())
+        report.add("Requests", tally.text(), tally.lost == 0, **tally.figures())
         report.add("Rate and latency", f"{tally.rate:,.0f} a second, {tally.latency()}")
         moments = [sample for sample in samples if sample[0] >= WARM_UP * tally.seconds]
         each = tally.sent / tally.seconds
@@ -91,7 +91,7 @@ def soak(lab: Lab, golden: Golden) -> Report:
 
 
 async def _sampled(service: Service, script: Script, requests: int) -> tuple[Tally, list[tuple[float, float, int]]]:
-    """Return what became of the requests; and seconds, megabytes and open files, now and then."""
+    """Return the outcomes of the requests, and samples of seconds, megabytes and open files."""
     connections = 32
     crowd = Crowd(service.port, script, connections, each=requests // connections)
     started = time.monotonic()
@@ -106,7 +106,7 @@ async def _sampled(service: Service, script: Script, requests: int) -> tuple[Tal
 
 
 def gradient(points: list[tuple[float, float]]) -> float:
-    """Return the slope of the line of least squares through points."""
+    """Return the slope of the least squares line through points."""
     if len(points) < 2:
         return 0.0
     middle = sum(x for x, _ in points) / len(points)

@@ -1,8 +1,7 @@
-"""Loads that take turns: several servers run at once, and each is asked for a moment, again and again.
+"""Alternating loads: several servers run at once, and each is under load in short turns.
 
-A machine whose cores others use too changes its pace from one second to the next. Turns of a
-twentieth of a second share that out evenly, and so ratios are steadier than those of loads that
-follow one another.
+The speed of a shared machine changes from second to second. Turns of 50 ms distribute these changes evenly
+over the servers, so ratios vary less than those of consecutive loads.
 """
 
 import random
@@ -15,27 +14,27 @@ from pathlib import Path
 from load import command, result_of
 
 TURN = 0.05
-"""Seconds of a turn."""
+"""Duration of a turn in seconds."""
 PAUSE = 0.005
-"""Seconds between two turns, in which a server may finish what it was asked."""
+"""Seconds between turns, in which a server may finish pending requests."""
 START = 0.5
-"""Seconds that all loads may take to open their connections, before the first turn."""
+"""Seconds for all loads to open their connections before the first turn."""
 
 
 def rates_in_turns(targets: Mapping[str, tuple[str, Path]], connections: int, seconds: int) -> dict[str, float]:
-    """Return the right answers a second of each server, of the time in which it was asked.
+    """Return the correct answers of each server per second under load.
 
     Args:
-        targets: URL and file of bodies of each server, by its name.
-        connections: kept open to each, with one request at a time.
-        seconds: for all turns together.
+        targets: URL and file of bodies by the name of the server.
+        connections: number of connections to each server, with one request at a time.
+        seconds: total duration of all turns.
 
     Raises:
         StepError: if a load fails.
     """
     duration = round(START + seconds)
     loads: dict[str, subprocess.Popen[str]] = {}
-    asked = dict.fromkeys(targets, 0.0)
+    loaded_seconds = dict.fromkeys(targets, 0.0)
     order = list(targets)
     started = time.perf_counter()
     try:
@@ -47,27 +46,27 @@ def rates_in_turns(targets: Mapping[str, tuple[str, Path]], connections: int, se
         while time.perf_counter() - started < duration - START:
             random.shuffle(order)
             for name in order:
-                asked[name] += turn(loads[name])
+                loaded_seconds[name] += turn(loads[name])
                 time.sleep(PAUSE)
-        # Each load is over when it goes on, and prints its result.
+        # Each load has reached its end; when it continues, it prints its result.
         time.sleep(max(0.0, started + duration + START - time.perf_counter()))
         results = {}
-        for name, one in loads.items():
-            one.send_signal(signal.SIGCONT)
-            found = result_of(one.communicate()[0])
-            results[name] = (found["requests"] - found["refused"]) / asked[name]
+        for name, process in loads.items():
+            process.send_signal(signal.SIGCONT)
+            result = result_of(process.communicate()[0])
+            results[name] = (result["requests"] - result["refused"]) / loaded_seconds[name]
         return results
     finally:
-        for one in loads.values():
-            if one.poll() is None:
-                one.kill()
-                one.wait()
+        for process in loads.values():
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
 
-def turn(one: "subprocess.Popen[str]") -> float:
-    """Let a load go on for a turn; return the seconds that it took."""
-    began = time.perf_counter()
-    one.send_signal(signal.SIGCONT)
+def turn(process: "subprocess.Popen[str]") -> float:
+    """Continue a load for a turn; return its duration in seconds."""
+    started = time.perf_counter()
+    process.send_signal(signal.SIGCONT)
     time.sleep(TURN)
-    one.send_signal(signal.SIGSTOP)
-    return time.perf_counter() - began
+    process.send_signal(signal.SIGSTOP)
+    return time.perf_counter() - started

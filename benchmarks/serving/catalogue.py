@@ -1,4 +1,4 @@
-"""The servers: what is installed for each, how it is started and asked, and what it does with a request."""
+"""The servers: packages, command, protocol and features of each."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from protocols import Protocol, data_frame, output_strings, probability_rows, te
 
 SERVICE, FLOOR, CONSTANT = "service", "floor", "constant"
 IN_TURNS = (SERVICE, FLOOR, "flask", "fastapi")
-"""Servers whose rates are near enough to be compared in turns as well."""
+"""Servers with similar rates, which are also compared under alternating load."""
 GRANIAN = ("granian", "--interface", "wsgi", "--workers", "1", "--blocking-threads", "1", "--host", "127.0.0.1")
 
 CONTRACT = Protocol(record_path="/v1/predictions", records_path="/v1/predictions")
@@ -31,7 +31,7 @@ INFERENCE = Protocol(
 
 
 def bento(suffix: str) -> Protocol:
-    """Return how BentoML is asked: its JSON names the parameter of the method."""
+    """Return the protocol of BentoML, whose JSON has the name of the parameter of the method."""
     return Protocol(
         record_path=f"/predict_record{suffix}",
         records_path=f"/predict_records{suffix}",
@@ -42,12 +42,12 @@ def bento(suffix: str) -> Protocol:
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One of the ways in which a server may be used; of several, the fastest is measured.
+    """A way to use a server; the fastest variant is measured.
 
     Attributes:
-        protocol: how it is asked.
-        environment: variables that it needs.
-        arguments: added to its command.
+        protocol: protocol of the requests.
+        environment: environment variables.
+        arguments: additional arguments of the command.
     """
 
     protocol: Protocol
@@ -57,18 +57,18 @@ class Variant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A server that is measured.
+    """A server to measure.
 
     Attributes:
-        name: short, for --only.
-        title: in the tables.
-        home: name of the environment that it runs in.
-        packages: installed there; none are those that the project's lock has for serving.
-        shown: packages whose versions the page gives.
-        command: the program and its arguments; PORT and WORK stand for the port and the folder of the run.
-        variants: by name.
-        environment: variables that it needs.
-        does: with a request, for people.
+        name: short name for --only.
+        title: name in the tables.
+        home: name of its environment.
+        packages: packages of the environment; by default the locked packages of the project for serving.
+        shown: packages whose versions are on the page.
+        command: program and arguments, with PORT and WORK for the port and the working folder.
+        variants: variants by name.
+        environment: environment variables.
+        does: description of its features.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Server:
 
 MLFLOW = ("models", "serve", "--env-manager", "local", "--host", "127.0.0.1", "--port", "PORT", "--model-uri")
 NO_REPORTS = dict.fromkeys(("DO_NOT_TRACK", "BENTOML_DO_NOT_TRACK", "MLFLOW_DISABLE_TELEMETRY"), "true")
-"""Servers that would tell their makers that they run are asked not to."""
+"""Variables that disable usage reports of servers."""
 
 SERVERS = (
     Server(
@@ -213,7 +213,7 @@ SERVERS = (
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A server with another setting than the comparison uses; without one it is that of the comparison."""
+    """A server with other settings; without other settings, it is the server of the comparison."""
 
     name: str
     title: str

@@ -1,6 +1,6 @@
-"""Clients that count: each request must get a whole and right answer in time, and those that do not are named.
+"""Clients that count the outcomes of all requests.
 
-wrk counts what it received; a request that is never answered shows in none of its figures.
+wrk counts received answers only; its figures do not show requests without an answer.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from protocols import Answer, Protocol
 
 ANSWER_TIMEOUT = 10.0
-"""Seconds after which a client counts as left without an answer."""
+"""Seconds after which a request counts as unanswered."""
 
 RIGHT, WRONG, REFUSED, UNANSWERED = "right", "wrong", "refused", "unanswered"
 BUSY = (429, 503)
@@ -31,11 +31,11 @@ class Clients:
         """Prepare the requests.
 
         Args:
-            port: of the server, on this machine.
-            protocol: how it is asked.
-            bodies: of requests with one record each.
-            expected: the answers to these.
-            labels: in the order of the contract.
+            port: local port of the server.
+            protocol: protocol of the server.
+            bodies: bodies of requests with a record each.
+            expected: expected answers to these requests.
+            labels: labels in the order of the contract.
         """
         self._port = port
         self._protocol = protocol
@@ -44,37 +44,37 @@ class Clients:
         head = f"POST {protocol.record_path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
         self._requests = [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies]
 
-    def counted(self, clients: int, seconds: float, *, keep_alive: bool) -> dict[str, int]:
-        """Return how many requests ended how; no client starts one after the time is over, all wait for their last.
+    def count_outcomes(self, clients: int, seconds: float, *, keep_alive: bool) -> dict[str, int]:
+        """Return the number of requests by outcome; clients wait for the answers to their last requests.
 
         Args:
-            clients: that send at the same time, each one request at a time.
-            seconds: to send for.
-            keep_alive: whether a client keeps its connection, or opens a new one for each request.
+            clients: number of simultaneous clients, each with one request at a time.
+            seconds: time to send requests for.
+            keep_alive: whether a client keeps its connection instead of opening a connection for each request.
         """
         return dict(asyncio.run(self._all(clients, seconds, keep_alive)))
 
     async def _all(self, clients: int, seconds: float, keep_alive: bool) -> Counter[str]:
         end = time.monotonic() + seconds
-        counts = await asyncio.gather(*(self._one(place, end, keep_alive) for place in range(clients)))
+        counts = await asyncio.gather(*(self._one(index, end, keep_alive) for index in range(clients)))
         return sum(counts, Counter())
 
-    async def _one(self, place: int, end: float, keep_alive: bool) -> Counter[str]:
+    async def _one(self, index: int, end: float, keep_alive: bool) -> Counter[str]:
         counts: Counter[str] = Counter()
         streams = None
         while time.monotonic() < end:
-            place = (place + 1) % len(self._requests)
+            index = (index + 1) % len(self._requests)
             try:
                 async with asyncio.timeout(ANSWER_TIMEOUT):
                     streams = streams or await asyncio.open_connection("127.0.0.1", self._port)
-                    streams[1].write(self._requests[place])
+                    streams[1].write(self._requests[index])
                     await streams[1].drain()
                     status, body, stays_open = await _response(streams[0])
             except (OSError, TimeoutError, EOFError, ValueError, LookupError, asyncio.LimitOverrunError):
                 counts[UNANSWERED] += 1
                 stays_open = False
             else:
-                counts[self._outcome(place, status, body)] += 1
+                counts[self._outcome(index, status, body)] += 1
             if streams and not (keep_alive and stays_open):
                 streams[1].close()
                 streams = None
@@ -82,10 +82,10 @@ class Clients:
             streams[1].close()
         return counts
 
-    def _outcome(self, place: int, status: int, body: bytes) -> str:
+    def _outcome(self, index: int, status: int, body: bytes) -> str:
         if status in BUSY:
             return REFUSED
-        expected = [self._expected[place]]
+        expected = [self._expected[index]]
         return RIGHT if status == 200 and self._protocol.is_right(body, expected, self._labels) else WRONG
 
 
@@ -94,7 +94,7 @@ async def _response(reader: asyncio.StreamReader) -> tuple[int, bytes, bool]:
 
     Raises:
         IncompleteReadError: if the connection ends before the response does.
-        ValueError: if it is no HTTP.
+        ValueError: if the response is not HTTP.
     """
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)

@@ -1,4 +1,4 @@
-"""Environments: one for each server, with the newest packages that the index has, and what they weigh."""
+"""An environment for each server with the newest packages, and its size."""
 
 import json
 import shutil
@@ -9,20 +9,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MODEL_PACKAGES = ("numpy", "onnxruntime", "pydantic")
-"""What the model package of a project needs."""
+"""Packages that the model package of a project needs."""
 
 OTHER_PYTHONS = ("python3.12", "python3.13")
-"""Tried where a server can't be installed on the Python that runs this."""
+"""Python versions to try if a server cannot be installed on the current version."""
 
 
 class StepError(RuntimeError):
-    """A step that did not do what it should; the message is what it said last."""
+    """A command failed; the message has its last output."""
 
 
-def said(
+def output_of(
     command: Sequence[str | Path], *, folder: Path | None = None, environment: dict[str, str] | None = None
 ) -> str:
-    """Run a command; return what it printed.
+    """Run a command and return its output.
 
     Raises:
         StepError: if it fails.
@@ -30,23 +30,23 @@ def said(
     texts = [str(part) for part in command]
     result = subprocess.run(texts, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if result.returncode != 0:
-        lines = [*result.stdout.strip().splitlines(), *result.stderr.strip().splitlines()] or ["it said nothing"]
+        lines = [*result.stdout.strip().splitlines(), *result.stderr.strip().splitlines()] or ["no output"]
         raise StepError(f"{Path(texts[0]).name} exits {result.returncode}: " + " / ".join(lines[-4:])[:800])
     return result.stdout
 
 
 def tools(work: Path) -> Path:
-    """Return the folder of the commands that make projects and environments, made on the first run."""
+    """Return the folder of the commands that make projects and environments; create it on the first run."""
     folder = work / "tools"
     if not (folder / "ready").exists():
         venv.create(folder, with_pip=True)
-        said([folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--upgrade", "pip", "cookiecutter"])
+        output_of([folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--upgrade", "pip", "cookiecutter"])
         (folder / "ready").touch()
     return folder / "bin"
 
 
 def locked(project: Path) -> dict[str, dict[str, str]]:
-    """Return the versions that a project's lock names, by category and package."""
+    """Return the locked versions of a project by category and package."""
     lock = json.loads((project / "Pipfile.lock").read_text())
     return {
         category: {name: entry["version"].removeprefix("==") for name, entry in packages.items() if "version" in entry}
@@ -56,19 +56,19 @@ def locked(project: Path) -> dict[str, dict[str, str]]:
 
 
 def requirements(project: Path, packages: Sequence[str]) -> list[str]:
-    """Return packages with the versions of the project's lock, where it has them: the same model code runs on them."""
+    """Return packages with their locked versions, if any, so that the code of the model runs on the same packages."""
     versions = locked(project)
     known = versions["trainer"] | versions["default"]
     return [f"{name}=={known[name]}" if name in known else name for name in packages]
 
 
 def environment(work: Path, commands: Path, name: str, wanted: Sequence[str]) -> Path:
-    """Return the folder of an environment with the packages wanted, made on the first run.
+    """Return the folder of an environment with packages; create it on the first run.
 
-    It holds no pip, as an image for serving would not.
+    It has no pip, like an image for serving.
 
     Raises:
-        StepError: if no Python of this machine can have them; with what pip said on the one that runs this.
+        StepError: if no Python version of this machine can install them; with the output of pip on the current version.
     """
     folder = work / "environments" / name
     ready = folder / "ready"
@@ -78,9 +78,9 @@ def environment(work: Path, commands: Path, name: str, wanted: Sequence[str]) ->
     for python in (sys.executable, *filter(None, map(shutil.which, OTHER_PYTHONS))):
         shutil.rmtree(folder, ignore_errors=True)
         try:
-            said([python, "-m", "venv", "--without-pip", folder])
+            output_of([python, "-m", "venv", "--without-pip", folder])
             pip: list[str | Path] = [commands / "python", "-m", "pip", "--python", folder / "bin" / "python"]
-            said([*pip, "install", "--quiet", "--disable-pip-version-check", *wanted])
+            output_of([*pip, "install", "--quiet", "--disable-pip-version-check", *wanted])
         except StepError as error:
             failures.append(str(error))
             continue
@@ -96,10 +96,10 @@ def versions(folder: Path, packages: Sequence[str]) -> dict[str, str]:
         "found = {name: importlib.metadata.version(name) for name in sys.argv[1:]}\n"
         "print(json.dumps({'python': platform.python_version()} | found))"
     )
-    found: dict[str, str] = json.loads(said([folder / "bin" / "python", "-c", script, *packages]))
-    return found
+    installed: dict[str, str] = json.loads(output_of([folder / "bin" / "python", "-c", script, *packages]))
+    return installed
 
 
 def size(folder: Path) -> int:
-    """Return the bytes of an environment's files; the interpreter is not among them."""
+    """Return the size of the files of an environment, without the interpreter, in bytes."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())

@@ -1,4 +1,4 @@
-"""Figures out of rounds: medians with their spread, and ratios of what was measured in the same round."""
+"""Statistics over rounds: medians with their range, and ratios within rounds."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ Measure = Callable[[Round], float]
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A median over rounds, with the least and the greatest value."""
+    """A median over rounds, with minimum and maximum."""
 
     value: float
     low: float
     high: float
 
     def text(self, form: str = ",.0f") -> str:
-        """Return it for people, the spread in brackets."""
+        """Return the median as text, with the range in brackets."""
         value, low, high = (format(number, form) for number in (self.value, self.low, self.high))
         return value if low == high else f"{value} ({low} to {high})"
 
 
 def figure(values: Iterable[float]) -> Figure | None:
-    """Return the figure of some values; None if there are none."""
-    found = list(values)
-    return Figure(median(found), min(found), max(found)) if found else None
+    """Return the figure of values, or None without values."""
+    numbers = list(values)
+    return Figure(median(numbers), min(numbers), max(numbers)) if numbers else None
 
 
 def of(rounds: Sequence[Round], measure: Measure) -> Figure | None:
@@ -36,51 +36,51 @@ def of(rounds: Sequence[Round], measure: Measure) -> Figure | None:
 
 def ratio(rounds: Sequence[Round], others: Sequence[Round], measure: Measure) -> Figure | None:
     """Return the figure of a measure divided by that of another server in the same round."""
-    found = {other["round"]: measure(other) for other in others}
-    return figure(measure(one) / found[one["round"]] for one in rounds if found.get(one["round"]))
+    numbers = {other["round"]: measure(other) for other in others}
+    return figure(measure(entry) / numbers[entry["round"]] for entry in rounds if numbers.get(entry["round"]))
 
 
 def rate(load: str) -> Measure:
-    """Return the measure of right answers a second."""
-    return lambda one: float(one["load"][load]["right"])
+    """Return the measure of correct answers per second."""
+    return lambda entry: float(entry["load"][load]["right"])
 
 
 def percentile(load: str, name: str) -> Measure:
     """Return the measure of a latency in milliseconds."""
-    return lambda one: float(one["load"][load][name]) * 1000
+    return lambda entry: float(entry["load"][load][name]) * 1000
 
 
-def rows(one: Round) -> float:
-    """Return the rows a second in batches."""
-    return float(one["load"]["batch"]["rows"])
+def rows(entry: Round) -> float:
+    """Return the rows per second in batches."""
+    return float(entry["load"]["batch"]["rows"])
 
 
-def start(one: Round) -> float:
-    """Return the seconds from start to the first right answer."""
-    return float(one["start"])
+def start(entry: Round) -> float:
+    """Return the seconds from the start to the first correct answer."""
+    return float(entry["start"])
 
 
-def worker_memory(one: Round, kind: str = "pss") -> float:
-    """Return the MB of the largest process beside the main one, or of that if it is alone."""
-    workers = [process[kind] for process in one["memory"] if not process["main"]]
-    return float(max(workers, default=one["memory"][0][kind])) / 1e6
+def worker_memory(entry: Round, kind: str = "pss") -> float:
+    """Return the MB of the largest worker process, or of the main process without workers."""
+    workers = [process[kind] for process in entry["memory"] if not process["main"]]
+    return float(max(workers, default=entry["memory"][0][kind])) / 1e6
 
 
-def main_memory(one: Round) -> float:
+def main_memory(entry: Round) -> float:
     """Return the MB of the main process."""
-    return float(one["memory"][0]["pss"]) / 1e6
+    return float(entry["memory"][0]["pss"]) / 1e6
 
 
-def whole_memory(one: Round) -> float:
+def whole_memory(entry: Round) -> float:
     """Return the MB of all processes."""
-    return sum(float(process["pss"]) for process in one["memory"]) / 1e6
+    return sum(float(process["pss"]) for process in entry["memory"]) / 1e6
 
 
-def processes(one: Round) -> int:
-    """Return how many processes there are."""
-    return len(one["memory"])
+def processes(entry: Round) -> int:
+    """Return the number of processes."""
+    return len(entry["memory"])
 
 
-def processor_time(one: Round) -> float:
-    """Return the microseconds of processor time that the server spends on a request, at 16 connections."""
-    return float(one["load"]["16"]["cpu"]) * 1e6
+def processor_time(entry: Round) -> float:
+    """Return the processor time of a request in microseconds, at 16 connections."""
+    return float(entry["load"]["16"]["cpu"]) * 1e6

@@ -1,36 +1,36 @@
-"""Load from wrk: as many requests as the server answers, over connections that are kept."""
+"""Load by wrk: as many requests as the server answers, over persistent connections."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-from environments import StepError, said
+from environments import StepError, output_of
 
 SCRIPT = Path(__file__).with_name("load.lua")
 
 
 def load(url: str, bodies: Path, connections: int, seconds: float) -> dict[str, Any]:
-    """Return what wrk measured.
+    """Return the measurements of wrk.
 
     Args:
-        url: to send to.
+        url: URL of the requests.
         bodies: file with a body in each line.
-        connections: kept open, each with one request at a time.
-        seconds: rounded to whole ones, at least 1.
+        connections: number of persistent connections, with one request at a time.
+        seconds: duration, rounded to an integer of at least 1.
 
     Returns:
-        right: answers with status 200 a second; p50 and p99 in seconds; refused: answers with
-        another status; broken: connections that failed; late: answers that took over 10 seconds.
-        Bodies of answers are not looked at here: what is right was checked before, request by request.
+        right: answers with status 200 per second; p50 and p99 in seconds; refused: answers with
+        another status; broken: failed connections; late: answers after more than 10 seconds.
+        Bodies of answers are not checked here: `check` has checked an answer to each request before.
 
     Raises:
         StepError: if wrk fails.
     """
-    return result_of(said(command(url, bodies, connections, max(round(seconds), 1))))
+    return result_of(output_of(command(url, bodies, connections, max(round(seconds), 1))))
 
 
 def command(url: str, bodies: Path, connections: int, seconds: int) -> list[str | Path]:
-    """Return the command that makes the load."""
+    """Return the command of the load."""
     return [
         "wrk",
         "-t1",
@@ -49,14 +49,14 @@ def command(url: str, bodies: Path, connections: int, seconds: int) -> list[str 
 
 
 def result_of(output: str) -> dict[str, Any]:
-    """Return what wrk measured, as `load` does, from what it printed.
+    """Return the measurements in the output of wrk, as `load` does.
 
     Raises:
-        StepError: if it printed no result.
+        StepError: if the output has no result.
     """
     lines = [line for line in output.splitlines() if line.startswith("RESULT ")]
     if not lines:
         raise StepError(f"wrk printed no result: {output[-300:]}")
-    found: dict[str, Any] = json.loads(lines[0].removeprefix("RESULT "))
-    found["right"] = (found["requests"] - found["refused"]) / found["seconds"]
-    return found
+    result: dict[str, Any] = json.loads(lines[0].removeprefix("RESULT "))
+    result["right"] = (result["requests"] - result["refused"]) / result["seconds"]
+    return result

@@ -1,4 +1,4 @@
-"""docs/serving.md: what the results say."""
+"""docs/serving.md: the results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ MB = 1e6
 NOTHING = "–"
 AT_16 = figures.rate("16")
 WORTH_IT = 1.1
-"""A setting that gives less than this many times the rate of another is not called better."""
+"""Minimum ratio of rates for which a setting is called better."""
 
 MORE_WORKERS = (
     "A worker runs Python on one core at a time, so give `WORKERS` the cores that the service may use, less those of "
@@ -31,25 +31,25 @@ ONE_WORKER = (
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Something that the service should reach.
+    """A goal of the service.
 
     Attributes:
         text: what.
-        found: the figure.
+        measured: the measured figure.
         met: whether a value reaches it.
         form: of the figure.
     """
 
     text: str
-    found: Figure | None
+    measured: Figure | None
     met: Callable[[float], bool]
     form: str = ",.2f"
 
     def cells(self) -> list[str]:
-        """Return the cells of its row."""
-        if self.found is None:
+        """Return the cells of the row."""
+        if self.measured is None:
             return [self.text, "not measured", NOTHING]
-        return [self.text, self.found.text(self.form), "met" if self.met(self.found.value) else "**not met**"]
+        return [self.text, self.measured.text(self.form), "met" if self.met(self.measured.value) else "**not met**"]
 
 
 def page(results: Results) -> str:
@@ -151,15 +151,15 @@ def page(results: Results) -> str:
 
 
 def table(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the lines of a table: texts in the first column, figures in the others, unless they are long."""
+    """Return the lines of a table; columns after the first are aligned right, unless their texts are long."""
     kinds = [
-        ":---" if place == 0 or any(len(row[place]) > 60 for row in rows) else "---:" for place in range(len(names))
+        ":---" if index == 0 or any(len(row[index]) > 60 for row in rows) else "---:" for index in range(len(names))
     ]
     return [f"| {' | '.join(cells)} |" for cells in (names, kinds, *rows)]
 
 
 def goals(results: Results) -> list[Goal]:
-    """Return the goals with what was found."""
+    """Return the goals with their results."""
     rounds = results["rounds"]
     service = rounds[SERVICE]
     turns = results["turns"]
@@ -203,7 +203,7 @@ def goals(results: Results) -> list[Goal]:
 
 
 def goal_notes() -> list[str]:
-    """Return the words on the goals."""
+    """Return the text on the goals."""
     return [
         "One worker each. A ratio is that of one round, in which both ran within minutes of each other; "
         "given is the median of the rounds, with the least and the greatest. What is compared in turns is told below. "
@@ -212,7 +212,7 @@ def goal_notes() -> list[str]:
 
 
 def surroundings(results: Results) -> list[str]:
-    """Return the lines on machine, rounds and quiet."""
+    """Return the lines on the machine, the rounds and the load of other programs."""
     machine = results["machine"]
     rounds = [one for name in (server.name for server in SERVERS) for one in results["rounds"][name]]
     busy = figures.of(rounds, lambda one: one["busy"] * 100)
@@ -228,13 +228,13 @@ def surroundings(results: Results) -> list[str]:
     ]
 
 
-def cell(found: Figure | None, form: str = ",.0f") -> str:
+def cell(measured: Figure | None, form: str = ",.0f") -> str:
     """Return a figure as a cell."""
-    return found.text(form) if found else NOTHING
+    return measured.text(form) if measured else NOTHING
 
 
 def rate_cells(rounds: Sequence[Round]) -> list[str]:
-    """Return requests and rows a second."""
+    """Return requests and rows per second."""
     return [*(cell(figures.of(rounds, figures.rate(load))) for load in ("1", "16", "256")),
             cell(figures.of(rounds, figures.rows))]  # fmt: skip
 
@@ -246,12 +246,12 @@ def ratio_cells(rounds: Mapping[str, Sequence[Round]], other: str) -> list[str]:
 
 
 def in_turns(turns: Sequence[Mapping[str, float]], name: str) -> Figure | None:
-    """Return the rate of this service divided by that of another, both asked in turns."""
+    """Return the rate of this service divided by that of another, under alternating load."""
     return figures.figure(one[SERVICE] / one[name] for one in turns if {SERVICE, name} <= one.keys())
 
 
 def turn_cells(turns: Sequence[Mapping[str, float]], name: str) -> list[str]:
-    """Return the rate of a server that was asked in turns, and how it compares with that of this service."""
+    """Return the rate of a server under alternating load, and its ratio to that of this service."""
     rates = figures.figure(one[name] for one in turns if name in one)
     return [cell(rates), cell(in_turns(turns, name), ",.2f")]
 
@@ -266,7 +266,7 @@ def latency_cells(rounds: Sequence[Round]) -> list[str]:
 
 
 def setting_cells(rounds: Sequence[Round]) -> list[str]:
-    """Return what a setting gives."""
+    """Return the results of a setting."""
     return [
         cell(figures.of(rounds, figures.rate("16"))),
         cell(figures.of(rounds, figures.rate("256"))),
@@ -276,7 +276,7 @@ def setting_cells(rounds: Sequence[Round]) -> list[str]:
 
 
 def client_notes() -> list[str]:
-    """Return the words on the counting."""
+    """Return the text on the outcomes of requests."""
     return [
         "256 clients at the same time, for 3 seconds over connections that they keep, then for 3 seconds with a "
         "connection for each request. Each request must get a whole and right answer within "
@@ -286,7 +286,7 @@ def client_notes() -> list[str]:
 
 
 def client_rows(title: str, rounds: Sequence[Round]) -> list[list[str]]:
-    """Return how the requests of the clients ended."""
+    """Return the outcomes of the requests of clients."""
     counted: Mapping[str, Mapping[str, int]] = next((one["clients"] for one in rounds if "clients" in one), {})
     names = {"kept": "kept", "new": "new for each request"}
     return [
@@ -296,7 +296,7 @@ def client_rows(title: str, rounds: Sequence[Round]) -> list[list[str]]:
 
 
 def weight_notes(results: Results) -> list[str]:
-    """Return the words on memory and size."""
+    """Return the text on memory and size."""
     image = results["image"]
     of_image = f" The image of this service has {image / MB:.0f} MB." if image else ""
     return [
@@ -325,7 +325,7 @@ def weight_cells(results: Results, name: str) -> list[str]:
 
 
 def setting_notes() -> list[str]:
-    """Return the words on the settings."""
+    """Return the text on the settings."""
     return [
         "This service with one setting changed, and the floor with a session of ONNX Runtime that uses more threads "
         "for one prediction. Requests a second, and rows a second in batches. The defaults are `THREADS=1`, "
@@ -334,7 +334,7 @@ def setting_notes() -> list[str]:
 
 
 def advice(results: Results) -> list[str]:
-    """Return what follows for other machines."""
+    """Return the conclusions for other machines."""
     rounds = results["rounds"]
 
     def compared(one: str, other: str, measure: figures.Measure) -> Figure | None:
@@ -359,10 +359,10 @@ def advice(results: Results) -> list[str]:
     names = [setting.name for setting in SETTINGS if setting.name.startswith("threads-") and setting.environment]
     parts = []
     for where, measure in (("at 16 connections", AT_16), ("at 256", figures.rate("256")), ("in batches", figures.rows)):
-        found = [one for name in names if (one := compared(name, "threads-1", measure))]
-        if found:
+        measured = [one for name in names if (one := compared(name, "threads-1", measure))]
+        if measured:
             parts.append(
-                f"{min(one.value for one in found):.2f} to {max(one.value for one in found):.2f} times {where}"
+                f"{min(one.value for one in measured):.2f} to {max(one.value for one in measured):.2f} times {where}"
             )
     if parts:
         lines.append(f"- **`THREADS`.** In proportion to the default the others give {', '.join(parts)}.")
@@ -370,14 +370,14 @@ def advice(results: Results) -> list[str]:
 
 
 def failures(results: Results) -> list[str]:
-    """Return the servers that could not be measured, and why."""
-    found = [(server.title, results["examined"][server.name]["failure"]) for server in SERVERS]
-    lines = [f"- {title}: not measured, {one_line(failure)}" for title, failure in found if failure]
+    """Return the servers without measurements, with reasons."""
+    measured = [(server.title, results["examined"][server.name]["failure"]) for server in SERVERS]
+    lines = [f"- {title}: not measured, {one_line(failure)}" for title, failure in measured if failure]
     return [*lines, ""] if lines else []
 
 
 def variants(results: Results) -> list[str]:
-    """Return the ways in which servers may be used, and which was measured."""
+    """Return the variants of servers, and the measured variant."""
     lines = []
     for server in SERVERS:
         examined = results["examined"][server.name]
@@ -397,5 +397,5 @@ def version_cell(examined: Mapping[str, Any]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text that fits a cell."""
+    """Return a text for a cell."""
     return " ".join(text.split()).replace("|", "\\|")[:300]

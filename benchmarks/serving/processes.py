@@ -1,4 +1,4 @@
-"""A server as processes of this machine: started, timed, weighed and stopped."""
+"""A server as local processes, with its start time and memory."""
 
 import http.client
 import os
@@ -14,26 +14,26 @@ from typing import Any
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 5.0
-"""Seconds that a server may take to its first answer, and to stop when it is asked to."""
+"""Maximum seconds until the first answer, and until the exit after SIGTERM."""
 
 JSON = {"Content-Type": "application/json"}
 TICKS = os.sysconf("SC_CLK_TCK")
 PARENT, SESSION, USER_TIME, SYSTEM_TIME, STARTED = 1, 3, 11, 12, 19
-"""Places of the fields of /proc/PID/stat, counted from the one that follows the name; see proc(5)."""
+"""Indices of fields of /proc/PID/stat after the name of the process; see proc(5)."""
 
 
 class ServerError(RuntimeError):
-    """A server did not start, or does not answer as it should."""
+    """A server did not start, or gives a wrong answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that runs.
+    """A running server.
 
     Attributes:
-        port: that it listens on.
-        pid: of the process that was started, which leads a session of its own.
-        seconds: from its start to the first right answer.
+        port: port of the server.
+        pid: id of the main process, which is the leader of a session.
+        seconds: seconds from the start to the first correct answer.
     """
 
     port: int
@@ -42,7 +42,7 @@ class Running:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -52,30 +52,30 @@ def free_port() -> int:
 def running(
     command: Sequence[str], port: int, environment: Mapping[str, str], folder: Path, is_up: Callable[[int], bool]
 ) -> Iterator[Running]:
-    """Run a server for as long as the block lasts.
+    """Run a server during the block.
 
     Args:
-        command: that starts it.
-        port: that the command makes it listen on.
-        environment: all variables that it sees.
-        folder: that it runs in; what it prints goes to a file there.
-        is_up: asks a port for a prediction and says whether it was right.
+        command: command of the server.
+        port: port of the server.
+        environment: all environment variables of the server.
+        folder: working folder, which the output is written to.
+        is_up: function that requests a prediction from a port and returns whether it is correct.
 
     Raises:
-        ServerError: if it gives no right answer in time; with the last line that it printed.
+        ServerError: if there is no correct answer in time; with the last line of the output.
     """
     log = folder / "output.log"
     with log.open("wb") as output:
         started = time.perf_counter()
-        # A session of its own, by which the processes that it starts are found again.
+        # A new session identifies the processes that the server starts.
         process = subprocess.Popen(
             command, cwd=folder, env=dict(environment), stdout=output, stderr=output, start_new_session=True
         )
         try:
             while not is_up(port):
                 if process.poll() is not None or time.perf_counter() - started > START_TIMEOUT:
-                    lines = log.read_text(errors="replace").strip().splitlines() or ["it printed nothing"]
-                    raise ServerError(f"it gave no right answer; last it printed: {lines[-1][:300]}")
+                    lines = log.read_text(errors="replace").strip().splitlines() or ["no output"]
+                    raise ServerError(f"it gave no correct answer; its last output is: {lines[-1][:300]}")
                 time.sleep(0.005)
             yield Running(port, process.pid, time.perf_counter() - started)
         finally:
@@ -84,12 +84,12 @@ def running(
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Stop a server, and what is left of its processes."""
+    """Stop a server and its remaining processes."""
     members = family(process.pid)
     process.terminate()
     with suppress(subprocess.TimeoutExpired):
         process.wait(STOP_TIMEOUT)
-    # A number that another process has got meanwhile has another start.
+    # If the id of a process has been reused, the start time differs.
     stats = _all_stats()
     for pid, started in family(process.pid).items() | members.items():
         if pid in stats and stats[pid][STARTED] == started:
@@ -99,15 +99,15 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def family(leader: int) -> dict[int, str]:
-    """Return the processes of a server with the ticks at which they started: its session, and all descendants.
+    """Return the processes of a server (its session and all descendants) with their start times in ticks.
 
-    Some servers give each of their workers a session of its own.
+    Some servers start each worker in a new session.
     """
     stats = _all_stats()
-    found = {pid for pid, fields in stats.items() if pid == leader or int(fields[SESSION]) == leader}
-    while more := {pid for pid, fields in stats.items() if int(fields[PARENT]) in found} - found:
-        found |= more
-    return {pid: stats[pid][STARTED] for pid in found}
+    result = {pid for pid, fields in stats.items() if pid == leader or int(fields[SESSION]) == leader}
+    while more := {pid for pid, fields in stats.items() if int(fields[PARENT]) in result} - result:
+        result |= more
+    return {pid: stats[pid][STARTED] for pid in result}
 
 
 def cpu_seconds(leader: int) -> float:
@@ -121,30 +121,30 @@ def cpu_seconds(leader: int) -> float:
 
 
 def _all_stats() -> dict[int, list[str]]:
-    """Return of each process the fields of its stat file that follow its name."""
-    found = {}
+    """Return the fields of the stat file of each process after its name."""
+    result = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
-            found[int(folder.name)] = (folder / "stat").read_text().rpartition(")")[2].split()
-    return found
+            result[int(folder.name)] = (folder / "stat").read_text().rpartition(")")[2].split()
+    return result
 
 
 def memory(leader: int) -> list[dict[str, Any]]:
-    """Return what each process of a server holds, the first one first, in bytes.
+    """Return the memory of each process of a server in bytes, with the main process first.
 
-    PSS counts a page that several processes share in proportion; RSS counts it for each.
+    PSS divides a shared page among its processes; RSS counts it for each process.
     """
-    found = []
+    result = []
     for pid in sorted(family(leader), key=lambda pid: (pid != leader, pid)):
         with suppress(OSError):
             lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
             kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in lines if line.endswith("kB")}
-            found.append({"main": pid == leader, "pss": kilobytes["Pss"] * 1024, "rss": kilobytes["Rss"] * 1024})
-    return found
+            result.append({"main": pid == leader, "pss": kilobytes["Pss"] * 1024, "rss": kilobytes["Rss"] * 1024})
+    return result
 
 
 def busy_share(seconds: float = 0.5) -> float:
-    """Return the share of this machine's processor time that is used while this program does nothing."""
+    """Return the share of the processor time of this machine that other programs use."""
     before = _times()
     time.sleep(seconds)
     total, idle = (after - earlier for after, earlier in zip(_times(), before, strict=True))
@@ -156,8 +156,8 @@ def _times() -> tuple[int, int]:
     return sum(numbers), numbers[3] + numbers[4]
 
 
-def asked(port: int, path: str, body: bytes, timeout: float = 30.0) -> tuple[int, bytes]:
-    """Return status and body of the answer to a request; status 0 where there is none."""
+def post(port: int, path: str, body: bytes, timeout: float = 30.0) -> tuple[int, bytes]:
+    """Send a request, and return status and body of the answer; the status is 0 without an answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("POST", path, body, JSON)

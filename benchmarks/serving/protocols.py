@@ -1,4 +1,4 @@
-"""How each server is asked, and what it says: bodies of requests, and the answers in them."""
+"""The protocols of servers: bodies of requests and of answers."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -7,44 +7,44 @@ from typing import Any
 
 Record = Mapping[str, float | None]
 Answer = tuple[str, tuple[float, ...]]
-"""A label, and the probability of each label in the order of the contract."""
+"""A predicted label, and the probability of each label in the order of the contract."""
 
 TOLERANCE = 1e-6
-"""How far a probability may be from the right one."""
+"""Maximum difference of a probability from its expected value."""
 
 
 def as_it_is(content: Any) -> Any:
-    """Return what is sent, unwrapped."""
+    """Return the content unchanged."""
     return content
 
 
 def tensor_of_strings(records: Sequence[Record]) -> Any:
-    """Return records as the inference protocol takes JSON: one string each."""
+    """Return records for the inference protocol: a JSON string for each record."""
     data = [json.dumps(record, separators=(",", ":")) for record in records]
     return {"inputs": [{"name": "records", "shape": [len(data)], "datatype": "BYTES", "data": data}]}
 
 
 def data_frame(records: Sequence[Record]) -> Any:
-    """Return records as the table that mlflow takes."""
+    """Return records as a table for mlflow."""
     return {"dataframe_split": {"columns": list(records[0]), "data": [list(record.values()) for record in records]}}
 
 
 def predictions(content: Any, labels: Sequence[str]) -> list[Answer]:
-    """Return the answers in a prediction of the contract, or in a list of them."""
-    found = content if isinstance(content, list) else [content]
-    return [(one["label"], tuple(one["probabilities"][label] for label in labels)) for one in found]
+    """Return the answers in a prediction of the contract, or in a list of predictions."""
+    actual = content if isinstance(content, list) else [content]
+    return [(one["label"], tuple(one["probabilities"][label] for label in labels)) for one in actual]
 
 
 def output_strings(content: Any, labels: Sequence[str]) -> list[Answer]:
-    """Return the answers in an answer of the inference protocol."""
+    """Return the answers in a response of the inference protocol."""
     return predictions([json.loads(text) for text in content["outputs"][0]["data"]], labels)
 
 
 def probability_rows(content: Any, labels: Sequence[str]) -> list[Answer]:
-    """Return the answers of mlflow, which gives probabilities alone: the label is that of the greatest."""
+    """Return the answers of mlflow, which returns probabilities only; the label has the greatest probability."""
     rows = content["predictions"]
     if isinstance(rows[0], dict):
-        # Of an ONNX model it gives the rows one behind the other, each number in an object.
+        # For an ONNX model, the rows are concatenated and each number is an object.
         numbers = [one["outputs"] for one in rows]
         rows = [numbers[start : start + len(labels)] for start in range(0, len(numbers), len(labels))]
     return [(max(zip(row, labels, strict=True))[1], tuple(row)) for row in rows]
@@ -52,15 +52,15 @@ def probability_rows(content: Any, labels: Sequence[str]) -> list[Answer]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """How a server is asked for one record and for many.
+    """The requests of a server for a record and for several records.
 
     Attributes:
-        record_path: of a request with one record.
-        records_path: of a request with many.
-        wrap_record: makes the content of a request of one record.
-        wrap_records: makes it of many.
-        unwrap: makes answers of the content of a response and the labels.
-        constant: whether every answer is the same, so that none can be right.
+        record_path: path of a request with a record.
+        records_path: path of a request with several records.
+        wrap_record: function from a record to the content of a request.
+        wrap_records: function from several records to the content of a request.
+        unwrap: function from the content of a response and the labels to answers.
+        constant: whether all responses are the same, so that answers are not checked.
     """
 
     record_path: str
@@ -71,28 +71,28 @@ class Protocol:
     constant: bool = False
 
     def record_body(self, record: Record) -> bytes:
-        """Return the body of a request with one record."""
+        """Return the body of a request with a record."""
         return _compact(self.wrap_record(record))
 
     def records_body(self, records: Sequence[Record]) -> bytes:
-        """Return the body of a request with many records."""
+        """Return the body of a request with several records."""
         return _compact(self.wrap_records(records))
 
     def is_right(self, body: bytes, expected: Sequence[Answer], labels: Sequence[str]) -> bool:
-        """Return whether the body of a response holds the answers expected."""
+        """Return whether the body of a response has the expected answers."""
         if self.constant:
             return True
         try:
-            found = self.unwrap(json.loads(body), labels)
+            actual = self.unwrap(json.loads(body), labels)
         except (ValueError, KeyError, TypeError, IndexError):
             return False
-        return len(found) == len(expected) and all(map(_same, found, expected))
+        return len(actual) == len(expected) and all(map(_same, actual, expected))
 
 
 def _compact(content: Any) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 
-def _same(found: Answer, expected: Answer) -> bool:
-    close = (abs(one - other) <= TOLERANCE for one, other in zip(found[1], expected[1], strict=True))
-    return found[0] == expected[0] and all(close)
+def _same(actual: Answer, expected: Answer) -> bool:
+    close = (abs(one - other) <= TOLERANCE for one, other in zip(actual[1], expected[1], strict=True))
+    return actual[0] == expected[0] and all(close)

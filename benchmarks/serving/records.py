@@ -1,9 +1,8 @@
-"""Run in the environment of a project: its model as scikit-learn made it, and records with the answers to them.
+"""Write the scikit-learn estimator of a project, and records with their expected answers.
 
-Usage: records.py DATA SEED TEST_SHARE BUDGET FOLDER. Writes estimator.pickle and records.json into the folder:
-the golden records of the artefact with the probabilities that they must get, then the held-out rows with
-those that the estimator gives them. The model is trained again; that this led to the same model is checked
-with the golden records.
+Usage: records.py DATA SEED TEST_SHARE BUDGET FOLDER, in the environment of the project. Writes estimator.pickle and
+records.json into the folder: the golden records of the artefact with their predictions, then the held-out rows with
+the outputs of the estimator. The model is trained again, and the golden records check that it is the same model.
 """
 
 import json
@@ -26,11 +25,11 @@ from sklearn.pipeline import Pipeline
 
 
 def trained_again(data: Path, seed: int, test_share: float, budget: float) -> FittedModel:
-    """Return the fitted model of a training run whose artefact is thrown away."""
-    kept: list[FittedModel] = []
+    """Return the fitted model of a training run, without its artefact."""
+    models: list[FittedModel] = []
 
     def export(model: FittedModel) -> Mapping[str, bytes]:
-        kept.append(model)
+        models.append(model)
         return onnx_files(model)
 
     with tempfile.TemporaryDirectory() as folder:
@@ -48,21 +47,21 @@ def trained_again(data: Path, seed: int, test_share: float, budget: float) -> Fi
             commit="none",
         )
         train(CONTRACT, settings, export=export)
-    return kept[0]
+    return models[0]
 
 
 def main(data: str, seed: str, test_share: str, budget: str, folder: str) -> None:
-    """Write both files."""
+    """Write the two files."""
     model = trained_again(Path(data), int(seed), float(test_share), float(budget))
     if not isinstance(model.estimator, Pipeline):
-        sys.exit("the model is a blend of two; mlflow's scikit-learn flavour takes one pipeline")
+        sys.exit("the model is a blend; the scikit-learn flavour of mlflow needs a single pipeline")
     _, held_out = split_table(read_table(CONTRACT, Path(data)), int(seed), float(test_share), len(CONTRACT.labels))
     golden = load().golden_records
-    outputs = model.outputs(CONTRACT.encode([one.record for one in golden]))
-    expected = np.array([[one.prediction.probabilities[label] for label in CONTRACT.labels] for one in golden])
+    outputs = model.outputs(CONTRACT.encode([each.record for each in golden]))
+    expected = np.array([[each.prediction.probabilities[label] for label in CONTRACT.labels] for each in golden])
     if np.abs(outputs - expected).max() > GOLDEN_TOLERANCE:
-        sys.exit("training it again led to another model than the artefact holds")
-    records = [one.record.model_dump(mode="json") for one in golden]
+        sys.exit("the retrained model differs from the artefact")
+    records = [each.record.model_dump(mode="json") for each in golden]
     rows = held_out.features.numbers.tolist()
     records += [
         {name: None if value != value else value for name, value in zip(CONTRACT.features, row, strict=True)}

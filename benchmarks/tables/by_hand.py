@@ -1,9 +1,8 @@
-"""What a person fits by hand on the same rows. Usage: by_hand.py NAME FOLDER TASK SPLIT
+"""Fit models by hand on the rows of a project. Usage: by_hand.py NAME FOLDER TASK SPLIT
 
-The better, on the held-out rows, of two models with scikit-learn's own settings: histogram gradient
-boosting with its own categories and missing values, and a linear model on columns that are imputed,
-scaled and one-hot encoded, words weighted by TF-IDF. Choosing by the held-out rows favours the
-person. Prints JSON.
+Two models with the default settings of scikit-learn: histogram gradient boosting with native categories and
+missing values, and a linear model on imputed, scaled and one-hot encoded columns with TF-IDF weights of words.
+The better of the two on the held-out rows is compared, which favours the models by hand. Prints JSON.
 """
 
 import argparse
@@ -27,7 +26,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
 MAX_CATEGORIES = 255
-"""Values that a column may have for the booster to take it as categories."""
+"""Maximum number of values of a categorical column of the booster."""
 
 METRICS = {"binary": "roc_auc", "multiclass": "accuracy", "regression": "r2"}
 
@@ -38,16 +37,16 @@ def frame_of(table: Table, path: Path) -> tuple[pd.DataFrame, list[str]]:
     columns = dict(enumerate(map(list, zip(*rows, strict=True))))
     target = columns.pop(header.index(table.target))
     series: dict[str, Any] = {}
-    for place, cells in columns.items():
-        name = header[place]
+    for index, cells in columns.items():
+        name = header[index]
         if name not in table.identifiers:
-            # Two columns may have one name: the place makes it unique.
-            series |= {f"{place} {part}": values for part, values in columns_of(table, name, cells).items()}
+            # Two columns may have the same name; the index makes it unique.
+            series |= {f"{index} {part}": values for part, values in columns_of(table, name, cells).items()}
     return pd.DataFrame(series), target
 
 
 def columns_of(table: Table, name: str, cells: list[str]) -> dict[str, Any]:
-    """Return the columns that a person makes of one: a date becomes several numbers."""
+    """Return the columns that a person derives from a column: several numbers from a date."""
     if name in table.dates:
         moments = pd.Series(pd.to_datetime(pd.Series(cells), format=table.dates[name]))
         return {
@@ -103,10 +102,10 @@ def quality(task: str, model: Pipeline, features: pd.DataFrame, truth: Any) -> f
 
 
 def judged(table: Table, path: Path, task: str, split: dict[str, Any]) -> dict[str, Any]:
-    """Fit both models on the training rows and judge them on the held-out ones.
+    """Fit both models on the training rows and evaluate them on the held-out rows.
 
     Raises:
-        ValueError: if the rows of the file are not those that were split.
+        ValueError: if the rows of the file differ from those of the split.
     """
     features, cells = frame_of(table, path)
     labels = task != "regression"
@@ -121,7 +120,7 @@ def judged(table: Table, path: Path, task: str, split: dict[str, Any]) -> dict[s
         raise ValueError(f"the project split {len(split['target'])} other rows than the {len(rows)} of {path}")
     features = features.iloc[rows]
     training, held_out = split["training"], split["held_out"]
-    found = {}
+    models = {}
     for name, make in (("booster", booster), ("linear", linear)):
         if name == "booster" and all(column.endswith(" (text)") for column in features):
             continue
@@ -131,17 +130,17 @@ def judged(table: Table, path: Path, task: str, split: dict[str, Any]) -> dict[s
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(features.iloc[training], target[training])
         value = quality(task, model, features.iloc[held_out], target[held_out])
-        found[name] = {"value": value, "seconds": time.perf_counter() - started}
-    return {"metric": METRICS[task], "models": found}
+        models[name] = {"value": value, "seconds": time.perf_counter() - started}
+    return {"metric": METRICS[task], "models": models}
 
 
 def main() -> None:
-    """Print what was found for the table that the command line names."""
+    """Print the results for a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name")
     parser.add_argument("folder", type=Path)
     parser.add_argument("task", choices=METRICS)
-    parser.add_argument("split", type=Path, help="what split.py printed")
+    parser.add_argument("split", type=Path, help="output of split.py")
     arguments = parser.parse_args()
     table = next(table for table in TABLES if table.name == arguments.name)
     split = json.loads(arguments.split.read_text())

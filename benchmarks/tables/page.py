@@ -1,4 +1,4 @@
-"""docs/tables.md: what the results say, one row a table."""
+"""docs/tables.md: the results, with a row for each table."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 METRIC_NAMES = {"roc_auc": "ROC AUC", "accuracy": "accuracy", "r2": "R²"}
 ALLOWED = -0.02
-"""How far below the model fitted by hand the project's may be, in proportion."""
+"""Allowed relative difference from the model fitted by hand."""
 
 INTRODUCTION = Path(__file__).with_name("introduction.md")
 
@@ -21,9 +21,9 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def summary(results: Sequence[Mapping[str, Any]]) -> str:
-    """Return the result in a sentence or two."""
+    """Return a summary of the results in sentences."""
     trained = [result for result in results if "metric" in result]
-    whole = [result for result in trained if not result["failures"]]
+    complete = [result for result in trained if not result["failures"]]
     compared = [result for result in trained if difference(result) is not None]
     as_good = [result for result in compared if (difference(result) or 0) >= ALLOWED]
     within = [
@@ -32,7 +32,7 @@ def summary(results: Sequence[Mapping[str, Any]]) -> str:
     sent = sum(result.get("sent", 0) for result in results)
     answered = sum(result.get("answered", 0) for result in results)
     return (
-        f"{len(results)} tables: {len(trained)} trained, {len(whole)} without any failure, {answered:,} of {sent:,} "
+        f"{len(results)} tables: {len(trained)} trained, {len(complete)} without any failure, {answered:,} of {sent:,} "
         f"records answered. Of {len(compared)} models that can be compared, {len(as_good)} are as good as those made "
         f"by hand or at most 2 % below; of the other {len(compared) - len(as_good)}, {len(within)} "
         f"{'has' if len(within) == 1 else 'have'} the figure made by hand within their interval."
@@ -91,7 +91,7 @@ def best(result: Mapping[str, Any]) -> tuple[str, float]:
 
 
 def difference(result: Mapping[str, Any]) -> float | None:
-    """Return ours divided by theirs less one; None where theirs is no better than a constant."""
+    """Return the relative difference from the model by hand; None if that is no better than a constant."""
     if "by_hand" not in result or best(result)[1] <= 0:
         return None
     return float(result["value"] / best(result)[1] - 1)

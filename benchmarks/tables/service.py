@@ -1,4 +1,4 @@
-"""Ask the service of a project for predictions, as a program and as a person with a browser would."""
+"""Request predictions from the service of a project, by the API and by the form of the page."""
 
 import json
 import math
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 START_TIMEOUT = 120.0
-"""Seconds that a service may take to become ready."""
+"""Maximum seconds until the service is ready."""
 
 ANSWER_TIMEOUT = 60.0
 FLAGS = {"true": True, "yes": True, "y": True, "t": True, "false": False, "no": False, "n": False, "f": False}
@@ -26,15 +26,15 @@ MISSING = frozenset({"", "NA", "NaN", "nan", "NULL", "?"})
 
 
 class ServiceError(RuntimeError):
-    """The service did not start, or did not give the answer it should."""
+    """The service did not start, or gave a wrong answer."""
 
 
 @contextmanager
 def service(project: Path) -> Iterator[str]:
-    """Yield the URL of the project's service, which runs for as long as the block does.
+    """Run the service of the project and yield its URL.
 
     Raises:
-        ServiceError: if it does not become ready.
+        ServiceError: if the service does not become ready.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -42,7 +42,7 @@ def service(project: Path) -> Iterator[str]:
     command = ["make", "-C", str(project), "serve", "HOST=127.0.0.1", f"PORT={port}"]
     log = project / "build" / "serve.log"
     with log.open("w") as output:
-        # A session of its own: the signal that stops it reaches make and what make started, and nothing else.
+        # The signal to a new session stops make and the processes of make only.
         process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
         try:
             url = f"http://127.0.0.1:{port}"
@@ -64,16 +64,16 @@ def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]", log: Path) -
         if status == 200:
             return
         if process.poll() is not None or time.monotonic() > deadline:
-            lines = log.read_text().strip().splitlines() or ["it said nothing"]
+            lines = log.read_text().strip().splitlines() or ["no output"]
             raise ServiceError(f"the service did not become ready: {lines[-1][:200]}")
         time.sleep(0.1)
 
 
 def answer(url: str, body: bytes | None = None, media_type: str = "application/json") -> tuple[int, bytes]:
-    """Return status and body of the answer.
+    """Send a request, and return status and body of the answer.
 
     Raises:
-        ServiceError: if there is none.
+        ServiceError: if there is no answer.
     """
     request = urllib.request.Request(url, data=body, headers={"Content-Type": media_type} if body is not None else {})
     try:
@@ -86,14 +86,14 @@ def answer(url: str, body: bytes | None = None, media_type: str = "application/j
 
 
 def record_schema(document: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """Return what an OpenAPI document says of each field of a record."""
+    """Return the schema of each field of a record in an OpenAPI document."""
     schemas: Mapping[str, Any] = document["components"]["schemas"]
     record: Mapping[str, Mapping[str, Any]] = schemas["Record"]["properties"]
     return {name: _merged(field, schemas) for name, field in record.items()}
 
 
 def _merged(field: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a field's schema with the one that it refers to, null aside."""
+    """Return the schema of a field merged with the schemas that it refers to, without null."""
     merged = dict(field)
     if "$ref" in field:
         merged |= _merged(schemas[field["$ref"].rpartition("/")[2]], schemas)
@@ -104,7 +104,7 @@ def _merged(field: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mapping[str
 
 
 def json_value(cell: str, schema: Mapping[str, Any], decimal: str, written: str | None) -> Any:
-    """Return what a program sends for a cell of the table; None for a missing value."""
+    """Return the JSON value of a cell, or None for a missing value."""
     cell = cell.strip()
     if cell in MISSING:
         return None
@@ -114,7 +114,7 @@ def json_value(cell: str, schema: Mapping[str, Any], decimal: str, written: str 
         case "boolean", _:
             return FLAGS[cell.lower()]
         case "string", ("date" | "date-time" | "time" as kind) if written:
-            moment = datetime.strptime(cell, written)  # noqa: DTZ007 (tables rarely say which zone)
+            moment = datetime.strptime(cell, written)  # noqa: DTZ007 (most tables have no time zones)
             parts = {"date": moment.date().isoformat(), "time": moment.time().isoformat()}
             return parts.get(kind, moment.isoformat())
         case _:
@@ -122,7 +122,7 @@ def json_value(cell: str, schema: Mapping[str, Any], decimal: str, written: str 
 
 
 class _Form(HTMLParser):
-    """What a browser would send of the first form of a page that nobody has typed into."""
+    """The values of the first form of a page without input."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,10 +161,10 @@ class _Form(HTMLParser):
 
 
 def check_page(url: str) -> None:
-    """Open the page, send its form as it is, and check that a prediction comes back.
+    """Open the page, submit its form without changes, and check the status.
 
     Raises:
-        ServiceError: if one of the two answers is no page.
+        ServiceError: if the status of an answer is not 200.
     """
     status, page = answer(f"{url}/")
     if status != 200:
@@ -174,7 +174,7 @@ def check_page(url: str) -> None:
     body = urllib.parse.urlencode(form.values).encode()
     status, page = answer(urllib.parse.urljoin(url, form.action), body, "application/x-www-form-urlencoded")
     if status != 200:
-        raise ServiceError(f"the form of the page, sent as it is, answers {status}")
+        raise ServiceError(f"the unchanged form of the page answers {status}")
 
 
 def numbers_of(prediction: Any) -> Iterator[float]:
@@ -198,8 +198,7 @@ def answered(
     """Send each row as a record.
 
     Returns:
-        How many got a prediction whose numbers are finite, how many of these with a warning, and
-        the first few problems.
+        The number of predictions with finite numbers, the number of these with warnings, and the first problems.
 
     Raises:
         ServiceError: if the OpenAPI document cannot be read.

