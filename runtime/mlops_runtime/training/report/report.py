@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
-from numpy.typing import NDArray
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from mlops_runtime.contract.fields import Task
 from mlops_runtime.model.metadata import Interval, Metadata
@@ -111,17 +111,6 @@ class Findings:
     def passed(self) -> bool:
         """Whether all metrics reach their floors."""
         return all(check.passed for check in self.checks)
-
-
-@dataclass(frozen=True, slots=True)
-class LabelMetrics:
-    """Metrics of a label; None if the denominator is 0."""
-
-    label: str
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,16 +240,9 @@ def _value_context(outcomes: ValueOutcomes, interval: Interval | None) -> dict[s
     }
 
 
-def confusion_counts(outcomes: LabelOutcomes) -> NDArray[np.intp]:
-    """Return the confusion matrix, shape (true labels, predicted labels)."""
-    count = len(outcomes.labels)
-    pairs = outcomes.truth * count + outcomes.predicted
-    return np.bincount(pairs, minlength=count * count).reshape(count, count)
-
-
 def confusion(outcomes: LabelOutcomes) -> Confusion:
     """Return the confusion matrix, with at most `MAX_NAMES` labels."""
-    counts = confusion_counts(outcomes)
+    counts = confusion_matrix(outcomes.truth, outcomes.predicted, labels=range(len(outcomes.labels)))
     errors = counts * (1 - np.eye(len(counts), dtype=np.intp))
     worst = None
     if errors.any():
@@ -283,23 +265,11 @@ def confusion(outcomes: LabelOutcomes) -> Confusion:
     return Confusion(names, tuple(tuple(row) for row in counts.tolist()), worst, others)
 
 
-def label_metrics(outcomes: LabelOutcomes) -> tuple[LabelMetrics, ...]:
-    """Return the metrics of each label, in the order of the contract."""
-    counts = confusion_counts(outcomes)
-    return tuple(
-        LabelMetrics(
-            label,
-            _ratio(counts[index, index], counts[:, index].sum()),
-            _ratio(counts[index, index], counts[index].sum()),
-            _ratio(2 * counts[index, index], counts[index].sum() + counts[:, index].sum()),
-            int(counts[index].sum()),
-        )
-        for index, label in enumerate(outcomes.labels)
-    )
-
-
-def _ratio(numerator: np.intp, denominator: np.intp) -> float | None:
-    return float(numerator / denominator) if denominator else None
+def label_metrics(outcomes: LabelOutcomes) -> list[tuple[Any, ...]]:
+    """Return each label with precision, recall, F1 and number of rows; a metric is NaN if its denominator is 0."""
+    labels = range(len(outcomes.labels))
+    metrics = precision_recall_fscore_support(outcomes.truth, outcomes.predicted, labels=labels, zero_division=np.nan)
+    return list(zip(outcomes.labels, *(values.tolist() for values in metrics), strict=True))
 
 
 def importance_bars(importances: Sequence[Importance]) -> tuple[float, tuple[Bar, ...]]:
