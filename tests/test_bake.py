@@ -121,7 +121,7 @@ def manifests(baked: Path, project: Path, *arguments: str) -> list[dict[str, Any
 
 
 @pytest.mark.parametrize("answers", EXTREMES)
-@pytest.mark.parametrize("target", ["webservice", "trainer"])
+@pytest.mark.parametrize("target", ["webservice", "trainer", "rbac"])
 def test_manifests_are_what_kubernetes_takes(
     tmp_path: Path, project: Path, answers: dict[str, str], target: str
 ) -> None:
@@ -135,6 +135,21 @@ def test_manifests_are_what_kubernetes_takes(
     for document in documents:
         validate(document, "1.34", strict=True)
         assert all(isinstance(value, str) for value in document["metadata"]["labels"].values())
+
+
+@pytest.mark.parametrize("answers", EXTREMES)
+def test_rights_name_the_objects_and_groups_of_the_project(
+    tmp_path: Path, project: Path, answers: dict[str, str]
+) -> None:
+    baked = bake(tmp_path, **answers)
+
+    documents = manifests(baked, project, "manifests.rbac")
+
+    rules = [rule for document in documents for rule in document.get("rules", [])]
+    names = {name for rule in rules for name in rule.get("resourceNames", [])}
+    assert names == {f"{baked.name}-webservice-keys", f"{baked.name}-deploy"}
+    groups = {subject["name"] for document in documents for subject in document.get("subjects", [])}
+    assert groups == {f"{baked.name}:{role}" for role in ("viewer", "operator", "deployer")}
 
 
 @pytest.mark.parametrize("environment", ["production", "staging"])

@@ -13,6 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.conftest import bake
 from tests.live.workbench import Workbench
 
 REGISTRY = os.environ.get("TEST_REGISTRY", "127.0.0.1:5000")
@@ -81,6 +82,13 @@ def workbench(
             "DOCKER_BUILD_FLAGS": os.environ.get("DOCKER_BUILD_FLAGS", "--network host"),
         },
     )
+
+
+@pytest.fixture(scope="module")
+def bare_workbench(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    """A baked project that has installed nothing: its commands run in the environment of these tests."""
+    variables = {"CLUSTER": cluster, "ENV": "", "PYTHON": sys.executable}
+    return Workbench(bake(tmp_path_factory.mktemp("bare")), {}, variables)
 
 
 @pytest.fixture(scope="session")

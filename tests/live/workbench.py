@@ -15,22 +15,34 @@ GIT = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost")
 
 @dataclass
 class Workbench:
-    """A project folder, and the environment that its commands run in."""
+    """A project folder, the environment that its commands run in, and variables that make gets each time."""
 
     folder: Path
     environment: dict[str, str]
+    variables: dict[str, str] = field(default_factory=dict)
 
     def make(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run make in the folder; the result holds exit status and both outputs."""
+        with self.start(*arguments, **variables) as process:
+            try:
+                output, errors = process.communicate(timeout=1200)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """Start make in the folder, as the leader of a process group like one of an interactive shell."""
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-        return subprocess.run(
-            ["make", *arguments, *(f"{name}={value}" for name, value in variables.items())],
+        settings = self.variables | variables
+        return subprocess.Popen(
+            ["make", *arguments, *(f"{name}={value}" for name, value in settings.items())],
             cwd=self.folder,
             env=inherited | self.environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=1200,
-            check=False,
+            process_group=0,
         )
 
     @property

@@ -21,14 +21,6 @@ deploy: clean-tree context selection publish  ## Test, train, publish, roll out 
 	$(KUBE) set image deployments --selector $(SELECTOR) webservice=$$(cat build/webservice.image)
 	@$(MAKE) verify || { $(MAKE) undo; exit 1; }
 
-.PHONY: context
-context:
-	@cluster=$$($(KUBECTL) config view --minify --output 'jsonpath={.clusters[0].name}' 2>/dev/null || true); \
-	case "$$cluster" in \
-	  $(CLUSTER)|arn:*:eks:$(AWS_REGION):*:cluster/$(CLUSTER)) ;; \
-	  *) echo "kubectl is set to the cluster '$$cluster', not to $(CLUSTER) of project.mk: run make kubeconfig, or set CLUSTER" >&2; exit 1 ;; \
-	esac
-
 # `kubectl set image` with a selector that matches nothing prints nothing and exits with 0.
 .PHONY: selection
 selection: context

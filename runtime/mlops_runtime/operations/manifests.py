@@ -15,7 +15,7 @@ from typing import Any
 
 from mlops_runtime.serving.settings import Settings, SettingsError
 
-COMPONENTS = ("webservice", "trainer")
+COMPONENTS = ("webservice", "trainer", "namespace", "rbac")
 
 FIXED_SETTINGS = frozenset({"host", "port", "version", "api_keys", "prometheus_multiproc_dir", "drain_marker"})
 """Settings of the service that its image or its manifests give."""
@@ -23,6 +23,35 @@ FIXED_SETTINGS = frozenset({"host", "port", "version", "api_keys", "prometheus_m
 TRAINER_SETTINGS = (
     "DATA", "SEED", "TEST_SHARE", "MAX_ROWS", "BUDGET", "FLOORS", "VERSION", "COMMIT", "BUCKET", "AWS_DEFAULT_REGION",
 )  # fmt: skip
+
+
+RBAC: dict[str, Any] = {
+    "resources": ["../../../infrastructure"],
+    # Groups, the Secret and the Lease are not among the manifests: kustomize cannot add the prefix to their names.
+    "replacements": [
+        {
+            "source": {"kind": "Role", "name": "viewer", "fieldPath": "metadata.labels.app"},
+            "targets": [
+                {
+                    "select": {"kind": "RoleBinding"},
+                    "fieldPaths": ["subjects.*.name"],
+                    "options": {"delimiter": ":"},
+                },
+                {
+                    "select": {"kind": "Role", "name": "viewer"},
+                    "fieldPaths": ["rules.0.resourceNames.0"],
+                    "options": {"delimiter": "-"},
+                },
+                {
+                    "select": {"kind": "Role", "name": "operator"},
+                    "fieldPaths": ["rules.0.resourceNames.0", "rules.1.resourceNames.0"],
+                    "options": {"delimiter": "-"},
+                },
+            ],
+        }
+    ],
+}
+"""What the kustomization of the rights has beside names, labels and namespace."""
 
 
 class ManifestError(RuntimeError):
@@ -41,7 +70,15 @@ def kustomization(component: str, environment: Mapping[str, str], root: Path) ->
         ManifestError: if a setting is missing or cannot be used.
     """
     project, team, namespace = (_setting(environment, name) for name in ("PROJECT", "TEAM", "NAMESPACE"))
-    parts = _webservice(environment, root) if component == "webservice" else _trainer(environment)
+    match component:
+        case "webservice":
+            parts = _webservice(environment, root)
+        case "trainer":
+            parts = _trainer(environment)
+        case "rbac":
+            parts = RBAC
+        case _:
+            parts = {"resources": [f"../../../k8s/{component}"]}
     return {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",

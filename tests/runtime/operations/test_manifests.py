@@ -91,6 +91,15 @@ def test_manifests_can_be_read_before_an_image_is_published(project: Path, compo
     assert written(project, component)["images"] == []
 
 
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_the_manifests_are_folders_of_the_project(project: Path, component: str) -> None:
+    assert main([component]) == 0
+
+    for resource in written(project, component)["resources"]:
+        path = (TEMPLATE / "{{cookiecutter.project_slug}}" / "build/k8s" / component / resource).resolve()
+        assert (path / "kustomization.yaml").exists()
+
+
 def test_the_service_gets_its_settings_and_the_overlay(project: Path) -> None:
     assert main(["webservice"]) == 0
 
