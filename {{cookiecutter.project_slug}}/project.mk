@@ -69,3 +69,5 @@ CLUSTER ?= $(PROJECT)
 NAMESPACE ?= $(PROJECT)
 ENVIRONMENT ?= production
 ROLLOUT_TIMEOUT ?= 180s
+# Seconds in which the pod of a training job must start.
+JOB_START_TIMEOUT ?= 300

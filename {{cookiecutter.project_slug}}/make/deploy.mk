@@ -1,4 +1,4 @@
-# Kubernetes: rollouts by digest, rollbacks, API keys, training jobs.
+# Kubernetes: rollouts by digest, rollbacks, API keys.
 
 KUBECTL ?= kubectl
 KUBE := $(KUBECTL) --namespace $(NAMESPACE)
@@ -10,7 +10,7 @@ VERIFY := $(PYTHON) -m mlops_runtime.operations.verify --kubectl "$(KUBE)" --sel
 REVISION := $(KUBE) get deployments --selector $(SELECTOR) --output 'jsonpath={.items[0].metadata.annotations.deployment\.kubernetes\.io/revision}'
 
 MANIFESTS := $(PYTHON) -m mlops_runtime.operations.manifests
-export KEYS_SECRET
+export KUBECTL KEYS_SECRET
 
 ##@ Kubernetes
 
@@ -82,23 +82,8 @@ rollback: context  ## Go back to the previous version
 	@$(KUBE) rollout status deployment $(DEPLOYMENT) --timeout $(ROLLOUT_TIMEOUT)
 	@$(VERIFY) --show
 
-.PHONY: train.job
-train.job: context build/trainer.image $(ENV) | aws-account  ## Train, gate and upload on the cluster, as a Job
-	@BUCKET='$(BUCKET)' $(MANIFESTS) trainer
-	@$(KUBE) delete job $(PROJECT)-trainer --ignore-not-found >/dev/null
-	@$(KUBECTL) apply --kustomize build/k8s/trainer
-	@for second in $$(seq 300); do $(KUBE) logs job/$(PROJECT)-trainer >/dev/null 2>&1 && break; sleep 1; done
-	@$(KUBE) logs --follow job/$(PROJECT)-trainer
-	@until ended=$$($(KUBE) get job $(PROJECT)-trainer --output 'jsonpath={.status.succeeded}/{.status.failed}'); \
-	  [ "$$ended" != / ]; do sleep 1; done; \
-	[ "$$ended" = 1/ ] || { echo "the training job failed: its log above says why" >&2; exit 1; }
-	@echo "s3://$(BUCKET)/trainer/$(VERSION)/ has the model, its metrics and its report"
-
-# `make manifests.webservice` and `make manifests.trainer` print what would be applied.
-.PHONY: manifests.webservice manifests.trainer
+# Prints what would be applied.
+.PHONY: manifests.webservice
 manifests.webservice: $(ENV)
 	@$(MANIFESTS) webservice
 	@$(KUBECTL) kustomize build/k8s/webservice
-manifests.trainer: $(ENV)
-	@BUCKET='$(BUCKET)' $(MANIFESTS) trainer
-	@$(KUBECTL) kustomize build/k8s/trainer
