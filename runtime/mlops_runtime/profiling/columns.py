@@ -37,7 +37,7 @@ MAX_CHOICES = 50
 """Maximum number of values of a choice: a form can't show a longer list."""
 
 MAX_UNSEEN_SHARE = 1 / 1000
-"""Maximum estimated share of future values that are not in the table, for a choice."""
+"""Maximum estimated share of future values that do not occur in the table, for a column to be a choice."""
 
 MIN_ROWS_PER_CHOICE = 5
 """Minimum number of rows per value of a choice: with fewer rows, that estimate is not reliable."""
