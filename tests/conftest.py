@@ -1,4 +1,4 @@
-"""Projects baked from this template, and the parts of the machine that some tests need."""
+"""Fixtures: projects baked from this template, and tools that some tests need."""
 
 import os
 import re
@@ -13,17 +13,17 @@ from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).parents[1]
 REQUIRED = frozenset(filter(None, os.environ.get("REQUIRE", "").split(",")))
-"""Parts that must be there: a test that would be skipped for want of one fails instead."""
+"""Required tools: a test that needs a missing one fails instead of being skipped."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the live tests last: they start from what the project's own commands have made by then."""
+    """Run the live tests last: they use artefacts that the other tests of the project build."""
     items.sort(key=lambda item: "live" in item.path.parts)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep settings of the person who runs the tests out of them, and files of the tests out of their folders."""
+    """Isolate the tests from the user's settings, and the user's folders from the tests."""
     folder = tmp_path_factory.mktemp("environment")
     config = folder / "config.yml"
     config.write_text(f"replay_dir: {folder}/replay\ncookiecutters_dir: {folder}/templates\n")
@@ -35,7 +35,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     }
     with pytest.MonkeyPatch.context() as patch:
         for name in tuple(os.environ):
-            # `make test` hands its flags and variables down; git tells a hook of the repository it runs in.
+            # `make test` exports its flags and variables; git exports the repository to a hook.
             inherited = name.startswith(("MAKE", "MFLAGS")) or name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
             account = name.startswith("AWS_") and name != "AWS_CA_BUNDLE"
             if inherited or account or name in settings | {"VERSION", "COMMIT", "PYTHONPATH", "VIRTUAL_ENV"}:
@@ -43,25 +43,25 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         patch.setenv("COOKIECUTTER_CONFIG", str(config))
-        # Cookiecutter and pipenv leave files of theirs where temporary files go.
+        # Cookiecutter and pipenv do not remove all their temporary files.
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(tempfile, "tempdir", str(folder))
         yield
 
 
 def bake(folder: Path, **answers: str) -> Path:
-    """Return the project that the template makes in the folder of these answers and the defaults."""
+    """Bake a project in the folder, with default answers except for these, and return its path."""
     return Path(cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder)))
 
 
 @pytest.fixture(scope="session")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project that the default answers make, as it is before any command has run."""
+    """A project with default answers in which no command has run."""
     return bake(tmp_path_factory.mktemp("fresh"))
 
 
 def share_environment(folder: Path, project: Path) -> Path:
-    """Give a baked project the environment that another one has installed, and return its folder."""
+    """Link the installed environment of a project into another baked project, and return the folder of the latter."""
     (folder / ".venv").symlink_to(project / ".venv")
     os.utime(project / ".venv/.installed")
     return folder
@@ -69,7 +69,7 @@ def share_environment(folder: Path, project: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The project that the default answers make, with its environment installed by its own command."""
+    """A project with default answers and an installed environment."""
     folder = bake(tmp_path_factory.mktemp("a folder with spaces"))
     result = subprocess.run(["make", "install"], cwd=folder, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
@@ -77,7 +77,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def missing(part: str, how_to_get_it: str) -> None:
-    """Skip the test for want of a part of the machine, or fail it where the part is required."""
+    """Skip the test because a tool is missing, or fail it if the tool is required."""
     message = f"no {part} answers: {how_to_get_it}"
     if part in REQUIRED:
         pytest.fail(f"{message} (REQUIRE names it)")
@@ -86,7 +86,7 @@ def missing(part: str, how_to_get_it: str) -> None:
 
 @pytest.fixture(scope="session")
 def engine() -> str:
-    """The command of an image engine that answers."""
+    """The command of a running container engine."""
     for program in ("docker", "podman"):
         if (
             shutil.which(program)
@@ -99,14 +99,14 @@ def engine() -> str:
 
 @pytest.fixture(scope="session")
 def cluster(engine: str) -> str:
-    """Name of the Kubernetes cluster that kubectl is set to, which must be one to test on."""
-    del engine  # a cluster without an engine has nothing to run
+    """Name of kubectl's current cluster, which must be a test cluster."""
+    del engine  # without an engine there are no images to run
     how_to_get_it = "install kubectl and kind, then follow CONTRIBUTING.md"
     if shutil.which("kubectl") is None:
         missing("cluster", how_to_get_it)
     command = ["kubectl", "config", "view", "--minify", "--output", "jsonpath={.clusters[0].name}"]
     name = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    # Never a cluster that somebody works with.
+    # Never run on a cluster that is in use.
     if not re.match(r"kind-|test$", name):
         missing("cluster", f"kubectl is set to {name!r}, which is neither kind-* nor test; {how_to_get_it}")
     ready = ["kubectl", "get", "nodes", "--request-timeout", "10s"]

@@ -1,4 +1,4 @@
-"""Tables that the tests make, of the kinds that people have."""
+"""Synthetic tables for the tests, similar to tables of users."""
 
 import csv
 import random
@@ -10,7 +10,7 @@ ROWS = 400
 
 
 def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]], delimiter: str = ",") -> Path:
-    """Write a table, and return where."""
+    """Write a table and return its path."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter=delimiter)
         writer.writerow(header)
@@ -19,7 +19,7 @@ def write_csv(path: Path, header: Iterable[str], rows: Iterable[Iterable[object]
 
 
 def orders(path: Path) -> Path:
-    """A regression with a column of every kind, semicolons, decimal commas, and names that are no Python."""
+    """A regression table with columns of all kinds, semicolons, decimal commas, and names that are not identifiers."""
     generator = random.Random(1)
     words = ("urgent", "fragile", "please", "handle", "with", "care", "über", "den", "Wolken", "ring", "bell", "gift")
     header = (
@@ -47,7 +47,7 @@ def orders(path: Path) -> Path:
 
 
 def flowers(path: Path) -> Path:
-    """A multi-class table of four labels, one of them rare, with missing values and a choice."""
+    """A multiclass table of four labels, one of them rare, with missing values and a choice."""
     generator = random.Random(2)
     centres = {"setosa": (5.0, 1.5), "versicolor": (6.0, 4.2), "virginica": (6.6, 5.6), "rara": (4.0, 7.0)}
     rows = []
@@ -74,11 +74,11 @@ def tiny(path: Path) -> Path:
 
 
 def words_only(path: Path) -> Path:
-    """A binary table of nothing but choices, the target being numbers."""
+    """A binary table of choices alone, with a numeric target."""
     generator = random.Random(4)
     rows = []
     for _ in range(ROWS):
-        sex, place = generator.choice(("male", "female")), generator.choice(("1st", "2nd", "3rd", "crew"))
-        survived = generator.random() < (0.7 if sex == "female" else 0.2) + (0.1 if place == "1st" else 0)
-        rows.append((sex, place, generator.choice(("adult", "child")), int(survived)))
+        sex, class_ = generator.choice(("male", "female")), generator.choice(("1st", "2nd", "3rd", "crew"))
+        survived = generator.random() < (0.7 if sex == "female" else 0.2) + (0.1 if class_ == "1st" else 0)
+        rows.append((sex, class_, generator.choice(("adult", "child")), int(survived)))
     return write_csv(path, ("Sex", "Class", "Age", "Survived"), rows)

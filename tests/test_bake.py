@@ -1,4 +1,4 @@
-"""What a fresh project looks like, whatever the answers are."""
+"""Properties of a new project, for any answers."""
 
 import json
 import os
@@ -26,7 +26,7 @@ EXTREMES = [
     pytest.param({"project_slug": "zebra"}, id="slug that sorts last"),
     pytest.param({"project_name": "Früherkennung im Alltag", "__author": "Zoë O'Brien"}, id="umlaut and apostrophe"),
     pytest.param({"project_name": "腫瘍学", "project_slug": "tumour", "description": "良性か"}, id="another script"),
-    pytest.param({"team": "no", "project_slug": "yes"}, id="words that YAML takes for truth values"),
+    pytest.param({"team": "no", "project_slug": "yes"}, id="words that YAML reads as booleans"),
     pytest.param({"description": "x" * 200, "__author": "y" * 80, "project_name": "z" * 38}, id="longest texts"),
 ]
 
@@ -50,7 +50,7 @@ def test_at_most_eight_questions_each_explained() -> None:
 def test_every_answer_is_used(question: str) -> None:
     used = {
         "project_slug": r"cookiecutter\.(project_slug|__package)\b",
-        # The table and what is said of it go into the project by these.
+        # The answers about the table are used by these derived answers.
         "dataset": r"cookiecutter\.__data\b",
         "target": r"cookiecutter\.__floors\b",
         "task": r"cookiecutter\.__floors\b",
@@ -61,22 +61,22 @@ def test_every_answer_is_used(question: str) -> None:
 
 
 @pytest.mark.parametrize("answers", EXTREMES)
-def test_nothing_of_the_template_is_left(tmp_path: Path, answers: dict[str, str]) -> None:
+def test_no_template_syntax_is_left(tmp_path: Path, answers: dict[str, str]) -> None:
     project = bake(tmp_path, **answers)
 
     for path in text_files(project):
-        # The README shows a page of the service, which is a template.
+        # The README contains a Jinja template of a page.
         text = re.sub(r"^```html\n.*?^```", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
         assert "cookiecutter." not in text, path
         assert "{{" not in str(path.relative_to(project))
-        # Go templates of the engine are meant to stay.
+        # This file contains Go templates for the container engine.
         if path.name != "image.mk":
             assert "{{" not in text, path
             assert "{%" not in text, path
 
 
 @pytest.mark.parametrize("answers", EXTREMES)
-def test_style_holds(tmp_path: Path, project: Path, answers: dict[str, str]) -> None:
+def test_ruff_finds_no_problems(tmp_path: Path, project: Path, answers: dict[str, str]) -> None:
     baked = bake(tmp_path, **answers)
     python = str(project / ".venv/bin/python")
 
@@ -86,10 +86,10 @@ def test_style_holds(tmp_path: Path, project: Path, answers: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("answers", EXTREMES)
-def test_answers_come_out_right_in_make(tmp_path: Path, answers: dict[str, str]) -> None:
+def test_answers_are_unchanged_in_make(tmp_path: Path, answers: dict[str, str]) -> None:
     project = bake(tmp_path, **answers)
-    given = {"TITLE": "project_name", "PROJECT": "project_slug", "DESCRIPTION": "description", "AUTHOR": "__author"}
-    print_all = "\n".join(f"\t@printf '%s\\n' \"$({name})\"" for name in given)
+    questions = {"TITLE": "project_name", "PROJECT": "project_slug", "DESCRIPTION": "description", "AUTHOR": "__author"}
+    print_all = "\n".join(f"\t@printf '%s\\n' \"$({name})\"" for name in questions)
 
     result = subprocess.run(
         ["make", "-f", "project.mk", "-f", "-", "print-all"],
@@ -101,11 +101,11 @@ def test_answers_come_out_right_in_make(tmp_path: Path, answers: dict[str, str])
     )
 
     replay = json.loads((Path(os.environ["COOKIECUTTER_CONFIG"]).parent / f"replay/{TEMPLATE.name}.json").read_text())
-    assert result.stdout.splitlines() == [replay["cookiecutter"][question] for question in given.values()]
+    assert result.stdout.splitlines() == [replay["cookiecutter"][question] for question in questions.values()]
 
 
 def manifests(baked: Path, project: Path, *arguments: str) -> list[dict[str, Any]]:
-    """Return the manifests that make renders in a baked project, with the environment of another one."""
+    """Render the manifests of a baked project, with the environment of another project."""
     if shutil.which("kubectl") is None:
         pytest.skip("no kubectl: install it to have the manifests rendered")
     import yaml
@@ -114,7 +114,7 @@ def manifests(baked: Path, project: Path, *arguments: str) -> list[dict[str, Any
     (baked / "build").mkdir()
     for image in ("webservice", "trainer"):
         (baked / f"build/{image}.image").write_text(f"registry.example/{image}@sha256:{'0' * 64}\n")
-    # This environment does as well as the project's own, which takes a minute to install.
+    # Uses the environment of the tests, because installing the project's own takes a minute.
     command = ["make", "--silent", *arguments, "BUCKET=bucket", "ENV=", f"PYTHON={sys.executable}"]
     rendered = subprocess.run(command, cwd=baked, capture_output=True, text=True, check=True).stdout
     return list(yaml.safe_load_all(rendered))
@@ -122,15 +122,13 @@ def manifests(baked: Path, project: Path, *arguments: str) -> list[dict[str, Any
 
 @pytest.mark.parametrize("answers", EXTREMES)
 @pytest.mark.parametrize("target", ["webservice", "trainer", "rbac"])
-def test_manifests_are_what_kubernetes_takes(
-    tmp_path: Path, project: Path, answers: dict[str, str], target: str
-) -> None:
+def test_manifests_are_valid(tmp_path: Path, project: Path, answers: dict[str, str], target: str) -> None:
     from kubernetes_validate import validate
 
     # When make renders the manifests
     documents = manifests(bake(tmp_path, **answers), project, f"manifests.{target}")
 
-    # Then a current Kubernetes would take each, and labels are text
+    # Then each is valid in a current version of Kubernetes, and labels are strings
     assert documents
     for document in documents:
         validate(document, "1.34", strict=True)
@@ -153,9 +151,9 @@ def test_rights_name_the_objects_and_groups_of_the_project(
 
 
 @pytest.mark.parametrize("environment", ["production", "staging"])
-def test_in_every_environment_callers_show_a_key(tmp_path: Path, project: Path, environment: str) -> None:
+def test_every_environment_requires_api_keys(tmp_path: Path, project: Path, environment: str) -> None:
     baked = bake(tmp_path, project_slug="zebra")
-    made = subprocess.run(
+    recipe = subprocess.run(
         ["make", "--dry-run", "key", "NAME=x", "CLUSTER=test"], cwd=baked, capture_output=True, text=True, check=True
     ).stdout
 
@@ -166,14 +164,14 @@ def test_in_every_environment_callers_show_a_key(tmp_path: Path, project: Path, 
         if document["kind"] == "Deployment"
     )
 
-    # Then the pods mount the Secret that make writes to, and look there
+    # Then the pods mount the Secret that `make key` writes, and read the keys from it
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     (volume,) = (volume for volume in pod["volumes"] if volume["name"] == "keys")
     (mount,) = (mount for mount in container["volumeMounts"] if mount["name"] == "keys")
-    assert f"--secret {volume['secret']['secretName']} " in made
+    assert f"--secret {volume['secret']['secretName']} " in recipe
     assert {"name": "API_KEYS", "value": mount["mountPath"]} in container["env"]
-    # One of its files mounted by itself would never change
+    # Kubernetes does not update a volume that is mounted with subPath
     assert "subPath" not in mount
 
 
@@ -193,7 +191,7 @@ def test_a_project_is_small(fresh: Path) -> None:
 
 def test_settings_of_the_service_are_in_project_mk_with_their_defaults(fresh: Path) -> None:
     settings = dict(re.findall(r"^(\w+) \?= *(.*)$", (fresh / "project.mk").read_text(), flags=re.MULTILINE))
-    # Those that the image or the manifests set are not a person's to choose.
+    # Settings of the image and the manifests are not in project.mk.
     fixed = {"version", "api_keys", "prometheus_multiproc_dir", "drain_marker"}
 
     values = Settings.from_environment(settings).model_dump()
@@ -205,7 +203,7 @@ def test_settings_of_the_service_are_in_project_mk_with_their_defaults(fresh: Pa
 FOUND_BY_NAME = re.compile(
     r"(\.\w+|makefile|README\.md|Pipfile.*|pyproject\.toml|kustomization\.yaml|conftest\.py|test_\w+\.py|__\w+__\.py|py\.typed)"
 )
-"""Files that a tool or a person looks for by their names."""
+"""Files that tools and people find by their names."""
 
 
 def test_no_file_is_unused(fresh: Path) -> None:
@@ -214,7 +212,7 @@ def test_no_file_is_unused(fresh: Path) -> None:
     for path in texts:
         if FOUND_BY_NAME.fullmatch(path.name):
             continue
-        # A Python module is named without its ending, an image's recipe by the component it is for.
+        # A Python module is referred to without suffix, a Dockerfile by the name of its component.
         name = path.stem if path.suffix in (".py", ".Dockerfile") else path.name
         named_in = [
             other for other, text in texts.items() if other != path and re.search(rf"\b{re.escape(name)}\b", text)
@@ -222,7 +220,7 @@ def test_no_file_is_unused(fresh: Path) -> None:
         assert named_in, f"nothing names {path.relative_to(fresh)}"
 
 
-def test_jinja_stands_only_where_the_house_allows_it() -> None:
+def test_jinja_in_python_is_only_in_imports_and_the_title() -> None:
     unrendered = QUESTIONS["_copy_without_render"]
     for path in TEMPLATE_FOLDER.rglob("*.py"):
         for line in path.read_text().splitlines():
@@ -232,14 +230,14 @@ def test_jinja_stands_only_where_the_house_allows_it() -> None:
     assert {"makefile", "make/*.mk"} <= set(unrendered)
 
 
-def test_the_project_starts_with_one_commit_of_everything(fresh: Path) -> None:
+def test_the_first_commit_contains_all_files(fresh: Path) -> None:
     assert git(fresh, "log", "--format=%s").splitlines() == ["Start from cookiecutter-mlops-eks"]
     assert git(fresh, "status", "--porcelain", "--ignored") == ""
     assert (fresh / "Pipfile.lock").is_file()
 
 
 def test_the_commit_is_made_on_a_machine_without_an_identity(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a home without settings, and a path with a space
+    # Given a home folder without settings, and a path with a space
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
@@ -249,7 +247,7 @@ def test_the_commit_is_made_on_a_machine_without_an_identity(tmp_path: Path, mon
     assert git(project, "log", "--format=%an").strip() == "Zoë O'Brien"
 
 
-def test_a_project_inside_a_repository_stays_part_of_it(tmp_path: Path) -> None:
+def test_a_project_inside_a_repository_has_no_repository_of_its_own(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet", str(tmp_path)], check=True)
 
     project = bake(tmp_path)
@@ -257,7 +255,7 @@ def test_a_project_inside_a_repository_stays_part_of_it(tmp_path: Path) -> None:
     assert not (project / ".git").exists()
 
 
-def test_without_git_there_is_a_project_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_project_is_baked_without_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert not (bake(tmp_path / "out") / ".git").exists()
@@ -317,19 +315,19 @@ def test_the_lock_has_every_package_that_the_runtime_imports(
     assert names <= {name for category in categories for name in lock[category]}
 
 
-def test_the_lock_is_the_same_whatever_the_answers_are(fresh: Path, tmp_path: Path) -> None:
+def test_the_lock_does_not_depend_on_the_answers(fresh: Path, tmp_path: Path) -> None:
     other = bake(tmp_path, project_name="Churn", team="growth")
 
     assert (other / "Pipfile.lock").read_bytes() == (fresh / "Pipfile.lock").read_bytes()
 
 
-def test_the_lock_has_what_was_asked_for(fresh: Path) -> None:
+def test_each_category_of_the_lock_has_its_packages(fresh: Path) -> None:
     lock = json.loads((fresh / "Pipfile.lock").read_text())
     serving, training, testing = (set(lock[name]) for name in ("default", "trainer", "develop"))
 
     assert "flask" in serving
     assert {"boto3", "scikit-learn"} <= training
-    # The AWS CLI is for people and pipelines: an image has no use for its 155 MB.
+    # Only people and pipelines use the AWS CLI: it would add 155 MB to an image.
     assert "awscli" not in serving | training
     assert {"awscli", "pytest", "coverage"} <= testing
     assert not serving & {"scikit-learn", "scipy", "pandas", "matplotlib", "pytest"}

@@ -1,4 +1,4 @@
-"""The extension points of a project: each edit is made in a fresh project, with the code that its README shows."""
+"""The extension points of a project: each test edits a new project, with the code in its README."""
 
 import json
 import re
@@ -20,12 +20,12 @@ COMMANDS = ("unittest", "train", "test")
 
 @pytest.fixture
 def edited(project: Path, tmp_path: Path) -> Path:
-    """A fresh project to edit, with an installed environment."""
+    """A new project to edit, with an installed environment."""
     return share_environment(bake(tmp_path), project)
 
 
 def readme_code(project: Path, file: str) -> list[str]:
-    """Return the blocks of code of the project's README that name a file in their first line."""
+    """Return the code blocks of the project's README whose first line is the name of this file."""
     blocks = re.findall(r"^```\w+\n(.*?)^```", (project / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL)
     return [block for block in blocks if block.splitlines()[0].strip("#<>!- ") == file]
 
@@ -57,7 +57,7 @@ def test_an_estimator_is_compared_with_the_others(edited: Path) -> None:
     (code, _) = readme_code(edited, "src/trainer/estimators.py")
     append(edited, "src/trainer/estimators.py", code)
 
-    # With a budget that is long enough for the last candidate
+    # The budget is sufficient for the last candidate
     assert_commands_succeed(edited, "BUDGET=60")
 
     compared = metadata(edited)["cross_validation"]
@@ -100,7 +100,7 @@ def test_an_estimator_is_exported(edited: Path, imports: str, estimator: str) ->
     assert metadata(edited)["estimator"] == "own"
 
 
-def test_an_estimator_that_cannot_be_served_is_refused_in_a_sentence(edited: Path) -> None:
+def test_an_estimator_without_probabilities_is_refused_with_advice(edited: Path) -> None:
     replace_candidates(edited, "from sklearn.linear_model import RidgeClassifier", "RidgeClassifier()")
 
     result = make(edited, "train", *QUICK)
@@ -109,8 +109,8 @@ def test_an_estimator_that_cannot_be_served_is_refused_in_a_sentence(edited: Pat
     assert "own (RidgeClassifier) has no predict_proba: wrap it in" in result.stderr
 
 
-def test_a_field_is_left_out_and_another_one_warns(edited: Path) -> None:
-    # Given a contract without its last field, whose first field has a range
+def test_a_field_is_removed_and_another_gets_an_expected_range(edited: Path) -> None:
+    # Given a contract without its last field, and an expected range of its first field
     path = edited / "src/oncology_model/datamodel.py"
     source = re.sub(r"    mitoses: .*?\n    \)\n", "", path.read_text(), flags=re.DOTALL)
     source = source.replace("clump_thickness: Integer =", "clump_thickness: Annotated[Integer, ExpectedRange(4, 5)] =")
@@ -118,7 +118,7 @@ def test_a_field_is_left_out_and_another_one_warns(edited: Path) -> None:
     path.write_text(
         source.replace("from enum import StrEnum", "from enum import StrEnum\nfrom typing import Annotated")
     )
-    # The README of the tests says when to delete this one.
+    # A test of the shipped contract, which the user deletes with the first change.
     tests = edited / "tests/test_datamodel.py"
     tests.write_text(tests.read_text().split("def test_the_contract_is_the_one")[0])
 
@@ -129,8 +129,8 @@ def test_a_field_is_left_out_and_another_one_warns(edited: Path) -> None:
     assert re.search(r"Clump_thickness: \d+ is outside the range of the training data, 4 to 5", result.stdout)
 
 
-def test_routes_pages_titles_and_settings_are_the_users(edited: Path, tmp_path: Path) -> None:
-    # Given the route and the page of the README, a setting, and another title
+def test_the_user_changes_routes_pages_the_title_and_settings(edited: Path, tmp_path: Path) -> None:
+    # Given the route and the page in the README, a setting, and another title
     (code,) = readme_code(edited, "src/webservice/app.py")
     append(edited, "src/webservice/app.py", code)
     (page,) = readme_code(edited, "src/webservice/templates/page.html")
@@ -158,15 +158,15 @@ def fetch(url: str) -> str:
     return text
 
 
-def install_beside(project: Path, folder: Path, *packages: str) -> str:
-    """Install packages into a folder, and return the Python path of the project with them."""
+def install_packages(project: Path, folder: Path, *packages: str) -> str:
+    """Install packages into a folder, and return the PYTHONPATH of the project and the folder."""
     command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), *packages]
     subprocess.run(command, check=True, capture_output=True)
     return f"{project}/src:{project}/vendor:{folder}"
 
 
 def test_a_model_is_loaded_with_skops(edited: Path, tmp_path: Path) -> None:
-    path = install_beside(edited, tmp_path / "packages", "skops", "prettytable", "wcwidth")
+    path = install_packages(edited, tmp_path / "packages", "skops", "prettytable", "wcwidth")
     (_, export) = readme_code(edited, "src/trainer/estimators.py")
     append(edited, "src/trainer/estimators.py", export)
     (predictor,) = readme_code(edited, "src/oncology_model/classifier.py")
@@ -180,14 +180,14 @@ def test_a_model_is_loaded_with_skops(edited: Path, tmp_path: Path) -> None:
 
 
 RULE = '''
-"""A rule in plain Python: the thicker the clump, the more probable is a malignant tumour."""
+"""A rule in plain Python: the probability of a malignant tumour grows with the clump thickness."""
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 
 class Rule(ClassifierMixin, BaseEstimator):
-    """Learns the thickness in the middle between the means of the two labels."""
+    """Learns the mean thickness of each label; their midpoint separates the labels."""
 
     def fit(self, matrix, target):
         self.classes_ = [0, 1]

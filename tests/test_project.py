@@ -1,4 +1,4 @@
-"""The generated project's own commands, run for real, in the order of a person who tries them out."""
+"""The make commands of a generated project, in the order in which a user runs them."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ import pytest
 
 
 def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run make in the project; the result holds exit status and outputs."""
+    """Run make in the project."""
     return subprocess.run(["make", *arguments], cwd=project, capture_output=True, text=True, check=False, timeout=900)
 
 
@@ -33,7 +33,7 @@ def test_make_alone_lists_the_commands(fresh: Path) -> None:
 
 
 def test_every_listed_command_is_phony(fresh: Path) -> None:
-    # A file called like a command must not keep the command from running
+    # A file with the name of a command must not prevent it from running
     text = "\n".join(path.read_text() for path in [fresh / "makefile", *(fresh / "make").glob("*.mk")])
     commands = re.findall(r"^([a-zA-Z.-]+):.*## ", text, flags=re.MULTILINE)
     phony = set(" ".join(re.findall(r"^\.PHONY: (.*)$", text, flags=re.MULTILINE)).split())
@@ -42,7 +42,7 @@ def test_every_listed_command_is_phony(fresh: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "made"),
+    ("command", "outputs"),
     [
         pytest.param("lint", [], id="lint"),
         pytest.param("type-check", [], id="type-check"),
@@ -56,18 +56,18 @@ def test_every_listed_command_is_phony(fresh: Path) -> None:
         ),
     ],
 )
-def test_a_command_works_and_leaves_git_alone(project: Path, command: str, made: list[str]) -> None:
+def test_a_command_succeeds_and_changes_no_tracked_file(project: Path, command: str, outputs: list[str]) -> None:
     result = make(project, command)
 
     assert result.returncode == 0, result.stdout + result.stderr
-    for pattern in made:
+    for pattern in outputs:
         assert only_file(project, pattern).stat().st_size > 0
     status = subprocess.run(["git", "status", "--porcelain"], cwd=project, capture_output=True, text=True, check=True)
     assert status.stdout == ""
 
 
 @pytest.mark.parametrize("command", ["lint", "type-check"])
-def test_a_check_that_finds_nothing_says_nothing(project: Path, command: str) -> None:
+def test_a_successful_check_prints_nothing(project: Path, command: str) -> None:
     result = make(project, command)
 
     assert result.stdout + result.stderr == ""
@@ -128,21 +128,21 @@ def test_unit_tests_cover_more_than_the_floor(project: Path) -> None:
     assert coverage["meta"]["branch_coverage"]
 
 
-def test_no_module_escapes_the_measurement(project: Path) -> None:
+def test_coverage_measures_all_modules(project: Path) -> None:
     assert make(project, "unittest").returncode == 0
     measured = json.loads((project / "build/unittest-coverage.json").read_text())["files"]
 
-    # The commands themselves are left out: they hand the project's parts to the runtime, and nothing else.
+    # Coverage omits `__main__.py`, which only passes the project's objects to the runtime.
     sources = {str(path.relative_to(project)) for path in project.glob("src/**/*.py") if path.name != "__main__.py"}
     assert sources == set(measured)
 
 
-def test_a_check_that_finds_something_fails(project: Path) -> None:
-    # Given a file that breaks style and types
+def test_a_check_that_finds_a_problem_fails(project: Path) -> None:
+    # Given a file with errors of style and types
     bad = project / "src/trainer/bad.py"
     bad.write_text("import os\nx: int = 'a'\n")
 
-    # When it is checked, then both checks name it
+    # When the checks run, then both report it
     results = [make(project, command) for command in ("lint", "type-check")]
     bad.unlink()
     for result in results:
@@ -150,7 +150,7 @@ def test_a_check_that_finds_something_fails(project: Path) -> None:
         assert "bad.py" in result.stdout + result.stderr
 
 
-def test_training_again_makes_the_same_model(project: Path) -> None:
+def test_training_is_reproducible(project: Path) -> None:
     def model_hash() -> str:
         return hashlib.sha256(only_file(project, "src/*_model/artefact/model.onnx").read_bytes()).hexdigest()
 
@@ -163,7 +163,7 @@ def test_training_again_makes_the_same_model(project: Path) -> None:
     assert model_hash() == before
 
 
-def test_metadata_say_what_the_model_was_made_from(project: Path) -> None:
+def test_metadata_have_the_commit_and_the_hashes_of_data_and_lock(project: Path) -> None:
     def git(*arguments: str) -> str:
         return subprocess.run(
             ["git", *arguments], cwd=project, check=True, capture_output=True, text=True
@@ -178,7 +178,7 @@ def test_metadata_say_what_the_model_was_made_from(project: Path) -> None:
         assert metadata[key] == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def test_a_model_below_a_floor_is_refused_and_the_old_one_stays(project: Path) -> None:
+def test_a_model_below_a_floor_is_refused_and_the_previous_one_is_kept(project: Path) -> None:
     assert make(project, "train").returncode == 0
     metadata = only_file(project, "src/*_model/artefact/metadata.json")
     before = metadata.read_bytes()
@@ -192,7 +192,7 @@ def test_a_model_below_a_floor_is_refused_and_the_old_one_stays(project: Path) -
     assert make(project, "train").returncode == 0
 
 
-def test_data_that_break_the_contract_are_refused_by_row_and_column(project: Path) -> None:
+def test_invalid_data_are_refused_with_row_and_column(project: Path) -> None:
     # Given the table with one value out of range
     table = only_file(project, "data/*.csv").read_text().replace("1000025,5,1", "1000025,11,1")
     broken = project / "build/broken.csv"
@@ -207,16 +207,16 @@ def test_data_that_break_the_contract_are_refused_by_row_and_column(project: Pat
 
 
 def test_the_wheels_predict_in_an_empty_environment(project: Path, tmp_path: Path) -> None:
-    # Given the wheels of the model and of the runtime, installed where nothing else is
+    # Given an environment with the wheels of the model and of the runtime alone
     assert make(project, "package.model").returncode == 0
     wheels = project / "build/wheel"
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "env")], check=True)
     python = str(tmp_path / "env/bin/python")
-    # The model names the runtime as a dependency, so pip must find its wheel.
+    # The model depends on the runtime, so pip must find its wheel.
     install = [python, "-m", "pip", "install", "--quiet", "--find-links", str(wheels)]
     subprocess.run([*install, str(only_file(wheels, "oncology_model-*.whl"))], check=True, capture_output=True)
 
-    # When the model predicts its golden records, then it gives the golden predictions
+    # When the model predicts its golden records, then it reproduces the golden predictions
     program = "from oncology_model.classifier import load; print(load().gives_golden_predictions())"
     result = subprocess.run([python, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "True"
@@ -226,14 +226,14 @@ def test_the_wheels_predict_in_an_empty_environment(project: Path, tmp_path: Pat
         assert package not in installed
 
 
-def test_predict_shows_a_prediction_and_stops(project: Path) -> None:
+def test_predict_prints_a_prediction(project: Path) -> None:
     result = make(project, "predict")
 
     assert result.returncode == 0, result.stderr
     assert '"label": "malignant"' in result.stdout or '"label": "benign"' in result.stdout
 
 
-def test_clean_leaves_the_sources_and_the_environment(project: Path) -> None:
+def test_clean_keeps_the_sources_and_the_environment(project: Path) -> None:
     assert make(project, "package.model").returncode == 0
 
     assert make(project, "clean").returncode == 0
@@ -243,8 +243,8 @@ def test_clean_leaves_the_sources_and_the_environment(project: Path) -> None:
     assert left.splitlines() == ["!! .venv/"]
 
 
-def test_commands_can_run_at_once(project: Path) -> None:
-    # Given a project where everything is to be made again
+def test_commands_run_in_parallel(project: Path) -> None:
+    # Given a project without build outputs
     assert make(project, "clean").returncode == 0
 
     result = make(project, "--jobs", "4", "lint", "type-check", "unittest", "test", "package.model")
@@ -260,22 +260,20 @@ def test_commands_can_run_at_once(project: Path) -> None:
         pytest.param(("context", "CLUSTER=elsewhere", "KUBECTL=no-such-kubectl"), "not to elsewhere", id="no kubectl"),
     ],
 )
-def test_a_missing_tool_is_named_with_the_way_to_get_it(
-    project: Path, arguments: tuple[str, ...], message: str
-) -> None:
+def test_a_missing_tool_is_reported_with_advice(project: Path, arguments: tuple[str, ...], message: str) -> None:
     lock = project / "Pipfile.lock"
-    written = lock.stat()
+    before = lock.stat()
     if arguments[0] == "install":
         lock.touch()  # newer than the environment
 
     result = make(project, *arguments)
-    os.utime(lock, ns=(written.st_atime_ns, written.st_mtime_ns))
+    os.utime(lock, ns=(before.st_atime_ns, before.st_mtime_ns))
 
     assert result.returncode != 0
     assert message in result.stderr
 
 
-def test_doctor_names_what_is_missing(project: Path) -> None:
+def test_doctor_reports_a_missing_tool(project: Path) -> None:
     result = make(project, "doctor", "KUBECTL=no-such-kubectl")
 
     assert result.returncode != 0

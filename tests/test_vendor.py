@@ -1,4 +1,4 @@
-"""The runtime that a project carries in `vendor/`, however the project was made."""
+"""The copy of the runtime in the `vendor/` folder of a project."""
 
 import shutil
 import subprocess
@@ -24,7 +24,7 @@ def commit_everything(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository of the template as it is now, and a bare clone of it."""
+    """A git repository with the current template, and a bare clone of it."""
     folder = tmp_path_factory.mktemp("template") / "template"
     shutil.copytree(TEMPLATE, folder, symlinks=True, ignore=IGNORED)
     commit_everything(folder)
@@ -52,7 +52,7 @@ def by_git_address(template: Path) -> str:
 
 @pytest.mark.parametrize("address", [by_path, by_git_address])
 @pytest.mark.parametrize("create", [by_cookiecutter, by_cruft])
-def test_a_project_has_the_runtime_file_by_file(
+def test_a_project_contains_all_files_of_the_runtime(
     template: Path, tmp_path: Path, create: Callable[[str, Path], None], address: Callable[[Path], str]
 ) -> None:
     names = git(template, "ls-files", "-z", "runtime").strip("\0").split("\0")
@@ -67,10 +67,10 @@ def test_a_project_has_the_runtime_file_by_file(
 
 
 @pytest.mark.parametrize(
-    "left", ["mlops_runtime/__pycache__/x.pyc", "mlops_runtime.egg-info/PKG-INFO", "build/lib/x.py"]
+    "name", ["mlops_runtime/__pycache__/x.pyc", "mlops_runtime.egg-info/PKG-INFO", "build/lib/x.py"]
 )
-def test_what_tools_left_in_the_runtime_is_not_copied(template: Path, tmp_path: Path, left: str) -> None:
-    path = template / "runtime" / left
+def test_build_files_of_the_runtime_are_not_copied(template: Path, tmp_path: Path, name: str) -> None:
+    path = template / "runtime" / name
     path.parent.mkdir(parents=True)
     path.touch()
 
@@ -78,28 +78,28 @@ def test_what_tools_left_in_the_runtime_is_not_copied(template: Path, tmp_path: 
     path.unlink()
     path.parent.rmdir()
 
-    assert not (tmp_path / "oncology/vendor" / left).exists()
+    assert not (tmp_path / "oncology/vendor" / name).exists()
 
 
-def test_git_stores_the_link_and_hosts_leave_vendor_out_of_statistics(template: Path) -> None:
-    listed = git(template, "ls-files", "--stage", "--", "{{cookiecutter.project_slug}}/vendor")
+def test_vendor_is_a_link_in_git_and_excluded_from_language_statistics(template: Path) -> None:
+    entry = git(template, "ls-files", "--stage", "--", "{{cookiecutter.project_slug}}/vendor")
     attributes = (template / "{{cookiecutter.project_slug}}/.gitattributes").read_text()
 
-    assert listed.startswith("120000 ")
+    assert entry.startswith("120000 ")
     assert "vendor/** linguist-vendored" in attributes
 
 
-def test_cruft_update_brings_a_change_of_the_runtime(template: Path, tmp_path: Path) -> None:
-    # Given a project of an own copy of the template, which then changes
-    own = tmp_path / "template"
-    shutil.copytree(template, own, symlinks=True)
-    by_cruft(str(own), tmp_path)
+def test_cruft_update_updates_the_runtime(template: Path, tmp_path: Path) -> None:
+    # Given a project from a copy of the template, which changes afterwards
+    copy = tmp_path / "template"
+    shutil.copytree(template, copy, symlinks=True)
+    by_cruft(str(copy), tmp_path)
     project = tmp_path / "oncology"
     identity = ("-c", "user.name=Tester", "-c", "user.email=tester@localhost")
     git(project, "add", "--all")
     git(project, *identity, "commit", "--quiet", "--message", "Note the template")
-    (own / "runtime/mlops_runtime/__init__.py").write_text('"""The runtime."""\n\n__version__ = "1.0.1"\n')
-    git(own, *identity, "commit", "--quiet", "--all", "--message", "Change the runtime")
+    (copy / "runtime/mlops_runtime/__init__.py").write_text('"""The runtime."""\n\n__version__ = "1.0.1"\n')
+    git(copy, *identity, "commit", "--quiet", "--all", "--message", "Change the runtime")
 
     # When the project is updated
     command = [sys.executable, "-m", "cruft", "update", "--skip-apply-ask"]
