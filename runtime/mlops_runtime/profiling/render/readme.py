@@ -34,7 +34,7 @@ def render(profile: Profile, file_name: str) -> str:
         "| | |",
         "|---|---|",
         f"| Rows | {about}{profile.rows} |",
-        f"| Columns | {len(profile.source.header)}, of which {len(profile.columns)} are in the contract |",
+        f"| Columns | {len(profile.source.header)} ({len(profile.columns)} in the contract) |",
         f"| Target | {_code(profile.target)}, {profile.task}: {_escaped(profile.reason)} |",
         f"| SHA-256 | `{profile.source.sha256()}` |",
         "",

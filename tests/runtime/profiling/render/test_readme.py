@@ -29,7 +29,7 @@ def test_the_page_describes_the_table(write_columns: WriteColumns) -> None:
     # then
     assert "`churn.csv` is the table from which the contract was inferred." in lines
     assert "| Rows | 40 |" in lines
-    assert "| Columns | 4, of which 2 are in the contract |" in lines
+    assert "| Columns | 4 (2 in the contract) |" in lines
     assert "| Target | `y`, binary: 2 distinct values are labels |" in lines
     assert f"| SHA-256 | `{hashlib.sha256(path.read_bytes()).hexdigest()}` |" in lines
     assert "| `size` | number | 2 % | 1.5 to 9, half of them 1.5 to 9 |" in lines
