@@ -1,15 +1,11 @@
 """The first commit, with various git settings of the user."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import bake
-
-
-def git(folder: Path, *arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
+from tests.test_bake import git
 
 
 @pytest.fixture
