@@ -22,6 +22,7 @@ from mlops_runtime.operations.kubectl import ClusterError, Kubectl, Object
 MANIFESTS = Path("build/k8s/trainer")
 COMPONENT = "trainer"
 """Label `component` of the Job and its pods."""
+CONTAINER = "trainer"
 START_TIMEOUT = 300.0
 """Seconds in which the pod must start."""
 POLL_INTERVAL = 1.0
@@ -64,8 +65,9 @@ class Run:
 
     @property
     def container(self) -> Object:
-        """State of the container; empty before the pod has one."""
-        state: Object = next((item["state"] for item in self.pod.get("status", {}).get("containerStatuses", [])), {})
+        """State of the container that trains, not of one that the cluster adds; empty before the pod has one."""
+        statuses = self.pod.get("status", {}).get("containerStatuses", [])
+        state: Object = next((item["state"] for item in statuses if item["name"] == CONTAINER), {})
         return state
 
     @property
@@ -269,7 +271,8 @@ class TrainingJob:
             The number of lines that have been printed, and the error of kubectl; empty without one.
         """
         pod = run.pod.get("metadata", {}).get("name", "")
-        command = [*self.kubectl.command, "--namespace", self.kubectl.namespace, "logs", "--follow", pod]
+        command = [*self.kubectl.command, "--namespace", self.kubectl.namespace, "logs", "--follow"]
+        command += [pod, "--container", CONTAINER]
         # A process group of its own: Ctrl-C stops this program, which then says how the Job goes on.
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0) as process:
             assert process.stdout is not None and process.stderr is not None  # noqa: S101,PT018 - both are pipes
