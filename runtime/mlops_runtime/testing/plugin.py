@@ -9,12 +9,17 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from hypothesis import HealthCheck, settings
 
 from mlops_runtime.contract import RecordModel
 from mlops_runtime.model import Predictor
 from mlops_runtime.testing.project import running_service
 
 CreateApp = Callable[[Predictor], Flask]
+
+# A slow machine must not fail a test: by default, Hypothesis limits the time of an example and of its generation.
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("project")
 
 
 @pytest.fixture

@@ -76,3 +76,24 @@ def test_a_project_uses_the_fixtures(
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     # then
     result.assert_outcomes(passed=3)
+
+
+def test_no_test_of_a_project_fails_because_the_machine_is_slow(pytester: pytest.Pytester) -> None:
+    # given: a project whose test asks for the limits that hold in it
+    pytester.makeconftest('pytest_plugins = ["mlops_runtime.testing.plugin"]')
+    pytester.makepyfile(
+        """
+        from hypothesis import HealthCheck, settings
+
+
+        def test_limits():
+            assert settings.default.deadline is None
+            assert HealthCheck.too_slow in settings.default.suppress_health_check
+        """
+    )
+
+    # when
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+
+    # then
+    result.assert_outcomes(passed=1)
