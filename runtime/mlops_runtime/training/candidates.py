@@ -133,6 +133,8 @@ def check_candidate(candidate: Candidate, labels: int) -> None:
     Raises:
         CandidateError: if the estimator does not fit the task.
     """
+    if not isinstance(candidate, Candidate):
+        raise CandidateError(f'{type(candidate).__name__} is not a Candidate: write Candidate("name", estimator)')
     estimator = candidate.estimator
     if isinstance(estimator, type):
         raise CandidateError(

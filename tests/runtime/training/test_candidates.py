@@ -89,6 +89,11 @@ def test_an_empty_list_of_candidates_is_refused() -> None:
         select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, [])
 
 
+def test_an_estimator_instead_of_a_candidate_is_refused() -> None:
+    with pytest.raises(CandidateError, match=r'LogisticRegression is not a Candidate: write Candidate\("name", '):
+        select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, [LogisticRegression()])
+
+
 def test_an_estimator_that_cannot_be_fitted_is_named() -> None:
     with pytest.raises(CandidateError, match=r"failing cannot be fitted: division by zero"):
         select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, [Candidate("failing", Failing())])
