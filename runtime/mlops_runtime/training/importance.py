@@ -4,14 +4,14 @@ scikit-learn's `permutation_importance` shuffles the columns of a single matrix.
 of a field together, and predicts with the exported model, which is faster than the estimator.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_runtime.contract import Features, FieldSpec, Layout
+from mlops_runtime.contract import Features, Layout
 
 MAX_ROWS = 2000
 MIN_ROWS = 100
@@ -26,8 +26,6 @@ MAX_CALLS = 5000
 CELLS_PER_CHARACTER = 4
 """Number of numeric cells that the model processes in the time of a character of a text, approximately."""
 
-Values = TypeVar("Values", NDArray[np.float64], NDArray[np.object_])
-
 
 @dataclass(frozen=True, slots=True)
 class Importance:
@@ -38,24 +36,13 @@ class Importance:
     standard_deviation: float
 
 
-@dataclass(frozen=True, slots=True)
-class FieldColumns:
-    """Indices of the columns of a field in the arrays of the features."""
-
-    name: str
-    numbers: tuple[int, ...]
-    categories: tuple[int, ...]
-    texts: tuple[int, ...]
-
-
-def field_columns(layout: Layout) -> tuple[FieldColumns, ...]:
-    """Return the columns of each field, in the order of the contract."""
+def field_columns(layout: Layout) -> dict[str, tuple[list[int], ...]]:
+    """Return the indices of the columns of each field in the arrays of numbers, categories and texts."""
     arrays = [number.field for number in layout.numbers], layout.categories, layout.texts
-    return tuple(FieldColumns(field.name, *(_indices(field, array) for array in arrays)) for field in layout.fields)
-
-
-def _indices(field: FieldSpec, columns: Sequence[FieldSpec]) -> tuple[int, ...]:
-    return tuple(index for index, column in enumerate(columns) if column is field)
+    return {
+        field.name: tuple([index for index, column in enumerate(array) if column is field] for array in arrays)
+        for field in layout.fields
+    }
 
 
 def importances(
@@ -83,12 +70,12 @@ def importances(
     sample = features.take(rows)
     reference = loss(rows, outputs(sample))
     result = []
-    for field in columns:
+    for name, indices in columns.items():
         increases = [
-            loss(rows, outputs(_shuffled(sample, field, generator.permutation(count)))) - reference
+            loss(rows, outputs(_shuffled(sample, indices, generator.permutation(count)))) - reference
             for _ in range(repeats)
         ]
-        result.append(Importance(field.name, float(np.mean(increases)), float(np.std(increases))))
+        result.append(Importance(name, float(np.mean(increases)), float(np.std(increases))))
     return tuple(sorted(result, key=lambda importance: importance.mean, reverse=True))
 
 
@@ -103,19 +90,12 @@ def affordable(features: Features, fields: int) -> tuple[int, int]:
     return min(rows, max(int(shuffled_rows / repeats), MIN_ROWS)), repeats
 
 
-def _shuffled(features: Features, field: FieldColumns, order: NDArray[np.intp]) -> Features:
-    """Return the features with the rows of a field in another order."""
-    return Features(
-        features.layout,
-        _reordered(features.numbers, field.numbers, order),
-        _reordered(features.categories, field.categories, order),
-        _reordered(features.texts, field.texts, order),
-    )
-
-
-def _reordered(array: Values, columns: tuple[int, ...], order: NDArray[np.intp]) -> Values:
-    if not columns:
-        return array
-    copy = array.copy()
-    copy[:, columns] = array[np.ix_(order, np.asarray(columns))]
-    return copy
+def _shuffled(features: Features, columns: tuple[list[int], ...], order: NDArray[np.intp]) -> Features:
+    """Return the features with the rows of some columns in another order."""
+    arrays: list[NDArray[Any]] = [features.numbers, features.categories, features.texts]
+    for position, indices in enumerate(columns):
+        if indices:
+            shuffled = arrays[position].copy()
+            shuffled[:, indices] = arrays[position][order[:, np.newaxis], indices]
+            arrays[position] = shuffled
+    return Features(features.layout, *arrays)

@@ -33,7 +33,7 @@ MAX_ROWS = 1_000_000
 """Default maximum number of rows to read. From a longer table, every n-th row is read."""
 
 TOLERANCE = 10
-"""Read a table as a whole if it exceeds the maximum by at most a tenth, instead of dropping every second row."""
+"""Read the whole table if its rows exceed the maximum by at most 1 / TOLERANCE, not every second row."""
 
 CHUNK = 10_000
 """Number of records to convert to arrays at a time; arrays take a tenth of the memory of records."""
@@ -202,7 +202,7 @@ class _Reader:
             self.records[row] = record
             if len(self.records) > MAX_RECORDS:
                 self._every *= 2
-                self.records = {kept: record for kept, record in self.records.items() if kept % self._every == 0}
+                self.records = {index: kept for index, kept in self.records.items() if index % self._every == 0}
         self._chunk.append(record)
         if len(self._chunk) == CHUNK:
             self._flush()

@@ -79,11 +79,11 @@ def test_a_single_field_is_shuffled_at_a_time_and_the_features_are_not_changed(f
 
     def watched(shuffled: Features) -> NDArray[np.float64]:
         names = [
-            field.name
-            for field in field_columns(features.layout)
-            if not np.array_equal(shuffled.numbers[:, field.numbers], before.numbers[:, field.numbers])
-            or not np.array_equal(shuffled.categories[:, field.categories], before.categories[:, field.categories])
-            or not np.array_equal(shuffled.texts[:, field.texts], before.texts[:, field.texts])
+            name
+            for name, (numbers, categories, texts) in field_columns(features.layout).items()
+            if not np.array_equal(shuffled.numbers[:, numbers], before.numbers[:, numbers])
+            or not np.array_equal(shuffled.categories[:, categories], before.categories[:, categories])
+            or not np.array_equal(shuffled.texts[:, texts], before.texts[:, texts])
         ]
         changed.append(tuple(names))
         return outputs(shuffled)
@@ -142,13 +142,11 @@ def test_large_tables_have_fewer_repeats_and_then_fewer_rows(
 
 def test_every_column_belongs_to_a_field() -> None:
     layout = layout_of(a=Kind.TEXT, b=Kind.DATE, c=Kind.CHOICE, d=Kind.CATEGORY, e=Kind.TEXT, f=Kind.BOOLEAN)
-    actual = field_columns(layout)
-    assert [field.name for field in actual] == list("abcdef")
-    assert [(field.numbers, field.categories, field.texts) for field in actual] == [
-        ((), (), (0,)),
-        ((0, 1, 2, 3, 4), (), ()),
-        ((5,), (), ()),
-        ((), (0,), ()),
-        ((), (), (1,)),
-        ((6,), (), ()),
-    ]
+    assert field_columns(layout) == {
+        "a": ([], [], [0]),
+        "b": ([0, 1, 2, 3, 4], [], []),
+        "c": ([5], [], []),
+        "d": ([], [0], []),
+        "e": ([], [], [1]),
+        "f": ([6], [], []),
+    }
