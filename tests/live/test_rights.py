@@ -45,7 +45,7 @@ REQUESTS = [
     ("create leases.coordination.k8s.io", "operator"),
     ("update leases.coordination.k8s.io/oncology-deploy", "operator"),
     (f"get namespaces/{NAMESPACE}", "deployer"),
-    ("patch deployments.apps/oncology-webservice --subresource scale", "deployer"),
+    ("patch deployments.apps/oncology-webservice --subresource scale", None),
     ("create jobs.batch", "deployer"),
     ("delete jobs.batch/oncology-trainer", "deployer"),
     ("list secrets", None),
