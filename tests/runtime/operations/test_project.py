@@ -9,6 +9,7 @@ from mlops_runtime.operations.project import project_artefact
 
 CLASSIFIER = """
 from pathlib import Path
+from mlops_runtime.model import OnnxPredictor as Classifier
 ARTEFACT = Path({artefact!r})
 """
 DATAMODEL = """
