@@ -1,4 +1,5 @@
 # Every setting of this project. Edit one here, or set it for a single command: `make COMMAND NAME=value`.
+# A dollar sign is written as $$.
 
 # Project
 PROJECT ?= {{cookiecutter.project_slug}}

@@ -7,24 +7,30 @@ export AWS_DEFAULT_REGION := $(AWS_REGION)
 export AWS_PAGER :=
 
 # Looked up once, when a command first needs it: no account number stands in a file. GNU Make
-# before 4.4 gives $(shell) none of the variables that it exports, so they are named again.
+# before 4.4 gives $(shell) none of the variables that it exports, so they are named again. An answer is data: it
+# keeps no character that a shell or make would run, and recipes read it from the environment after `look_up`.
 lookup = $(shell AWS_REGION=$(AWS_REGION) $(if $(AWS_ENDPOINT_URL),AWS_ENDPOINT_URL=$(AWS_ENDPOINT_URL)) \
-  PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 PIPENV_VERBOSITY=-1 $(AWS) --region $(AWS_REGION) --output text $(1))
+  PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 PIPENV_VERBOSITY=-1 $(AWS) --region $(AWS_REGION) --output text $(1) | LC_ALL=C tr -cd 'A-Za-z0-9.:/_-')
 AWS_ACCOUNT ?= $(eval AWS_ACCOUNT := $(call lookup,sts get-caller-identity --query Account))$(AWS_ACCOUNT)
 REGISTRY ?= $(eval REGISTRY := $(patsubst https://%,%,$(call lookup,ecr get-authorization-token --query authorizationData[0].proxyEndpoint)))$(REGISTRY)
 BUCKET ?= $(PROJECT)-$(AWS_ACCOUNT)
+look_up = $(eval export $(1) := $$($(1)))
+define name_account
+$(call look_up,AWS_ACCOUNT)$(call look_up,BUCKET)
+@test -n "$$AWS_ACCOUNT" || { echo "AWS does not know who you are: set AWS_PROFILE or run aws configure; see make doctor" >&2; exit 1; }
+endef
 
 ##@ AWS
 
 .PHONY: infrastructure
 infrastructure: $(ENV) aws-account  ## Create or update the stack: bucket, image repositories, roles
-	@$(AWS) cloudformation deploy --stack-name $(STACK) --template-file infrastructure/stack.yaml \
-	  --capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --tags team=$(TEAM) project=$(PROJECT) \
-	  --parameter-overrides ProjectName=$(PROJECT) BucketName=$(BUCKET) ClusterName=$(CLUSTER) NamespaceName=$(NAMESPACE)
+	@$(AWS) cloudformation deploy --stack-name "$$STACK" --template-file infrastructure/stack.yaml \
+	  --capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --tags team="$$TEAM" project="$$PROJECT" \
+	  --parameter-overrides ProjectName="$$PROJECT" BucketName="$$BUCKET" ClusterName="$$CLUSTER" NamespaceName="$$NAMESPACE"
 
 .PHONY: kubeconfig
 kubeconfig: $(ENV)  ## Point kubectl at CLUSTER
-	@$(AWS) eks update-kubeconfig --name $(CLUSTER)
+	@$(AWS) eks update-kubeconfig --name "$$CLUSTER"
 
 # LOGIN=none is for a registry that asks for no password, such as one on this machine.
 LOGIN ?= ecr
@@ -32,10 +38,10 @@ LOGIN ?= ecr
 .PHONY: login
 login: $(ENV) build/registry  ## Log the image engine in to the registry
 ifneq ($(LOGIN),none)
-	@$(AWS) ecr get-login-password | $(DOCKER) login --username AWS --password-stdin $(REGISTRY) >build/login.log 2>&1 \
-	  || { tail -n 1 build/login.log >&2; echo "$(DOCKER) cannot log in to $(REGISTRY): nothing was pushed" >&2; exit 1; }
+	@$(AWS) ecr get-login-password | $(DOCKER) login --username AWS --password-stdin "$$REGISTRY" >build/login.log 2>&1 \
+	  || { tail -n 1 build/login.log >&2; echo "$(DOCKER) cannot log in to $$REGISTRY: nothing was pushed" >&2; exit 1; }
 endif
 
 .PHONY: aws-account
 aws-account: $(ENV)
-	@test -n "$(AWS_ACCOUNT)" || { echo "AWS does not know who you are: set AWS_PROFILE or run aws configure; see make doctor" >&2; exit 1; }
+	$(name_account)

@@ -1,67 +1,61 @@
 # Images: built from the lock and the wheels, tagged with the version, referred to by digest once pushed.
 
 IMAGES := webservice trainer
-# Address of the repository, without credentials; empty without a remote.
-SOURCE_URL ?= $(shell git remote get-url origin 2>/dev/null | sed -E 's|//[^/@]*@|//|')
-
+# What project.mk, git and AWS say is data: recipes read it from the environment, and no text of it is run.
+# The address of the repository has no credentials; it is empty without a remote.
 build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(1).Dockerfile \
-	  --build-arg PYTHON_IMAGE="$(PYTHON_IMAGE)" --build-arg PACKAGE=$(PACKAGE) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) \
-	  --label org.opencontainers.image.title="$(TITLE) $(1)" \
-	  --label org.opencontainers.image.description="$(DESCRIPTION)" \
-	  --label org.opencontainers.image.authors="$(AUTHOR)" \
+	  --build-arg PYTHON_IMAGE="$$PYTHON_IMAGE" --build-arg PACKAGE=$(PACKAGE) --build-arg VERSION=$(VERSION) --build-arg COMMIT="$$COMMIT" \
+	  --label org.opencontainers.image.title="$$TITLE $(1)" \
+	  --label org.opencontainers.image.description="$$DESCRIPTION" \
+	  --label org.opencontainers.image.authors="$$AUTHOR" \
 	  --label org.opencontainers.image.version="$(VERSION)" \
-	  --label org.opencontainers.image.revision="$(COMMIT)" \
-	  --label org.opencontainers.image.source="$(SOURCE_URL)" \
+	  --label org.opencontainers.image.revision="$$COMMIT" \
+	  --label org.opencontainers.image.source="$${SOURCE_URL-$$(git remote get-url origin 2>/dev/null | sed -E 's|//[^/@]*@|//|')}" \
+	  --label mlops-runtime.golden="$$(sha256sum src/$(PACKAGE)/artefact/golden.json 2>/dev/null | cut -c1-64 || true)" \
 	  --tag $(PROJECT)/$(1):$(VERSION) --iidfile $@ .
+golden_of = $$($(DOCKER) image inspect --format '{{index .Config.Labels "mlops-runtime.golden"}}' $(1))
 
 ##@ Images
 
 .PHONY: docker
 docker: $(IMAGES:%=build/%.built)  ## Build the web-service and trainer images
 
-# Images are built again for a new version or another base image, even when no file has changed.
-build/version: FORCE
-	@mkdir -p build
-	@echo "$(VERSION) $(PYTHON_IMAGE)" | cmp -s - $@ || echo "$(VERSION) $(PYTHON_IMAGE)" >$@
-
-build/webservice.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock $(WEBSERVICE_SOURCES) build/wheel/built build/version
-build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/version
+build/webservice.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock $(WEBSERVICE_SOURCES) build/wheel/built build/settings/images
+build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/settings/images
 
 build/%.built:
 	@$(DOCKER) info >/dev/null 2>&1 || { echo "$(DOCKER) does not answer: start it, or set DOCKER=podman; see make doctor" >&2; exit 1; }
 	@echo "Building $(PROJECT)/$*:$(VERSION)"
 	@$(call build_image,$*) >build/$*.log 2>&1 || { tail -n 30 build/$*.log >&2; exit 1; }
 
-.PHONY: publish
-publish: clean-tree $(IMAGES:%=build/%.image)  ## Push both images once the tests pass; digests go to build/*.image
+# A reason to leave out unit and system tests in an emergency; training and gate are never left out.
+override SKIP_TESTS := $(strip $(value SKIP_TESTS))
+export SKIP_TESTS
+TESTED := $(if $(SKIP_TESTS),skipped-tests,build/unittest-coverage.json build/test-coverage.json)
 
-# Tags in ECR are immutable: a version that was published before is used as it is.
-build/%.image: build/%.built build/registry | login build/unittest-coverage.json build/test-coverage.json
-	@image=$(REGISTRY)/$(PROJECT)/$*; \
-	if $(DOCKER) pull --quiet $$image:$(VERSION) >/dev/null 2>&1; then \
+.PHONY: publish
+publish: clean-tree $(IMAGES:%=build/%.image)  ## Push both images once the tests pass; SKIP_TESTS="reason" leaves the tests out
+
+# Tags in ECR are immutable: a version that was published before is used as it is, but not in place of a given MODEL.
+build/%.image: build/%.built build/registry | login $(TESTED)
+	@image="$$REGISTRY/$(PROJECT)/$*"; \
+	if $(DOCKER) pull --quiet "$$image:$(VERSION)" >/dev/null 2>&1; then \
 	  echo "$$image:$(VERSION) was published before"; \
+	  [ $* = trainer ] || [ "$(call golden_of,"$$image:$(VERSION)")" = "$(call golden_of,$$(cat build/$*.built))" ] || \
+	    { echo "$$image:$(VERSION) has a model of another training run: to publish this one, commit, or set VERSION" >&2; $(if $(MODEL),exit 1;) }; \
 	else \
-	  $(DOCKER) tag $$(cat build/$*.built) $$image:$(VERSION); \
-	  $(DOCKER) push --quiet $$image:$(VERSION) >build/$*.push.log 2>&1 \
+	  $(DOCKER) tag "$$(cat build/$*.built)" "$$image:$(VERSION)"; \
+	  $(DOCKER) push --quiet "$$image:$(VERSION)" >build/$*.push.log 2>&1 \
 	    || { tail -n 1 build/$*.push.log >&2; echo "cannot push $$image:$(VERSION): nothing was deployed" >&2; exit 1; }; \
 	fi; \
-	$(DOCKER) image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' $$image:$(VERSION) | grep -m 1 "^$$image@" | tee $@
+	$(DOCKER) image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$$image:$(VERSION)" | grep -F -m 1 "$$image@" | tee $@
+
+.PHONY: skipped-tests
+skipped-tests:
+	@echo "Unit and system tests are left out: $$SKIP_TESTS"
 
 build/registry: FORCE | clean-tree
+	$(call look_up,REGISTRY)
 	@mkdir -p build
-	@test -n "$(REGISTRY)" || { echo "AWS names no registry: are there credentials? See make doctor" >&2; exit 1; }
-	@echo "$(REGISTRY)" | cmp -s - $@ || echo "$(REGISTRY)" >$@
-
-.PHONY: clean-tree
-clean-tree:
-ifneq ($(DIRTY),)
-ifndef ALLOW_DIRTY
-	@echo "there are uncommitted changes: commit them, or set ALLOW_DIRTY=1 to publish $(VERSION)" >&2; exit 1
-endif
-endif
-ifeq ($(VERSION),unversioned)
-	@echo "there is no git commit to name a version after: commit, or set VERSION" >&2; exit 1
-endif
-
-.PHONY: FORCE
-FORCE:
+	@test -n "$$REGISTRY" || { echo "AWS names no registry: are there credentials? See make doctor" >&2; exit 1; }
+	@echo "$$REGISTRY" | cmp -s - $@ || echo "$$REGISTRY" >$@

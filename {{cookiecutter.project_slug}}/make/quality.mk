@@ -41,7 +41,7 @@ doctor:  ## Report which tools and credentials are available, and how to get mis
 
 .PHONY: upgrade
 upgrade:  ## Replace the runtime in vendor/ by that of TEMPLATE, a folder or git address
-	@PYTHONPATH=vendor PYTHONDONTWRITEBYTECODE=1 python3 -m mlops_runtime.operations.upgrade "$(TEMPLATE)"
+	@PYTHONPATH=vendor PYTHONDONTWRITEBYTECODE=1 python3 -m mlops_runtime.operations.upgrade "$${TEMPLATE-}"
 
 .PHONY: clean
 clean:  ## Remove what the other commands created, except .venv
@@ -62,12 +62,12 @@ type-check: $(ENV)  ## Check the types (mypy, strict)
 .PHONY: unittest
 unittest: build/unittest-coverage.json  ## Run the unit tests, with branch coverage above MIN_COVERAGE
 
-build/unittest-coverage.json: $(SOURCES) $(UNIT_TEST_FILES) $(DATA) pyproject.toml $(ENV)
+build/unittest-coverage.json: $(SOURCES) $(UNIT_TEST_FILES) $(DATA) pyproject.toml build/settings/unittest $(ENV)
 	@mkdir -p build
 	@$(PYTHON) -m coverage run --data-file=build/unittest.coverage -m pytest tests --ignore tests/system
 	@$(PYTHON) -m coverage html --data-file=build/unittest.coverage --directory=build/unittest-coverage --quiet
 	@$(PYTHON) -m coverage json --data-file=build/unittest.coverage -o $@ --quiet
-	@$(PYTHON) -m coverage report --data-file=build/unittest.coverage --fail-under=$(MIN_COVERAGE) --skip-covered --show-missing
+	@$(PYTHON) -m coverage report --data-file=build/unittest.coverage --fail-under="$$MIN_COVERAGE" --skip-covered --show-missing
 
 .PHONY: test
 test: build/test-coverage.json  ## Test the trained model and the running service
