@@ -60,8 +60,8 @@ MIN_LENGTH_OF_TEXT = 40
 MIN_NUMBER_SHARE = 0.9
 """Minimum share of numbers for an unusable column to be reported as numeric with a few invalid cells."""
 
-MIN_CERTAIN_VALUES = 10_000
-"""Number of values after which a column with fewer than half of numbers is no longer searched for numbers."""
+MIN_COUNTED_VALUES = 10_000
+"""Number of values after which numbers are no longer counted in a column if they are less than half of its values."""
 
 MAX_EXAMPLES = 5
 """Maximum number of most frequent values kept of a column that is not a choice."""
@@ -195,7 +195,7 @@ class Tally:
             self._add_unseen(unseen)
         if self.is_number:
             self.numbers += counts.total()
-        elif self.present < MIN_CERTAIN_VALUES or self.numbers * 2 > self.present:
+        elif self.present < MIN_COUNTED_VALUES or self.numbers * 2 > self.present:
             self.numbers += sum(counts[cell] for cell in counts if number(cell, self._decimal) is not None)
         if self.is_number and self.low <= 0 <= self.high:
             zeros = [cell for cell in counts if cell[:1] in "+-0.," and not cell.strip("+-0.,eE")]
