@@ -28,7 +28,7 @@ __all__ = ["service", "start_service"]
 
 AXE = "axe-core@4.14.1"
 BUILD = Path(__file__).parents[3] / "build"
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds after which a test gives up waiting."""
 
 OPTIONS = (
@@ -52,37 +52,37 @@ class Browser:
         driver: of the browser.
         base: address of the service.
         downloads: folder of downloaded files.
-        asked: URLs of its requests so far.
+        requested: URLs of its requests so far.
     """
 
     driver: "Chrome"
     base: str
     downloads: Path
-    asked: list[str] = field(default_factory=list)
+    requested: list[str] = field(default_factory=list)
 
     def open(self, path: str) -> None:
         """Open a path of the service."""
         self.driver.get(self.base + path)
 
-    def one(self, selector: str) -> "WebElement":
+    def find(self, selector: str) -> "WebElement":
         """Return the first element that matches a CSS selector."""
         return self.driver.find_element("css selector", selector)
 
-    def all(self, selector: str) -> "list[WebElement]":
+    def find_all(self, selector: str) -> "list[WebElement]":
         """Return the elements that match a CSS selector."""
         return self.driver.find_elements("css selector", selector)
 
     def texts(self, selector: str) -> list[str]:
         """Return the texts of the elements that match a CSS selector."""
-        return [element.text for element in self.all(selector)]
+        return [element.text for element in self.find_all(selector)]
 
     def wait(self, condition: Callable[[], Any]) -> Any:
         """Return the value of a condition as soon as it is true."""
-        deadline = time.monotonic() + PATIENCE
-        while not (found := condition()):
-            assert time.monotonic() < deadline, f"not within {PATIENCE:g} s"
+        deadline = time.monotonic() + TIMEOUT
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"not within {TIMEOUT:g} s"
             time.sleep(0.05)
-        return found
+        return value
 
     def predict(self) -> None:
         """Send the form and wait for the page with the prediction."""
@@ -90,9 +90,9 @@ class Browser:
 
     def press(self, selector: str) -> None:
         """Press a button and wait for the next page."""
-        page = self.one("html").id
-        self.one(selector).click()
-        self.wait(lambda: self.one("html").id != page)
+        page = self.find("html").id
+        self.find(selector).click()
+        self.wait(lambda: self.find("html").id != page)
 
     def resize(self, width: int = 1280, *, dark: bool = False) -> None:
         """Set the width of the screen, and its light or dark scheme."""
@@ -112,8 +112,8 @@ class Browser:
         """Return the URLs of the requests since the last call."""
         entries = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         sent = [entry["params"] for entry in entries if entry["method"] == "Network.requestWillBeSent"]
-        addresses = [one["request"]["url"] for one in sent]
-        self.asked.extend(addresses)
+        addresses = [request["request"]["url"] for request in sent]
+        self.requested.extend(addresses)
         return addresses
 
     def violations(self) -> list[str]:
@@ -154,11 +154,11 @@ def checked(browser: Browser) -> Iterator[Browser]:
     browser.driver.execute_script("localStorage.clear()")
     browser.requests()
     browser.violations()
-    browser.asked.clear()
+    browser.requested.clear()
     yield browser
     host = urlsplit(browser.base).netloc
     browser.requests()
-    addresses = [urlsplit(address) for address in browser.asked]
+    addresses = [urlsplit(address) for address in browser.requested]
     assert addresses
     assert {address.netloc for address in addresses if address.scheme not in ("blob", "data")} <= {host}
     assert browser.violations() == []
@@ -228,15 +228,15 @@ def serious_findings(browser: Browser, axe: str) -> Callable[..., list[str]]:
     def findings(*excluded: str) -> list[str]:
         browser.driver.execute_script(axe)
         rules = {rule: {"enabled": False} for rule in excluded}
-        found = browser.driver.execute_async_script(
+        result = browser.driver.execute_async_script(
             "axe.run(document, {resultTypes: ['violations'], rules: arguments[0]})"
             ".then(arguments[arguments.length - 1])",
             rules,
         )
         return [
-            f"{one['id']}: {one['help']}: {[node['target'] for node in one['nodes']][:5]}"
-            for one in found["violations"]
-            if one["impact"] in SERIOUS
+            f"{violation['id']}: {violation['help']}: {[node['target'] for node in violation['nodes']][:5]}"
+            for violation in result["violations"]
+            if violation["impact"] in SERIOUS
         ]
 
     return findings

@@ -29,7 +29,7 @@ SCHEMES = [pytest.param(False, id="light"), pytest.param(True, id="dark")]
 @pytest.fixture(scope="module")
 def example(service: Service) -> list[list[str]]:
     """The example table of the page: its header, and its rows."""
-    return list(csv.reader(StringIO(service.ask("GET", "/table").body.decode())))
+    return list(csv.reader(StringIO(service.request("GET", "/table").body.decode())))
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def read(text: str) -> tuple[list[str], list[dict[str, str]]]:
 
 def send_table(browser: Browser, path: Path) -> None:
     """Choose a table and wait for its predictions."""
-    browser.one("#table-file").send_keys(str(path))
-    browser.one(SUBMIT).click()
-    browser.wait(lambda: browser.one(".results").is_displayed())
+    browser.find("#table-file").send_keys(str(path))
+    browser.find(SUBMIT).click()
+    browser.wait(lambda: browser.find(".results").is_displayed())
 
 
 def send_empty_field(browser: Browser) -> None:
@@ -70,11 +70,11 @@ def send_empty_field(browser: Browser) -> None:
 def test_a_record_is_predicted_by_keyboard_alone(browser: Browser) -> None:
     # Given the page, and no mouse
     browser.open("/")
-    start = browser.one("body")
+    start = browser.find("body")
     start.send_keys(TAB)
 
     # When the tab key moves the focus to the button, and it is pressed
-    button = browser.one("form.record > button")
+    button = browser.find("form.record > button")
     for _ in range(400):
         active = browser.driver.switch_to.active_element
         if active == button:
@@ -82,13 +82,13 @@ def test_a_record_is_predicted_by_keyboard_alone(browser: Browser) -> None:
         active.send_keys(TAB)
     assert browser.driver.switch_to.active_element == button
     outline = button.value_of_css_property("outline-style")
-    page = browser.one("html").id
+    page = browser.find("html").id
     button.send_keys(ENTER)
-    browser.wait(lambda: browser.one("html").id != page)
+    browser.wait(lambda: browser.find("html").id != page)
 
     # Then the focus was visible, and there is a prediction
     assert outline != "none"
-    assert browser.one(".prediction .headline").text
+    assert browser.find(".prediction .headline").text
 
 
 def test_a_prediction_has_an_explanation(browser: Browser) -> None:
@@ -100,14 +100,14 @@ def test_a_prediction_has_an_explanation(browser: Browser) -> None:
     assert rows
     assert len(browser.texts(".why [role=rowheader]")) >= len(rows)
     assert all(browser.texts(".why .amount"))
-    assert browser.one(".why .comparison").text
+    assert browser.find(".why .comparison").text
 
 
 def test_an_error_links_to_its_field(browser: Browser) -> None:
     browser.open("/")
     send_empty_field(browser)
 
-    browser.one(".problem a").click()
+    browser.find(".problem a").click()
     assert browser.driver.switch_to.active_element.get_attribute("aria-invalid") == "true"
 
 
@@ -117,20 +117,20 @@ def test_a_table_gets_its_predictions(browser: Browser, faulty_table: Path) -> N
     send_table(browser, faulty_table)
 
     # Then the page shows that row
-    assert "1 faulty" in browser.one(".done").text
+    assert "1 faulty" in browser.find(".done").text
     (fault,) = browser.texts(".faults li")
     assert fault.startswith("Row 3: ")
     assert "cells" in fault
 
     # And the table has the predictions of all other rows
-    browser.one(".results a").click()
+    browser.find(".results a").click()
     header, rows = read(browser.downloaded())
     assert header[: len(FIELDS)] == [field.name for field in FIELDS]
     assert header[len(FIELDS)] == "note"
-    answer = header[len(FIELDS) + 1]
+    response = header[len(FIELDS) + 1]
     assert rows[0]["note"] == "good"
     assert [number for number, row in enumerate(rows) if row["error"]] == [1]
-    assert [number for number, row in enumerate(rows) if not row[answer]] == [1]
+    assert [number for number, row in enumerate(rows) if not row[response]] == [1]
 
 
 def test_a_table_can_be_dropped_anywhere_on_the_page(browser: Browser, faulty_table: Path) -> None:
@@ -143,8 +143,8 @@ def test_a_table_can_be_dropped_anywhere_on_the_page(browser: Browser, faulty_ta
         faulty_table.read_text(),
     )
 
-    browser.wait(lambda: browser.one(".results").is_displayed())
-    assert "dropped.csv, 1 faulty" in browser.one(".done").text
+    browser.wait(lambda: browser.find(".results").is_displayed())
+    assert "dropped.csv, 1 faulty" in browser.find(".done").text
 
 
 def test_a_long_table_is_predicted_in_one_request(browser: Browser, example: list[list[str]], tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_long_table_is_predicted_in_one_request(browser: Browser, example: lis
 
     # Then the table with predictions is complete and in order
     assert len([address for address in browser.requests() if address.endswith("/table")]) == 1
-    browser.one(".results a").click()
+    browser.find(".results a").click()
     _, answered = read(browser.downloaded())
     assert [row["note"] for row in answered] == [f'"{number}",\nnext' for number in range(count)]
     assert not any(row["error"] for row in answered)
@@ -184,11 +184,11 @@ def test_a_table_that_cannot_be_read_shows_why(browser: Browser, content: bytes,
 
     send_table(browser, path)
 
-    assert message in browser.one(".problem-text").text
-    assert not browser.one(".results a").is_displayed()
+    assert message in browser.find(".problem-text").text
+    assert not browser.find(".results a").is_displayed()
 
 
-def test_a_busy_service_is_asked_again(
+def test_an_upload_is_retried_while_the_service_is_busy(
     browser: Browser, browse: Callable[[Service], Browser], start_service: StartService, faulty_table: Path
 ) -> None:
     # Given a page of a service whose rate limit is reached
@@ -201,38 +201,38 @@ def test_a_busy_service_is_asked_again(
     send_table(other, faulty_table)
 
     # Then it is predicted nevertheless, after another try
-    assert "1 faulty" in other.one(".done").text
+    assert "1 faulty" in other.find(".done").text
     assert len([address for address in other.requests() if address.endswith("/table")]) > 1
     browser.open("/")
 
 
 def test_a_prediction_of_a_table_can_be_cancelled(browser: Browser, faulty_table: Path) -> None:
-    # Given a service that does not answer
+    # Given a service that does not respond
     browser.open("/")
     browser.driver.execute_script(
         "window.fetch = (url, {signal}) => new Promise((_, reject) =>"
         "  signal.addEventListener('abort', () => reject(signal.reason)))"
     )
-    browser.one("#table-file").send_keys(str(faulty_table))
-    browser.one(SUBMIT).click()
+    browser.find("#table-file").send_keys(str(faulty_table))
+    browser.find(SUBMIT).click()
 
     # When the person cancels
-    browser.wait(lambda: browser.one(".working button").is_displayed())
-    browser.one(".working button").click()
+    browser.wait(lambda: browser.find(".working button").is_displayed())
+    browser.find(".working button").click()
 
     # Then the page says so
-    browser.wait(lambda: browser.one(".results").is_displayed())
-    assert browser.one(".problem-text").text == "Cancelled."
-    assert not browser.one(".working").is_displayed()
+    browser.wait(lambda: browser.find(".results").is_displayed())
+    assert browser.find(".problem-text").text == "Cancelled."
+    assert not browser.find(".working").is_displayed()
 
 
 def test_predictions_are_stored_in_the_browser(browser: Browser) -> None:
     # When a record is predicted and the page loaded again
     browser.open("/")
-    assert not browser.one(".history").is_displayed()
+    assert not browser.find(".history").is_displayed()
     browser.predict()
-    headline = browser.one(".prediction .headline").text
-    sent = browser.one("#field-0").get_attribute("value")
+    headline = browser.find(".prediction .headline").text
+    sent = browser.find("#field-0").get_attribute("value")
     browser.driver.refresh()
 
     # Then the prediction is stored once
@@ -241,13 +241,13 @@ def test_predictions_are_stored_in_the_browser(browser: Browser) -> None:
     # And it fills the form again
     browser.open("/")
     browser.driver.execute_script("document.getElementById('field-0').value = ''")
-    browser.one(".history button.link").click()
-    assert browser.one("#field-0").get_attribute("value") == sent
+    browser.find(".history button.link").click()
+    assert browser.find("#field-0").get_attribute("value") == sent
 
     # And it can be removed
     assert headline in json.dumps(browser.driver.execute_script("return {...localStorage}"), ensure_ascii=False)
-    browser.one(".history .clear").click()
-    assert not browser.one(".history").is_displayed()
+    browser.find(".history .clear").click()
+    assert not browser.find(".history").is_displayed()
     assert browser.driver.execute_script("return localStorage.length") == 0
 
 
@@ -257,23 +257,23 @@ def test_the_page_works_without_javascript(
     # Given the results with JavaScript
     browser.open("/")
     send_table(browser, faulty_table)
-    browser.one(".results a").click()
+    browser.find(".results a").click()
     expected = browser.downloaded()
     browser.predict()
-    headline = browser.one(".prediction .headline").text
+    headline = browser.find(".prediction .headline").text
 
     # When the same is done without it
     other = browser_without_scripts
     other.open("/")
-    other.one("#table-file").send_keys(str(faulty_table))
-    other.one(SUBMIT).click()
+    other.find("#table-file").send_keys(str(faulty_table))
+    other.find(SUBMIT).click()
 
     # Then the results are equal
     assert other.downloaded() == expected
     other.predict()
-    assert other.one(".prediction .headline").text == headline
+    assert other.find(".prediction .headline").text == headline
     assert other.texts(".why .amount")
-    assert not other.one(".history").is_displayed()
+    assert not other.find(".history").is_displayed()
 
 
 @pytest.mark.parametrize("width", [320, 390])
@@ -281,9 +281,9 @@ def test_a_narrow_screen_needs_no_horizontal_scrolling(browser: Browser, faulty_
     browser.resize(width)
 
     def widths() -> int:
-        found = browser.driver.execute_script("return document.documentElement.scrollWidth")
-        assert isinstance(found, int)
-        return found
+        scroll_width = browser.driver.execute_script("return document.documentElement.scrollWidth")
+        assert isinstance(scroll_width, int)
+        return scroll_width
 
     browser.open("/")
     assert widths() <= width
@@ -291,7 +291,7 @@ def test_a_narrow_screen_needs_no_horizontal_scrolling(browser: Browser, faulty_
     assert widths() <= width
     browser.predict()
     assert widths() <= width
-    for details in browser.all("details"):
+    for details in browser.find_all("details"):
         browser.driver.execute_script("arguments[0].open = true", details)
     assert widths() <= width
     send_empty_field(browser)
@@ -304,7 +304,7 @@ def test_a_narrow_screen_needs_no_horizontal_scrolling(browser: Browser, faulty_
 def test_the_page_has_a_dark_scheme(browser: Browser) -> None:
     def lightness() -> int:
         browser.open("/")
-        colour = browser.one("body").value_of_css_property("background-color")
+        colour = browser.find("body").value_of_css_property("background-color")
         return sum(int(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3])
 
     light = lightness()
@@ -346,15 +346,15 @@ def test_the_report_is_accessible(browser: Browser, serious_findings: Callable[.
 def test_examples_of_the_api_can_be_tried(browser: Browser, serious_findings: Callable[..., list[str]]) -> None:
     # Given the operation that predicts
     browser.open("/docs/")
-    browser.wait(lambda: browser.all(".opblock-post"))
+    browser.wait(lambda: browser.find_all(".opblock-post"))
     assert serious_findings(*SWAGGER_RULES) == []
-    browser.one(".opblock-post .opblock-summary-control").click()
+    browser.find(".opblock-post .opblock-summary-control").click()
 
     # When its example is sent
-    browser.wait(lambda: browser.all(".try-out__btn"))
-    browser.one(".try-out__btn").click()
-    browser.wait(lambda: browser.all(".execute"))
-    browser.one(".execute").click()
+    browser.wait(lambda: browser.find_all(".try-out__btn"))
+    browser.find(".try-out__btn").click()
+    browser.wait(lambda: browser.find_all(".execute"))
+    browser.find(".execute").click()
 
     # Then it is predicted
     status = browser.wait(lambda: browser.texts(".live-responses-table .response-col_status"))

@@ -1,6 +1,6 @@
-"""What the service promises under load and fault: each promise with a small proof of its own service.
+"""Behaviour of the service under load and faults, with a few connections.
 
-The figures, with thousands of connections and a million requests, come from a benchmark of the template.
+`benchmarks/faults` measures it with thousands of connections and a million requests.
 """
 
 import json
@@ -24,20 +24,20 @@ from mlops_runtime.model import Predictor
 from mlops_runtime.model.golden import agrees
 from mlops_runtime.serving.ui.tables import example_table
 from tests.runtime.live_service.conftest import (
-    Answer,
     OwnService,
+    Response,
     StartService,
-    ask_on,
+    request_on,
     running_service,
     wait_until_ready,
 )
 
 URL = "/v1/predictions"
-PATIENCE = 20.0
-"""Seconds after which something that should happen does not happen any more."""
+TIMEOUT = 20.0
+"""Seconds to wait for an event before the test fails."""
 
 RESET = struct.pack("ii", 1, 0)
-"""SO_LINGER that makes a close a reset."""
+"""Value of SO_LINGER with which closing a connection resets it."""
 
 HANG = """
 import os, pathlib, time
@@ -53,7 +53,7 @@ def run_or_hang(*arguments, **options):
 
 Session.run = run_or_hang
 """
-"""Makes one call of the model hang, in the process that imports it."""
+"""Makes one call of the model hang in the process that imports this code."""
 
 
 @pytest.fixture
@@ -63,26 +63,26 @@ def body(predictor: Predictor) -> bytes:
 
 
 @pytest.fixture
-def is_right(predictor: Predictor) -> Callable[[Answer], bool]:
-    """Return a function that says whether an answer to that request is the golden prediction."""
+def is_golden(predictor: Predictor) -> Callable[[Response], bool]:
+    """Return a function that checks whether a response has the golden prediction of `body`."""
     golden, prediction = predictor.golden_records[0].prediction, predictor.contract.prediction
-    return lambda answer: answer.status == 200 and agrees(prediction.model_validate_json(answer.body), golden)
+    return lambda response: response.status == 200 and agrees(prediction.model_validate_json(response.body), golden)
 
 
 def head(length: int) -> bytes:
-    """Return the head of a request for a prediction."""
+    """Return the request line and headers of a request for a prediction."""
     return (
         f"POST {URL} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n".encode()
     )
 
 
-def raw(service: OwnService) -> socket.socket:
-    """Return a connection without any HTTP."""
-    return socket.create_connection((service.host, service.port), timeout=PATIENCE)
+def open_socket(service: OwnService) -> socket.socket:
+    """Return a TCP connection to the service."""
+    return socket.create_connection((service.host, service.port), timeout=TIMEOUT)
 
 
-def received(connection: socket.socket) -> bytes:
-    """Return all that comes until the service closes the connection."""
+def read_to_end(connection: socket.socket) -> bytes:
+    """Return the bytes received until the service closes the connection."""
     content = b""
     with suppress(ConnectionResetError):
         while part := connection.recv(65536):
@@ -91,104 +91,104 @@ def received(connection: socket.socket) -> bytes:
 
 
 def workers(service: OwnService) -> list[int]:
-    """Return the processes that answer."""
+    """Return the ids of the worker processes."""
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
     if not children.exists():
-        pytest.skip("this system does not say which processes belong to the service")
+        pytest.skip("/proc has no list of child processes on this system")
     return [int(worker) for worker in children.read_text().split()]
 
 
 def open_files(service: OwnService) -> int:
-    """Return how many files and connections the workers have open."""
+    """Return the number of files and connections that the workers have open."""
     return sum(len(list(Path(f"/proc/{worker}/fd").iterdir())) for worker in workers(service))
 
 
-def lines_dropped(service: OwnService) -> float:
-    """Return how many lines of the log the service says are lost."""
-    lines = service.ask("GET", "/metrics").body.decode().splitlines()
+def dropped_log_lines(service: OwnService) -> float:
+    """Return the number of dropped log lines that the metrics report."""
+    lines = service.request("GET", "/metrics").body.decode().splitlines()
     return sum(float(line.split()[-1]) for line in lines if line.startswith("webservice_log_lines_dropped_total"))
 
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
-    """Wait until a condition holds; fail the test when it does not get there."""
-    deadline = time.monotonic() + PATIENCE
+    """Wait until a condition holds; fail the test after the timeout."""
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {PATIENCE:g} s: {what}")
+            pytest.fail(f"not within {TIMEOUT:g} s: {what}")
         time.sleep(0.05)
 
 
 @contextmanager
-def uploads_that_pause(service: OwnService, body: bytes, count: int) -> Iterator[list[socket.socket]]:
+def half_sent_requests(service: OwnService, body: bytes, count: int) -> Iterator[list[socket.socket]]:
     """Yield connections on which the first half of a request has been sent."""
     with ExitStack() as stack:
-        connections = [stack.enter_context(raw(service)) for _ in range(count)]
+        connections = [stack.enter_context(open_socket(service)) for _ in range(count)]
         for connection in connections:
             connection.sendall(head(len(body)) + body[: len(body) // 2])
         yield connections
 
 
-def asked_at_once(service: OwnService, body: bytes, connections: int, each: int) -> list[Answer]:
-    """Return the answers to requests of many connections, each sending one request after the other."""
+def send_concurrently(service: OwnService, body: bytes, connections: int, each: int) -> list[Response]:
+    """Return the responses to requests on many connections at once; each connection sends its requests in sequence."""
 
-    def ask(_: int) -> list[Answer]:
+    def send(_: int) -> list[Response]:
         with closing(service.connect()) as connection:
-            return [ask_on(connection, "POST", URL, body) for _ in range(each)]
+            return [request_on(connection, "POST", URL, body) for _ in range(each)]
 
     with ThreadPoolExecutor(connections) as clients:
-        return [answer for answers in clients.map(ask, range(connections)) for answer in answers]
+        return [response for responses in clients.map(send, range(connections)) for response in responses]
 
 
-def test_each_of_256_connections_is_answered_rightly(
-    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+def test_each_of_256_connections_gets_correct_predictions(
+    start_service: StartService, body: bytes, is_golden: Callable[[Response], bool]
 ) -> None:
     service = start_service(LOG_LEVEL="error")
 
-    answers = asked_at_once(service, body, connections=256, each=4)
+    responses = send_concurrently(service, body, connections=256, each=4)
 
-    assert len(answers) == 256 * 4
-    assert all(map(is_right, answers))
+    assert len(responses) == 256 * 4
+    assert all(map(is_golden, responses))
 
 
-def test_requests_beyond_the_limit_are_asked_to_come_again(
-    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+def test_requests_beyond_the_limit_get_a_retry_after_header(
+    start_service: StartService, body: bytes, is_golden: Callable[[Response], bool]
 ) -> None:
     # Given a service that works on one large request at a time
     service = start_service(LOG_LEVEL="error", THREADS="4", MAX_LARGE_REQUESTS="1")
     table = b"[" + b",".join([body] * 1000) + b"]"
 
-    # When many of them come
-    answers = asked_at_once(service, table, connections=16, each=2)
+    # When many are sent at once
+    responses = send_concurrently(service, table, connections=16, each=2)
 
-    # Then each is answered, or told when to come again
-    refused = [answer for answer in answers if answer.status != 200]
-    assert {answer.status for answer in refused} == {503}
-    assert all(int(answer.headers["retry-after"]) > 0 for answer in refused)
-    assert all(len(json.loads(answer.body)) == 1000 for answer in answers if answer.status == 200)
+    # Then each is processed, or refused with a Retry-After header
+    refused = [response for response in responses if response.status != 200]
+    assert {response.status for response in refused} == {503}
+    assert all(int(response.headers["retry-after"]) > 0 for response in refused)
+    assert all(len(json.loads(response.body)) == 1000 for response in responses if response.status == 200)
 
-    # And nothing of it stays
-    assert is_right(service.ask("POST", URL, body))
+    # And the service still predicts
+    assert is_golden(service.request("POST", URL, body))
 
 
-def test_slow_uploads_hold_nobody_up(
-    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+def test_slow_uploads_do_not_delay_other_clients(
+    start_service: StartService, body: bytes, is_golden: Callable[[Response], bool]
 ) -> None:
     # Given many more slow uploads than there are threads
     service = start_service(LOG_LEVEL="error", THREADS="2")
-    with uploads_that_pause(service, body, 64) as slow:
-        # Then each of them is told that it took too long, or to come again
-        assert {received(connection)[:12] for connection in slow} <= {b"HTTP/1.1 408", b"HTTP/1.1 503"}
+    with half_sent_requests(service, body, 64) as slow:
+        # Then each of them gets status 408 or 503
+        assert {read_to_end(connection)[:12] for connection in slow} <= {b"HTTP/1.1 408", b"HTTP/1.1 503"}
 
-        # And others are answered, once the rush is over
+        # And other clients get predictions afterwards
         wait_until_ready(service)
-        wait_until(lambda: is_right(service.ask("POST", URL, body)), "an answer")
-        assert all(map(is_right, asked_at_once(service, body, connections=8, each=10)))
+        wait_until(lambda: is_golden(service.request("POST", URL, body)), "a correct prediction")
+        assert all(map(is_golden, send_concurrently(service, body, connections=8, each=10)))
 
 
-def test_a_body_in_the_smallest_pieces_holds_nobody_up_for_long(start_service: StartService) -> None:
+def test_a_body_in_single_byte_chunks_hardly_delays_other_clients(start_service: StartService) -> None:
     # Given a client that sends a million bytes, each in a chunk of its own
     service = start_service()
-    with raw(service) as connection, ThreadPoolExecutor(1) as sender:
+    with open_socket(service) as connection, ThreadPoolExecutor(1) as sender:
         connection.sendall(head(0).replace(b"Content-Length: 0", b"Transfer-Encoding: chunked"))
 
         def send() -> None:
@@ -199,18 +199,18 @@ def test_a_body_in_the_smallest_pieces_holds_nobody_up_for_long(start_service: S
         sending = sender.submit(send)
         time.sleep(0.5)
 
-        # When others ask, then none is left without an answer, and soon each gets what it asked for
+        # When another client sends requests, then each gets a response, and soon with status 200
         started = time.monotonic()
         statuses = []
         while statuses[-3:] != [200, 200, 200]:
-            statuses.append(service.ask("GET", "/version").status)
-            assert time.monotonic() - started < PATIENCE
+            statuses.append(service.request("GET", "/version").status)
+            assert time.monotonic() - started < TIMEOUT
         assert set(statuses) <= {200, 503}
 
-        # And that client is given up, if it still listens with an answer
-        answer = received(connection)
-        assert not answer or answer.startswith(b"HTTP/1.1 408 ")
-        sending.result(PATIENCE)
+        # And the slow client gets status 408, if it still reads
+        response = read_to_end(connection)
+        assert not response or response.startswith(b"HTTP/1.1 408 ")
+        sending.result(TIMEOUT)
 
 
 TABLE_LENGTH = 2 * 1024 * 1024
@@ -218,7 +218,7 @@ TABLE_LENGTH = 2 * 1024 * 1024
 
 
 def table_of(predictor: Predictor, *, faulty: bool) -> bytes:
-    """Return a table as long as one may be, of golden records, or of rows in which every cell is at fault."""
+    """Return a table as long as one may be, of golden records, or of rows in which every cell is faulty."""
     example = example_table(predictor.contract, predictor.golden_records).encode()
     header, *rows = example.splitlines(keepends=True)
     row = b",".join([b"?"] * len(predictor.contract.features)) + b"\r\n" if faulty else b"".join(rows)
@@ -227,13 +227,13 @@ def table_of(predictor: Predictor, *, faulty: bool) -> bytes:
 
 @contextmanager
 def uploaded_table(service: OwnService, table: bytes, receive_buffer: int = 4096) -> Iterator[socket.socket]:
-    """Yield a connection on which a table has been sent to the page, and nothing was read."""
+    """Yield a connection on which a table was posted to the page and no response was read."""
     form = (
         b'--b\r\nContent-Disposition: form-data; name="table"; filename="orders.csv"\r\n\r\n' + table + b"\r\n--b--\r\n"
     )
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        connection.settimeout(PATIENCE)
+        connection.settimeout(TIMEOUT)
         connection.connect((service.host, service.port))
         connection.sendall(
             b"POST /table HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=b\r\n"
@@ -243,20 +243,20 @@ def uploaded_table(service: OwnService, table: bytes, receive_buffer: int = 4096
         yield connection
 
 
-def answers_until(service: OwnService, body: bytes, happened: Callable[[], bool]) -> tuple[list[Answer], list[int]]:
-    """Return the predictions and the statuses of probes that a client gets, one after the other, until an event."""
+def predict_until(service: OwnService, body: bytes, happened: Callable[[], bool]) -> tuple[list[Response], list[int]]:
+    """Send predictions and probes in sequence until an event; return the responses and the statuses of the probes."""
     predictions, probes = [], []
-    deadline = time.monotonic() + 3 * PATIENCE
+    deadline = time.monotonic() + 3 * TIMEOUT
     with closing(service.connect()) as connection:
         while not happened():
-            predictions.append(ask_on(connection, "POST", URL, body))
-            probes.append(service.ask("GET", "/healthz").status)
+            predictions.append(request_on(connection, "POST", URL, body))
+            probes.append(service.request("GET", "/healthz").status)
             assert time.monotonic() < deadline
     return predictions, probes
 
 
-def test_clients_that_do_not_read_their_table_hold_nobody_up(
-    start_service: StartService, predictor: Predictor, body: bytes, is_right: Callable[[Answer], bool]
+def test_clients_that_do_not_read_their_response_do_not_delay_others(
+    start_service: StartService, predictor: Predictor, body: bytes, is_golden: Callable[[Response], bool]
 ) -> None:
     # Given clients that send a table each and do not read the response
     service = start_service(LOG_LEVEL="error", MAX_TABLE_LENGTH=str(TABLE_LENGTH + 1000))
@@ -268,23 +268,23 @@ def test_clients_that_do_not_read_their_table_hold_nobody_up(
 
         # Then predictions, probes and another table are answered
         ended = time.monotonic() + 2
-        predictions, probes = answers_until(service, body, lambda: time.monotonic() > ended)
-        assert all(map(is_right, predictions))
+        predictions, probes = predict_until(service, body, lambda: time.monotonic() > ended)
+        assert all(map(is_golden, predictions))
         assert set(probes) == {200}
         wait_until(lambda: requests_in_work(service) <= 1, "the tables are predicted")
         with uploaded_table(service, table, receive_buffer=1 << 20) as connection:
-            assert received(connection).startswith(b"HTTP/1.1 200")
+            assert read_to_end(connection).startswith(b"HTTP/1.1 200")
 
 
 def requests_in_work(service: OwnService) -> float:
-    """Return how many requests are in work, that for the metrics possibly included."""
-    lines = service.ask("GET", "/metrics").body.decode().splitlines()
+    """Return the number of requests in work, which may include the request for the metrics."""
+    lines = service.request("GET", "/metrics").body.decode().splitlines()
     (line,) = (line for line in lines if line.startswith("webservice_requests_in_work "))
     return float(line.split()[-1])
 
 
 def test_a_slow_reader_gets_its_table_while_others_are_answered(
-    start_service: StartService, predictor: Predictor, body: bytes, is_right: Callable[[Answer], bool]
+    start_service: StartService, predictor: Predictor, body: bytes, is_golden: Callable[[Response], bool]
 ) -> None:
     # Given a client that reads the response to a table at about 1 MB/s
     service = start_service(LOG_LEVEL="error", MAX_TABLE_LENGTH=str(TABLE_LENGTH + 1000))
@@ -301,62 +301,62 @@ def test_a_slow_reader_gets_its_table_while_others_are_answered(
     # When others send requests meanwhile
     with ThreadPoolExecutor(1) as reader:
         reading = reader.submit(read_slowly)
-        predictions, probes = answers_until(service, body, reading.done)
+        predictions, probes = predict_until(service, body, reading.done)
 
     # Then all get their responses, and the table is complete
-    assert all(map(is_right, predictions))
+    assert all(map(is_golden, predictions))
     assert set(probes) == {200}
     headers, _, content = reading.result().partition(b"\r\n\r\n")
     assert headers.startswith(b"HTTP/1.1 200")
     assert content.count(b"\n") == table.count(b"\n")
 
 
-def test_a_table_of_faulty_rows_gives_way_to_predictions(
-    start_service: StartService, predictor: Predictor, body: bytes, is_right: Callable[[Answer], bool]
+def test_a_table_of_faulty_rows_does_not_delay_predictions(
+    start_service: StartService, predictor: Predictor, body: bytes, is_golden: Callable[[Response], bool]
 ) -> None:
-    # Given the longest table that is allowed, every cell of it at fault
+    # Given the longest table that is allowed, with a fault in every cell
     service = start_service(LOG_LEVEL="error", MAX_TABLE_LENGTH=str(TABLE_LENGTH + 1000))
     table = table_of(predictor, faulty=True)
 
     def upload() -> bytes:
         with uploaded_table(service, table, receive_buffer=1 << 20) as connection:
-            connection.settimeout(3 * PATIENCE)
-            return received(connection)
+            connection.settimeout(3 * TIMEOUT)
+            return read_to_end(connection)
 
     # When others send requests meanwhile
     with ThreadPoolExecutor(1) as client:
         uploading = client.submit(upload)
-        predictions, probes = answers_until(service, body, uploading.done)
+        predictions, probes = predict_until(service, body, uploading.done)
 
-    # Then many of them are answered before the table is
-    assert all(map(is_right, predictions))
+    # Then many predictions are made before the table is complete
+    assert all(map(is_golden, predictions))
     assert len(predictions) > 20
     assert set(probes) == {200}
     assert uploading.result().startswith(b"HTTP/1.1 200")
 
 
 def test_probes_are_answered_while_all_threads_are_busy(start_service: StartService) -> None:
-    # Given a service whose only thread works on a request for long
+    # Given a service whose only thread is busy for seconds
     service = start_service(LOG_LEVEL="error", MAX_WAIT="0.5")
     with ThreadPoolExecutor(2) as clients:
-        busy = clients.submit(service.ask, "GET", "/sleep/4.0")
+        busy = clients.submit(service.request, "GET", "/sleep/4.0")
         time.sleep(0.5)
 
         # When others send requests
-        waiting = clients.submit(service.ask, "GET", "/version")
-        probes = [service.ask("GET", path).status for path in ("/healthz", "/readyz", "/metrics")]
+        waiting = clients.submit(service.request, "GET", "/version")
+        probes = [service.request("GET", path).status for path in ("/healthz", "/readyz", "/metrics")]
 
         # Then probes are answered, and a request that waits for too long is refused
         assert not busy.done()
         assert probes == [200, 200, 200]
-        refused = waiting.result(PATIENCE)
+        refused = waiting.result(TIMEOUT)
         assert not busy.done()
         assert (refused.status, refused.headers["retry-after"]) == (503, "1")
-        assert busy.result(PATIENCE).status == 200
+        assert busy.result(TIMEOUT).status == 200
 
 
 @pytest.mark.parametrize("content", [b",", b"\n"], ids=["commas", "blank-lines"])
-def test_bodies_that_are_refused_leave_no_garbage(start_service: StartService, content: bytes) -> None:
+def test_refused_bodies_leave_no_garbage(start_service: StartService, content: bytes) -> None:
     # Given a service, and the memory of its worker after a few such bodies
     service = start_service(LOG_LEVEL="error")
     (worker,) = workers(service)
@@ -368,29 +368,29 @@ def test_bodies_that_are_refused_leave_no_garbage(start_service: StartService, c
 
     def send(count: int) -> None:
         for _ in range(count):
-            assert service.ask("POST", URL, content * 1024 * 1024, "text/csv").status in (400, 413, 422)
+            assert service.request("POST", URL, content * 1024 * 1024, "text/csv").status in (400, 413, 422)
 
     send(5)
     before = resident()
 
-    # When many more come
+    # When many more are sent
     send(15)
 
-    # Then the memory does not grow with them
+    # Then the memory does not grow
     assert resident() < before + 5 * 1024 * 1024 * 8
 
 
-def test_an_upload_that_does_not_end_is_given_up(start_service: StartService, body: bytes) -> None:
+def test_an_upload_that_does_not_end_is_cancelled(start_service: StartService, body: bytes) -> None:
     service = start_service(LOG_LEVEL="error", BODY_TIMEOUT="1")
 
-    with uploads_that_pause(service, body, 2) as connections:
-        answers = [received(connection) for connection in connections]
+    with half_sent_requests(service, body, 2) as connections:
+        responses = [read_to_end(connection) for connection in connections]
 
-    assert {answer[:12] for answer in answers} == {b"HTTP/1.1 408"}
+    assert {response[:12] for response in responses} == {b"HTTP/1.1 408"}
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["declared", "endless"])
-def test_a_body_that_is_too_long_is_refused_without_being_kept(start_service: StartService, *, declared: bool) -> None:
+def test_a_body_that_is_too_long_is_refused_and_discarded(start_service: StartService, *, declared: bool) -> None:
     # Given a client that never stops sending
     service = start_service(LOG_LEVEL="error", BODY_TIMEOUT="3")
     part = b" " * 65536
@@ -399,23 +399,23 @@ def test_a_body_that_is_too_long_is_refused_without_being_kept(start_service: St
 
     # When it sends until it is stopped
     sent = 0
-    with raw(service) as connection:
+    with open_socket(service) as connection:
         connection.sendall(start)
         with suppress(ConnectionError):
             while sent < 1 << 30:
                 connection.sendall(part if declared else b"%x\r\n%b\r\n" % (len(part), part))
                 sent += len(part)
-        answer = received(connection)
+        response = read_to_end(connection)
 
-    # Then that is soon, and the answer, where it still arrives, says why
+    # Then the service stops it early, with status 413 if the response still arrives
     assert sent < 1 << 27
-    assert answer[:12] in (b"HTTP/1.1 413", b"")
-    assert service.ask("GET", "/readyz").status == 200
+    assert response[:12] in (b"HTTP/1.1 413", b"")
+    assert service.request("GET", "/readyz").status == 200
 
 
 @pytest.mark.parametrize("size", [1, 1 << 20], ids=["byte by byte", "one chunk"])
 def test_a_body_in_chunks_is_read(
-    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool], size: int
+    start_service: StartService, body: bytes, is_golden: Callable[[Response], bool], size: int
 ) -> None:
     service = start_service(LOG_LEVEL="error")
     connection = service.connect()
@@ -424,54 +424,54 @@ def test_a_body_in_chunks_is_read(
     connection.request("POST", URL, parts, {"Content-Type": "application/json"}, encode_chunked=True)
     response = connection.getresponse()
 
-    assert is_right(Answer(response.status, {}, response.read()))
+    assert is_golden(Response(response.status, {}, response.read()))
     connection.close()
 
 
-def test_a_request_that_hides_another_is_refused(start_service: StartService) -> None:
+def test_request_smuggling_is_refused(start_service: StartService) -> None:
     service = start_service(LOG_LEVEL="error")
 
-    with raw(service) as connection:
+    with open_socket(service) as connection:
         connection.sendall(
             f"POST {URL} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 5\r\n"
             "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /version HTTP/1.1\r\nHost: a\r\n\r\n".encode()
         )
-        answer = received(connection)
+        response = read_to_end(connection)
 
-    assert answer.startswith(b"HTTP/1.1 400")
-    assert answer.count(b"HTTP/1.1") == 1
+    assert response.startswith(b"HTTP/1.1 400")
+    assert response.count(b"HTTP/1.1") == 1
 
 
-def test_clients_that_go_leave_nothing_behind(
-    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+def test_disconnected_clients_leave_no_files_open(
+    start_service: StartService, body: bytes, is_golden: Callable[[Response], bool]
 ) -> None:
     # Given a service, and the files that it has open
     service = start_service(LOG_LEVEL="error")
     running, files = workers(service), open_files(service)
     request = head(len(body)) + body
 
-    # When clients close, reset or half-close their connections in the middle of a head or a body, or before the answer
+    # When clients close, reset or half-close connections within the headers or the body, or before the response
     for sent in (request[:20], request[: -len(body) // 2], request):
         for _ in range(50):
-            raw(service).close()
-            with raw(service) as half_closed:
+            open_socket(service).close()
+            with open_socket(service) as half_closed:
                 half_closed.sendall(sent)
                 half_closed.shutdown(socket.SHUT_WR)
-                received(half_closed)
-            with raw(service) as closed:
+                read_to_end(half_closed)
+            with open_socket(service) as closed:
                 closed.sendall(sent)
-            with raw(service) as reset:
+            with open_socket(service) as reset:
                 reset.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                 reset.sendall(sent)
 
-    # Then all is as it was
+    # Then the service has the same workers and no more open files
     wait_until(lambda: open_files(service) <= files, "the connections are closed")
     assert workers(service) == running
-    assert is_right(service.ask("POST", URL, body))
+    assert is_golden(service.request("POST", URL, body))
 
 
 def test_a_killed_worker_is_replaced_while_the_other_answers(
-    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+    start_service: StartService, body: bytes, is_golden: Callable[[Response], bool]
 ) -> None:
     service = start_service(LOG_LEVEL="error", WORKERS="2")
     killed, other = workers(service)
@@ -481,12 +481,12 @@ def test_a_killed_worker_is_replaced_while_the_other_answers(
     wait_until(lambda: len(set(workers(service)) - {killed}) == 2, "there are two workers again")
     assert other in workers(service)
     wait_until_ready(service)
-    assert all(map(is_right, asked_at_once(service, body, connections=16, each=4)))
+    assert all(map(is_golden, send_concurrently(service, body, connections=16, each=4)))
 
 
 @pytest.mark.parametrize("records", [1, 500], ids=["one-record", "many-records"])
 def test_a_worker_that_hangs_is_replaced(
-    start_service: StartService, tmp_path: Path, body: bytes, is_right: Callable[[Answer], bool], records: int
+    start_service: StartService, tmp_path: Path, body: bytes, is_golden: Callable[[Response], bool], records: int
 ) -> None:
     # Given a service of which one call of the model will hang
     (tmp_path / "sitecustomize.py").write_text(HANG)
@@ -495,21 +495,21 @@ def test_a_worker_that_hangs_is_replaced(
     running = workers(service)
     (tmp_path / "fault").touch()
 
-    # When it does
+    # When it hangs
     with pytest.raises((HTTPException, OSError)):
-        service.ask("POST", URL, b"[" + b",".join([body] * records) + b"]" if records > 1 else body)
+        service.request("POST", URL, b"[" + b",".join([body] * records) + b"]" if records > 1 else body)
 
-    # Then another worker takes over, and the log says where it hung
+    # Then another worker replaces it, and the log has the traceback of the hang
     wait_until(lambda: workers(service) not in ([], running), "another worker runs")
     wait_until_ready(service)
-    assert is_right(service.ask("POST", URL, body))
+    assert is_golden(service.request("POST", URL, body))
     status, log = service.stop()
     assert status == 0
     assert "run_or_hang" in log
 
 
-def test_a_full_disk_for_the_log_stops_nobody(
-    artefact: Path, body: bytes, is_right: Callable[[Answer], bool], tmp_path: Path
+def test_a_full_disk_for_the_log_does_not_stop_the_service(
+    artefact: Path, body: bytes, is_golden: Callable[[Response], bool], tmp_path: Path
 ) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no device that is always full")
@@ -519,59 +519,59 @@ def test_a_full_disk_for_the_log_stops_nobody(
             {"ARTEFACT": str(artefact), "DRAIN_MARKER": str(tmp_path / "draining")}, output=full
         ) as service,
     ):
-        answers = asked_at_once(service, body, connections=4, each=50)
-        assert all(map(is_right, answers))
+        responses = send_concurrently(service, body, connections=4, each=50)
+        assert all(map(is_golden, responses))
 
         # And the lines that are lost are counted
-        wait_until(lambda: lines_dropped(service) > 0, "lost lines are counted")
+        wait_until(lambda: dropped_log_lines(service) > 0, "lost lines are counted")
         service.process.terminate()
-        assert service.process.wait(PATIENCE) == 0
+        assert service.process.wait(TIMEOUT) == 0
 
 
-def test_a_log_that_nobody_reads_stops_nobody(
-    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+def test_an_unread_log_does_not_stop_the_service(
+    start_service: StartService, body: bytes, is_golden: Callable[[Response], bool]
 ) -> None:
     # The pipe that the log goes to holds less than the lines of these requests.
     service = start_service()
-    answers = asked_at_once(service, body, connections=4, each=1000)
+    responses = send_concurrently(service, body, connections=4, each=1000)
 
-    assert all(map(is_right, answers))
-    assert is_right(service.ask("POST", URL, body))
+    assert all(map(is_golden, responses))
+    assert is_golden(service.request("POST", URL, body))
 
 
-def test_more_connections_than_open_files_are_survived(
-    start_service: StartService, body: bytes, is_right: Callable[[Answer], bool]
+def test_the_service_survives_more_connections_than_open_files(
+    start_service: StartService, body: bytes, is_golden: Callable[[Response], bool]
 ) -> None:
-    # Given a worker that may open some twenty files more
+    # Given a worker that may open 20 more files
     service = start_service(LOG_LEVEL="error")
     (worker,) = workers(service)
     limit = open_files(service) + 20
     resource.prlimit(worker, resource.RLIMIT_NOFILE, (limit, limit))
 
-    # When more connections than that are there at once
+    # When more connections are opened at once
     with ExitStack() as stack:
         for _ in range(60):
-            stack.enter_context(raw(service))
+            stack.enter_context(open_socket(service))
 
-    # Then it answers again as soon as they have gone
+    # Then the same worker processes requests again
     wait_until_ready(service)
-    assert is_right(service.ask("POST", URL, body))
+    assert is_golden(service.request("POST", URL, body))
     assert workers(service) == [worker]
 
 
-def test_an_artefact_that_is_damaged_on_disk_serves_no_wrong_answer(
-    start_service: StartService, artefact: Path, tmp_path: Path, body: bytes, is_right: Callable[[Answer], bool]
+def test_a_damaged_artefact_gives_no_wrong_prediction(
+    start_service: StartService, artefact: Path, tmp_path: Path, body: bytes, is_golden: Callable[[Response], bool]
 ) -> None:
-    # Given a service that runs on a copy of the artefact, which is damaged then
+    # Given a running service whose artefact is damaged on disk
     copy = shutil.copytree(artefact, tmp_path / "artefact")
     service = start_service(LOG_LEVEL="error", ARTEFACT=str(copy))
     (copy / "model.onnx").write_bytes(b"damaged")
 
-    # Then the worker that runs goes on rightly
-    assert all(map(is_right, asked_at_once(service, body, connections=4, each=10)))
+    # Then the running worker still predicts correctly
+    assert all(map(is_golden, send_concurrently(service, body, connections=4, each=10)))
 
-    # And when it is replaced, the service ends and says why, instead of answering wrongly
+    # And when it must be replaced, the service logs the reason and ends, instead of predicting wrongly
     os.kill(workers(service)[0], signal.SIGKILL)
-    log, _ = service.process.communicate(timeout=PATIENCE)
+    log, _ = service.process.communicate(timeout=TIMEOUT)
     assert service.process.returncode == 1
     assert any("model.onnx" in json.loads(line)["message"] for line in log.splitlines() if line.startswith("{"))

@@ -51,7 +51,7 @@ def run_schemathesis(service: Service, folder: Path, *options: str) -> str:
     return run.stdout
 
 
-def test_the_service_does_what_its_document_says(service: Service, tmp_path: Path) -> None:
+def test_the_service_conforms_to_its_openapi_document(service: Service, tmp_path: Path) -> None:
     output = run_schemathesis(service, tmp_path)
 
     counts = re.search(r"(\d+) generated, (\d+) passed", output)
@@ -60,7 +60,7 @@ def test_the_service_does_what_its_document_says(service: Service, tmp_path: Pat
     assert counts[1] == counts[2]
 
 
-def test_a_service_with_keys_does_too_and_refuses_callers_without_a_key(
+def test_a_service_with_keys_conforms_and_refuses_callers_without_a_key(
     start_service: StartService, tmp_path: Path
 ) -> None:
     # Given a service that requires a key

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from mlops_runtime.model import Predictor
-from tests.runtime.live_service.conftest import OwnService, StartService, ask_on
+from tests.runtime.live_service.conftest import OwnService, StartService, request_on
 
 URL = "/v1/predictions"
 WORKERS = 3
@@ -22,7 +22,7 @@ CONNECTIONS = 24
 REQUESTS = 15
 """Requests of each connection; the last one is not valid."""
 SCRAPES = 12
-PATIENCE = 20.0
+TIMEOUT = 20.0
 """Seconds after which a test gives up waiting."""
 
 Samples = dict[tuple[str, ...], float]
@@ -30,15 +30,17 @@ Samples = dict[tuple[str, ...], float]
 
 def scraped(service: OwnService) -> Samples:
     """Return the metrics that one of the processes exposes: values by the name of the sample and its labels."""
-    text = service.ask("GET", "/metrics").body.decode()
+    text = service.request("GET", "/metrics").body.decode()
     samples = (sample for family in text_string_to_metric_families(text) for sample in family.samples)
     return {(sample.name, *(value for _, value in sorted(sample.labels.items()))): sample.value for sample in samples}
 
 
 def of_predictions(samples: Samples) -> dict[str, float]:
-    """Return the number of answers to requests for predictions, by status, and of records."""
-    answers = {key[3]: value for key, value in samples.items() if key[:3] == ("webservice_requests_total", "POST", URL)}
-    return answers | {"records": samples["webservice_records_total",]}
+    """Return the number of responses to requests for predictions, by status, and of records."""
+    responses = {
+        key[3]: value for key, value in samples.items() if key[:3] == ("webservice_requests_total", "POST", URL)
+    }
+    return responses | {"records": samples["webservice_records_total",]}
 
 
 def have_started(service: OwnService) -> float:
@@ -59,31 +61,31 @@ def workers(service: OwnService) -> list[int]:
 
 def wait_until(condition: Callable[[], bool], what: str) -> None:
     """Wait until a condition is true; fail the test if it does not become true."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not condition():
         if time.monotonic() > deadline:
-            pytest.fail(f"not within {PATIENCE:g} s: {what}")
+            pytest.fail(f"not within {TIMEOUT:g} s: {what}")
         time.sleep(0.1)
 
 
 def count_responses(service: OwnService, record: str) -> Counter[str]:
     """Send requests on many connections; return the number of responses by status, and of predicted records."""
 
-    def ask(connection_number: int) -> Counter[str]:
+    def send(connection_number: int) -> Counter[str]:
         size = connection_number % 3 + 1
         bodies = [json.dumps([json.loads(record)] * size)] * (REQUESTS - 1) + ["[]"]
         counted: Counter[str] = Counter()
         with closing(service.connect()) as connection:
             for body in bodies:
-                status = ask_on(connection, "POST", URL, body.encode()).status
+                status = request_on(connection, "POST", URL, body.encode()).status
                 counted += Counter({str(status): 1, "records": size if status == 200 else 0})
         return counted
 
     with ThreadPoolExecutor(CONNECTIONS) as clients:
-        return sum(clients.map(ask, range(CONNECTIONS)), Counter())
+        return sum(clients.map(send, range(CONNECTIONS)), Counter())
 
 
-def test_every_process_exposes_the_counts_of_all_even_of_killed_ones(
+def test_every_process_exposes_the_counts_of_all_processes_even_killed_ones(
     start_service: StartService, predictor: Predictor
 ) -> None:
     # Given a service of several processes, and clients that count the responses

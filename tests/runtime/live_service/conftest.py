@@ -1,6 +1,6 @@
-"""The service as a process of its own.
+"""Starts the service in a separate process.
 
-With SERVICE_URL set, the tests that need no process of their own use the service that runs there.
+If SERVICE_URL is set, tests that do not control the process use the service at that address.
 """
 
 import os
@@ -27,7 +27,7 @@ STOP_TIMEOUT = 30.0
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A response of the service."""
 
     status: int
@@ -46,32 +46,34 @@ class Service:
         """Return a connection, to be closed by the caller."""
         return HTTPConnection(self.host, self.port, timeout=10)
 
-    def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json") -> Answer:
-        """Return the response to a request on a connection of its own."""
+    def request(
+        self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json"
+    ) -> Response:
+        """Return the response to a request on a new connection."""
         connection = self.connect()
         try:
-            return ask_on(connection, method, path, body, content_type)
+            return request_on(connection, method, path, body, content_type)
         finally:
             connection.close()
 
 
-def ask_on(
+def request_on(
     connection: HTTPConnection,
     method: str,
     path: str,
     body: bytes | None = None,
     content_type: str = "application/json",
-) -> Answer:
+) -> Response:
     """Return the response to a request on an open connection."""
     connection.request(method, path, body, {} if body is None else {"Content-Type": content_type})
     response = connection.getresponse()
     headers = {name.lower(): value for name, value in response.getheaders()}
-    return Answer(response.status, headers, response.read())
+    return Response(response.status, headers, response.read())
 
 
 @dataclass(frozen=True)
 class OwnService(Service):
-    """A service whose process belongs to the test."""
+    """A service whose process the test controls."""
 
     process: subprocess.Popen[str]
     environment: dict[str, str]
@@ -105,7 +107,7 @@ def running_service(environment: dict[str, str], output: int | IO[str] = subproc
         stdout=output,
         stderr=subprocess.STDOUT,
         text=True,
-        # A group of its own, which can be ended as a whole.
+        # A new process group, so that all its processes can be killed.
         start_new_session=True,
     )
     service = OwnService("127.0.0.1", port, process, environment)
@@ -118,7 +120,7 @@ def running_service(environment: dict[str, str], output: int | IO[str] = subproc
         try:
             process.communicate(timeout=STOP_TIMEOUT)
         finally:
-            # Workers outlive a main process that was not stopped in order.
+            # Workers outlive a main process that was killed.
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
 
@@ -128,7 +130,7 @@ def wait_until_ready(service: OwnService) -> None:
     deadline = time.monotonic() + START_TIMEOUT
     while time.monotonic() < deadline:
         try:
-            if service.ask("GET", "/readyz").status == 200:
+            if service.request("GET", "/readyz").status == 200:
                 return
         except OSError:
             if service.process.poll() is not None:
@@ -139,7 +141,7 @@ def wait_until_ready(service: OwnService) -> None:
 
 @pytest.fixture(scope="session")
 def service(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The service at SERVICE_URL, or else one that runs for these tests."""
+    """The service at SERVICE_URL, or else one that is started for these tests."""
     if url := os.environ.get("SERVICE_URL"):
         address = urlsplit(url)
         yield Service(address.hostname or "127.0.0.1", address.port or 80)
@@ -154,7 +156,7 @@ def service(artefact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def start_service(artefact: Path, tmp_path: Path) -> Iterator[StartService]:
     """A function that starts a service for one test, with settings by keyword."""
     if "SERVICE_URL" in os.environ:
-        pytest.skip("needs a process of its own, and SERVICE_URL names another")
+        pytest.skip("SERVICE_URL names a service whose process the test cannot control")
     with ExitStack() as running:
 
         def start(**settings: str) -> OwnService:

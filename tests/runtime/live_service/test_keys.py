@@ -45,7 +45,7 @@ def statuses(service: OwnService, key: str) -> set[int]:
     return {status(service, key) for _ in range(IN_A_ROW)}
 
 
-def wait_until_all_answer(service: OwnService, key: str, expected: int) -> None:
+def wait_until_all_respond(service: OwnService, key: str, expected: int) -> None:
     deadline = time.monotonic() + 4 * CHECK_INTERVAL
     while True:
         # A worker that was killed takes connections with it.
@@ -66,11 +66,11 @@ def test_keys_change_while_every_worker_runs(start_service: StartService, folder
 
     # When another is added, then both workers accept it
     second = make_key(folder, "second")
-    wait_until_all_answer(service, second, 200)
+    wait_until_all_respond(service, second, 200)
 
     # When the first one is removed, then both refuse it
     (folder / "first").unlink()
-    wait_until_all_answer(service, first, 401)
+    wait_until_all_respond(service, first, 401)
     assert statuses(service, second) == {200}
 
     # And no key is in the log
@@ -98,7 +98,7 @@ def test_every_worker_accepts_the_operators_key_until_the_service_stops(
     if children.exists():
         for worker in children.read_text().split():
             os.kill(int(worker), signal.SIGKILL)
-        wait_until_all_answer(service, key, 200)
+        wait_until_all_respond(service, key, 200)
 
     # And the key is gone with the service
     assert service.stop()[0] == 0
@@ -112,10 +112,10 @@ def test_a_caller_that_exceeds_the_rate_is_refused(start_service: StartService, 
 
     # When one caller sends requests as fast as it can
     began = time.monotonic()
-    answers = [status(service, one) for _ in range(50)]
+    responses = [status(service, one) for _ in range(50)]
     seconds = time.monotonic() - began
 
     # Then one second's worth and what the rate allows are answered, and the other caller has its own limit
-    assert set(answers) <= {200, 429}
-    assert 10 <= answers.count(200) <= 10 + 10 * seconds + 1
+    assert set(responses) <= {200, 429}
+    assert 10 <= responses.count(200) <= 10 + 10 * seconds + 1
     assert status(service, other) == 200

@@ -14,7 +14,7 @@ def test_the_model_gives_its_golden_predictions(predictor: Predictor) -> None:
     assert predictor.gives_golden_predictions()
 
 
-def test_the_metrics_that_have_a_floor_are_above_it(predictor: Predictor) -> None:
+def test_metrics_with_a_floor_are_above_it(predictor: Predictor) -> None:
     metadata = predictor.metadata
 
     # Given the floors that the gate was set to, of which there is one at least
@@ -32,7 +32,7 @@ def test_every_metric_has_an_interval(predictor: Predictor) -> None:
         assert estimate.low <= estimate.high
 
 
-def test_the_metadata_say_where_the_model_comes_from(predictor: Predictor, contract: Contract) -> None:
+def test_the_metadata_name_the_origin_of_the_model(predictor: Predictor, contract: Contract) -> None:
     metadata = predictor.metadata
 
     assert metadata.version

@@ -15,7 +15,7 @@ import pytest
 
 from mlops_runtime.contract import Contract
 from mlops_runtime.model import Predictor, agrees
-from tests.runtime.live_service.conftest import COMMAND, OwnService, Service, StartService, ask_on
+from tests.runtime.live_service.conftest import COMMAND, OwnService, Service, StartService, request_on
 from tests.runtime.serving.page_parser import Page
 
 URL = "/v1/predictions"
@@ -28,27 +28,27 @@ def body(predictor: Predictor) -> bytes:
 
 
 def test_the_service_is_ready(service: Service) -> None:
-    assert service.ask("GET", "/healthz").status == 200
-    assert service.ask("GET", "/readyz").status == 200
+    assert service.request("GET", "/healthz").status == 200
+    assert service.request("GET", "/readyz").status == 200
 
 
 def test_golden_records_get_their_predictions(service: Service, predictor: Predictor) -> None:
     for golden in predictor.golden_records:
-        answer = service.ask("POST", URL, golden.record.model_dump_json().encode())
+        response = service.request("POST", URL, golden.record.model_dump_json().encode())
 
-        assert answer.status == 200
-        assert agrees(predictor.contract.prediction.model_validate_json(answer.body), golden.prediction)
+        assert response.status == 200
+        assert agrees(predictor.contract.prediction.model_validate_json(response.body), golden.prediction)
 
 
-def test_a_list_is_answered_in_its_order(service: Service, predictor: Predictor) -> None:
+def test_predictions_are_in_the_order_of_the_records(service: Service, predictor: Predictor) -> None:
     golden = predictor.golden_records
-    records = json.dumps([one.record.model_dump(mode="json") for one in golden]).encode()
+    records = json.dumps([each.record.model_dump(mode="json") for each in golden]).encode()
 
-    answer = service.ask("POST", URL, records)
+    response = service.request("POST", URL, records)
 
-    predictions = predictor.contract.predictions_adapter.validate_json(answer.body)
+    predictions = predictor.contract.predictions_adapter.validate_json(response.body)
     assert len(predictions) == len(golden)
-    assert all(agrees(found, one.prediction) for found, one in zip(predictions, golden, strict=True))
+    assert all(agrees(prediction, each.prediction) for prediction, each in zip(predictions, golden, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -63,52 +63,52 @@ def test_a_list_is_answered_in_its_order(service: Service, predictor: Predictor)
 def test_a_request_that_cannot_be_predicted_is_a_problem(
     service: Service, body: bytes, content_type: str, status: int
 ) -> None:
-    answer = service.ask("POST", URL, body, content_type)
+    response = service.request("POST", URL, body, content_type)
 
-    assert answer.status == status
-    assert answer.headers["content-type"] == "application/problem+json"
-    assert json.loads(answer.body)["status"] == status
+    assert response.status == status
+    assert response.headers["content-type"] == "application/problem+json"
+    assert json.loads(response.body)["status"] == status
 
 
-def test_the_service_runs_the_model_that_was_trained(service: Service, predictor: Predictor) -> None:
-    running = json.loads(service.ask("GET", "/version").body)
+def test_the_service_reports_the_trained_model(service: Service, predictor: Predictor) -> None:
+    running = json.loads(service.request("GET", "/version").body)
 
     assert running["version"]
     assert running["model"] == predictor.metadata.model_dump(mode="json")
 
 
-def test_the_interface_is_described(service: Service, contract: Contract) -> None:
-    document = json.loads(service.ask("GET", "/openapi.json").body)
+def test_the_openapi_document_describes_the_contract(service: Service, contract: Contract) -> None:
+    document = json.loads(service.request("GET", "/openapi.json").body)
 
     assert tuple(document["components"]["schemas"]["Order"]["properties"]) == contract.features
-    assert service.ask("GET", "/docs/").status == 200
-    assert service.ask("GET", "/docs/swagger-ui-bundle.js").status == 200
+    assert service.request("GET", "/docs/").status == 200
+    assert service.request("GET", "/docs/swagger-ui-bundle.js").status == 200
 
 
-def test_a_person_gets_a_prediction(service: Service, predictor: Predictor) -> None:
+def test_the_page_shows_a_prediction(service: Service, predictor: Predictor) -> None:
     # Given the form, with a record to start from
-    form = service.ask("GET", "/")
+    form = service.request("GET", "/")
     page = Page(form.body.decode())
     assert form.status == 200
     assert len(page.sent) == len(predictor.contract.features)
 
-    # When it is sent as it is
-    answer = service.ask("POST", "/", urlencode(page.sent).encode(), "application/x-www-form-urlencoded")
+    # When it is sent unchanged
+    response = service.request("POST", "/", urlencode(page.sent).encode(), "application/x-www-form-urlencoded")
 
     # Then the page shows the label
     prediction = predictor.predict_one(predictor.golden_records[0].record)
-    assert answer.status == 200
-    assert f'<p class="headline">{prediction.label}</p>' in html.unescape(answer.body.decode())
+    assert response.status == 200
+    assert f'<p class="headline">{prediction.label}</p>' in html.unescape(response.body.decode())
 
 
-def test_a_connection_serves_many_requests(service: Service, body: bytes) -> None:
+def test_a_connection_is_kept_alive(service: Service, body: bytes) -> None:
     connection = service.connect()
     connection.connect()
     socket = connection.sock
 
-    answers = [ask_on(connection, "POST", URL, body) for _ in range(20)]
+    responses = [request_on(connection, "POST", URL, body) for _ in range(20)]
 
-    assert {answer.status for answer in answers} == {200}
+    assert {response.status for response in responses} == {200}
     assert connection.sock is socket
     connection.close()
 
@@ -139,7 +139,7 @@ def test_a_request_in_flight_is_answered_after_a_stop(
     assert service.process.wait(10) == 0
 
 
-def test_a_stop_without_requests_is_quick(start_service: StartService) -> None:
+def test_an_idle_service_stops_quickly(start_service: StartService) -> None:
     service = start_service()
 
     started = time.monotonic()
@@ -150,10 +150,10 @@ def test_a_stop_without_requests_is_quick(start_service: StartService) -> None:
 
 
 def test_each_line_of_the_log_is_json(start_service: StartService, body: bytes) -> None:
-    # Given a service that answered a request, and refused another
+    # Given a service that processed one request and refused another
     service = start_service(LOG_LEVEL="debug")
-    service.ask("POST", URL, body)
-    service.ask("GET", "/unknown")
+    service.request("POST", URL, body)
+    service.request("GET", "/unknown")
 
     # When it has stopped
     _, log = service.stop()
@@ -181,23 +181,23 @@ def test_a_second_service_at_the_same_port_is_refused(start_service: StartServic
     assert second.returncode == 1
     (line,) = second.stdout.splitlines()
     assert "cannot listen" in json.loads(line)["message"]
-    assert service.ask("GET", "/readyz").status == 200
+    assert service.request("GET", "/readyz").status == 200
 
 
-def test_a_worker_that_dies_is_replaced(start_service: StartService) -> None:
+def test_a_killed_worker_is_replaced(start_service: StartService) -> None:
     # Given a service whose worker is killed
     service = start_service()
     children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
     if not children.exists():
-        pytest.skip("this system does not say which processes belong to the service")
+        pytest.skip("/proc has no list of child processes on this system")
     for worker in children.read_text().split():
         os.kill(int(worker), signal.SIGKILL)
 
-    # Then it answers again, by another one
+    # Then another worker processes requests
     deadline = time.monotonic() + 20
     while True:
         try:
-            assert service.ask("GET", "/readyz").status == 200
+            assert service.request("GET", "/readyz").status == 200
             break
         except OSError:
             assert time.monotonic() < deadline
@@ -213,14 +213,14 @@ def test_a_draining_service_closes_the_connections_of_its_clients(start_service:
     # Given a client with an open connection
     service = start_service(DRAIN_SECONDS="2")
     connection = service.connect()
-    assert "connection" not in ask_on(connection, "POST", URL, body).headers
+    assert "connection" not in request_on(connection, "POST", URL, body).headers
 
     # When the service drains
     with drain(service) as hook:
         time.sleep(1)
-        last = ask_on(connection, "POST", URL, body)
-        ready = service.ask("GET", "/readyz")
-        alive = service.ask("GET", "/healthz")
+        last = request_on(connection, "POST", URL, body)
+        ready = service.request("GET", "/readyz")
+        alive = service.request("GET", "/healthz")
 
     # Then the client gets its response with `Connection: close`, and the connection is closed
     assert hook.returncode == 0
@@ -234,31 +234,31 @@ def test_a_draining_service_closes_the_connections_of_its_clients(start_service:
     assert not Path(service.environment["DRAIN_MARKER"]).exists()
 
 
-def test_a_service_that_starts_again_does_not_drain(start_service: StartService, tmp_path: Path) -> None:
+def test_a_restarted_service_does_not_drain(start_service: StartService, tmp_path: Path) -> None:
     (tmp_path / "draining").touch()
 
     service = start_service()
 
-    assert "connection" not in service.ask("GET", "/readyz").headers
+    assert "connection" not in service.request("GET", "/readyz").headers
 
 
 def test_no_request_is_lost_when_a_busy_service_stops(start_service: StartService, body: bytes) -> None:
     # Given clients that keep their connections open and send requests without a pause
     service = start_service(DRAIN_SECONDS="2", LOG_LEVEL="error")
 
-    def ask_until_closed(_: int) -> int:
+    def send_until_closed(_: int) -> int:
         connection = service.connect()
         answered = 0
         while True:
-            answer = ask_on(connection, "POST", URL, body)
-            assert answer.status == 200
+            response = request_on(connection, "POST", URL, body)
+            assert response.status == 200
             answered += 1
-            if answer.headers.get("connection") == "close":
+            if response.headers.get("connection") == "close":
                 connection.close()
                 return answered
 
     with ThreadPoolExecutor(8) as clients:
-        answers = clients.map(ask_until_closed, range(8))
+        responses = clients.map(send_until_closed, range(8))
         time.sleep(0.5)
 
         # When it drains and stops
@@ -267,5 +267,5 @@ def test_no_request_is_lost_when_a_busy_service_stops(start_service: StartServic
         status, _ = service.stop()
 
         # Then each of them got all its responses, the last one with `Connection: close`
-        assert sum(answers) > 100
+        assert sum(responses) > 100
         assert status == 0

@@ -149,7 +149,7 @@ def test_any_text_in_the_form_gets_a_page(client: FlaskClient, changes: dict[str
     assert answer.status_code in {200, 422}
 
 
-def test_values_that_are_new_to_the_model_get_warnings(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_values_unseen_in_training_get_warnings(client: FlaskClient, record: dict[str, Any]) -> None:
     answer = client.post(URL, json=record | {"City": "Atlantis", "Weight (kg)": 999})
 
     assert [warning.partition(":")[0] for warning in answer.get_json()["warnings"]] == ["Weight (kg)", "City"]

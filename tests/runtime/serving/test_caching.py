@@ -17,7 +17,7 @@ def test_a_constant_response_has_a_strong_validator_and_must_be_revalidated(meth
 
 
 @pytest.mark.parametrize("known", ["{}", "W/{}", '"another", {}', "*"])
-def test_content_that_the_client_has_is_not_sent_again(known: str) -> None:
+def test_unchanged_content_is_not_sent_again(known: str) -> None:
     # Given a client that has the response
     with Flask(__name__).test_request_context():
         etag = CONSTANT.answer().headers["ETag"]
@@ -31,7 +31,7 @@ def test_content_that_the_client_has_is_not_sent_again(known: str) -> None:
     assert response.headers["ETag"] == etag
 
 
-def test_another_content_has_another_validator() -> None:
+def test_different_content_has_a_different_validator() -> None:
     with Flask(__name__).test_request_context(headers={"If-None-Match": '"another"'}):
         response, other = CONSTANT.answer(), Constant('{"a": 2}', "application/json").answer()
 

@@ -27,7 +27,7 @@ def test_each_response_closes_its_connection_while_the_service_drains(draining_c
         assert response.headers["Connection"] == "close"
 
 
-def test_connections_stay_open_otherwise(client: FlaskClient) -> None:
+def test_connections_stay_open_while_the_service_does_not_drain(client: FlaskClient) -> None:
     assert "Connection" not in client.get("/healthz").headers
 
 

@@ -71,7 +71,7 @@ def test_a_metric_that_could_not_be_measured_is_null(predictor: Predictor, setti
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz", "/version"])
-def test_head_returns_the_headers_alone(client: FlaskClient, path: str) -> None:
+def test_head_returns_headers_without_a_body(client: FlaskClient, path: str) -> None:
     response = client.head(path)
 
     assert (response.status_code, response.data) == (200, b"")

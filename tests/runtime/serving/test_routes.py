@@ -34,7 +34,7 @@ def test_each_route_has_a_rule_of_the_application(app: Flask) -> None:
         ("", "other"),
     ],
 )
-def test_a_path_has_one_route(path: str, route: str) -> None:
+def test_each_path_has_one_route(path: str, route: str) -> None:
     assert route_of(path).path == route
 
 

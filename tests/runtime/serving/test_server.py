@@ -104,7 +104,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> ServerStandIn:
     return server
 
 
-def test_the_marker_of_an_earlier_process_is_removed_first(marker: Path, server: ServerStandIn) -> None:
+def test_the_marker_of_an_earlier_process_is_removed_at_start(marker: Path, server: ServerStandIn) -> None:
     # Given a marker that an earlier process left
     marker.touch()
     seen: list[bool] = []
@@ -120,7 +120,7 @@ def test_the_marker_of_an_earlier_process_is_removed_first(marker: Path, server:
 
 
 @pytest.mark.parametrize("status", [0, 1])
-def test_no_marker_is_left_behind(marker: Path, server: ServerStandIn, status: int) -> None:
+def test_the_marker_is_removed_at_the_end(marker: Path, server: ServerStandIn, status: int) -> None:
     # Given a server that drains and ends
     def drain_and_end() -> None:
         marker.touch()
@@ -362,7 +362,7 @@ def test_a_stop_without_a_drain_hook_drains_first(stop: Stop, tmp_path: Path, mo
     monkeypatch.setattr(serve, "DRAIN_BEFORE_STOP", 0.05)
     serve.drain_before_stop(Marker(tmp_path / "draining"))
 
-    # When it is told to stop
+    # When it receives a SIGTERM
     os.kill(os.getpid(), signal.SIGTERM)
 
     # Then it drains, and stops

@@ -21,7 +21,7 @@ def read(body: bytes) -> list[dict[str, Any]]:
 
 
 @given(orders=st.lists(st.from_type(Order), min_size=1, max_size=5))
-def test_fields_of_every_kind_survive_arrow_as_python_has_them(orders: list[Order]) -> None:
+def test_fields_of_every_kind_survive_arrow(orders: list[Order]) -> None:
     # Given orders as columns: dates and times as such, sizes by their keys in a dictionary
     made = {name: [order.model_dump()[name] for order in orders] for name in orders[0].model_dump()}
     made = {
@@ -36,8 +36,8 @@ def test_fields_of_every_kind_survive_arrow_as_python_has_them(orders: list[Orde
     rows = read(stream_of(made))
 
     # Then they are the orders
-    found = [Order.model_validate_json(json.dumps(row)) for row in rows]
-    assert found == [order.model_copy(update={"paid": None}) for order in orders]
+    result = [Order.model_validate_json(json.dumps(row)) for row in rows]
+    assert result == [order.model_copy(update={"paid": None}) for order in orders]
 
 
 @given(position=st.integers(min_value=0), junk=st.binary(min_size=1, max_size=8), data=st.data())
@@ -61,7 +61,7 @@ def test_a_compressed_stream_is_refused_before_it_is_decompressed(kind: str) -> 
         read(stream_of({"a": [0] * 10_000}, compression=kind))
 
 
-def test_a_compressed_dictionary_is_refused_too() -> None:
+def test_a_compressed_dictionary_is_refused() -> None:
     packed = pyarrow.array(["x" * 10_000]).dictionary_encode()
 
     with pytest.raises(arrow.ArrowError, match="without compression"):
@@ -80,12 +80,12 @@ def test_the_repetition_of_a_long_text_is_limited() -> None:
     [[[1]], [{"b": 1}], [b"x"], pyarrow.nulls(9).dictionary_encode()],
     ids=["list", "struct", "binary", "dictionary-of-nulls"],
 )
-def test_a_column_of_a_type_that_no_field_takes_is_refused_by_its_name(column: Any) -> None:
+def test_a_column_of_an_unsupported_type_is_refused_by_name(column: Any) -> None:
     with pytest.raises(arrow.ArrowError, match="'a' has the type"):
         read(stream_of({"a": column}))
 
 
-def test_rows_that_take_no_bytes_are_read_up_to_the_limit() -> None:
+def test_rows_without_bytes_are_read_up_to_the_limit() -> None:
     assert len(read(stream_of({"a": pyarrow.nulls(10**7)}))) == MAX_ROWS + 1
 
 

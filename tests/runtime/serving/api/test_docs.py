@@ -37,12 +37,12 @@ def test_the_page_may_run_only_its_own_scripts(client: FlaskClient) -> None:
     assert not any("http" in sources for sources in policy.values())
 
 
-def test_the_hash_of_a_script_is_the_one_in_the_standard() -> None:
+def test_the_hash_of_a_script_matches_the_example_of_the_standard() -> None:
     # The example of the specification, Content Security Policy Level 3
     assert script_source(b"doSomething();") == "'sha256-RFWPLDbv2BY+rCkDzsE+0fr8ylGr2R2faWMhq4lfEQc='"
 
 
-def test_nothing_of_the_request_gets_into_the_page(client: FlaskClient) -> None:
+def test_the_page_contains_nothing_from_the_request(client: FlaskClient) -> None:
     page = client.get("/docs/", headers={"Host": "elsewhere.invalid"})
 
     assert "elsewhere" not in page.text

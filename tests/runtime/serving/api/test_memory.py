@@ -72,7 +72,7 @@ FAULTY = {
 
 @pytest.mark.parametrize(("sent", "body"), FAULTY.values(), ids=FAULTY)
 @pytest.mark.usefixtures("no_garbage_collection")
-def test_a_refused_body_leaves_nothing_for_the_garbage_collector(contract: Contract, sent: Format, body: bytes) -> None:
+def test_a_refused_body_leaves_no_cyclic_garbage(contract: Contract, sent: Format, body: bytes) -> None:
     # Given a service that has refused the body once
     app = Flask(__name__)
     problems.register(app)

@@ -16,7 +16,7 @@ from mlops_runtime.serving.api.negotiation import (
 
 @pytest.mark.parametrize("sent", FORMATS)
 @pytest.mark.parametrize("accept", ["", "*/*", "*/*;q=0.1", "image/png, */*;q=0.8", " "])
-def test_without_a_preference_the_response_is_in_the_format_of_the_request(accept: str, sent: Format) -> None:
+def test_the_response_has_the_format_of_the_request_by_default(accept: str, sent: Format) -> None:
     assert wanted_format(accept, sent) is sent
 
 
@@ -34,18 +34,18 @@ def test_without_a_preference_the_response_is_in_the_format_of_the_request(accep
         pytest.param("application/problem+json, application/json", Format.JSON, id="beside-problems"),
     ],
 )
-def test_the_response_is_in_the_preferred_format(accept: str, wanted: Format) -> None:
+def test_the_response_has_the_preferred_format(accept: str, wanted: Format) -> None:
     assert wanted_format(accept, Format.JSON) is wanted
 
 
 @pytest.mark.parametrize("accept", ["image/png", "application/json;q=0", "text/html, text/plain;q=0.9", "nonsense"])
-def test_a_format_that_the_service_does_not_write_is_refused_with_those_that_it_does(accept: str) -> None:
+def test_an_unsupported_response_format_is_refused_with_the_supported_ones(accept: str) -> None:
     with pytest.raises(NotAcceptable, match="text/csv"):
         wanted_format(accept, Format.JSON)
 
 
 @pytest.mark.parametrize("sent", FORMATS)
-def test_a_content_type_names_a_format(sent: Format) -> None:
+def test_the_content_type_selects_the_format(sent: Format) -> None:
     assert sent_format(sent) is sent
     assert sent_format(sent.upper()) is sent
     assert sent_format(f"{sent}; charset=UTF-8") is sent
@@ -89,7 +89,7 @@ def test_lenient_handling_is_read_from_the_prefer_header(prefer: str, lenient: b
     assert prefers_lenient(prefer) is lenient
 
 
-def test_the_terms_are_read_from_the_headers() -> None:
+def test_formats_and_handling_are_read_from_the_headers() -> None:
     headers = Headers({"Content-Type": "text/csv", "Accept": "application/json", "Prefer": "handling=lenient"})
 
     assert terms_of(headers) == Terms(Format.CSV, Format.JSON, lenient=True)

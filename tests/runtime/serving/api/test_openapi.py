@@ -50,7 +50,7 @@ def document_of(predictor: Predictor, settings: Settings) -> dict[str, Any]:
     return Description(predictor, settings, TITLE).document()
 
 
-def test_the_document_is_of_the_service(document: dict[str, Any], settings: Settings) -> None:
+def test_the_document_has_title_and_version_of_the_service(document: dict[str, Any], settings: Settings) -> None:
     assert document["openapi"].startswith("3.1.")
     assert document["info"]["version"] == settings.version
     assert document["info"]["title"] == TITLE
@@ -67,15 +67,15 @@ def test_every_route_for_programs_is_described(document: dict[str, Any], app: Fl
     assert {(path, method) for path, methods in document["paths"].items() for method in methods} == routes
 
 
-def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+def test_every_reference_resolves(document: dict[str, Any]) -> None:
     targets = {f"#/components/{kind}/{name}" for kind, parts in document["components"].items() for name in parts}
 
-    found = {part["$ref"] for part in objects(document) if "$ref" in part}
-    assert found
-    assert found <= targets
+    references = {part["$ref"] for part in objects(document) if "$ref" in part}
+    assert references
+    assert references <= targets
 
 
-def test_the_record_is_that_of_the_contract(document: dict[str, Any], contract: Contract) -> None:
+def test_the_record_schema_matches_the_contract(document: dict[str, Any], contract: Contract) -> None:
     record = schema_of(document, contract.record)
 
     assert tuple(record["properties"]) == contract.features
@@ -107,9 +107,9 @@ def test_the_service_gives_the_predictions_of_the_examples(each_predictor: Predi
 
         # Then its predictions are those of the example
         read = each_predictor.contract.prediction.model_validate
-        found, expected = listed(response), listed(responses[name]["value"])
-        assert len(found) == len(expected)
-        assert all(agrees(read(one), read(other)) for one, other in zip(found, expected, strict=True))
+        predictions, expected = listed(response), listed(responses[name]["value"])
+        assert len(predictions) == len(expected)
+        assert all(agrees(read(left), read(right)) for left, right in zip(predictions, expected, strict=True))
 
 
 def listed(predictions: dict[str, Any] | list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -184,7 +184,7 @@ def test_the_cluster_needs_no_key(predictor: Predictor, settings: Settings, tmp_
     assert "401" not in document["paths"][path]["get"]["responses"]
 
 
-def test_a_date_has_the_format_that_programs_know() -> None:
+def test_a_date_has_the_json_schema_format_date() -> None:
     _, definitions = models_json_schema([(Parcel, "validation")], schema_generator=Schemas)
     properties = definitions["$defs"]["Parcel"]["properties"]
 
@@ -193,21 +193,21 @@ def test_a_date_has_the_format_that_programs_know() -> None:
     assert "format" not in properties["paid"]["anyOf"][0]
 
 
-def test_a_document_that_the_caller_has_is_not_sent_again(client: FlaskClient) -> None:
+def test_an_unchanged_document_is_not_sent_again(client: FlaskClient) -> None:
     response = client.get("/openapi.json")
 
     again = client.get("/openapi.json", headers={"If-None-Match": response.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_the_document_holds_nothing_that_json_cannot(client: FlaskClient) -> None:
+def test_the_document_is_strict_json(client: FlaskClient) -> None:
     def refuse(constant: str) -> None:
         pytest.fail(f"the document holds {constant}")
 
     json.loads(client.get("/openapi.json").data, parse_constant=refuse)
 
 
-def test_types_of_the_same_name_have_schemas_of_their_own(predictor: Predictor, settings: Settings) -> None:
+def test_types_with_the_same_name_have_separate_schemas(predictor: Predictor, settings: Settings) -> None:
     # Given a route whose type has the name of a type of the service
     theirs = type("Problem", (BaseModel,), {"__annotations__": {"size": int}})
     app = create_app(predictor, settings, title=TITLE)

@@ -44,15 +44,15 @@ def test_a_prediction_is_the_same_in_every_format(writer: PredictionWriter, pred
 
 def test_a_stream_has_the_columns_of_a_table(writer: PredictionWriter, predictions: list[Any]) -> None:
     body = writer.write(predictions, Format.ARROW, many=True, errors=True)
-    found = pyarrow.ipc.open_stream(body).read_all()
-    assert found.column_names == writer.columns(errors=True)
-    assert [list(row.values()) for row in found.to_pylist()] == [
+    table = pyarrow.ipc.open_stream(body).read_all()
+    assert table.column_names == writer.columns(errors=True)
+    assert [list(row.values()) for row in table.to_pylist()] == [
         writer.cells(each, errors=True) for each in predictions
     ]
 
 
 @pytest.mark.parametrize("wanted", FORMATS)
-def test_a_fault_is_written_in_the_place_of_a_prediction(
+def test_a_fault_replaces_the_prediction_of_its_record(
     writer: PredictionWriter, predictions: list[Any], wanted: Format
 ) -> None:
     # Given a prediction, a record with more faults than are listed in its place, and another prediction
@@ -78,7 +78,7 @@ def test_a_fault_is_written_in_the_place_of_a_prediction(
 
 
 @given(name=st.text() | st.sampled_from(["=1+1", "+1", "-1", "@a", "\t=1", "\r=1"]) | st.none())
-def test_no_spreadsheet_reads_a_fault_as_a_formula(name: str | None) -> None:
+def test_a_fault_never_starts_like_a_formula(name: str | None) -> None:
     text = in_words([FieldError(pointer="/0", field=name, detail="is wrong")], 1)
 
     assert text.startswith(('"', "this "))

@@ -60,12 +60,12 @@ def test_golden_records_get_their_predictions(each_client: FlaskClient, each_pre
 def test_the_predictions_of_a_list_are_in_its_order(client: FlaskClient, predictor: Predictor) -> None:
     # When records are sent in one request
     golden = predictor.golden_records
-    response = post(client, [one.record.model_dump(mode="json") for one in golden])
+    response = post(client, [each.record.model_dump(mode="json") for each in golden])
 
     # Then the predictions come in the order of the records
     predictions = predictor.contract.predictions_adapter.validate_json(response.data)
     assert len(predictions) == len(golden)
-    assert all(agrees(prediction, one.prediction) for prediction, one in zip(predictions, golden, strict=True))
+    assert all(agrees(prediction, each.prediction) for prediction, each in zip(predictions, golden, strict=True))
 
 
 @given(record=valid_records)
@@ -73,13 +73,13 @@ def test_every_record_within_the_contract_is_predicted(
     client: FlaskClient, predictor: Predictor, record: dict[str, Any]
 ) -> None:
     # When any record that keeps to the contract is sent, alone and in a list
-    one, many = post(client, record), post(client, [record])
+    single, many = post(client, record), post(client, [record])
 
     # Then the response is the prediction of the predictor
-    assert (one.status_code, many.status_code) == (200, 200)
+    assert (single.status_code, many.status_code) == (200, 200)
     expected = predictor.predict_one(Order.model_validate_json(json.dumps(record)))
-    assert predictor.contract.prediction.model_validate_json(one.data) == expected
-    assert many.get_json() == [one.get_json()]
+    assert predictor.contract.prediction.model_validate_json(single.data) == expected
+    assert many.get_json() == [single.get_json()]
 
 
 def test_a_field_left_out_is_the_same_as_null(client: FlaskClient, record: dict[str, Any]) -> None:
@@ -129,7 +129,7 @@ def test_a_body_that_is_not_json_is_refused(client: FlaskClient, body: bytes) ->
 
 @pytest.mark.parametrize("many", [False, True], ids=["alone", "second-in-a-list"])
 @pytest.mark.parametrize("field", ONE_OF_EACH_KIND)
-def test_a_wrong_value_is_refused_with_its_place_and_the_allowed_values(
+def test_a_wrong_value_is_refused_with_its_pointer_and_the_allowed_values(
     client: FlaskClient, record: dict[str, Any], field: FieldSpec, many: bool
 ) -> None:
     for literal in WRONG[field.kind]:
@@ -149,7 +149,9 @@ def test_a_wrong_value_is_refused_with_its_place_and_the_allowed_values(
 
 
 @pytest.mark.parametrize("field", ONE_OF_EACH_KIND)
-def test_null_is_for_optional_fields(client: FlaskClient, record: dict[str, Any], field: FieldSpec) -> None:
+def test_null_is_accepted_for_optional_fields_only(
+    client: FlaskClient, record: dict[str, Any], field: FieldSpec
+) -> None:
     response = post(client, record | {field.name: None})
 
     assert response.status_code == (200 if field.optional else 422)
@@ -191,7 +193,7 @@ def test_an_unknown_field_is_refused(client: FlaskClient, record: dict[str, Any]
 
 
 @pytest.mark.parametrize("body", [b"5", b'"text"', b"null", b"true", b"NaN"])
-def test_json_that_is_no_record_is_refused(client: FlaskClient, body: bytes) -> None:
+def test_json_that_is_not_a_record_is_refused(client: FlaskClient, body: bytes) -> None:
     response = post(client, body)
 
     assert response.status_code == 422
@@ -200,7 +202,7 @@ def test_json_that_is_no_record_is_refused(client: FlaskClient, body: bytes) -> 
     assert "must be a record" in error.detail
 
 
-def test_a_list_within_a_list_is_refused(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_a_nested_list_is_refused(client: FlaskClient, record: dict[str, Any]) -> None:
     response = post(client, [record, [record]])
 
     assert response.status_code == 422
@@ -240,7 +242,9 @@ def test_a_name_may_be_written_with_escapes(client: FlaskClient, record: dict[st
 
 
 @pytest.mark.parametrize("faults", [MAX_ERRORS, MAX_ERRORS + 1, 1000])
-def test_the_number_of_faults_in_an_answer_is_limited(client: FlaskClient, record: dict[str, Any], faults: int) -> None:
+def test_the_number_of_faults_in_a_response_is_limited(
+    client: FlaskClient, record: dict[str, Any], faults: int
+) -> None:
     response = post(client, record | {f"unknown {number}": 1 for number in range(faults)})
 
     problem = problem_of(response)
@@ -292,7 +296,7 @@ def test_a_content_encoding_is_refused(client: FlaskClient, record: dict[str, An
     assert "Content-Encoding" in problem_of(response).detail
 
 
-def test_a_list_may_have_as_many_records_as_the_settings_say(
+def test_the_number_of_records_in_a_list_is_limited_by_the_settings(
     client: FlaskClient, record: dict[str, Any], max_records: int
 ) -> None:
     longest, too_long = post(client, [record] * max_records), post(client, [record] * (max_records + 1))
@@ -304,7 +308,7 @@ def test_a_list_may_have_as_many_records_as_the_settings_say(
 
 @pytest.mark.parametrize("excess", [0, 1], ids=["at-the-limit", "over-the-limit"])
 @pytest.mark.parametrize("accept", ["application/json", "text/csv"])
-def test_a_body_may_be_as_long_as_the_settings_say(
+def test_the_length_of_a_body_is_limited_by_the_settings(
     client: FlaskClient, record: dict[str, Any], max_content_length: int, excess: int, accept: str
 ) -> None:
     # Given a record with space after it
@@ -323,7 +327,7 @@ def test_a_body_may_be_as_long_as_the_settings_say(
 
 @pytest.mark.parametrize("sent", FORMATS)
 @pytest.mark.parametrize("wanted", FORMATS)
-def test_a_request_in_any_format_may_have_a_response_in_any(
+def test_request_and_response_may_have_any_two_formats(
     client: FlaskClient, contract: Contract, record: dict[str, Any], sent: Format, wanted: Format
 ) -> None:
     # Given the predictions of two records
@@ -340,7 +344,7 @@ def test_a_request_in_any_format_may_have_a_response_in_any(
 
 
 @pytest.mark.parametrize("sent", FORMATS)
-def test_a_response_is_in_the_format_of_its_request(client: FlaskClient, record: dict[str, Any], sent: Format) -> None:
+def test_a_response_has_the_format_of_its_request(client: FlaskClient, record: dict[str, Any], sent: Format) -> None:
     response = post(client, WRITERS[sent]([record]), sent)
 
     assert response.mimetype == sent
@@ -349,7 +353,7 @@ def test_a_response_is_in_the_format_of_its_request(client: FlaskClient, record:
 
 @pytest.mark.parametrize("sent", [Format.JSON, Format.NDJSON])
 @pytest.mark.parametrize("wanted", FORMATS)
-def test_lenient_handling_describes_faulty_records_in_their_places(
+def test_lenient_handling_describes_each_faulty_record_in_its_position(
     client: FlaskClient, contract: Contract, record: dict[str, Any], sent: Format, wanted: Format
 ) -> None:
     # Given a faulty record among others
@@ -369,24 +373,24 @@ def test_lenient_handling_describes_faulty_records_in_their_places(
     assert lenient.data == PredictionWriter(contract).write([expected, fault, expected], wanted, many=True, errors=True)
 
 
-def test_a_row_that_is_faulty_leaves_the_others_their_predictions(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_rows_beside_a_faulty_row_are_predicted(client: FlaskClient, record: dict[str, Any]) -> None:
     # Given a table with a row that has a cell too many
     body = WRITERS[Format.CSV]([record, record]) + b",".join([b"1"] * (len(record) + 1))
 
     response = post(client, body, "text/csv", headers={"Accept": "application/json", "Prefer": "handling=lenient"})
-    assert ["error" in one for one in response.get_json()] == [False, False, True]
+    assert ["error" in outcome for outcome in response.get_json()] == [False, False, True]
 
 
-def test_lenient_handling_of_nothing_but_faults_predicts_nothing(client: FlaskClient) -> None:
+def test_lenient_handling_of_faulty_records_alone_predicts_nothing(client: FlaskClient) -> None:
     response = post(client, [5, None], headers={"Prefer": "handling=lenient"})
 
-    assert [list(one) for one in response.get_json()] == [["error"], ["error"]]
+    assert [list(outcome) for outcome in response.get_json()] == [["error"], ["error"]]
 
 
 @pytest.mark.parametrize(
     "body", [b'{"unknown?": 1}', b"[", b"[]"], ids=["a-record-by-itself", "not-json", "an-empty-list"]
 )
-def test_lenient_handling_does_not_apply_to_the_whole_body(client: FlaskClient, body: bytes) -> None:
+def test_lenient_handling_does_not_apply_to_a_malformed_body(client: FlaskClient, body: bytes) -> None:
     response = post(client, body, headers={"Prefer": "handling=lenient"})
 
     assert problem_of(response)
@@ -410,7 +414,7 @@ def test_another_method_is_refused(client: FlaskClient, method: str) -> None:
 
 
 @given(body=st.binary(max_size=300))
-def test_any_bytes_get_an_answer(client: FlaskClient, body: bytes) -> None:
+def test_any_bytes_get_a_response(client: FlaskClient, body: bytes) -> None:
     response = post(client, body)
 
     assert response.status_code in {400, 422}
@@ -418,7 +422,7 @@ def test_any_bytes_get_an_answer(client: FlaskClient, body: bytes) -> None:
 
 
 @given(value=json_values)
-def test_any_json_gets_an_answer(client: FlaskClient, value: Any) -> None:
+def test_any_json_gets_a_response(client: FlaskClient, value: Any) -> None:
     response = post(client, value)
 
     assert response.status_code in {400, 422}
@@ -426,9 +430,7 @@ def test_any_json_gets_an_answer(client: FlaskClient, value: Any) -> None:
 
 
 @given(record=valid_records, data=st.data())
-def test_a_record_with_any_change_gets_an_answer(
-    client: FlaskClient, record: dict[str, Any], data: st.DataObject
-) -> None:
+def test_a_changed_record_gets_a_response(client: FlaskClient, record: dict[str, Any], data: st.DataObject) -> None:
     # Given a valid record in which one field has any value at all
     name = data.draw(st.sampled_from(FEATURES) | st.text())
     changed = record | {name: data.draw(json_values)}
@@ -445,7 +447,7 @@ def test_a_record_with_any_change_gets_an_answer(
 
 
 @given(record=valid_records, position=st.integers(min_value=0), junk=st.binary(min_size=1, max_size=5))
-def test_a_record_with_any_damage_gets_an_answer(
+def test_a_damaged_record_gets_a_response(
     client: FlaskClient, record: dict[str, Any], position: int, junk: bytes
 ) -> None:
     # Given the bytes of a valid record with some of them overwritten
@@ -464,7 +466,7 @@ OFFSETS = st.integers(-23 * 60 - 59, 23 * 60 + 59).map(lambda minutes: timezone(
 @given(day=ENDS, clock=st.times(), offset=st.none() | OFFSETS)
 @example(day=date(9999, 12, 31), clock=time(23, 59, 59), offset=timezone(timedelta(hours=-23)))
 @example(day=date(1, 1, 1), clock=time(0), offset=timezone(timedelta(hours=23, minutes=59)))
-def test_a_date_at_either_end_of_the_calendar_is_predicted(
+def test_the_first_and_last_date_are_predicted(
     client: FlaskClient, predictor: Predictor, day: date, clock: time, offset: timezone | None
 ) -> None:
     # Given a record with dates of which some are outside the calendar in UTC

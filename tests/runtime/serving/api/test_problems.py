@@ -31,7 +31,7 @@ def test_the_headers_of_an_error_are_kept(client: FlaskClient) -> None:
     assert response.headers.getlist("Content-Type") == ["application/problem+json"]
 
 
-def test_a_redirect_is_no_problem(client: FlaskClient) -> None:
+def test_a_redirect_is_not_a_problem(client: FlaskClient) -> None:
     response = client.get("/docs")
 
     assert response.status_code == 308
@@ -50,7 +50,7 @@ def broken_app(predictor: Predictor, settings: Settings) -> Flask:
     return app
 
 
-def test_a_failure_is_a_problem_and_its_traceback_goes_to_the_log(
+def test_a_failure_is_a_problem_and_its_traceback_is_logged(
     broken_app: Flask, caplog: pytest.LogCaptureFixture, log: StringIO
 ) -> None:
     # When something goes wrong inside the service
@@ -72,5 +72,5 @@ def test_a_failure_is_a_problem_and_its_traceback_goes_to_the_log(
     ("location", "expected"),
     [((), ""), (("a",), "/a"), ((3, "a"), "/3/a"), (("a/b",), "/a~1b"), (("a~b",), "/a~0b"), (("",), "/")],
 )
-def test_a_pointer_leads_to_the_value(location: tuple[str | int, ...], expected: str) -> None:
+def test_a_pointer_locates_the_value(location: tuple[str | int, ...], expected: str) -> None:
     assert pointer(location) == expected

@@ -77,7 +77,7 @@ def test_a_body_without_records_is_refused(reader: RecordReader, body: bytes, se
 
 
 @pytest.mark.parametrize(("sent", "write"), WRITTEN)
-def test_a_body_may_have_as_many_records_as_the_settings_say(
+def test_the_number_of_records_in_a_body_is_limited_by_the_settings(
     reader: RecordReader, sent: Format, write: Callable[..., bytes], record: dict[str, Any]
 ) -> None:
     assert len(reader.read(write([record] * MAX_RECORDS), sent)) == MAX_RECORDS
@@ -104,7 +104,7 @@ def test_space_around_lines_and_a_byte_order_mark_are_ignored(reader: RecordRead
         pytest.param(b"a" * 200_000, "CSV", id="endless-cell"),
     ],
 )
-def test_a_body_that_is_no_table_is_refused(reader: RecordReader, body: bytes, reason: str) -> None:
+def test_a_body_that_is_not_a_table_is_refused(reader: RecordReader, body: bytes, reason: str) -> None:
     fault = fault_of(reader, body, CSV)
 
     assert fault.code == 400
@@ -177,7 +177,7 @@ def test_a_wrong_value_is_located_by_the_number_of_its_record(
     assert error.detail.startswith("must be ")
 
 
-def test_a_fault_of_a_table_calls_a_missing_value_empty(reader: RecordReader) -> None:
+def test_faults_in_a_table_describe_missing_values_as_empty(reader: RecordReader) -> None:
     errors = fault_of(reader, csv_text(FEATURES, [["x" * 20_001] * len(FEATURES)]).encode(), CSV).errors
 
     details = {error.field: error.detail for error in errors}
@@ -193,7 +193,7 @@ def test_a_line_that_is_not_json_is_refused_with_its_number(reader: RecordReader
     assert "Record 1, counted from 0, is not valid JSON" in str(fault.description)
 
 
-def test_a_line_that_is_no_record_is_refused(reader: RecordReader, record: dict[str, Any]) -> None:
+def test_a_line_that_is_not_a_record_is_refused(reader: RecordReader, record: dict[str, Any]) -> None:
     assert [error.pointer for error in fault_of(reader, as_lines([record]) + b"\n[]", NDJSON).errors] == ["/1"]
 
 
@@ -215,13 +215,13 @@ def test_all_faults_are_counted_and_the_first_are_listed(reader: RecordReader, r
     assert f"in {MAX_ERRORS + 5} places" in str(fault.description)
 
 
-def test_only_the_first_faults_get_a_guess_of_what_was_meant(reader: RecordReader, record: dict[str, Any]) -> None:
+def test_only_the_first_faults_get_a_suggestion(reader: RecordReader, record: dict[str, Any]) -> None:
     # Given many lines with a field that is nearly one of the contract
     name = FIELDS[0].name + "_"
-    found = reader.read(as_lines([record | {name: 1}] * MAX_RECORDS), NDJSON)
+    results = reader.read(as_lines([record | {name: 1}] * MAX_RECORDS), NDJSON)
 
     # Then the response asks which field was meant, but not for each of them, because that takes time
-    guessed = ["did you mean" in error.detail for fault in found for error in getattr(fault, "errors", ())]
+    guessed = ["did you mean" in error.detail for fault in results for error in getattr(fault, "errors", ())]
     assert guessed == [True] * MAX_ERRORS + [False] * (MAX_RECORDS - MAX_ERRORS)
 
 
@@ -248,7 +248,7 @@ def status_of(reader: RecordReader, body: bytes, sent: Format) -> int | None:
 @given(
     records=st.lists(st.none() | st.from_type(Order), min_size=1, max_size=5), space=st.sampled_from(["", " ", "\n\t"])
 )
-def test_each_record_of_a_list_is_read_or_gets_its_faults(
+def test_each_record_of_a_list_is_read_or_has_faults(
     reader: RecordReader, records: list[Order | None], space: str
 ) -> None:
     # Given a list in which some elements are no records

@@ -31,7 +31,7 @@ def test_an_address_of_ipv6_has_no_brackets() -> None:
     assert (environ["REMOTE_ADDR"], environ["SERVER_NAME"]) == ("2001:db8::1", "::1")
 
 
-def test_a_path_is_its_bytes_as_latin_1() -> None:
+def test_a_path_is_decoded_as_latin_1() -> None:
     assert environ_of(Scope(path="/für"), 0)["PATH_INFO"].encode("latin-1").decode() == "/für"
 
 
@@ -43,7 +43,7 @@ def test_a_repeated_header_is_joined(name: str, key: str, joined: str) -> None:
     assert environ_of(Scope(header_items=[(name, "a"), (name, "b")]), 0)[key] == joined
 
 
-def test_a_header_with_an_underscore_does_not_pass_for_another() -> None:
+def test_a_header_with_an_underscore_is_dropped() -> None:
     scope = Scope(header_items=[("x-request-id", "true"), ("x_request_id", "forged")])
 
     assert environ_of(scope, 0)["HTTP_X_REQUEST_ID"] == "true"

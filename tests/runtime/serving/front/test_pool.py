@@ -39,7 +39,7 @@ def test_a_job_runs_in_a_thread_of_the_lane() -> None:
     assert names == ["short-0"]
 
 
-def test_an_error_of_a_job_is_raised_and_the_thread_goes_on() -> None:
+def test_an_error_of_a_job_is_raised_and_the_thread_continues() -> None:
     def fail(_: Worker) -> None:
         # granian raises errors of this kind.
         raise BaseException("broken")
@@ -88,7 +88,7 @@ def test_a_job_that_waits_for_too_long_is_refused_and_never_run() -> None:
     assert not in_a_busy_lane(lambda lane, _: lane.refuse_late(time.monotonic() + 2.1), max_wait=2)
 
 
-def test_a_job_that_waits_for_less_is_done() -> None:
+def test_a_job_that_waits_for_less_is_run() -> None:
     assert in_a_busy_lane(lambda lane, _: lane.refuse_late(time.monotonic() + 1), max_wait=2)
 
 
@@ -124,7 +124,7 @@ def test_a_job_that_makes_progress_does_not_hang(monkeypatch: pytest.MonkeyPatch
     asyncio.run(run())
 
 
-def test_the_threads_leave_stop_signals_to_the_main_thread() -> None:
+def test_the_threads_block_stop_signals() -> None:
     masks: list[set[signal.Signals | int]] = []
 
     async def run() -> None:

@@ -55,7 +55,7 @@ def test_an_empty_body_in_chunks_is_empty(reader: BodyReader) -> None:
         pytest.param([b"hel", b"", b""], None, id="chunks"),
     ],
 )
-def test_a_body_that_breaks_off_is_refused(reader: BodyReader, parts: list[bytes], length: int | None) -> None:
+def test_an_incomplete_body_is_refused(reader: BodyReader, parts: list[bytes], length: int | None) -> None:
     with pytest.raises(BodyError) as refused:
         read(reader, Parts(*parts), length)
 
@@ -106,7 +106,7 @@ def test_a_body_that_is_late_and_too_long_is_too_long(reader: BodyReader) -> Non
         watched(reader, lambda: reader.read(Parts(b"x", then_waits=True), LIMIT + 1, LIMIT))
 
 
-def test_unfinished_bodies_have_a_bound_together() -> None:
+def test_the_bytes_of_all_unfinished_bodies_are_bounded() -> None:
     # Given room for two of three bodies
     reader = BodyReader(Settings(), max_unfinished=25)
 

@@ -38,7 +38,7 @@ def test_a_short_response_is_kept_in_memory(parts: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("size", [MAX_BUFFERED + 1, LONG], ids=["in memory", "on disk"])
-def test_a_longer_response_is_kept_in_a_file(size: int) -> None:
+def test_a_long_response_is_kept_in_a_file(size: int) -> None:
     response = response_of(answering(b"a", b"b" * (size - 2), b"c"))
 
     assert response.is_in_file
@@ -46,7 +46,7 @@ def test_a_longer_response_is_kept_in_a_file(size: int) -> None:
         assert file.read() == b"a" + b"b" * (size - 2) + b"c"
 
 
-def test_the_body_of_the_application_is_closed() -> None:
+def test_the_iterable_of_the_application_is_closed() -> None:
     class Body(list[bytes]):
         closed = False
 
@@ -62,7 +62,7 @@ def test_the_body_of_the_application_is_closed() -> None:
     assert Body.closed
 
 
-def test_each_part_is_progress() -> None:
+def test_each_part_reports_progress() -> None:
     progress: list[None] = []
 
     response_of(answering(b"a", b"b", b"c"), lambda: progress.append(None))
@@ -115,17 +115,17 @@ def test_a_long_response_is_written_as_fast_as_it_is_read() -> None:
     assert full
 
 
-def test_a_client_that_disconnects_ends_the_writing() -> None:
+def test_writing_ends_when_the_client_disconnects() -> None:
     _, content, _ = written(lambda pipe: os.read(pipe, 10))
 
     assert content == b"x" * 10
 
 
-def test_unsent_responses_leave_room_up_to_the_bound() -> None:
+def test_the_bytes_of_unsent_responses_are_bounded() -> None:
     assert not written(read_all, max_unsent=LONG + 1)[2]
 
 
-def test_a_client_that_disconnects_before_its_response_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_left_when_a_client_disconnects_before_its_response(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "OPEN_TIMEOUT", 0.01)
 
     async def run() -> ResponseWriter:

@@ -61,14 +61,14 @@ def post(path: str, *parts: bytes, length: int | None = None) -> tuple[Scope, Pr
         pytest.param(post("/v1/predictions", b"x"), "short-0", id="first prediction"),
     ],
 )
-def test_a_request_runs_in_its_lane(request_: tuple[Scope, Protocol], thread: str) -> None:
+def test_each_request_runs_in_the_lane_of_its_route(request_: tuple[Scope, Protocol], thread: str) -> None:
     (protocol,) = served(request_)
 
     assert protocol.status == 200
     assert protocol.content.decode().startswith(thread)
 
 
-def test_quick_requests_run_on_the_event_loop_once_they_were_quick() -> None:
+def test_quick_requests_run_on_the_event_loop_while_they_are_short() -> None:
     async def run() -> list[str]:
         front = Front(echo, SETTINGS, lambda prepared: prepared, lambda _: None)
         front.__rsgi_init__(asyncio.get_running_loop())
@@ -91,7 +91,7 @@ def test_requests_that_are_not_quick_run_in_threads(monkeypatch: pytest.MonkeyPa
     assert first.content == second.content == b"short-0 1 1"
 
 
-def test_a_body_in_chunks_gets_a_length() -> None:
+def test_a_chunked_body_gets_a_content_length() -> None:
     scope = Scope("POST", "/v1/predictions", header_items=[("transfer-encoding", "chunked")])
 
     (protocol,) = served((scope, Protocol(Parts(b"he", b"llo", b""))))
@@ -102,7 +102,7 @@ def test_a_body_in_chunks_gets_a_length() -> None:
 @pytest.mark.parametrize(
     ("path", "limit"), [("/v1/predictions", 2 * LARGE), ("/of/a/project", 2 * LARGE), ("/table", 4 * LARGE)]
 )
-def test_a_body_that_is_too_long_is_not_handed_on(path: str, limit: int) -> None:
+def test_a_body_that_is_too_long_is_not_passed_to_the_application(path: str, limit: int) -> None:
     # Given a body that is as long as it may be, and a longer one
     allowed, refused = served(post(path, b"x" * limit), post(path, b"x" * (limit + 1)))
 
@@ -129,7 +129,7 @@ def test_a_request_whose_body_is_not_read_closes_its_connection(
     assert protocol.headers["Connection"] == "close"
 
 
-def test_one_large_request_too_many_is_refused_while_short_ones_are_answered() -> None:
+def test_excess_large_requests_are_refused_while_short_ones_are_answered() -> None:
     # Given an application that works on large requests until a short one has been answered
     short_done = threading.Event()
 
@@ -150,7 +150,7 @@ def test_one_large_request_too_many_is_refused_while_short_ones_are_answered() -
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304)])
-def test_a_response_without_content_has_none(method: str, status: int) -> None:
+def test_a_response_to_head_or_without_content_has_no_body(method: str, status: int) -> None:
     def application(_: Any, start_response: Any) -> list[bytes]:
         start_response(f"{status} Status", [("ETag", "x")])
         return [b"x" * 100_000]
@@ -165,7 +165,7 @@ def failing(_: Any, __: Any) -> Iterator[bytes]:
     raise OSError("broken")
 
 
-def test_an_error_of_the_application_is_left_to_granian() -> None:
+def test_an_exception_of_the_application_is_raised_to_granian() -> None:
     with pytest.raises(OSError, match="broken"):
         served((Scope(path="/version"), Protocol()), application=failing)
 

@@ -47,7 +47,7 @@ def test_a_check_reports_the_requests_in_work(lane: Mock, bodies: Mock, ended: l
     assert ended == []
 
 
-def test_a_check_refuses_what_is_late(lane: Mock, bodies: Mock) -> None:
+def test_a_check_refuses_late_jobs_and_bodies(lane: Mock, bodies: Mock) -> None:
     before = time.monotonic()
 
     Watchdog(SETTINGS, bodies, [lane], lambda _: None).check()

@@ -35,7 +35,7 @@ def test_a_response_has_an_id_and_default_headers(marker: Marker) -> None:
     assert response.headers["Connection"] == "close"
 
 
-def test_the_line_has_what_the_application_knows(marker: Marker, log: StringIO) -> None:
+def test_the_line_has_the_caller_and_the_number_of_records(marker: Marker, log: StringIO) -> None:
     # Given an application that knows the caller and the number of records
     def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         environ |= {CALLER_KEY: 'team "A"', RECORDS_KEY: 3}

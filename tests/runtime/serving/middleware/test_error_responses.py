@@ -26,7 +26,7 @@ from mlops_runtime.serving.middleware.error_responses import (
     ],
     ids=["overloaded", "late", "incomplete", "unknown-coding", "any-error"],
 )
-def test_a_prepared_response_is_a_problem(response: Any, status: int) -> None:
+def test_a_prepared_response_has_problem_details(response: Any, status: int) -> None:
     answer = Client(response).post("/v1/predictions", data=b"text")
 
     assert answer.status_code == status
@@ -36,7 +36,7 @@ def test_a_prepared_response_is_a_problem(response: Any, status: int) -> None:
     assert problem.detail
 
 
-def test_a_caller_that_is_refused_under_load_learns_when_to_try_again() -> None:
+def test_a_response_under_overload_has_a_retry_after_header() -> None:
     assert Client(overloaded).get("/").headers["Retry-After"] == str(RETRY_AFTER)
 
 

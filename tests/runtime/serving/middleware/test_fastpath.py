@@ -195,7 +195,7 @@ def test_a_plain_request_takes_the_short_path(special: dict[str, str]) -> None:
     ],
     ids=str,
 )
-def test_any_other_request_goes_to_flask(special: dict[str, str]) -> None:
+def test_any_other_request_takes_the_flask_route(special: dict[str, str]) -> None:
     assert not plain(environ(**special))
 
 
@@ -210,7 +210,7 @@ def client_of(contract: Contract, predict: Any, max_content_length: int = 10_000
     return Client(shortened(application, contract, predict, 1, max_content_length))
 
 
-def test_a_valid_request_takes_it(predictor: Predictor, record: dict[str, Any]) -> None:
+def test_a_valid_request_takes_the_short_path(predictor: Predictor, record: dict[str, Any]) -> None:
     client = client_of(predictor.contract, predictor.predict)
 
     for sent in (record, [record]):
@@ -218,7 +218,7 @@ def test_a_valid_request_takes_it(predictor: Predictor, record: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"[", b"null"])
-def test_an_invalid_body_arrives_at_the_application(predictor: Predictor, body: bytes) -> None:
+def test_an_invalid_body_is_passed_to_flask(predictor: Predictor, body: bytes) -> None:
     client = client_of(predictor.contract, predictor.predict)
 
     response = client.post(PATH, data=body, content_type="application/json")
@@ -226,7 +226,7 @@ def test_an_invalid_body_arrives_at_the_application(predictor: Predictor, body: 
     assert (response.status_code, response.data) == (299, body)
 
 
-def test_a_body_over_the_limit_is_left_to_the_application(predictor: Predictor, record: dict[str, Any]) -> None:
+def test_a_body_over_the_limit_is_passed_to_flask(predictor: Predictor, record: dict[str, Any]) -> None:
     body = json.dumps(record).encode()
     client = client_of(predictor.contract, predictor.predict, len(body) - 1)
 

@@ -238,7 +238,7 @@ def test_all_callers_are_refused_when_no_key_is_left(
 
 
 @pytest.mark.usefixtures("read_at_each_request")
-def test_keys_stay_as_they_are_when_they_cannot_be_read_again(
+def test_keys_are_kept_when_they_cannot_be_read_again(
     known: Keys, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder.rename(folder.with_name("gone"))
@@ -322,7 +322,7 @@ def test_a_link_is_not_followed_to_the_operators_key(folder: Path, operator_key:
 
 
 @pytest.mark.parametrize("there", [readable_by_others, a_link])
-def test_an_existing_file_is_replaced_not_written_into(operator_key: Path, there: Callable[[Path], None]) -> None:
+def test_an_existing_file_is_replaced(operator_key: Path, there: Callable[[Path], None]) -> None:
     # Given a file that another may read, or a link to one
     there(operator_key)
 
@@ -343,7 +343,7 @@ def paths(app: Flask) -> list[str]:
     return sorted({str(rule.rule).replace("<path:", "<").partition("<")[0] for rule in app.url_map.iter_rules()})
 
 
-def test_every_route_but_the_public_ones_needs_a_key(keyed_app: Flask, keyed_client: FlaskClient) -> None:
+def test_every_route_that_is_not_public_needs_a_key(keyed_app: Flask, keyed_client: FlaskClient) -> None:
     guarded = set(paths(keyed_app)) - PUBLIC
     assert {"/", "/v1/predictions", "/version", "/openapi.json"} <= guarded
 
@@ -394,7 +394,7 @@ def test_the_log_names_the_caller_and_contains_no_key(
     assert not any(key in log.getvalue() + caplog.text for key in (KEY, OTHER_KEY))
 
 
-def test_the_application_knows_the_caller(known: Keys) -> None:
+def test_the_caller_is_in_the_wsgi_environment(known: Keys) -> None:
     # Given an application that answers with the caller's name
     def whoami(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [])

@@ -26,7 +26,7 @@ ROUNDING = 1.000_01
 
 
 class Clock:
-    """A clock that goes on when it is told to."""
+    """A clock that a test advances."""
 
     def __init__(self, now: int = 0) -> None:
         self.now = now
@@ -48,7 +48,7 @@ def test_the_rate_is_never_exceeded(rate: float, start: int, pauses: list[int]) 
     buckets = Buckets(rate, clock)
     taken = []
 
-    # When some of its requests are let in
+    # When some of its requests are accepted
     for pause in pauses:
         clock.now += pause
         if buckets.take("caller") == 0:
@@ -75,7 +75,7 @@ def test_a_caller_that_waits_as_long_as_required_is_accepted(rate: float, pauses
 
 
 @given(rate=st.integers(1, 1000))
-def test_one_seconds_worth_of_requests_may_come_at_once(rate: int) -> None:
+def test_the_requests_of_one_second_may_come_at_once(rate: int) -> None:
     buckets = Buckets(rate, Clock())
 
     assert [buckets.take("caller") for _ in range(rate)] == [0] * rate
@@ -91,7 +91,7 @@ def test_a_caller_within_the_rate_is_never_refused() -> None:
         assert buckets.take("caller") == 0
 
 
-def test_callers_have_buckets_of_their_own() -> None:
+def test_each_caller_has_its_own_bucket() -> None:
     buckets = Buckets(1, Clock())
 
     assert buckets.take("one") == 0
@@ -115,7 +115,7 @@ def test_the_number_of_buckets_is_bounded(monkeypatch: pytest.MonkeyPatch) -> No
     assert buckets.take("1") == 0
 
 
-def test_a_refused_caller_learns_when_to_try_again(limited_client: FlaskClient) -> None:
+def test_a_refused_request_gets_a_retry_after_header(limited_client: FlaskClient) -> None:
     assert limited_client.get("/version").status_code == 200
 
     answer = limited_client.get("/version")
@@ -169,7 +169,7 @@ def test_each_key_is_a_caller_whatever_its_address(predictor: Predictor, tmp_pat
     [pytest.param(OPERATOR, [200, 200, 200], id="operator"), pytest.param("hospital", [200, 429, 429], id="caller")],
 )
 def test_the_operator_has_no_limit(caller: str, statuses: list[int]) -> None:
-    # Given an application with a limit, around which keys have told who asks
+    # Given an application with a limit, and a caller that the keys have identified
     def application(_: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
         return []
@@ -179,5 +179,5 @@ def test_the_operator_has_no_limit(caller: str, statuses: list[int]) -> None:
     assert [client.get("/", environ_base={CALLER_KEY: caller}).status_code for _ in range(3)] == statuses
 
 
-def test_without_the_setting_there_is_no_limit(client: FlaskClient) -> None:
+def test_there_is_no_limit_without_the_setting(client: FlaskClient) -> None:
     assert {client.get("/version").status_code for _ in range(300)} == {200}

@@ -42,8 +42,8 @@ def bin_of(binning: Binning, attribute: str, value: Any) -> str:
     """Return the name of the bin that the value of a field falls into."""
     counts = binning.counts(LAYOUT.encode([ORDERS[0].model_copy(update={attribute: value})]))
     reference, start = binning.references[INDICES[attribute]], binning.starts[INDICES[attribute]]
-    (place,) = np.flatnonzero(counts[start : start + len(reference.bins)])
-    return reference.bins[place]
+    (index,) = np.flatnonzero(counts[start : start + len(reference.bins)])
+    return reference.bins[index]
 
 
 def numbers(cuts: tuple[float, ...], least: float, most: float) -> NumberBaseline:
@@ -68,10 +68,10 @@ def test_training_rows_have_the_shares_of_the_baseline(binning: Binning) -> None
     # When they are counted
     counts = np.sum([binning.counts(some.take(group)) for group in groups], axis=0)
     # Then each bin has the share that training measured
-    for place, reference in enumerate(binning.references):
-        start = binning.starts[place]
-        found = counts[start : start + len(reference.bins)] / ROWS
-        assert found == pytest.approx(reference.shares), LAYOUT.fields[place].name
+    for index, reference in enumerate(binning.references):
+        start = binning.starts[index]
+        measured = counts[start : start + len(reference.bins)] / ROWS
+        assert measured == pytest.approx(reference.shares), LAYOUT.fields[index].name
 
 
 @given(st.lists(st.from_type(Order), min_size=1, max_size=MAX_TEXTS))
@@ -81,7 +81,7 @@ def test_each_value_is_in_one_bin(records: list[Order]) -> None:
     assert np.add.reduceat(counts, binning.starts).tolist() == [len(records)] * len(LAYOUT.fields)
 
 
-def test_the_shares_of_each_field_have_a_sum_of_1(binning: Binning) -> None:
+def test_the_shares_of_each_field_add_up_to_1(binning: Binning) -> None:
     for reference in binning.references:
         assert len(reference.bins) == len(set(reference.bins)) == len(reference.shares)
         assert sum(reference.shares) == pytest.approx(1)
@@ -111,13 +111,13 @@ def test_a_value_is_in_the_bin_of_its_name(binning: Binning, attribute: str, val
 @pytest.mark.parametrize(
     ("value", "side"), [pytest.param(-1e6, "below", id="below"), pytest.param(1e6, "above", id="above")]
 )
-def test_values_outside_the_training_range_have_bins_of_their_own(binning: Binning, value: float, side: str) -> None:
+def test_values_outside_the_training_range_have_separate_bins(binning: Binning, value: float, side: str) -> None:
     assert bin_of(binning, "margin", value).startswith(side)
     reference = binning.references[INDICES["margin"]]
     assert (reference.shares[0], reference.shares[-2]) == (0, 0)
 
 
-def test_only_the_most_common_values_have_bins_of_their_own(binning: Binning, training: Baseline) -> None:
+def test_only_the_most_common_values_have_separate_bins(binning: Binning, training: Baseline) -> None:
     # Given more cities than may have a bin
     city = training.fields["City"]
     assert isinstance(city, ValueBaseline)
@@ -128,7 +128,7 @@ def test_only_the_most_common_values_have_bins_of_their_own(binning: Binning, tr
     assert bin_of(binning, "city", list(city.shares)[MAX_VALUES]) == OTHER
 
 
-def test_a_value_with_the_name_of_a_special_bin_is_another_value() -> None:
+def test_a_value_named_like_a_special_bin_is_counted_as_other() -> None:
     # Given a field of which some training rows have the value "(missing)"
     courier = ValueBaseline(missing_share=0.5, shares={MISSING: 0.6, "Möwe": 0.4})
     known = baseline(LAYOUT.encode(ORDERS), PRICES, (), PRICES.reshape(-1, 1))
@@ -142,7 +142,7 @@ def test_a_value_with_the_name_of_a_special_bin_is_another_value() -> None:
     assert bin_of(binning, "courier", MISSING) == OTHER
 
 
-def test_a_field_without_training_values_has_a_bin_for_any_value() -> None:
+def test_a_field_without_training_values_has_a_single_bin_for_values() -> None:
     # Given training rows without a margin
     some = LAYOUT.encode([order.model_copy(update={"margin": None}) for order in ORDERS])
     binning = Binning(LAYOUT, baseline(some, PRICES, (), PRICES.reshape(-1, 1)))

@@ -85,8 +85,8 @@ def make_drift(clock: Clock) -> MakeDrift:
 
 def samples(drift: Drift) -> dict[tuple[str, ...], float]:
     """Return what is exposed: values by the name of the sample and the values of its labels."""
-    found = (sample for metric in drift.collect() for sample in metric.samples)
-    return {(sample.name, *sample.labels.values()): sample.value for sample in found}
+    exposed = (sample for metric in drift.collect() for sample in metric.samples)
+    return {(sample.name, *sample.labels.values()): sample.value for sample in exposed}
 
 
 def indices(drift: Drift) -> dict[str, float]:
@@ -109,9 +109,9 @@ def test_records_like_those_of_training_do_not_drift(make_drift: MakeDrift, task
     drift = make_drift(task)
     count_in_batches(size, drift, orders.some_orders(ROWS, seed=1), some_outputs(task, 1), task)
     # Then no index is high; of one batch too few texts are counted for an index
-    found = indices(drift)
-    assert set(found) >= set(FIELDS) - {"Remark"}
-    assert max(found.values()) < NOTICE
+    exposed = indices(drift)
+    assert set(exposed) >= set(FIELDS) - {"Remark"}
+    assert max(exposed.values()) < NOTICE
     assert samples(drift)["webservice_prediction_drift_psi",] < NOTICE
 
 
@@ -136,10 +136,10 @@ def test_a_few_records_have_no_index(make_drift: MakeDrift) -> None:
     drift = make_drift()
     count_in_batches(1, drift, ORDERS[:20], [FATES[0]] * 20, Task.BINARY)
     # Then there is no index
-    found = samples(drift)
+    exposed = samples(drift)
     assert indices(drift) == {}
-    assert ("webservice_prediction_drift_psi",) not in found
-    assert found["webservice_drift_records",] == 20
+    assert ("webservice_prediction_drift_psi",) not in exposed
+    assert exposed["webservice_drift_records",] == 20
 
 
 def test_records_leave_the_window_after_a_day_but_stay_counted(make_drift: MakeDrift, clock: Clock) -> None:
@@ -157,10 +157,10 @@ def test_records_leave_the_window_after_a_day_but_stay_counted(make_drift: MakeD
     assert records == {1: 500, SLOTS - 1: 500, SLOTS: 200, SLOTS + 1: 0}
     # And a slot is used again, while the counters only grow
     count_in_batches(100, drift, ORDERS[:100], [FATES[0]] * 100, Task.BINARY)
-    found = samples(drift)
-    assert found["webservice_drift_records",] == 100
-    assert found["webservice_records_total",] == 600
-    assert found["webservice_predictions_total", FATES[0]] == 400
+    exposed = samples(drift)
+    assert exposed["webservice_drift_records",] == 100
+    assert exposed["webservice_records_total",] == 600
+    assert exposed["webservice_predictions_total", FATES[0]] == 400
 
 
 def test_after_the_clock_is_set_back_later_records_are_not_in_the_window(make_drift: MakeDrift, clock: Clock) -> None:
@@ -175,10 +175,10 @@ def test_predictions_are_counted_by_label(make_drift: MakeDrift, task: Task) -> 
     drift = make_drift(task)
     outputs = some_outputs(task, 3)
     count_in_batches(13, drift, ORDERS, outputs, task)
-    found = samples(drift)
+    exposed = samples(drift)
     for label in LABELS[task]:
-        assert found["webservice_predictions_total", label] == outputs.count(label)
-    assert found["webservice_records_total",] == ROWS
+        assert exposed["webservice_predictions_total", label] == outputs.count(label)
+    assert exposed["webservice_records_total",] == ROWS
 
 
 def test_values_are_counted_in_a_histogram(make_drift: MakeDrift) -> None:
@@ -188,12 +188,12 @@ def test_values_are_counted_in_a_histogram(make_drift: MakeDrift) -> None:
     bounds = predictions_baseline.bin_edges
     outputs = [bounds[0] - 1, bounds[0], bounds[3], bounds[-1], bounds[-1] + 1]
     count_in_batches(2, drift, ORDERS[:5], outputs, Task.REGRESSION)
-    found = samples(drift)
+    exposed = samples(drift)
     for bound in bounds:
         expected = sum(output <= bound for output in outputs)
-        assert found["webservice_predicted_value_bucket", str(bound)] == expected
-    assert found["webservice_predicted_value_bucket", "+Inf"] == 5
-    assert found["webservice_predicted_value_sum",] == pytest.approx(sum(outputs))
+        assert exposed["webservice_predicted_value_bucket", str(bound)] == expected
+    assert exposed["webservice_predicted_value_bucket", "+Inf"] == 5
+    assert exposed["webservice_predicted_value_sum",] == pytest.approx(sum(outputs))
 
 
 def test_records_with_a_warning_are_counted(make_drift: MakeDrift) -> None:
@@ -207,25 +207,25 @@ def test_records_with_a_warning_are_counted(make_drift: MakeDrift) -> None:
 def test_values_are_counted_by_bin(make_drift: MakeDrift) -> None:
     drift = make_drift()
     count_in_batches(10, drift, ORDERS, [FATES[0]] * ROWS, Task.BINARY)
-    found = samples(drift)
+    exposed = samples(drift)
     for courier in orders.COURIERS:
-        share = found["webservice_field_baseline_share", "Courier", courier]
-        assert found["webservice_field_values_total", "Courier", courier] == pytest.approx(share * ROWS)
+        share = exposed["webservice_field_baseline_share", "Courier", courier]
+        assert exposed["webservice_field_values_total", "Courier", courier] == pytest.approx(share * ROWS)
 
 
-def test_processes_count_together_and_counts_of_an_ended_one_stay(make_drift: MakeDrift, tmp_path: Path) -> None:
+def test_counts_of_processes_are_added_and_kept_after_their_exit(make_drift: MakeDrift, tmp_path: Path) -> None:
     # Given two processes, of which one ends
     staying, leaving = make_drift(folder=tmp_path), make_drift(folder=tmp_path)
     count_in_batches(10, staying, ORDERS[:300], [FATES[0]] * 300, Task.BINARY)
     count_in_batches(10, leaving, ORDERS[300:], [FATES[1]] * 700, Task.BINARY)
     del leaving
     # Then the other has the counts of all records
-    found = samples(staying)
-    assert found["webservice_predictions_total", FATES[1]] == 700
-    assert found["webservice_drift_records",] == ROWS
+    exposed = samples(staying)
+    assert exposed["webservice_predictions_total", FATES[1]] == 700
+    assert exposed["webservice_drift_records",] == ROWS
     assert max(indices(staying).values()) < NOTICE
     # And a third has them as well
-    assert samples(make_drift(folder=tmp_path)) == found
+    assert samples(make_drift(folder=tmp_path)) == exposed
 
 
 def test_processes_with_different_models_count_separately(make_drift: MakeDrift, tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_processes_with_different_models_count_separately(make_drift: MakeDrift,
     assert samples(other)["webservice_records_total",] == 0
 
 
-def test_threads_lose_no_record(make_drift: MakeDrift) -> None:
+def test_no_record_of_a_thread_is_lost(make_drift: MakeDrift) -> None:
     drift = make_drift()
     features, predicted = LAYOUT.encode(ORDERS[:3]), predictions(Task.BINARY, [FATES[0]] * 3)
 
@@ -260,17 +260,17 @@ def test_a_full_batch_is_counted_at_once(make_drift: MakeDrift) -> None:
     assert samples(drift)["webservice_records_total",] == 3 * BATCH_ROWS + 5
 
 
-def test_of_a_large_batch_some_rows_are_counted(make_drift: MakeDrift, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sample_of_a_large_batch_is_counted(make_drift: MakeDrift, monkeypatch: pytest.MonkeyPatch) -> None:
     # Given room for the values of 100 records
     monkeypatch.setattr(module, "MAX_BATCH_VALUES", 100 * len(FIELDS))
     drift = make_drift()
     # When they come in one batch
     count_in_batches(ROWS, drift, ORDERS, [FATES[0]] * ROWS, Task.BINARY)
     # Then each prediction is counted, and the fields of some rows, of texts even fewer
-    found = samples(drift)
-    assert found["webservice_predictions_total", FATES[0]] == ROWS
+    exposed = samples(drift)
+    assert exposed["webservice_predictions_total", FATES[0]] == ROWS
     counted = {
-        name: sum(value for key, value in found.items() if key[:2] == ("webservice_field_values_total", name))
+        name: sum(value for key, value in exposed.items() if key[:2] == ("webservice_field_values_total", name))
         for name in FIELDS
     }
     assert counted == dict.fromkeys(FIELDS, 100) | {"Remark": MAX_TEXTS}
@@ -284,7 +284,7 @@ def test_bins_of_many_fields_are_not_exposed(make_drift: MakeDrift, monkeypatch:
     assert indices(drift)
 
 
-def test_drift_of_one_of_a_thousand_fields() -> None:
+def test_drift_of_a_single_field_among_a_thousand() -> None:
     # Given a contract of a thousand numbers
     number = FieldSpec(name="", attribute="", kind=Kind.NUMBER, description="", optional=False)
     layout = Layout([replace(number, name=f"n{index}") for index in range(1000)])

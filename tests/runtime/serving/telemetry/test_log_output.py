@@ -42,7 +42,7 @@ def run(program: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_texts_of_several_threads_come_out_whole_and_in_order(pipe: tuple[int, int]) -> None:
+def test_texts_of_several_threads_are_complete_and_in_order(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     stream = Output(writer)
 
@@ -62,7 +62,7 @@ def test_texts_of_several_threads_come_out_whole_and_in_order(pipe: tuple[int, i
     assert stream.dropped_since() == 0
 
 
-def test_what_is_no_text_of_utf_8_is_written_all_the_same(pipe: tuple[int, int]) -> None:
+def test_a_text_that_is_not_utf_8_is_escaped(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
 
     Output(writer).write("half a surrogate: \ud800, ü\n")
@@ -70,7 +70,7 @@ def test_what_is_no_text_of_utf_8_is_written_all_the_same(pipe: tuple[int, int])
     assert lines_from(reader, bool) == ["half a surrogate: \\ud800, ü"]
 
 
-def test_a_reader_who_stalls_costs_texts_that_are_counted(pipe: tuple[int, int]) -> None:
+def test_a_stalled_reader_drops_texts_which_are_counted(pipe: tuple[int, int]) -> None:
     # Given a pipe that holds few texts, and nobody who reads
     reader, writer = pipe
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
@@ -90,7 +90,7 @@ def test_a_reader_who_stalls_costs_texts_that_are_counted(pipe: tuple[int, int])
     assert numbers == sorted(set(numbers))
 
 
-def test_a_reader_who_stalls_does_not_hold_up_the_end_of_a_process(
+def test_a_stalled_reader_does_not_delay_the_exit_of_a_process(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a text that is longer than a pipe nobody reads holds
@@ -110,7 +110,7 @@ def test_a_reader_who_stalls_does_not_hold_up_the_end_of_a_process(
     assert lines_from(reader, bool) == ["first" * 2000]
 
 
-def test_after_a_disk_that_is_full_writing_goes_on(pipe: tuple[int, int]) -> None:
+def test_writing_continues_after_a_full_disk(pipe: tuple[int, int]) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no device that is always full")
     # Given a descriptor that nothing can be written to
@@ -134,7 +134,7 @@ def test_after_a_disk_that_is_full_writing_goes_on(pipe: tuple[int, int]) -> Non
     os.close(descriptor)
 
 
-def test_what_waits_at_the_end_of_a_process_is_written() -> None:
+def test_queued_texts_are_written_at_exit() -> None:
     lines = run("""
 from mlops_runtime.serving.telemetry.log_output import STANDARD_OUTPUT
 for number in range(1000):
@@ -144,7 +144,7 @@ for number in range(1000):
     assert lines == [str(number) for number in range(1000)]
 
 
-def test_what_comes_while_something_is_written_is_not_forgotten_at_the_end() -> None:
+def test_a_text_queued_during_a_write_is_written_at_exit() -> None:
     # Given a process whose thread is busy writing more than a pipe holds, when it takes a last text and ends
     lines = run("""
 import fcntl, threading, time

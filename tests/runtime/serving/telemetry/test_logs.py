@@ -19,17 +19,17 @@ REQUESTS = "webservice.requests"
 
 
 def lines(log: StringIO) -> list[dict[str, Any]]:
-    """Return the lines that the requests so far left in the log."""
+    """Return the lines of the log so far."""
     return [json.loads(line) for line in log.getvalue().splitlines()]
 
 
-def test_a_prediction_leaves_one_line_without_its_record(
+def test_a_prediction_is_logged_in_one_line_without_its_record(
     client: FlaskClient, record: dict[str, Any], log: StringIO
 ) -> None:
     # When two records are predicted
     client.post("/v1/predictions", json=[record, record], headers={"X-Request-ID": "abc-1"})
 
-    # Then one line tells of the request
+    # Then the request has one line
     (line,) = lines(log)
     duration = line.pop("duration_ms")
     assert 0 < duration < 10_000
@@ -50,9 +50,7 @@ def test_a_prediction_leaves_one_line_without_its_record(
     ("path", "level"),
     [("/", "info"), ("/unknown", "info"), ("/healthz", "debug"), ("/readyz", "debug"), ("/version", "info")],
 )
-def test_probes_are_logged_for_those_who_look_closely(
-    client: FlaskClient, log: StringIO, path: str, level: str
-) -> None:
+def test_successful_probes_are_logged_at_level_debug(client: FlaskClient, log: StringIO, path: str, level: str) -> None:
     client.get(path)
 
     assert [line["level"] for line in lines(log)] == [level]
@@ -61,11 +59,11 @@ def test_probes_are_logged_for_those_who_look_closely(
 @pytest.mark.parametrize(
     ("status", "level"), [(200, logging.DEBUG), (404, logging.DEBUG), (500, logging.ERROR), (503, logging.WARNING)]
 )
-def test_a_probe_that_fails_is_no_small_matter(status: int, level: int) -> None:
+def test_failed_probes_are_logged_by_status(status: int, level: int) -> None:
     assert logs.line_level("/readyz", status) == level
 
 
-def test_nothing_is_written_below_the_level(client: FlaskClient) -> None:
+def test_responses_below_the_log_level_are_not_logged(client: FlaskClient) -> None:
     with request_log(logging.INFO) as log:
         client.get("/healthz")
 
@@ -73,7 +71,7 @@ def test_nothing_is_written_below_the_level(client: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("given", ["a", "0123456789abcdef", "a.b-c_D", "x" * 64])
-def test_the_id_of_a_request_is_taken_over(client: FlaskClient, log: StringIO, given: str) -> None:
+def test_a_valid_request_id_is_kept(client: FlaskClient, log: StringIO, given: str) -> None:
     response = client.get("/", headers={"X-Request-ID": given})
 
     assert response.headers["X-Request-ID"] == given
@@ -81,7 +79,7 @@ def test_the_id_of_a_request_is_taken_over(client: FlaskClient, log: StringIO, g
 
 
 @pytest.mark.parametrize("given", ["", " ", "a b", 'a"b', "é", "x" * 65, "a,b"])
-def test_an_id_that_could_do_harm_is_replaced(client: FlaskClient, log: StringIO, given: str) -> None:
+def test_an_unsafe_request_id_is_replaced(client: FlaskClient, log: StringIO, given: str) -> None:
     response = client.get("/", headers={"X-Request-ID": given})
 
     made = response.headers["X-Request-ID"]
@@ -90,19 +88,19 @@ def test_an_id_that_could_do_harm_is_replaced(client: FlaskClient, log: StringIO
     assert lines(log)[0]["request_id"] == made
 
 
-def test_each_request_gets_an_id_of_its_own(client: FlaskClient) -> None:
+def test_request_ids_are_unique(client: FlaskClient) -> None:
     assert len({client.get("/healthz").headers["X-Request-ID"] for _ in range(20)}) == 20
 
 
 @pytest.mark.parametrize(("path", "logged"), [("/ü", "/ü"), ("/%ff", "/�"), ("/a%0ab", "/a\nb")])
-def test_any_path_makes_one_line(client: FlaskClient, log: StringIO, path: str, logged: str) -> None:
+def test_any_path_is_logged_in_one_line(client: FlaskClient, log: StringIO, path: str, logged: str) -> None:
     client.get(path)
 
     (line,) = lines(log)
     assert line["path"] == logged
 
 
-# What a WSGI server may hand on: bytes as Latin-1.
+# Texts that a WSGI server may pass: bytes decoded as Latin-1.
 raw_texts = st.text(st.characters(codec="latin-1"))
 
 
@@ -115,7 +113,7 @@ raw_texts = st.text(st.characters(codec="latin-1"))
     caller=st.none() | st.text(),
     records=st.none() | st.integers(0, 10**6),
 )
-def test_a_line_is_what_the_formatter_makes_of_its_fields(
+def test_an_access_log_entry_has_the_format_of_the_formatter(
     path: str,
     method: str,
     request_id: str,
@@ -124,13 +122,13 @@ def test_a_line_is_what_the_formatter_makes_of_its_fields(
     caller: str | None,
     records: int | None,
 ) -> None:
-    # Given any answer
+    # Given any response
     answered = Answered(seconds, path, method, status, seconds, request_id, caller, records)
 
     # When its line is written
     line = str(answered)
 
-    # Then it is one line, the same that the formatter writes, but for the time and the digits of the duration
+    # Then it is one line, equal to that of the formatter except for the time and the digits of the duration
     fields = {
         "request_id": request_id,
         "method": method.encode("latin-1").decode(errors="replace"),
@@ -142,29 +140,29 @@ def test_a_line_is_what_the_formatter_makes_of_its_fields(
     level = logs.line_level(path, status)
     entry = logging.makeLogRecord({"name": REQUESTS, "levelno": level, "levelname": logging.getLevelName(level)})
     entry.msg, entry.fields = "request", fields
-    assert same_moment(line) == same_moment(logs.JsonFormatter().format(entry) + "\n")
+    assert without_times(line) == without_times(logs.JsonFormatter().format(entry) + "\n")
     assert line.count("\n") == 1
     assert json.loads(line)["duration_ms"] == pytest.approx(seconds * 1000, abs=1e-3)
 
 
-def test_a_path_that_no_server_should_hand_on_is_logged_all_the_same() -> None:
+def test_a_path_that_is_not_latin_1_is_logged_with_question_marks() -> None:
     line = str(Answered(0, "/\u0142\ud800", "GET", 404, 0.001, "abc"))
 
     assert json.loads(line)["path"] == "/??"
 
 
-def same_moment(line: str) -> str:
-    """Return a line without what is never the same twice."""
+def without_times(line: str) -> str:
+    """Return a line with its time and duration replaced by constants."""
     line = re.sub(r'^{"time": "[^"]{23}[+]00:00"', '{"time": "now"', line)
     return re.sub(r'"duration_ms": [0-9.]+', '"duration_ms": 1', line)
 
 
 @given(milliseconds=st.integers(0, 4 * 10**12))
-def test_a_time_is_that_of_the_moment_in_utc(milliseconds: int) -> None:
-    told = logs.moment_of(milliseconds)
+def test_a_timestamp_is_in_utc(milliseconds: int) -> None:
+    timestamp = logs.moment_of(milliseconds)
 
-    assert datetime.fromisoformat(told).timestamp() == pytest.approx(milliseconds / 1000, abs=1e-4)
-    assert told.endswith("+00:00")
+    assert datetime.fromisoformat(timestamp).timestamp() == pytest.approx(milliseconds / 1000, abs=1e-4)
+    assert timestamp.endswith("+00:00")
 
 
 def test_a_traceback_is_part_of_its_line() -> None:
@@ -183,14 +181,14 @@ def test_a_traceback_is_part_of_its_line() -> None:
     assert "ValueError: the reason" in json.loads(text)["traceback"]
 
 
-def test_a_line_in_the_middle_of_a_request_has_its_id(client: FlaskClient) -> None:
+def test_a_line_logged_during_a_request_has_its_id(client: FlaskClient) -> None:
     with client.application.test_request_context(environ_overrides={logs.REQUEST_ID_KEY: "abc"}):
         text = logs.JsonFormatter().format(logging.LogRecord("webservice", logging.INFO, "", 1, "text", (), None))
 
     assert json.loads(text)["request_id"] == "abc"
 
 
-def test_the_server_logs_the_same_way() -> None:
+def test_the_server_uses_the_logging_configuration_of_the_service() -> None:
     configuration = logs.configuration("warning")
 
     assert configuration["loggers"]["_granian"] == configuration["loggers"]["webservice"]

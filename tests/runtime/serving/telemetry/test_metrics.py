@@ -69,8 +69,8 @@ def test_responses_are_counted_by_route_method_and_status(metrics: Metrics) -> N
     ]:
         metrics.answered(path, method, status, 0.001)
 
-    found = {key[1:]: value for key, value in samples(metrics).items() if key[0] == "webservice_requests_total"}
-    assert found == {
+    counts = {key[1:]: value for key, value in samples(metrics).items() if key[0] == "webservice_requests_total"}
+    assert counts == {
         ("POST", "/v1/predictions", "200"): 2,
         ("POST", "/v1/predictions", "422"): 1,
         ("GET", "/", "200"): 1,
@@ -83,23 +83,25 @@ def test_durations_are_counted_in_buckets(metrics: Metrics) -> None:
     for seconds in durations:
         metrics.answered("/v1/predictions", "POST", 200, seconds)
     # Then each bucket has those up to its bound
-    found = samples(metrics)
+    values = samples(metrics)
     for bound in BUCKETS:
         expected = sum(seconds <= bound for seconds in durations)
-        assert found["webservice_request_duration_seconds_bucket", str(bound), "/v1/predictions"] == expected
-    assert found["webservice_request_duration_seconds_bucket", "+Inf", "/v1/predictions"] == len(durations)
-    assert found["webservice_request_duration_seconds_count", "/v1/predictions"] == len(durations)
-    assert found["webservice_request_duration_seconds_sum", "/v1/predictions"] == pytest.approx(sum(durations))
+        assert values["webservice_request_duration_seconds_bucket", str(bound), "/v1/predictions"] == expected
+    assert values["webservice_request_duration_seconds_bucket", "+Inf", "/v1/predictions"] == len(durations)
+    assert values["webservice_request_duration_seconds_count", "/v1/predictions"] == len(durations)
+    assert values["webservice_request_duration_seconds_sum", "/v1/predictions"] == pytest.approx(sum(durations))
 
 
 @given(st.text(), st.integers(), st.floats(0, 100))
-def test_callers_cannot_make_more_series(predictor: Predictor, method: str, status: int, seconds: float) -> None:
+def test_unknown_methods_and_statuses_share_a_series(
+    predictor: Predictor, method: str, status: int, seconds: float
+) -> None:
     # Given methods and statuses that do not exist
     metrics = Metrics(predictor, None, "1.2.3")
     metrics.answered(OTHER, f"no {method}", -abs(status), seconds)
 
-    found = {key[1:]: value for key, value in samples(metrics).items() if key[0] == "webservice_requests_total"}
-    assert found == {(OTHER, OTHER, OTHER): 1}
+    counts = {key[1:]: value for key, value in samples(metrics).items() if key[0] == "webservice_requests_total"}
+    assert counts == {(OTHER, OTHER, OTHER): 1}
 
 
 def test_a_route_of_a_project_is_measured_under_its_rule(predictor: Predictor, settings: Settings) -> None:
@@ -162,7 +164,7 @@ def counting_process(artefact: Path, folder: Path) -> "subprocess.Popen[str]":
     )
 
 
-def test_processes_count_together(predictor: Predictor, artefact: Path, tmp_path: Path) -> None:
+def test_metrics_of_processes_are_added(predictor: Predictor, artefact: Path, tmp_path: Path) -> None:
     # Given two processes, one of which is killed with requests in work
     killed, other = processes = [counting_process(artefact, tmp_path) for _ in range(2)]
     for process in processes:
@@ -173,35 +175,35 @@ def test_processes_count_together(predictor: Predictor, artefact: Path, tmp_path
     # When the other is asked
     text, _ = other.communicate("\n")
     # Then its metrics are those of both, except for the requests in work
-    found = values_of(plain_families(text))
-    assert found["webservice_requests_total", "GET", "/", "200"] == 2
-    assert found["webservice_request_duration_seconds_count", "/"] == 2
-    assert found["webservice_request_duration_seconds_bucket", "0.01", "/"] == 2
-    assert found["webservice_log_lines_dropped_total",] == 6
-    assert found["webservice_process_starts_total",] == 2
-    assert found["webservice_requests_in_work",] == 2
-    assert found["webservice_records_total",] == 2 * len(predictor.golden_records)
-    assert found["webservice_drift_records",] == 2 * len(predictor.golden_records)
+    values = values_of(plain_families(text))
+    assert values["webservice_requests_total", "GET", "/", "200"] == 2
+    assert values["webservice_request_duration_seconds_count", "/"] == 2
+    assert values["webservice_request_duration_seconds_bucket", "0.01", "/"] == 2
+    assert values["webservice_log_lines_dropped_total",] == 6
+    assert values["webservice_process_starts_total",] == 2
+    assert values["webservice_requests_in_work",] == 2
+    assert values["webservice_records_total",] == 2 * len(predictor.golden_records)
+    assert values["webservice_drift_records",] == 2 * len(predictor.golden_records)
 
 
-def test_a_folder_that_prometheus_client_does_not_know_is_refused(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_folder_set_after_the_import_of_prometheus_client_is_refused(predictor: Predictor, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="set PROMETHEUS_MULTIPROC_DIR"):
         Metrics(predictor, tmp_path, "1.2.3")
 
 
-def test_threads_lose_no_request(metrics: Metrics) -> None:
+def test_no_request_of_a_thread_is_lost(metrics: Metrics) -> None:
     def ask(_: int) -> None:
         for _ in range(2000):
             metrics.answered("/v1/predictions", "POST", 200, 0.5)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(ask, range(8)))
-    found = samples(metrics)
-    assert found["webservice_requests_total", "POST", "/v1/predictions", "200"] == 16_000
-    assert found["webservice_request_duration_seconds_sum", "/v1/predictions"] == 8000
+    values = samples(metrics)
+    assert values["webservice_requests_total", "POST", "/v1/predictions", "200"] == 16_000
+    assert values["webservice_request_duration_seconds_sum", "/v1/predictions"] == 8000
 
 
-def test_gathered_predictions_are_counted_when_metrics_are_read(metrics: Metrics, predictor: Predictor) -> None:
+def test_buffered_predictions_are_counted_when_metrics_are_read(metrics: Metrics, predictor: Predictor) -> None:
     features = predictor.contract.encode([golden.record for golden in predictor.golden_records])
     metrics.predicted(features, predictor.predictions(features))
     assert samples(metrics)["webservice_records_total",] == len(predictor.golden_records)
@@ -220,7 +222,7 @@ def test_gathered_predictions_are_counted_when_metrics_are_read(metrics: Metrics
         pytest.param(PROMETHEUS, OPEN, open_families, id="prometheus"),
     ],
 )
-def test_metrics_have_the_format_that_the_caller_accepts(
+def test_the_format_of_metrics_follows_the_accept_header(
     metrics: Metrics, predictor: Predictor, accept: str | None, content_type: str, families: Families
 ) -> None:
     # Given a service that predicted more than a thousand records
@@ -229,16 +231,16 @@ def test_metrics_have_the_format_that_the_caller_accepts(
     for _ in range(1 + 1000 // len(features)):
         metrics.predicted(features, predictor.predictions(features))
     # When its metrics are read
-    found, text = exposed(metrics, accept)
+    sent_type, text = exposed(metrics, accept)
     # Then they can be parsed
-    assert found == f"{content_type}; charset=utf-8"
+    assert sent_type == f"{content_type}; charset=utf-8"
     read = values_of(families(text))
     assert read["webservice_requests_total", "POST", "/v1/predictions", "200"] == 1
     assert read["webservice_records_total",] >= 1000
     assert len(read) == text.count("\n") - sum(line.startswith("#") for line in text.splitlines())
 
 
-def test_the_service_counts_its_answers_and_predictions(client: FlaskClient, record: dict[str, Any]) -> None:
+def test_the_service_counts_responses_and_predicted_records(client: FlaskClient, record: dict[str, Any]) -> None:
     # Given the counts so far
     before = requests_and_records(client)
     # When it answers requests
@@ -259,10 +261,10 @@ def test_the_service_counts_its_answers_and_predictions(client: FlaskClient, rec
 
 def requests_and_records(client: FlaskClient) -> dict[tuple[str, ...], float]:
     """Return the counts of requests and records that the service exposes."""
-    found = values_of(plain_families(client.get("/metrics").text))
+    values = values_of(plain_families(client.get("/metrics").text))
     return {
         key: value
-        for key, value in found.items()
+        for key, value in values.items()
         if key[0] in ("webservice_requests_total", "webservice_records_total")
     }
 

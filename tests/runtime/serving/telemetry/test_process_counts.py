@@ -73,7 +73,7 @@ def test_counts_of_a_killed_process_are_kept(tmp_path: Path) -> None:
     assert total(own) == total(ProcessCounts(tmp_path, "drift", 3)) == [6, 0, 0.25]
 
 
-def test_a_file_that_is_being_made_is_not_read(tmp_path: Path) -> None:
+def test_an_empty_file_of_another_process_is_ignored(tmp_path: Path) -> None:
     own = ProcessCounts(tmp_path, "drift", 2)
     (tmp_path / "0123.drift-2").touch()
 

@@ -25,8 +25,8 @@ SHARES = [
 
 def index(one: list[float], other: list[float]) -> float:
     """Return the index of two distributions."""
-    (found,) = stability_indices(np.array(one, dtype=float), np.array(other, dtype=float), np.array([0]))
-    return float(found)
+    (result,) = stability_indices(np.array(one, dtype=float), np.array(other, dtype=float), np.array([0]))
+    return float(result)
 
 
 def drawn(shares: list[float], size: int, seed: int) -> NDArray[np.float64]:
@@ -40,7 +40,7 @@ def indices(live: list[float], training: list[float], records: int, rows: int) -
     return stability_indices(drawn(live, records, 1), drawn(training, rows, 2), starts)
 
 
-def test_it_is_the_sum_over_the_bins_of_what_moved() -> None:
+def test_the_index_is_a_sum_over_the_bins() -> None:
     # Given two distributions of so many records that half a one does not matter
     one, other = [0.2e9, 0.8e9], [0.5e9, 0.5e9]
     # Then each bin adds (p - q) ln(p / q)
@@ -48,12 +48,12 @@ def test_it_is_the_sum_over_the_bins_of_what_moved() -> None:
 
 
 @given(counts, st.integers(1, 50))
-def test_equal_shares_have_an_index_of_0_whatever_the_number_of_records(one: list[float], times: int) -> None:
+def test_equal_shares_have_an_index_of_0(one: list[float], times: int) -> None:
     assert index(one, [count * times for count in one]) == pytest.approx(0, abs=1e-12)
 
 
 @given(pairs)
-def test_it_is_symmetric_and_never_negative(pair: tuple[list[float], list[float]]) -> None:
+def test_the_index_is_symmetric_and_never_negative(pair: tuple[list[float], list[float]]) -> None:
     one, other = pair
     assert index(one, other) == pytest.approx(index(other, one))
     assert index(one, other) >= 0
@@ -61,7 +61,7 @@ def test_it_is_symmetric_and_never_negative(pair: tuple[list[float], list[float]
 
 
 @given(st.integers(100, 10_000), st.integers(1, 49), st.integers(1, 49))
-def test_it_grows_with_the_shift(records: int, less: int, more: int) -> None:
+def test_the_index_grows_with_the_shift(records: int, less: int, more: int) -> None:
     # Given records of which some, and then more, moved from one of two bins to the other
     assume(less < more)
     half = records / 2
@@ -71,11 +71,11 @@ def test_it_grows_with_the_shift(records: int, less: int, more: int) -> None:
     assert moved[0] < moved[1]
 
 
-def test_a_value_that_training_had_not_is_seen() -> None:
+def test_a_value_missing_from_training_raises_an_alert() -> None:
     assert index([500, 500, 0], [400, 400, 200]) > ALERT
 
 
-def test_distributions_of_several_fields_are_told_apart() -> None:
+def test_each_field_has_its_own_index() -> None:
     # Given the counts of three fields, of which the last has none
     one = np.array([5.0, 5.0, 10.0, 20.0, 30.0, 0.0, 0.0])
     other = np.array([5.0, 5.0, 30.0, 20.0, 10.0, 7.0, 7.0])
@@ -89,7 +89,7 @@ def test_distributions_of_several_fields_are_told_apart() -> None:
 
 @pytest.mark.parametrize("shares", SHARES)
 @pytest.mark.parametrize("rows", [150, 500, 10_000])
-def test_chance_alone_exceeds_no_threshold_with_enough_records(shares: list[float], rows: int) -> None:
+def test_chance_rarely_exceeds_the_alert_threshold_with_enough_records(shares: list[float], rows: int) -> None:
     # Given as many records as an index needs, out of the population that training was about
     records = int(min_records(len(shares), rows))
     # Then hardly any of many samples comes to an alarm
@@ -97,7 +97,7 @@ def test_chance_alone_exceeds_no_threshold_with_enough_records(shares: list[floa
 
 
 @pytest.mark.parametrize("shares", SHARES)
-def test_a_thousand_records_of_the_same_population_are_nothing_to_look_at(shares: list[float]) -> None:
+def test_chance_rarely_exceeds_the_notice_threshold_with_1000_records(shares: list[float]) -> None:
     assert np.mean(indices(shares, shares, 1000, 500) >= NOTICE) <= 0.01
 
 
@@ -121,10 +121,10 @@ def test_a_shift_is_detected_with_enough_records(shares: list[float]) -> None:
         pytest.param(20, 43.820, id="20-bins"),
     ],
 )
-def test_enough_records_follow_from_the_distribution_of_the_index(bins: int, quantile: float, rows: int) -> None:
+def test_the_minimum_of_records_matches_the_chi_squared_quantile(bins: int, quantile: float, rows: int) -> None:
     assert ALERT / (1 / min_records(bins, rows) + 1 / rows) == pytest.approx(quantile, rel=0.06)
 
 
 @pytest.mark.parametrize(("bins", "rows"), [(10, 100), (2, 20), (1, 0)])
-def test_of_few_training_rows_no_number_of_records_tells_drift_from_chance(bins: int, rows: int) -> None:
+def test_few_training_rows_require_infinitely_many_records(bins: int, rows: int) -> None:
     assert min_records(bins, rows) == math.inf

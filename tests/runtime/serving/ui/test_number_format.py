@@ -12,7 +12,7 @@ numbers = st.floats(allow_nan=False, allow_infinity=False)
 @pytest.mark.parametrize(
     ("value", "text"), [(5.0, "5"), (-3.0, "-3"), (0.1, "0.1"), (1e-7, "1e-07"), (1e300, "1e+300"), (-0.0, "0")]
 )
-def test_an_exact_integer_has_no_point(value: float, text: str) -> None:
+def test_an_exact_integer_has_no_decimal_point(value: float, text: str) -> None:
     assert exact(value) == text
 
 
@@ -73,7 +73,7 @@ def test_rounding_is_finer_than_the_uncertainty(value: float, spread: float) -> 
         (0.0, "0.0 %"),
     ],
 )
-def test_per_cent_with_a_decimal(share: float, text: str) -> None:
+def test_percent_has_one_decimal(share: float, text: str) -> None:
     assert percent(share) == text
 
 
@@ -88,5 +88,5 @@ def test_a_share_as_a_ratio(share: float, text: str) -> None:
     ("share", "text"),
     [(1.0, "100 %"), (0.995, "over 99 %"), (0.934, "93 %"), (0.004, "under 1 %"), (0.0, "0 %")],
 )
-def test_whole_per_cent(share: float, text: str) -> None:
+def test_whole_percent_has_no_decimal(share: float, text: str) -> None:
     assert whole_percent(share) == text

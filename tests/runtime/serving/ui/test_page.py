@@ -211,7 +211,7 @@ def test_a_prediction_is_explained(each_client: FlaskClient, inputs: dict[str, I
 
 
 @given(data=st.data())
-def test_any_text_gets_a_page(client: FlaskClient, inputs: dict[str, Input], data: st.DataObject) -> None:
+def test_any_submitted_text_gets_a_page(client: FlaskClient, inputs: dict[str, Input], data: st.DataObject) -> None:
     names = st.sampled_from([input_.name for input_ in inputs.values()]) | st.text(max_size=5)
     texts = data.draw(st.dictionaries(names, st.text() | st.floats().map(str), max_size=20))
 
@@ -361,9 +361,9 @@ def test_examples_of_values_are_low_middle_and_high(
     predictor: Predictor, values: list[float], titles: list[str]
 ) -> None:
     record = predictor.golden_records[0].record
-    found = [(ValuePrediction(value=value, low=value - 0.1, high=value + 0.1), record) for value in values]
+    predicted = [(ValuePrediction(value=value, low=value - 0.1, high=value + 0.1), record) for value in values]
 
-    assert [example.title for example in examples_of_values(found)] == titles
+    assert [example.title for example in examples_of_values(predicted)] == titles
 
 
 def send_table(client: FlaskClient, content: bytes, name: str = "mine.csv", accept: str = "text/html") -> TestResponse:
@@ -430,11 +430,11 @@ def test_a_script_gets_the_reason_as_problem_details(client: FlaskClient, conten
     assert message in answer.get_json()["detail"]
 
 
-def test_a_missing_table_is_an_empty_one(client: FlaskClient) -> None:
+def test_a_missing_table_is_treated_as_empty(client: FlaskClient) -> None:
     assert client.post("/table").status_code == 422
 
 
-def test_a_table_has_a_limit_of_its_own(predictor: Predictor) -> None:
+def test_a_table_has_its_own_length_limit(predictor: Predictor) -> None:
     client = app_of(predictor, Settings(max_content_length=100, max_table_length=10_000)).test_client()
 
     assert send_table(client, b"x" * 5_000).status_code == 422
@@ -445,7 +445,7 @@ def test_a_table_has_a_limit_of_its_own(predictor: Predictor) -> None:
 
 
 @pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"])
-def test_the_ends_of_the_calendar_are_predicted(
+def test_the_first_and_last_date_are_predicted(
     client: FlaskClient, sent: dict[str, str], inputs: dict[str, Input], moment: str
 ) -> None:
     answer = client.post("/", data=sent | {inputs["Paid at"].name: moment})
@@ -463,11 +463,11 @@ def project_page(predictor: Predictor, folder: Path, path: str = "/", **template
     return app.test_client().get(path).text
 
 
-def test_a_template_of_a_project_replaces_one_of_the_runtime(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_template_of_a_project_replaces_that_of_the_runtime(predictor: Predictor, tmp_path: Path) -> None:
     assert project_page(predictor, tmp_path, page="<p>{{ title }}</p>") == f"<p>{TITLE}</p>"
 
 
-def test_a_template_of_a_project_extends_the_one_that_it_replaces(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_template_of_a_project_can_extend_the_template_that_it_replaces(predictor: Predictor, tmp_path: Path) -> None:
     # Given a page that changes one block, and a form that comes after another text
     text = project_page(
         predictor,

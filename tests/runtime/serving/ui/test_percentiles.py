@@ -160,7 +160,7 @@ def test_a_value_of_another_kind_is_compared_as_the_number_in_its_baseline(
         pytest.param(datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=23, minutes=59))), id="start"),
     ],
 )
-def test_the_ends_of_the_calendar_are_compared(value: datetime) -> None:
+def test_the_first_and_last_date_are_compared(value: datetime) -> None:
     words = comparison_of("Paid at", value, AGES).words
 
     assert words == ("higher than all" if value.year == 9999 else "lower than all")

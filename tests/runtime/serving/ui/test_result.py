@@ -41,7 +41,7 @@ def test_two_labels_have_one_bar() -> None:
     assert (result.interval, result.scale, result.warnings) == ("", None, ("w",))
 
 
-def test_more_labels_have_a_bar_for_the_most_probable_ones() -> None:
+def test_more_than_two_labels_have_bars_for_the_most_probable() -> None:
     result = result_of(labelled(a=0.1, b=0.3, c=0.15, d=0.2, e=0.05, f=0.12, g=0.08), LABELS)
 
     assert result.headline == "b"
@@ -96,5 +96,5 @@ def test_an_interval_is_within_its_scale(data: st.DataObject) -> None:
         pytest.param(ValuePrediction(value=5, low=4, high=6), LABELS, id="labels"),
     ],
 )
-def test_a_range_without_a_length_has_no_scale(prediction: ValuePrediction, baseline: Baseline) -> None:
+def test_a_constant_target_has_no_scale(prediction: ValuePrediction, baseline: Baseline) -> None:
     assert scale_of(prediction, baseline) is None

@@ -32,9 +32,9 @@ def numbers_of(features: Features, indices: Sequence[int]) -> NDArray[np.float64
     return numbers[:, indices]
 
 
-def amounts(found: Contributions) -> dict[str, float]:
+def amounts(result: Contributions) -> dict[str, float]:
     """Return the contribution of each field, by its name."""
-    return {part.fields[0].name: part.amount for part in found.parts}
+    return {part.fields[0].name: part.amount for part in result.parts}
 
 
 def interacting(features: Features) -> NDArray[np.float64]:
@@ -51,26 +51,26 @@ def test_contributions_add_up_to_the_difference_of_outputs(seed: int) -> None:
     weights = np.random.default_rng(seed).dirichlet(np.ones(7))
 
     # When it is explained
-    found = contributions(interacting, record, Background(others, weights))
+    result = contributions(interacting, record, Background(others, weights))
 
     # Then the contributions lead from the mean output to that of the order
-    assert {field.name for part in found.parts for field in part.fields} == {field.name for field in orders.FIELDS}
-    assert found.mean == pytest.approx(weights @ interacting(others))
-    assert found.output == interacting(record)[0]
-    assert found.mean + sum(part.amount for part in found.parts) == pytest.approx(found.output, abs=1e-9)
+    assert {field.name for part in result.parts for field in part.fields} == {field.name for field in orders.FIELDS}
+    assert result.mean == pytest.approx(weights @ interacting(others))
+    assert result.output == interacting(record)[0]
+    assert result.mean + sum(part.amount for part in result.parts) == pytest.approx(result.output, abs=1e-9)
 
 
 @given(seed=SEEDS)
 @settings(max_examples=20)
-def test_in_a_sum_each_field_contributes_its_term(seed: int) -> None:
+def test_each_field_of_a_sum_contributes_its_term(seed: int) -> None:
     record, others = orders.features(1, seed), orders.features(7, seed + 1)
     every = range(len(orders.FIELDS))
 
-    found = contributions(lambda features: numbers_of(features, every).sum(axis=1), record, equal_weights(others))
+    result = contributions(lambda features: numbers_of(features, every).sum(axis=1), record, equal_weights(others))
 
     terms = numbers_of(record, every)[0] - numbers_of(others, every).mean(axis=0)
     expected = {field.name: term for field, term in zip(orders.FIELDS, terms.tolist(), strict=True)}
-    assert amounts(found) == pytest.approx(expected, rel=1e-9, abs=1e-6)
+    assert amounts(result) == pytest.approx(expected, rel=1e-9, abs=1e-6)
 
 
 @given(seed=SEEDS, index=st.integers(0, len(orders.FIELDS) - 1))
@@ -79,19 +79,19 @@ def test_a_field_that_the_model_ignores_contributes_nothing(seed: int, index: in
     record, others = orders.features(1, seed), orders.features(7, seed + 1)
     used = [other for other in range(len(orders.FIELDS)) if other != index]
 
-    found = contributions(
+    result = contributions(
         lambda features: np.sin(numbers_of(features, used).sum(axis=1)), record, equal_weights(others)
     )
 
-    assert amounts(found)[orders.FIELDS[index].name] == 0
+    assert amounts(result)[orders.FIELDS[index].name] == 0
 
 
 def test_a_field_that_is_equal_in_all_records_contributes_nothing() -> None:
     record = orders.features(1)
 
-    found = contributions(interacting, record, equal_weights(record.take([0, 0])))
+    result = contributions(interacting, record, equal_weights(record.take([0, 0])))
 
-    assert set(amounts(found).values()) == {0}
+    assert set(amounts(result).values()) == {0}
 
 
 def numeric_layout(count: int) -> Layout:
@@ -118,8 +118,8 @@ def test_symmetric_fields_contribute_equally() -> None:
     record, others = numeric(np.array([[2.0, 3.0]])), numeric(np.array([[1.0, 1.0]]))
 
     # Then each contributes the mean of its effects with and without the other
-    found = contributions(product, record, equal_weights(others))
-    assert amounts(found) == pytest.approx({"x0": (1 + 3) / 2, "x1": (2 + 4) / 2})
+    result = contributions(product, record, equal_weights(others))
+    assert amounts(result) == pytest.approx({"x0": (1 + 3) / 2, "x1": (2 + 4) / 2})
 
     # And equal fields contribute equally
     alike = contributions(product, numeric(np.full((1, 4), 2.0)), equal_weights(numeric(np.ones((1, 4)))))
@@ -166,14 +166,16 @@ def test_a_record_with_many_fields_is_explained_with_bounded_work(count: int) ->
     sizes: list[int] = []
 
     # When it is explained
-    found = contributions(with_sizes(lambda features: features.numbers @ weights, sizes), record, equal_weights(others))
+    result = contributions(
+        with_sizes(lambda features: features.numbers @ weights, sizes), record, equal_weights(others)
+    )
 
     # Then these are the first parts, and the others are one part
-    assert [part.fields[0].name for part in found.parts[:3]] == ["x4", "x1", "x9"]
-    assert [part.amount for part in found.parts[:3]] == pytest.approx([-5, 3, 1])
-    assert len(found.parts) <= MAX_PARTS
-    assert sum(len(part.fields) for part in found.parts) == count
-    assert sum(part.amount for part in found.parts) == pytest.approx(-1)
+    assert [part.fields[0].name for part in result.parts[:3]] == ["x4", "x1", "x9"]
+    assert [part.amount for part in result.parts[:3]] == pytest.approx([-5, 3, 1])
+    assert len(result.parts) <= MAX_PARTS
+    assert sum(len(part.fields) for part in result.parts) == count
+    assert sum(part.amount for part in result.parts) == pytest.approx(-1)
 
     # And the work of the model is bounded
     assert max(sizes) <= max(module.MAX_CELLS_PER_CALL, count * len(others.numbers))
@@ -193,10 +195,10 @@ def test_golden_records_are_explained(each_predictor: Predictor) -> None:
     labels = each_predictor.contract.labels
 
     for golden in each_predictor.golden_records[:3]:
-        found = contributions(
+        result = contributions(
             lambda features: each_predictor.outputs(features)[:, len(labels) // 2],
             each_predictor.contract.encode([golden.record]),
             background,
         )
 
-        assert found.mean + sum(part.amount for part in found.parts) == pytest.approx(found.output)
+        assert result.mean + sum(part.amount for part in result.parts) == pytest.approx(result.output)

@@ -160,7 +160,7 @@ def test_a_training_table_is_predicted(predictor: Predictor) -> None:
         pytest.param(b"," * 2_000_000 + b"a", f"more than {MAX_COLUMNS:,} columns", id="delimiters"),
     ],
 )
-def test_a_file_that_is_no_table_is_refused(predictor: Predictor, content: bytes, message: str) -> None:
+def test_a_file_that_is_not_a_table_is_refused(predictor: Predictor, content: bytes, message: str) -> None:
     with pytest.raises(InvalidRequestError, match=message):
         batches_of(content, predictor)
 
@@ -226,5 +226,5 @@ def test_csv_can_be_parsed_again(row: list[Any]) -> None:
         ("", "table-predictions.csv"),
     ],
 )
-def test_the_answer_is_named_after_the_table(name: str, answer: str) -> None:
+def test_the_result_file_is_named_after_the_table(name: str, answer: str) -> None:
     assert name_of_answer(name) == answer
