@@ -1,4 +1,4 @@
-"""The application: one blueprint for each part of the service, and the middleware around them."""
+"""The Flask application: one blueprint per part of the service, wrapped in WSGI middleware."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,10 +12,10 @@ from mlops_runtime.model import Predictor
 from mlops_runtime.serving import health
 from mlops_runtime.serving.api import docs, openapi, predictions, problems
 from mlops_runtime.serving.drain import Marker
-from mlops_runtime.serving.middleware.access_log import logged
-from mlops_runtime.serving.middleware.fastpath import shortened
-from mlops_runtime.serving.middleware.keys import Keys, keyed
-from mlops_runtime.serving.middleware.limits import Buckets, limited
+from mlops_runtime.serving.middleware.access_log import with_access_log
+from mlops_runtime.serving.middleware.fastpath import with_fast_path
+from mlops_runtime.serving.middleware.keys import Keys, with_api_keys
+from mlops_runtime.serving.middleware.limits import Buckets, with_rate_limit
 from mlops_runtime.serving.routes import ROUTE_KEY
 from mlops_runtime.serving.service import EXTENSION, Service
 from mlops_runtime.serving.settings import Settings
@@ -39,26 +39,26 @@ def create_app(
 
     Args:
         predictor: the model to serve.
-        settings: by default those of the environment.
-        title: of the page and of the OpenAPI document.
-        metrics: of requests and predictions; by default new ones.
-        templates: folder with pages that replace those of this package by name.
+        settings: by default read from the environment.
+        title: of the page and the OpenAPI document.
+        metrics: of requests and predictions; by default a new object.
+        templates: folder whose templates replace those of this package with the same name.
 
     Raises:
-        SettingsError: if an environment variable has a value that cannot be used, or API keys are
-            required and none can be read.
+        SettingsError: if an environment variable has an invalid value, or API keys are required and none
+            can be read.
     """
     settings = settings or Settings.from_environment()
     metrics = metrics or Metrics(predictor, settings.prometheus_multiproc_dir, settings.version)
     marker = Marker(settings.marker)
-    predict = measured(predictor, metrics)
+    predict = with_metrics(predictor, metrics)
 
     app = Flask(__name__)
     app.jinja_loader = template_loader(templates)
-    # Without these, a page with many fields is half white space.
+    # Without these options, half of a page with many fields is white space.
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_content_length
-    app.before_request(note_route)
+    app.before_request(store_route)
     problems.register(app)
     app.register_blueprint(predictions.blueprint(predictor.contract, predict, settings.max_records))
     app.register_blueprint(health.blueprint(predictor, marker, settings.version))
@@ -68,46 +68,46 @@ def create_app(
     app.register_blueprint(page.blueprint(predictor, settings, predict, title))
     app.register_blueprint(report.blueprint(predictor))
 
-    # The last one is the outermost: what it does holds for every answer, errors included.
-    answer: WSGIApplication = shortened(
+    # The last middleware is the outermost: it processes every response, errors included.
+    wsgi_app: WSGIApplication = with_fast_path(
         app.wsgi_app, predictor.contract, predict, settings.max_records, settings.max_content_length
     )
     if settings.rate_limit:
-        answer = limited(answer, Buckets(settings.rate_limit))
+        wsgi_app = with_rate_limit(wsgi_app, Buckets(settings.rate_limit))
     if settings.api_keys:
-        answer = keyed(answer, Keys(settings.api_keys, settings.operator_key))
+        wsgi_app = with_api_keys(wsgi_app, Keys(settings.api_keys, settings.operator_key))
 
-    def log(application: "WSGIApplication") -> "WSGIApplication":
-        return logged(application, marker, metrics.answered)
+    def access_log(application: "WSGIApplication") -> "WSGIApplication":
+        return with_access_log(application, marker, metrics.observe_response)
 
-    app.wsgi_app = log(answer)  # type: ignore[assignment, method-assign]
-    app.extensions[EXTENSION] = Service(predictor, settings, metrics, marker, log)
+    app.wsgi_app = access_log(wsgi_app)  # type: ignore[assignment, method-assign]
+    app.extensions[EXTENSION] = Service(predictor, settings, metrics, marker, access_log)
     return app
 
 
 def template_loader(templates: Path | None) -> BaseLoader:
-    """Return the loader of the pages: one in the project's folder replaces that of this package by name.
+    """Return the template loader: a template of the project replaces that of this package with the same name.
 
-    A page that replaces another can extend it under the name `runtime/…`.
+    The replacement can extend the original as `runtime/NAME`.
     """
     own = PackageLoader("mlops_runtime.serving")
-    replacing = [FileSystemLoader(templates)] if templates else []
-    return ChoiceLoader([*replacing, own, PrefixLoader({"runtime": own})])
+    project = [FileSystemLoader(templates)] if templates else []
+    return ChoiceLoader([*project, own, PrefixLoader({"runtime": own})])
 
 
-def measured(predictor: Predictor, metrics: Metrics) -> Callable[[Sequence[RecordModel]], list[Any]]:
+def with_metrics(predictor: Predictor, metrics: Metrics) -> Callable[[Sequence[RecordModel]], list[Any]]:
     """Return a function that predicts records and adds them to the metrics."""
 
     def predict(records: Sequence[RecordModel]) -> list[Any]:
         features = predictor.contract.encode(records)
         predicted = predictor.predictions(features)
-        metrics.predicted(features, predicted)
+        metrics.add_predictions(features, predicted)
         return predicted
 
     return predict
 
 
-def note_route() -> None:
-    """Note the URL rule of the request, for the metrics."""
+def store_route() -> None:
+    """Store the URL rule of the request in the WSGI environment, for the metrics."""
     if request.url_rule:
         request.environ[ROUTE_KEY] = request.url_rule.rule

@@ -1,4 +1,4 @@
-"""Responses that stay the same while the service runs, which clients may cache."""
+"""Constant responses, which clients may cache."""
 
 import hashlib
 
@@ -13,11 +13,11 @@ class Constant:
         self._content_type = content_type
         self._etag = hashlib.sha256(self._content).hexdigest()[:32]
 
-    def answer(self) -> Response:
-        """Return the response to the current request: status 304 if the client has the content."""
+    def response(self) -> Response:
+        """Return the response to the current request: status 304 if the client has the current content."""
         response = Response(self._content, content_type=self._content_type)
         response.set_etag(self._etag)
-        # A client may store it and must revalidate it before each use: the next release has another.
+        # A client must revalidate the stored content before each use, because the next release changes it.
         response.headers["Cache-Control"] = "no-cache"
         response.make_conditional(request)
         return response

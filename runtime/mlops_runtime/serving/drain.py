@@ -1,11 +1,10 @@
-"""Draining: before a service stops, its clients are asked to connect elsewhere.
+"""Draining: clients close their connections before the service stops.
 
-A server that stops closes the connections that wait for their next request, and a client that sends one
-at that moment gets no response. So a marker file is made before the stop: while it exists, each response
-carries `Connection: close`, and the client opens its next connection to another pod.
+A server that stops closes idle connections. A client that sends a request at that moment gets no response. So the
+service drains first: while a marker file exists, each response has the header `Connection: close`, and the client
+opens its next connection to another pod.
 
-`python -m mlops_runtime.serving.drain` makes the marker and waits. It is the preStop hook of the pod, for a
-service that stops afterwards.
+`python -m mlops_runtime.serving.drain` creates the marker and waits. It is the preStop hook of the pod.
 """
 
 import sys
@@ -15,10 +14,10 @@ from pathlib import Path
 from mlops_runtime.serving.settings import Settings, SettingsError
 
 CLOSE = ("Connection", "close")
-"""Header of the last response on a connection: granian sends it and closes the connection."""
+"""Header of the last response on a connection: granian closes the connection after it."""
 
 CHECK_INTERVAL = 0.2
-"""Seconds between two checks of the file: one takes longer than a prediction."""
+"""Seconds between two checks of the file; a check takes longer than a prediction."""
 
 
 class Marker:
@@ -30,9 +29,9 @@ class Marker:
         self._checked = float("-inf")
 
     def exists(self) -> bool:
-        """Return whether the service drains, as of the last check."""
+        """Return whether the service drains, according to the last check."""
         now = time.monotonic()
-        # Threads that check at the same time get the same result: no lock is needed.
+        # Concurrent checks have the same result, so no lock is needed.
         if now - self._checked > CHECK_INTERVAL:
             self._exists = self._path.exists()
             self._checked = now
@@ -52,7 +51,7 @@ class Marker:
 
 
 def main() -> int:
-    """Create the marker and wait until clients have disconnected; return the exit status."""
+    """Create the marker, wait `DRAIN_SECONDS` and return the exit status."""
     try:
         settings = Settings.from_environment()
         Marker(settings.marker).create()

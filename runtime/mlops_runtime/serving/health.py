@@ -1,4 +1,4 @@
-"""Health: whether the process runs, whether it should get requests, and which release it is."""
+"""Health checks and the version of the release."""
 
 import json
 
@@ -11,9 +11,9 @@ from mlops_runtime.serving.drain import Marker
 
 
 def blueprint(predictor: Predictor, marker: Marker, version: str) -> Blueprint:
-    """Return the blueprint with the state of this process and its release."""
+    """Return the blueprint with the probes and the version."""
     routes = Blueprint("health", __name__)
-    # A metric that could not be measured is NaN, which JSON lacks: pydantic writes null.
+    # JSON has no NaN, the value of a metric that could not be measured: pydantic writes null.
     release = Constant(
         json.dumps({"version": version, "model": json.loads(predictor.metadata.model_dump_json())}),
         "application/json",
@@ -21,12 +21,12 @@ def blueprint(predictor: Predictor, marker: Marker, version: str) -> Blueprint:
 
     @routes.get("/healthz")
     def alive() -> dict[str, str]:
-        """Answer that the process runs."""
+        """Liveness probe: the process runs."""
         return {"status": "alive"}
 
     @routes.get("/readyz")
     def ready() -> dict[str, str]:
-        """Answer whether this process should get requests."""
+        """Readiness probe: the process can predict, and does not drain."""
         if marker.exists():
             raise ServiceUnavailable("The service drains: it is about to stop.")
         if not predictor.gives_golden_predictions():
@@ -35,7 +35,7 @@ def blueprint(predictor: Predictor, marker: Marker, version: str) -> Blueprint:
 
     @routes.get("/version")
     def running() -> Response:
-        """Answer with the release and the metadata of its model."""
-        return release.answer()
+        """Return the release and the metadata of its model."""
+        return release.response()
 
     return routes

@@ -1,4 +1,4 @@
-"""The table of routes: what holds for each path, read by keys, limits, logs, metrics, the server and OpenAPI."""
+"""The table of routes: properties that keys, limits, logs, metrics, server and OpenAPI document read."""
 
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -6,24 +6,24 @@ from functools import lru_cache
 ROUTE_KEY = "mlops_runtime.route"
 """Key of the WSGI environment with the URL rule that Flask matched, such as `/customers/<id>`."""
 OTHER = "other"
-"""Name of everything that no route matches."""
+"""Label for requests that match no route."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """What holds for the requests to one path. The defaults are those of a route that a project adds.
+    """Properties of a route. The defaults apply to routes that a project adds.
 
     Attributes:
-        path: of the route; one that ends in a slash stands for all paths below it as well.
-        methods: that it answers, besides HEAD and OPTIONS.
-        public: whether it is answered without an API key.
-        logged: whether a successful request makes a line at level info; others are logged at level debug.
-        limited: whether its requests count towards the rate limit of a caller.
-        measured: whether its requests have a series of their own in the metrics.
-        probe: whether the cluster asks for it: it is answered by a thread of its own, however busy the others are.
-        quick: whether its requests are mostly shorter than a change of threads.
-        large: methods whose requests are long work, whatever the length of their body.
-        table: whether the body is a table, which may be longer than other bodies.
+        path: of the route; a path that ends in a slash includes all paths below it.
+        methods: allowed besides HEAD and OPTIONS.
+        public: whether no API key is needed.
+        logged: whether successful requests are logged at level info instead of debug.
+        limited: whether requests count towards the rate limit of the caller.
+        measured: whether requests have their own series in the metrics.
+        probe: whether the cluster calls it; a separate thread responds even when all others are busy.
+        quick: whether most requests take less time than a switch of threads.
+        large: methods whose requests take long, even with a short body.
+        table: whether the body is a table, which has a higher limit of its length.
     """
 
     path: str
@@ -39,23 +39,23 @@ class Route:
 
 
 ROUTES = (
-    # The explanation of one prediction takes thousands of others.
+    # Explaining a prediction takes thousands of predictions.
     Route(path="/", methods=("GET", "POST"), large=frozenset({"POST"})),
     Route(path="/docs/"),
-    # A kubelet has no key, and asks every few seconds.
+    # The kubelet has no key and calls it every few seconds.
     Route(path="/healthz", public=True, logged=False, limited=False, probe=True),
     Route(path="/metrics", limited=False, probe=True),
     Route(path="/openapi.json"),
     Route(path="/readyz", public=True, logged=False, limited=False, probe=True),
     Route(path="/report"),
-    # To look at the page once is one request for a person, and eight for the service.
+    # Loading the page once takes eight requests.
     Route(path="/static/", limited=False),
     Route(path="/table", methods=("GET", "POST"), large=frozenset({"POST"}), table=True),
     Route(path="/v1/predictions", methods=("POST",), quick=True),
     Route(path="/version"),
 )
 DEFAULT = Route(path=OTHER)
-"""What holds for all other paths: those of a project's own routes, and those that do not exist."""
+"""Properties of all other paths: routes of the project, and paths that do not exist."""
 
 _ROUTES = {route.path: route for route in ROUTES}
 _FOLDERS = tuple(route for route in ROUTES if route.path.endswith("/") and route.path != "/")
@@ -63,7 +63,7 @@ _FOLDERS = tuple(route for route in ROUTES if route.path.endswith("/") and route
 
 @lru_cache(maxsize=256)
 def route_of(path: str) -> Route:
-    """Return the route of a path, as it came."""
+    """Return the route of a request path."""
     if path in _ROUTES:
         return _ROUTES[path]
     return next((route for route in _FOLDERS if path.startswith(route.path)), DEFAULT)

@@ -1,4 +1,4 @@
-"""The server: granian, set up from the environment."""
+"""The granian server, configured by the environment."""
 
 import gc
 import logging
@@ -36,36 +36,36 @@ if TYPE_CHECKING:
     from flask import Flask
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
-"""Variable with the folder of the metrics that the processes share."""
+"""Environment variable with the folder for the metrics of all processes."""
 FACTORY = "webservice.app:create_app"
-"""Name of the function that makes a project's application."""
+"""Application factory of a project."""
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
 MAX_FILES = 16_384
-"""Files that a process may open, connections included, where the system allows that many."""
+"""Maximum number of open files of a process, connections included, if the system allows it."""
 OWN_FILES = 64
-"""Files that a process has open besides its connections."""
+"""Number of open files that are not connections."""
 KEEP_ALIVE = 75
-"""Seconds after which an idle connection is closed: more than the 60 of AWS's load balancers, which would otherwise
-send a request into a connection that is being closed."""
+"""Seconds after which an idle connection is closed. Load balancers of AWS close theirs after 60 seconds; if the
+service closed first, they could send a request on a closed connection."""
 STOP_TIMEOUT = 30
-"""Seconds that requests in flight have to finish after a SIGTERM."""
+"""Seconds for requests in flight to finish after a SIGTERM."""
 GC_THRESHOLD = 20_000
-"""Objects allocated and not freed before a run of the garbage collector."""
+"""Number of new objects before the garbage collector runs."""
 SWITCH_INTERVAL = 0.001
-"""Seconds after which a thread that computes lets another one run: large requests give way to short ones."""
+"""Seconds after which Python switches to another thread, so that large requests do not delay short ones."""
 DRAIN_BEFORE_STOP = 0.5
-"""Seconds of draining before a stop without a drain hook, as of a container that is stopped by hand."""
+"""Seconds of draining before a stop without a preStop hook, for example by `docker stop`."""
 
 logger = logging.getLogger("webservice")
 
 
 def main(factory: str = FACTORY) -> int:
-    """Serve until a SIGTERM or Ctrl-C, then answer the requests in flight; return the exit status.
+    """Serve until SIGTERM or Ctrl-C, finish the requests in flight, and return the exit status.
 
-    A service that cannot start logs one line with the reason and returns 1. Kubernetes then shows the
-    pod as crashing instead of as running but never ready.
+    If the service cannot start, it logs the reason and returns 1. Kubernetes then reports a crashing pod, not a
+    running pod that never becomes ready.
 
     Args:
         factory: name of the function that returns the Flask application, as `module:function`.
@@ -75,7 +75,7 @@ def main(factory: str = FACTORY) -> int:
         settings = Settings.from_environment()
         marker = drain.Marker(settings.marker)
         marker.remove()
-        address = free_address(settings.host, settings.port)
+        address = available_address(settings.host, settings.port)
         if settings.api_keys:
             put_operator_key(settings.operator_key)
         metrics = TemporaryDirectory(prefix="webservice-")
@@ -83,14 +83,14 @@ def main(factory: str = FACTORY) -> int:
         logger.critical("cannot start: %s", error)
         return 1
     with metrics as folder:
-        # Workers read it, each for itself; prometheus_client reads it when it is imported.
+        # prometheus_client reads the variable on import, in each worker.
         os.environ[METRICS_FOLDER] = str(settings.prometheus_multiproc_dir or folder)
         try:
             if not can_start(factory):
                 return 1
             server = granian_server(settings, address)
             server.on_startup(partial(drain_before_stop, marker))
-            # granian accepts objects with `__rsgi__`, which its types leave out.
+            # granian accepts objects with `__rsgi__`, but its types do not include them.
             loader: Any = partial(worker, factory)
             server.serve(target_loader=loader, wrap_loader=False)
         finally:
@@ -100,31 +100,31 @@ def main(factory: str = FACTORY) -> int:
 
 
 def can_start(factory: str) -> bool:
-    """Return whether an application can be made; log the reason if not.
+    """Return whether the factory can make an application; log the reason if it cannot.
 
-    It is made in a process of its own, so that nothing of it is left in the one that all workers are forked from.
+    The factory runs in a child process, so that the application takes no memory in the parent of the workers.
     """
-    # Imported once, before the workers are forked.
+    # Imports modules once, before the workers are forked.
     import_string(factory)
-    process = get_context("fork").Process(target=make_application, args=(factory,))
+    process = get_context("fork").Process(target=try_application, args=(factory,))
     process.start()
     process.join()
     return process.exitcode == 0
 
 
-def make_application(factory: str) -> None:
-    """Make an application that nobody uses; exit with status 1 if that is not possible."""
+def try_application(factory: str) -> None:
+    """Make an application without using it; exit with status 1 if that fails."""
     with TemporaryDirectory(prefix="webservice-") as folder:
         os.environ[METRICS_FOLDER] = folder
         try:
-            application_of(factory)
+            load_application(factory)
         except (SettingsError, ArtefactError) as error:
             logger.critical("cannot start: %s", error)
             sys.exit(1)
 
 
-def application_of(factory: str) -> "Flask":
-    """Return the application that a factory makes.
+def load_application(factory: str) -> "Flask":
+    """Return the application of a factory.
 
     Args:
         factory: name of a function without arguments, as `module:function`.
@@ -140,39 +140,39 @@ def application_of(factory: str) -> "Flask":
 def worker(factory: str) -> Front:
     """Return the RSGI application of a worker process, in which granian calls this once."""
     try:
-        app = application_of(factory)
+        app = load_application(factory)
     except ArtefactError as error:
-        # It was usable when the service started: the files have changed since.
+        # The artefact was valid when the service started, so its files have changed since.
         logger.critical("cannot start a worker: %s", error)
         raise
     service: Service = app.extensions[EXTENSION]
 
     def report(in_work: int) -> None:
-        service.metrics.in_work(in_work)
-        service.metrics.lines_dropped(STANDARD_OUTPUT.dropped_since())
+        service.metrics.set_requests_in_work(in_work)
+        service.metrics.add_dropped_lines(STANDARD_OUTPUT.take_dropped())
         service.metrics.flush()
 
-    # multiprocessing ends workers without calling atexit.
+    # multiprocessing does not call atexit handlers in workers.
     Finalize(None, service.metrics.flush, exitpriority=0)
-    # What exists now stays, and a request leaves little behind: there is little garbage to look for.
+    # Existing objects stay until the process ends, and a request leaves little cyclic garbage.
     gc.freeze()
     gc.set_threshold(GC_THRESHOLD)
     sys.setswitchinterval(SWITCH_INTERVAL)
-    return Front(app.wsgi_app, service.settings, service.logged, report)
+    return Front(app.wsgi_app, service.settings, service.with_access_log, report)
 
 
-def free_address(host: str, port: int) -> str:
-    """Return the IP address of a host, after a check that nothing listens at the port.
+def available_address(host: str, port: int) -> str:
+    """Return the IP address of a host, after checking that its port is free.
 
-    granian would share the port with another service, and so its requests.
+    granian would share a port with another service, and each would get a part of the requests.
 
     Raises:
-        OSError: if the host is unknown or not of this machine, or its port is taken.
+        OSError: if the host is unknown or belongs to another machine, or its port is in use.
     """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
-            # Lingering connections of a service that has just stopped are no obstacle.
+            # Connections in TIME_WAIT of a service that has just stopped do not matter.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
@@ -181,7 +181,7 @@ def free_address(host: str, port: int) -> str:
 
 
 def drain_before_stop(marker: drain.Marker) -> None:
-    """On SIGTERM, drain for a moment before the stop, unless the service drains already."""
+    """On SIGTERM, drain before the stop, unless the service already drains."""
     stop = signal.getsignal(signal.SIGTERM)
     if not callable(stop):
         raise TypeError("the server handles no SIGTERM: it has not started")
@@ -202,9 +202,9 @@ def drain_before_stop(marker: drain.Marker) -> None:
 
 
 def max_connections() -> int:
-    """Return how many connections a process may have open, idle ones included, after raising its limit of open files.
+    """Raise the limit of open files, and return the maximum number of open connections, idle ones included.
 
-    A connection that comes when no more files can be opened waits until another one ends.
+    Further connections wait in the backlog until another connection is closed.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
@@ -215,7 +215,7 @@ def max_connections() -> int:
 def granian_server(settings: Settings, address: str) -> AbstractServer[Any]:
     """Return the server for the settings, to listen on an IP address."""
     return Granian(
-        # Named in messages alone: `serve` is given the function that makes the application.
+        # Used in messages only: `serve` gets the loader of the application.
         __name__,
         address=address,
         port=settings.port,

@@ -1,4 +1,4 @@
-"""What an application is made of, as the server needs it."""
+"""The objects of an application that the server uses."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIApplication
 
-    # prometheus_client must know the folder of its multiprocess mode when it is imported: the server sets it first.
+    # The server must set the folder of the multiprocess mode before prometheus_client is imported.
     from mlops_runtime.serving.telemetry.metrics import Metrics
 
 EXTENSION = "mlops_runtime"
@@ -21,18 +21,18 @@ EXTENSION = "mlops_runtime"
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What an application is made of.
+    """The objects of an application, which the server reads from `app.extensions`.
 
     Attributes:
-        predictor: that it serves.
+        predictor: the served model.
         settings: of the service.
         metrics: of requests and predictions.
         marker: the file that exists while the service drains.
-        logged: adds the request id, the default headers, the log line and the metrics to a WSGI application.
+        with_access_log: adds the request id, the default headers, the log line and the metrics to a WSGI application.
     """
 
     predictor: Predictor
     settings: Settings
     metrics: "Metrics"
     marker: Marker
-    logged: "Callable[[WSGIApplication], WSGIApplication]"
+    with_access_log: "Callable[[WSGIApplication], WSGIApplication]"

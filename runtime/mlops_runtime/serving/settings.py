@@ -1,4 +1,4 @@
-"""Settings of the service: environment variables, read and checked once."""
+"""Settings of the service, read from environment variables."""
 
 import os
 import tempfile
@@ -12,11 +12,11 @@ from mlops_runtime.operator_key import operator_key_file
 
 
 class SettingsError(RuntimeError):
-    """An environment variable has a value that the service cannot use."""
+    """An environment variable has an invalid value."""
 
 
 class Settings(BaseModel):
-    """The settings. Each is read from the environment variable of the same name in capitals."""
+    """The settings. Each is read from the environment variable with its name in upper case."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,10 +57,10 @@ class Settings(BaseModel):
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Return the settings that the environment gives; a variable that is missing or empty leaves the default.
+        """Return the settings of the environment; a missing or empty variable means the default.
 
         Raises:
-            SettingsError: if a value is not usable; the message names the variable.
+            SettingsError: if a value is invalid; the message names the variable.
         """
         given = {name: environment[name.upper()] for name in cls.model_fields if environment.get(name.upper())}
         try:
@@ -72,10 +72,10 @@ class Settings(BaseModel):
 
     @property
     def marker(self) -> Path:
-        """The drain marker: one for each port, as two services on a machine drain one by one."""
+        """The drain marker; by default one per port, so that services on one machine drain independently."""
         return self.drain_marker or Path(tempfile.gettempdir()) / f"webservice-{self.port}.draining"
 
     @property
     def operator_key(self) -> Path:
-        """The file of the operator's key of this service."""
+        """The file with the operator's key of this service."""
         return operator_key_file(Path(tempfile.gettempdir()), self.port)

@@ -190,7 +190,7 @@ def test_the_reason_why_an_application_cannot_be_made_is_logged(
 
     # When the application is made on trial
     with pytest.raises(SystemExit) as ended:
-        serve.make_application(FACTORY)
+        serve.try_application(FACTORY)
 
     # Then one line has the reason
     assert ended.value.code == 1
@@ -260,12 +260,12 @@ def test_a_port_in_use_is_refused(server: ServerStandIn, free_port: int, output:
 
 def test_an_unknown_host_is_refused() -> None:
     with pytest.raises(OSError, match=r"cannot listen on host\.invalid:8000"):
-        serve.free_address("host.invalid", 8000)
+        serve.available_address("host.invalid", 8000)
 
 
 @pytest.mark.parametrize(("host", "addresses"), [("localhost", {"127.0.0.1", "::1"}), ("0.0.0.0", {"0.0.0.0"})])
 def test_a_host_is_resolved(host: str, addresses: set[str], free_port: int) -> None:
-    assert serve.free_address(host, free_port) in addresses
+    assert serve.available_address(host, free_port) in addresses
 
 
 def test_the_server_follows_the_settings() -> None:
@@ -309,7 +309,7 @@ def test_a_worker_reports_to_the_metrics(monkeypatch: pytest.MonkeyPatch) -> Non
     frozen: list[bool] = []
     monkeypatch.setattr(serve, "Front", lambda *arguments: fronts.append(arguments))
     monkeypatch.setattr(serve.gc, "freeze", lambda: frozen.append(True))
-    monkeypatch.setattr(serve.STANDARD_OUTPUT, "dropped_since", lambda: 2)
+    monkeypatch.setattr(serve.STANDARD_OUTPUT, "take_dropped", lambda: 2)
     threshold, interval = gc.get_threshold(), sys.getswitchinterval()
     serve.worker(FACTORY)
     ((application, _, _, report),) = fronts

@@ -1,1 +1,1 @@
-"""The interface for programs: predictions, formats, OpenAPI."""
+"""The HTTP API: predictions, formats, errors, OpenAPI."""

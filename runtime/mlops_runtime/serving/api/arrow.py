@@ -1,7 +1,7 @@
-"""Arrow as a format of tables, where pyarrow is installed: a service works without it.
+"""Reads and writes streams of Arrow, if pyarrow is installed.
 
-A stream may come from anyone. So columns have plain types only, nothing compressed is decompressed, because a
-few bytes may stand for gigabytes, and all offsets are checked before they are used.
+A stream comes from an untrusted caller. So only plain column types are accepted, compressed streams are refused
+because a few bytes can expand to gigabytes, and all offsets are validated before use.
 """
 
 import struct
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 AVAILABLE = find_spec("pyarrow") is not None
 
 MAX_REPEATED_CHARACTERS = 1024 * 1024
-"""Bytes that the texts of a stream may have beyond its own length: a dictionary repeats a long text in a few bytes."""
+"""Bytes by which the texts of a stream may exceed its length: a dictionary repeats a long text in a few bytes."""
 
 MAX_NAME_SHOWN = 80
 
@@ -28,21 +28,21 @@ COMPRESSION = 3
 
 
 class ArrowError(ValueError):
-    """A body is no stream of Arrow that this service reads."""
+    """A body is not a valid or supported stream of Arrow."""
 
 
 def read(body: bytes, max_rows: int, check_columns: Callable[[Sequence[str]], None]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a stream, their values as JSON has them, by column.
+    """Yield the rows of a stream as JSON values by column.
 
-    Dates and times become texts, as JSON has none; decimals become floats.
+    Dates and times become texts, and decimals become floats.
 
     Args:
-        body: the stream, in the format of Arrow's inter-process communication.
-        max_rows: rows that are read; if there are more, one more is yielded.
-        check_columns: called with the names of the columns before a row is read; what it raises is passed on.
+        body: stream in the Arrow IPC format.
+        max_rows: maximum number of rows; if the stream has more, one further row is yielded.
+        check_columns: called with the names of the columns before the first row; may raise an error.
 
     Raises:
-        ArrowError: if the body is no such stream, compressed, or has columns of types that no field takes.
+        ArrowError: if the body is not a valid stream, is compressed, or has columns of unsupported types.
     """
     import pyarrow
 
@@ -70,10 +70,10 @@ def read(body: bytes, max_rows: int, check_columns: Callable[[Sequence[str]], No
 
 
 def refuse_compressed(messages: Iterable["pyarrow.Message"]) -> None:
-    """Refuse a stream in which any message is compressed.
+    """Refuse compressed messages.
 
     Raises:
-        ArrowError: if there is one, or one that cannot be read.
+        ArrowError: if a message is compressed or damaged.
     """
     for message in messages:
         if message.type not in ("dictionary", "record batch"):
@@ -81,14 +81,14 @@ def refuse_compressed(messages: Iterable["pyarrow.Message"]) -> None:
         try:
             compressed = _is_compressed(message.metadata.to_pybytes(), in_dictionary=message.type == "dictionary")
         except struct.error as error:
-            # An offset leads out of the message.
+            # An offset points outside the message.
             raise ArrowError("one of its messages is damaged") from error
         if compressed:
             raise ArrowError("send it without compression and without metadata of its batches")
 
 
 def _is_compressed(data: bytes, *, in_dictionary: bool) -> bool:
-    """Return whether the buffers of a message may be compressed; streams of 2020 say so in the metadata of a batch."""
+    """Return whether a message may be compressed; early versions of Arrow say so in the custom metadata of a batch."""
     message = _follow(data, 0)
     if _field(data, message, CUSTOM_METADATA):
         return True
@@ -99,19 +99,19 @@ def _is_compressed(data: bytes, *, in_dictionary: bool) -> bool:
 
 
 def _follow(data: bytes, position: int) -> int:
-    """Return the position of the flatbuffers table to which an offset leads."""
+    """Return the position of the flatbuffers table to which an offset points."""
     (offset,) = struct.unpack_from("<I", data, position)
     return position + int(offset)
 
 
-def _field(data: bytes, table: int, place: int) -> int:
-    """Return the position of a field of a flatbuffers table; 0 if the table does not have the field."""
+def _field(data: bytes, table: int, index: int) -> int:
+    """Return the position of a field of a flatbuffers table; 0 if the table lacks the field."""
     (distance,) = struct.unpack_from("<i", data, table)
     fields = table - distance
     if fields < 0:
         raise struct.error("the offset leads before the message")
     (size,) = struct.unpack_from("<H", data, fields)
-    entry = 4 + 2 * place
+    entry = 4 + 2 * index
     if entry + 2 > size:
         return 0
     (offset,) = struct.unpack_from("<H", data, fields + entry)
@@ -119,29 +119,29 @@ def _field(data: bytes, table: int, place: int) -> int:
 
 
 def _check_type(field: "pyarrow.Field") -> None:
-    """Refuse a column of a type that no field of a contract takes.
+    """Refuse a column of a type that no field of a contract accepts.
 
-    A dictionary of nulls or of dictionaries is one too: its length costs no bytes.
+    Dictionaries of nulls or of dictionaries are refused too, because their length is not limited by the bytes.
 
     Raises:
-        ArrowError: if it is such a column.
+        ArrowError: if the type is not supported.
     """
     import pyarrow
 
     types = pyarrow.types
     in_dictionary = types.is_dictionary(field.type)
-    held = field.type.value_type if in_dictionary else field.type
+    value_type = field.type.value_type if in_dictionary else field.type
     plain = (
-        types.is_boolean(held)
-        or types.is_integer(held)
-        or types.is_floating(held)
-        or types.is_decimal(held)
-        or types.is_string(held)
-        or types.is_large_string(held)
-        or types.is_date(held)
-        or types.is_time(held)
-        or types.is_timestamp(held)
-        or (types.is_null(held) and not in_dictionary)
+        types.is_boolean(value_type)
+        or types.is_integer(value_type)
+        or types.is_floating(value_type)
+        or types.is_decimal(value_type)
+        or types.is_string(value_type)
+        or types.is_large_string(value_type)
+        or types.is_date(value_type)
+        or types.is_time(value_type)
+        or types.is_timestamp(value_type)
+        or (types.is_null(value_type) and not in_dictionary)
     )
     if not plain:
         name, shown = field.name[:MAX_NAME_SHOWN], str(field.type)[:MAX_NAME_SHOWN]
@@ -149,7 +149,7 @@ def _check_type(field: "pyarrow.Field") -> None:
 
 
 def _characters(column: "pyarrow.Array") -> int:
-    """Return the number of bytes of the texts of a column, repeated ones included."""
+    """Return the number of bytes of the texts of a column, including repetitions."""
     import pyarrow
     from pyarrow import compute
 
@@ -164,7 +164,7 @@ def _characters(column: "pyarrow.Array") -> int:
 
 
 def _values(column: "pyarrow.Array") -> list[Any]:
-    """Return the values of a column as JSON has them."""
+    """Return the values of a column as JSON values."""
     import pyarrow
 
     types = pyarrow.types
@@ -184,9 +184,9 @@ def write(columns: Sequence[str], texts: Sequence[str], rows: Sequence[Sequence[
     """Return a table as a stream of Arrow.
 
     Args:
-        columns: their names.
-        texts: names of those that hold texts; the others hold floats.
-        rows: with a value, or None, for each column.
+        columns: names of the columns.
+        texts: names of the columns of texts; the others are columns of floats.
+        rows: values of each row, with None for a missing value.
     """
     import pyarrow
 

@@ -1,4 +1,4 @@
-"""The documentation for people: Swagger UI, without anything from another host."""
+"""The API documentation: Swagger UI, served without resources of other hosts."""
 
 import base64
 import hashlib
@@ -8,22 +8,22 @@ from flask import Blueprint, Response
 from flask_swagger_ui import get_swaggerui_blueprint
 
 VIEWPORT = b'<meta name="viewport" content="width=device-width, initial-scale=1">'
-"""Makes Swagger UI readable on a phone; its page lacks it."""
+"""Makes Swagger UI readable on a phone; its own page lacks the element."""
 SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 
 def blueprint(title: str) -> Blueprint:
-    """Return the blueprint that shows the OpenAPI document at /docs/, under a title."""
+    """Return the blueprint of Swagger UI at /docs/, with a title."""
     routes: Blueprint = get_swaggerui_blueprint(
         "/docs",
         "/openapi.json",
         config={
             "app_name": title,
             "layout": "BaseLayout",
-            # No badge of a validator, which another host would render.
+            # No badge of the online validator.
             "validatorUrl": None,
             "defaultModelsExpandDepth": 0,
-            # Set, so that nothing of the request gets into the page.
+            # Fixed, because the default contains the host name of the request.
             "oauth2RedirectUrl": "/docs/oauth2-redirect.html",
         },
         blueprint_name="docs",
@@ -33,7 +33,7 @@ def blueprint(title: str) -> Blueprint:
 
 
 def allow_own_script(response: Response) -> Response:
-    """Allow the page the scripts of this service, and the inline scripts that it contains."""
+    """Allow the scripts of this service and the inline scripts of the page."""
     if response.mimetype == "text/html" and not response.direct_passthrough:
         response.set_data(response.get_data().replace(b"<head>", b"<head>" + VIEWPORT, 1))
         hashes = " ".join(script_source(script) for script in SCRIPT.findall(response.get_data()))
@@ -45,5 +45,5 @@ def allow_own_script(response: Response) -> Response:
 
 
 def script_source(script: bytes) -> str:
-    """Return an inline script as a source of a content security policy."""
+    """Return the hash of an inline script as a source of a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script).digest()).decode()}'"

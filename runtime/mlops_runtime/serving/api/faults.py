@@ -1,4 +1,4 @@
-"""Faults of records: which values break the contract, and which values it allows."""
+"""Finds and describes faults of records: which values break the contract, and which values it allows."""
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, to_json
 
 from mlops_runtime.contract import Contract, FieldSpec
-from mlops_runtime.serving.api.problems import MAX_ERRORS, FieldError, broken_contract, pointer
+from mlops_runtime.serving.api.problems import MAX_ERRORS, FieldError, contract_violation, pointer
 from mlops_runtime.serving.ui.field_text import allowed, listed, nearest, shortened
 from mlops_runtime.serving.ui.number_format import MAX_INTEGER_LENGTH, exact
 
-LISTED_IN_PLACE = 3
-"""Faults that are listed in the place of a prediction."""
+MAX_FAULTS_PER_RECORD = 3
+"""Maximum number of faults in the error that replaces a prediction."""
 MAX_EXTRA_COLUMNS = 100
-"""Columns beyond the fields of the contract that are compared with them one by one."""
+"""Maximum number of excess columns that are described individually."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class RecordFaults:
     """Why a record cannot be predicted.
 
     Attributes:
-        errors: the faults, or the first of many.
-        count: of all faults.
-        malformed: whether the record is not in the format of the request at all.
+        errors: the faults, or the first ones of many.
+        count: number of all faults.
+        malformed: whether the record is not in the format of the request.
     """
 
     errors: tuple[FieldError, ...]
@@ -36,10 +36,10 @@ class RecordFaults:
 
 
 class FaultFinder:
-    """Says what is wrong with records that break the contract.
+    """Finds the faults of records that break the contract.
 
-    Values of the request never appear in a description: they are the caller's data. Names do, cut to a
-    length that a response may repeat.
+    Descriptions never contain values of the request, which are the caller's data. They contain names, cut to
+    a maximum length.
     """
 
     def __init__(self, contract: Contract) -> None:
@@ -48,14 +48,14 @@ class FaultFinder:
         self._required = tuple(field.name for field in contract.fields if not field.optional)
 
     def of_columns(self, names: Sequence[str]) -> RecordFaults | None:
-        """Return the faults of the header of a table: one fault applies to all of its records."""
+        """Return the faults in the header of a table, which apply to all of its records; None without faults."""
         if len(names) > len(self._fields) + MAX_EXTRA_COLUMNS:
             detail = (
                 f"has {len(names)} columns, and a record {len(self._fields)} fields: send one column for each field"
             )
             return RecordFaults((FieldError(pointer="", detail=f"The table {detail}"),))
         distinct = dict.fromkeys(names)
-        errors = [self._unknown(name, (), guess=True) for name in distinct if name not in self._fields]
+        errors = [self._unknown(name, (), suggest=True) for name in distinct if name not in self._fields]
         errors += [
             FieldError(pointer=pointer((shortened(name),)), field=shortened(name), detail="is there more than once")
             for name in distinct
@@ -69,18 +69,18 @@ class FaultFinder:
         return RecordFaults(tuple(errors[:MAX_ERRORS]), len(errors)) if errors else None
 
     def of_json(self, document: Any, location: tuple[int, ...], remaining: int) -> RecordFaults:
-        """Return the faults of a record of JSON that the contract does not accept.
+        """Return the faults of a JSON record that breaks the contract.
 
         Args:
             document: the record as Python objects.
             location: of the record in the request.
-            remaining: number of faults that the response has room for.
+            remaining: number of faults that the response can still list.
         """
         if not isinstance(document, dict):
             detail = "must be a record: a JSON object with the contract's fields"
             return RecordFaults((FieldError(pointer=pointer(location), detail=detail),))
-        # For each missing field pydantic keeps a copy of the record. So it gets a small record without missing
-        # fields: lists and objects, which no field accepts, are emptied, and a missing value becomes null.
+        # pydantic keeps a copy of the record for each missing field. So it validates a reduced record: missing fields
+        # are null, and lists and objects, which no field accepts, are replaced by an empty list.
         missing = {name for name in self._required if name not in document}
         known = {name: document[name] for name in self._fields if name in document}
         small: dict[str, Any] = {name: [] if isinstance(known[name], dict | list) else known[name] for name in known}
@@ -97,13 +97,13 @@ class FaultFinder:
     def of_texts(
         self, error: ValidationError, texts: Mapping[str, str], location: tuple[int, ...], remaining: int
     ) -> RecordFaults:
-        """Return the faults of a record whose values are texts, such as a row of a table.
+        """Return the faults of a record whose values are texts, such as the cells of a row.
 
         Args:
-            error: of pydantic.
-            texts: the values, by field.
+            error: of the validation.
+            texts: values by field.
             location: of the record in the request.
-            remaining: number of faults that the response has room for.
+            remaining: number of faults that the response can still list.
         """
         details = _details(error)
         missing = {str(detail["loc"][0]) for detail in details if detail["type"] == "missing"}
@@ -120,31 +120,31 @@ class FaultFinder:
         *,
         empty: str,
     ) -> RecordFaults:
-        """Return the faults of a record: of its fields in their order, of unknown fields, and of all of it."""
+        """Return the faults of a record: of its fields in order, of unknown fields, and of the record itself."""
         wrong = {str(detail["loc"][0]) for detail in details if detail["loc"]}.difference(missing)
         messages = [detail["msg"] for detail in details if not detail["loc"]]
-        # To guess what was meant takes time, and the caller chooses the words: a request gets a few guesses.
-        guess = remaining > 0
+        # Suggestions take time, and the caller chooses the number of names, so a request gets only a few.
+        suggest = remaining > 0
 
         def errors() -> Iterator[FieldError]:
             for name, field in self._fields.items():
                 if name in missing:
                     text = f"is missing; it must be {allowed(field, empty)}"
                 elif name in wrong:
-                    text = f"must be {allowed(field, empty)}{_meant_choice(values.get(name), field) if guess else ''}"
+                    text = f"must be {allowed(field, empty)}{_meant_choice(values.get(name), field) if suggest else ''}"
                 else:
                     continue
                 yield FieldError(pointer=pointer((*location, name)), field=name, detail=text)
             for name in unknown:
-                yield self._unknown(name, location, guess=guess)
+                yield self._unknown(name, location, suggest=suggest)
             for message in messages:
                 yield FieldError(pointer=pointer(location), detail=message)
 
         count = len(missing) + len(wrong) + len(unknown) + len(messages)
-        return RecordFaults(tuple(islice(errors(), max(remaining, LISTED_IN_PLACE))), count)
+        return RecordFaults(tuple(islice(errors(), max(remaining, MAX_FAULTS_PER_RECORD))), count)
 
-    def _unknown(self, name: str, location: tuple[int, ...], *, guess: bool) -> FieldError:
-        question = _suggestion(name, self._fields) if guess else ""
+    def _unknown(self, name: str, location: tuple[int, ...], *, suggest: bool) -> FieldError:
+        question = _suggestion(name, self._fields) if suggest else ""
         known = f"{question} The fields are" if question else "; the fields are"
         return FieldError(
             pointer=pointer((*location, shortened(name))),
@@ -154,13 +154,13 @@ class FaultFinder:
 
 
 def check(faults: RecordFaults | None) -> None:
-    """Refuse a request that has faults.
+    """Refuse a request with faults.
 
     Raises:
-        InvalidRequestError: if there are any.
+        InvalidRequestError: if there are faults.
     """
     if faults:
-        raise broken_contract(faults.errors, faults.count)
+        raise contract_violation(faults.errors, faults.count)
 
 
 def repeated_names(names: Iterable[str], location: tuple[int, ...]) -> RecordFaults:
@@ -176,20 +176,20 @@ def _details(error: ValidationError) -> list[ErrorDetails]:
 
 
 def _meant_choice(value: Any, field: FieldSpec) -> str:
-    """Return a question for the choice that a wrong value most likely stands for; nothing if there is none."""
+    """Return a suggestion of the choice that is most similar to a wrong value; an empty text without one."""
     match value:
         case bool():
             return ""
         case str():
             return _suggestion(value, field.choices)
         case int() | float() if abs(value) < MAX_INTEGER_LENGTH:
-            # A choice of digits is a text in JSON, and callers send it as a number.
+            # Callers may send a choice such as "3" as a JSON number.
             digits = exact(float(value))
             return _suggestion(digits, [digits]) if digits in field.choices else ""
     return ""
 
 
 def _suggestion(word: str, known: Collection[str]) -> str:
-    """Return a question for the word that is most likely meant; nothing if none is near."""
+    """Return a suggestion of the most similar known word; an empty text if none is similar."""
     meant = nearest(word, known)
     return "" if meant is None else f"; did you mean {json.dumps(str(meant), ensure_ascii=False)}?"

@@ -25,42 +25,44 @@ FORMATS = tuple(each for each in Format if each is not Format.ARROW or arrow.AVA
 
 UTF_8 = frozenset({"utf-8", "utf8", "us-ascii"})
 LENIENT = "handling=lenient"
-"""The preference (RFC 7240) for a response that describes each faulty record in its place, beside the predictions."""
+"""The preference (RFC 7240) for a response that has an error instead of the prediction of each faulty record."""
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class Negotiation:
     """Formats of a request and its response.
 
     Attributes:
-        sent: format of the request.
-        wanted: format of the response.
-        lenient: whether faulty records are described in their places instead of failing the request.
+        request_format: format of the request.
+        response_format: format of the response.
+        lenient: whether a faulty record gets an error of its own instead of failing the request.
     """
 
-    sent: Format
-    wanted: Format
+    request_format: Format
+    response_format: Format
     lenient: bool = False
 
 
-def terms_of(headers: Headers) -> Terms:
-    """Return the terms that the headers of a request ask for.
+def negotiate(headers: Headers) -> Negotiation:
+    """Return the formats and the handling that the headers of a request select.
 
     Raises:
-        UnsupportedMediaType: if this service does not read the format of the body.
-        NotAcceptable: if it writes none of the formats that the caller accepts.
+        UnsupportedMediaType: if the service cannot read the format of the body.
+        NotAcceptable: if the service writes none of the accepted formats.
     """
     if headers.get("Content-Encoding", "identity").lower() != "identity":
         raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
-    sent = sent_format(headers.get("Content-Type", ""))
-    return Terms(sent, wanted_format(headers.get("Accept", ""), sent), prefers_lenient(headers.get("Prefer", "")))
+    sent = request_format_of(headers.get("Content-Type", ""))
+    return Negotiation(
+        sent, response_format_of(headers.get("Accept", ""), sent), prefers_lenient(headers.get("Prefer", ""))
+    )
 
 
-def sent_format(content_type: str) -> Format:
+def request_format_of(content_type: str) -> Format:
     """Return the format that a Content-Type header names.
 
     Raises:
-        UnsupportedMediaType: if this service does not read it.
+        UnsupportedMediaType: if the service cannot read it.
     """
     name, parameters = parse_options_header(content_type)
     known = {str(each): each for each in Format}
@@ -77,15 +79,15 @@ def sent_format(content_type: str) -> Format:
     return sent
 
 
-def wanted_format(accept: str, sent: Format) -> Format:
-    """Return the format that an Accept header prefers; among equals, that of the request, and then JSON.
+def response_format_of(accept: str, sent: Format) -> Format:
+    """Return the format that an Accept header prefers; of equal ones the format of the request, then JSON.
 
     Raises:
-        NotAcceptable: if it accepts none that this service writes.
+        NotAcceptable: if the service writes none of the accepted formats.
     """
     if not accept.strip():
         return sent
-    # Parameters, such as a charset, make no difference.
+    # Parameters such as a charset are ignored.
     accepted = MIMEAccept(
         (kind.partition(";")[0].strip(), quality) for kind, quality in parse_accept_header(accept, MIMEAccept)
     )
@@ -96,7 +98,7 @@ def wanted_format(accept: str, sent: Format) -> Format:
 
 
 def prefers_lenient(prefer: str) -> bool:
-    """Return whether a Prefer header asks for lenient handling; the first of repeated preferences counts."""
+    """Return whether a Prefer header asks for lenient handling; of repeated preferences the first one counts."""
     for preference in prefer.split(","):
         name, _, value = preference.partition(";")[0].partition("=")
         if name.strip().lower() == "handling":
@@ -105,6 +107,6 @@ def prefers_lenient(prefer: str) -> bool:
 
 
 def alternatives(formats: Collection[str]) -> str:
-    """Return the formats as a list in words that ends in "or"."""
+    """Return the formats joined by commas and a final "or"."""
     *others, last = formats
     return f"{', '.join(others)} or {last}"

@@ -1,4 +1,4 @@
-"""The description of the service for programs: an OpenAPI 3.1 document made from the contract."""
+"""The OpenAPI 3.1 document, generated from the contract, the settings and the routes."""
 
 import json
 import re
@@ -32,9 +32,9 @@ SCHEMAS = "#/components/schemas/"
 HEADERS = "#/components/headers/"
 TEXT = "text/plain"
 OPENMETRICS = "application/openmetrics-text"
-MAX_LISTED = 3
+MAX_EXAMPLES = 3
 """Golden records in the example of a list."""
-WITH_BODY = frozenset({"post", "put", "patch"})
+METHODS_WITH_BODY = frozenset({"post", "put", "patch"})
 PARAMETER = re.compile(r"<(?:(?P<converter>\w+)(?:\([^>]*\))?:)?(?P<name>\w+)>")
 PARAMETER_TYPES = {"int": "integer", "float": "number"}
 
@@ -80,7 +80,7 @@ PREFER = {
     "examples": {"lenient": {"summary": "Describe faulty records in their places", "value": LENIENT}},
 }
 
-FAULTS_OF_PREDICTIONS: Mapping[str, str] = {
+PREDICTION_ERRORS: Mapping[str, str] = {
     "400": "The body is not in the format that Content-Type names",
     "406": "The service writes none of the formats that Accept names",
     "408": "The body did not arrive in time",
@@ -88,11 +88,11 @@ FAULTS_OF_PREDICTIONS: Mapping[str, str] = {
     "415": "The service does not read this format, or the body has a content encoding",
     "422": "A record breaks the contract",
 }
-"""Errors of a request for predictions, by status."""
+"""Descriptions of the error responses to a request for predictions, by status."""
 
 
 class Release(BaseModel):
-    """The release that runs, and its model."""
+    """The running release and its model."""
 
     version: str = Field(description="The release of the service")
     model: Metadata
@@ -105,18 +105,18 @@ class Status(BaseModel):
 
 
 class Schemas(GenerateJsonSchema):
-    """Makes JSON schemas in which a date also has the format that programs know."""
+    """Generates JSON schemas in which dates have `format: date`."""
 
     def str_schema(self, schema: StringSchema) -> JsonSchemaValue:
-        """Return the schema of a text, which may be a date."""
+        """Return the schema of a string, which may be a date."""
         made = super().str_schema(schema)
         return made | {"format": "date"} if schema.get("pattern") == DATE_PATTERNS["date"] else made
 
 
 def blueprint(predictor: Predictor, settings: Settings, title: str) -> Blueprint:
-    """Return the blueprint that describes the service.
+    """Return the blueprint that serves the OpenAPI document.
 
-    The document is made at the first request for it, when all routes of the application are known.
+    The document is generated at the first request for it, when all routes are registered.
     """
     routes = Blueprint("description", __name__)
 
@@ -128,13 +128,13 @@ def blueprint(predictor: Predictor, settings: Settings, title: str) -> Blueprint
 
     @routes.get("/openapi.json")
     def describe() -> Response:
-        return document().answer()
+        return document().response()
 
     return routes
 
 
 class Description:
-    """Makes the OpenAPI document of an application."""
+    """Generates the OpenAPI document of an application."""
 
     def __init__(self, predictor: Predictor, settings: Settings, title: str, app: Flask | None = None) -> None:
         """Collect the types to describe.
@@ -143,13 +143,13 @@ class Description:
             predictor: whose contract and golden records are described.
             settings: of the service.
             title: of the document.
-            app: whose routes may have descriptions of their own.
+            app: with the routes of the project that have the decorator `operation`.
         """
         self._contract = predictor.contract
         self._golden_records = predictor.golden_records
         self._settings = settings
         self._title = title
-        self._own = list(_own_operations(app)) if app else []
+        self._own = list(_project_operations(app)) if app else []
         modes: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {
             (self._contract.record, "validation"): None,
             **{
@@ -160,14 +160,14 @@ class Description:
         for _, _, own in self._own:
             modes |= {(own.request, "validation"): None} if own.request else {}
             modes |= {(own.response, "serialization"): None} if own.response else {}
-        # Of two types with the same name both get longer names.
+        # pydantic gives longer names to types that share a name.
         self.references, definitions = models_json_schema(
             list(modes), ref_template=SCHEMAS + "{model}", schema_generator=Schemas
         )
         self.schemas = definitions["$defs"]
 
     def document(self) -> Part:
-        """Return the document, with golden records as its examples."""
+        """Return the document; its examples are golden records."""
         release, document_schema = self.reference(Release), {"type": "object"}
         operations: list[tuple[str, str, Part]] = [
             ("/v1/predictions", "post", self._predictions()),
@@ -176,12 +176,12 @@ class Description:
             ("/version", "get", self._constant("version", "The release and its model", release)),
             ("/openapi.json", "get", self._constant("description", "This document", document_schema)),
             ("/metrics", "get", self._metrics()),
-            *((rule.rule, method, self._own_route(rule, method, own)) for rule, method, own in self._own),
+            *((rule.rule, method, self._project_route(rule, method, own)) for rule, method, own in self._own),
         ]
         paths: Part = {}
         for path, method, operation in operations:
             operation["parameters"].append(REQUEST_ID_PARAMETER)
-            operation["responses"] |= self._refusals(path) | operation["responses"]
+            operation["responses"] |= self._error_responses(path) | operation["responses"]
             if route_of(path).public:
                 operation["security"] = []
             paths.setdefault(PARAMETER.sub(r"{\g<name>}", path), {})[method] = operation
@@ -205,11 +205,11 @@ class Description:
         return document
 
     def reference(self, described: type[BaseModel], mode: JsonSchemaMode = "serialization") -> Part:
-        """Return the reference to the schema of a type."""
+        """Return a reference to the schema of a type."""
         return self.references[described, mode]
 
     def _predictions(self) -> Part:
-        records = [_shortest_numbers(golden.record.model_dump(mode="json")) for golden in self._golden_records]
+        records = [_with_integers(golden.record.model_dump(mode="json")) for golden in self._golden_records]
         predictions = [golden.prediction for golden in self._golden_records]
         settings = self._settings
         return {
@@ -228,12 +228,12 @@ class Description:
                 "200": _response(
                     "The prediction, or a list of them", self._prediction_contents(predictions), "Preference-Applied"
                 ),
-                **{status: self._problem(description) for status, description in FAULTS_OF_PREDICTIONS.items()},
+                **{status: self._problem(description) for status, description in PREDICTION_ERRORS.items()},
             },
         }
 
     def _record_contents(self, records: Sequence[Part]) -> Part:
-        listed = records[:MAX_LISTED]
+        listed = records[:MAX_EXAMPLES]
         reference = self.reference(self._contract.record, "validation")
         return _in_formats(
             json_content=_one_or_list(reference, reference, records, maxItems=self._settings.max_records),
@@ -257,7 +257,7 @@ class Description:
         writer = PredictionWriter(self._contract)
 
         def written(wanted: Format) -> str:
-            return writer.write(predictions[:MAX_LISTED], wanted, many=True, errors=False).decode()
+            return writer.write(predictions[:MAX_EXAMPLES], wanted, many=True, errors=False).decode()
 
         return _in_formats(
             json_content=_one_or_list(reference, {"anyOf": [reference, self.reference(RefusedRecord)]}, plain),
@@ -282,7 +282,7 @@ class Description:
         }
 
     def _constant(self, name: str, summary: str, schema: Part) -> Part:
-        """Return the description of a route whose response is the same until the next release."""
+        """Return the description of a route whose response stays the same until the next release."""
         content = {Format.JSON.value: {"schema": schema}}
         return {
             "operationId": name,
@@ -306,8 +306,8 @@ class Description:
             "responses": {"200": _response(description, content)},
         }
 
-    def _own_route(self, rule: Rule, method: str, own: Operation) -> Part:
-        """Return the description of a route of the project's own."""
+    def _project_route(self, rule: Rule, method: str, own: Operation) -> Part:
+        """Return the description of a route that the project adds."""
         content = {Format.JSON.value: {"schema": self.reference(own.response)}} if own.response else {}
         described: Part = {
             "operationId": re.sub(r"\W", "_", f"{rule.endpoint}_{method}"),
@@ -321,29 +321,29 @@ class Description:
         if own.request:
             sent = {Format.JSON.value: {"schema": self.reference(own.request, "validation")}}
             described["requestBody"] = {"required": True, "content": sent}
-        if method in WITH_BODY:
-            faults = {status: FAULTS_OF_PREDICTIONS[status] for status in ("408", "413")}
+        if method in METHODS_WITH_BODY:
+            faults = {status: PREDICTION_ERRORS[status] for status in ("408", "413")}
             described["responses"] |= {status: self._problem(faults[status]) for status in faults}
         return described
 
-    def _refusals(self, path: str) -> Part:
-        """Return the descriptions of the responses to requests for a path that are not processed, by status."""
-        refusals = {"503": self._problem("The service is overloaded", RETRY_AFTER)}
+    def _error_responses(self, path: str) -> Part:
+        """Return the descriptions of the errors that any request for a path can get, by status."""
+        responses = {"503": self._problem("The service is overloaded", RETRY_AFTER)}
         route = route_of(path)
         if self._settings.api_keys and not route.public:
-            refusals["401"] = self._problem("The request has no valid key", "WWW-Authenticate")
+            responses["401"] = self._problem("The request has no valid key", "WWW-Authenticate")
         if self._settings.rate_limit and route.limited:
-            refusals["429"] = self._problem("The caller sends requests too often", RETRY_AFTER)
-        return refusals
+            responses["429"] = self._problem("The caller sends requests too often", RETRY_AFTER)
+        return responses
 
     def _problem(self, description: str, *names: str) -> Part:
-        """Return the description of a response with problem details, with headers of these names."""
+        """Return the description of a response with problem details and these headers."""
         content = {problems.MEDIA_TYPE: {"schema": self.reference(Problem)}}
         return _response(description, content, *names)
 
 
-def _own_operations(app: Flask) -> Iterator[tuple[Rule, str, Operation]]:
-    """Yield the rule, the method in lower case and the description of each route that has one."""
+def _project_operations(app: Flask) -> Iterator[tuple[Rule, str, Operation]]:
+    """Yield rule, method in lower case and description of each route with the decorator `operation`."""
     for rule in app.url_map.iter_rules():
         view: Callable[..., Any] | None = app.view_functions.get(rule.endpoint)
         if view and (own := operation_of(view)):
@@ -358,7 +358,7 @@ def _path_parameters(rule: Rule) -> Iterator[Part]:
 
 
 def _in_formats(*, json_content: Part, lines: Part, table: Part, stream: str) -> Part:
-    """Return descriptions of content by format, for the formats that this service supports."""
+    """Return the descriptions of content by media type, for the supported formats."""
     contents = {
         Format.JSON: json_content,
         Format.NDJSON: lines,
@@ -374,7 +374,7 @@ def _one_or_list(reference: Part, item: Part, examples: Sequence[Any], **limits:
         "schema": {"oneOf": [reference, {"type": "array", "items": item, "minItems": 1, **limits}]},
         "examples": {
             "one": {"summary": "One", "value": examples[0]},
-            "list": {"summary": "A list", "value": examples[:MAX_LISTED]},
+            "list": {"summary": "A list", "value": examples[:MAX_EXAMPLES]},
         },
     }
 
@@ -394,11 +394,11 @@ def _response(description: str, content: Part, *headers: str) -> Part:
     return described | ({"content": content} if content else {})
 
 
-def _shortest_numbers(record: Part) -> Part:
-    """Return a record of JSON with integers instead of integral floats: 5, as people write it, instead of 5.0."""
+def _with_integers(record: Part) -> Part:
+    """Return a JSON record with 5 instead of 5.0, as people write it."""
 
-    def shortest(value: Any) -> Any:
+    def converted(value: Any) -> Any:
         integral = isinstance(value, float) and value.is_integer() and abs(value) < MAX_INTEGER_LENGTH
         return int(value) if integral else value
 
-    return {name: shortest(value) for name, value in record.items()}
+    return {name: converted(value) for name, value in record.items()}

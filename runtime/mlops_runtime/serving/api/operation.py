@@ -1,4 +1,4 @@
-"""The decorator with which a project describes a route of its own in the OpenAPI document."""
+"""The decorator that describes a route of a project in the OpenAPI document."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ ATTRIBUTE = "openapi_operation"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Description of a view function.
+    """Description of a view function in the OpenAPI document.
 
     Attributes:
-        summary: what it does, in a line.
-        description: the details, in Markdown.
-        request: type of the JSON that it takes, if it takes any.
-        response: type of the JSON that it returns, if it returns JSON.
-        tags: groups in which the documentation shows it.
+        summary: one line.
+        description: details in Markdown.
+        request: type of the JSON request body, or None.
+        response: type of the JSON response, or None.
+        tags: groups in the documentation.
     """
 
     summary: str
@@ -39,18 +39,18 @@ def operation(
 ) -> Callable[[View], View]:
     """Return a decorator that describes a view function in the OpenAPI document.
 
-    Write it below the decorator of the route::
+    Apply it below the decorator of the route::
 
         @app.get("/v1/sites")
         @operation("List the sites", response=Sites, tags=["sites"])
         def sites() -> dict[str, Any]: ...
 
     Args:
-        summary: what the route does, in a line.
-        request: type of the JSON that it takes, if it takes any.
-        response: type of the JSON that it returns, if it returns JSON.
-        tags: groups in which the documentation shows it.
-        description: the details, in Markdown.
+        summary: one line.
+        request: type of the JSON request body, or None.
+        response: type of the JSON response, or None.
+        tags: groups in the documentation.
+        description: details in Markdown.
     """
 
     def describe(view: View) -> View:

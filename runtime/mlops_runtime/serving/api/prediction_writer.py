@@ -10,19 +10,19 @@ from pydantic import BaseModel, Field
 
 from mlops_runtime.contract import Contract, LabelPrediction, ValuePrediction
 from mlops_runtime.serving.api import arrow
-from mlops_runtime.serving.api.faults import LISTED_IN_PLACE, RecordFaults
+from mlops_runtime.serving.api.faults import MAX_FAULTS_PER_RECORD, RecordFaults
 from mlops_runtime.serving.api.negotiation import Format
 from mlops_runtime.serving.api.problems import FieldError
 
 TEXT_COLUMNS = ("label", "warnings", "error")
-"""Columns of a table of predictions that hold texts; the others hold numbers."""
+"""Columns of texts in a table of predictions; the others have numbers."""
 
 
 class RecordFault(BaseModel):
     """Why a record has no prediction."""
 
     detail: str = Field(description="What is wrong with the record")
-    errors: tuple[FieldError, ...] = Field(description=f"The faults, at most {LISTED_IN_PLACE} of them")
+    errors: tuple[FieldError, ...] = Field(description=f"The faults, at most {MAX_FAULTS_PER_RECORD} of them")
 
 
 class RefusedRecord(BaseModel):
@@ -41,13 +41,13 @@ class PredictionWriter:
         self._labels = contract.labels
 
     def write(self, outcomes: Sequence[Outcome], wanted: Format, *, many: bool, errors: bool) -> bytes:
-        """Return predictions in a format.
+        """Return the predictions in a format.
 
         Args:
-            outcomes: for each record its prediction, or why it has none.
-            wanted: the format.
-            many: whether JSON holds a list, even of one prediction; the other formats are lists by themselves.
-            errors: whether a table has a column for faults.
+            outcomes: prediction or error of each record.
+            wanted: format of the result.
+            many: whether JSON has a list, even for one prediction; the other formats are always lists.
+            errors: whether a table has a column for errors.
         """
         match wanted:
             case Format.JSON if many:
@@ -69,9 +69,9 @@ class PredictionWriter:
         return [*columns, "warnings", *(["error"] if errors else [])]
 
     def cells(self, outcome: Outcome, *, errors: bool) -> list[Any]:
-        """Return the cells of a prediction in the order of `columns`, None where a cell is empty.
+        """Return the cells of a prediction in the order of `columns`, None for an empty cell.
 
-        Labels and warnings are words of the project's own table, and stay as they are.
+        Labels and warnings come from the training table, so they are not escaped.
         """
         match outcome:
             case RefusedRecord(error=error):
@@ -85,15 +85,15 @@ class PredictionWriter:
 
 
 def refused(faults: RecordFaults) -> RefusedRecord:
-    """Return what stands in the place of the prediction of a faulty record."""
-    errors = faults.errors[:LISTED_IN_PLACE]
-    return RefusedRecord(error=RecordFault(detail=in_words(errors, faults.count), errors=errors))
+    """Return the error that replaces the prediction of a faulty record."""
+    errors = faults.errors[:MAX_FAULTS_PER_RECORD]
+    return RefusedRecord(error=RecordFault(detail=fault_text(errors, faults.count), errors=errors))
 
 
-def in_words(errors: Sequence[FieldError], count: int) -> str:
+def fault_text(errors: Sequence[FieldError], count: int) -> str:
     """Return the faults of a record as one text.
 
-    It starts with a letter or a quotation mark, so that no spreadsheet reads a name that a caller chose as a formula.
+    It starts with a letter or a quotation mark, so that a spreadsheet never interprets a name as a formula.
     """
     faults = [
         f"{'this' if error.field is None else json.dumps(error.field, ensure_ascii=False)} {error.detail}"
@@ -104,7 +104,7 @@ def in_words(errors: Sequence[FieldError], count: int) -> str:
 
 
 def csv_text(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """Return JSON values as a table (RFC 4180), numbers with all their digits; None is an empty cell."""
+    """Return JSON values as CSV (RFC 4180), with all digits of numbers, and empty cells for None."""
     file = StringIO(newline="")
     writer = csv.writer(file)
     writer.writerow(header)

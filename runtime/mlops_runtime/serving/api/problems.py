@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20
-"""Faults that one response lists: enough to correct a record, and a small request gets no large response."""
+"""Maximum number of faults in a response, so that a small request never gets a large response."""
 
 
 class FieldError(BaseModel):
@@ -35,10 +35,10 @@ class Problem(BaseModel):
 
 
 class InvalidRequestError(HTTPException):
-    """A request with faults that its caller can correct.
+    """A request has faults that the caller can correct.
 
-    Raise it where it is made: an exception that is kept in a variable of a frame of its own traceback is
-    a reference cycle, which keeps the body of the request in memory.
+    Do not keep it in a local variable: with its traceback it would form a reference cycle, which keeps the body
+    of the request in memory.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class InvalidRequestError(HTTPException):
 
         Args:
             status: of the response.
-            detail: for the caller.
-            errors: the faults, or the first of many.
-            count: of all faults, if not all are listed.
+            detail: message for the caller.
+            errors: the faults, or the first ones of many.
+            count: number of all faults, if `errors` has only the first ones.
         """
         super().__init__(detail)
         self.code = status.value
@@ -59,7 +59,7 @@ class InvalidRequestError(HTTPException):
 
 
 def register(app: Flask) -> None:
-    """Answer every error of the application with problem details."""
+    """Respond to every error of the application with problem details."""
     app.register_error_handler(HTTPException, problem_response)
 
 
@@ -73,7 +73,7 @@ def problem_response(error: HTTPException) -> Response:
         errors=error.errors or None if isinstance(error, InvalidRequestError) else None,
     )
     response = Response(problem.model_dump_json(exclude_none=True), status)
-    # Some errors have headers of their own, such as the Allow of a 405.
+    # Some errors have headers, such as Allow for status 405.
     response.headers.extend(header for header in error.get_headers() if header[0] != "Content-Type")
     response.content_type = MEDIA_TYPE
     return response
@@ -86,12 +86,12 @@ def _detail(error: HTTPException) -> str:
     return error.description or ""
 
 
-def broken_contract(errors: Sequence[FieldError], count: int) -> InvalidRequestError:
+def contract_violation(errors: Sequence[FieldError], count: int) -> InvalidRequestError:
     """Return the error for a request that breaks the contract.
 
     Args:
-        errors: the faults, or the first of many; no more than `MAX_ERRORS` are listed.
-        count: of all faults.
+        errors: the faults, or the first ones of many; at most `MAX_ERRORS` are listed.
+        count: number of all faults.
     """
     errors = errors[:MAX_ERRORS]
     listed = "" if count == len(errors) else f"; the first {len(errors)} are listed"
@@ -100,13 +100,13 @@ def broken_contract(errors: Sequence[FieldError], count: int) -> InvalidRequestE
 
 
 def too_many_records(max_records: int) -> InvalidRequestError:
-    """Return the error for a request with more records than are allowed."""
+    """Return the error for a request with too many records."""
     detail = f"A list may have at most {max_records} records: send them in several requests."
     return InvalidRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
 
 
 def no_records() -> InvalidRequestError:
-    """Return the error for a request without a record."""
+    """Return the error for a request without records."""
     return InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "The list is empty: send at least one record.")
 
 

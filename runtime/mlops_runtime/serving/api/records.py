@@ -1,7 +1,7 @@
 """Reads the records of a request from JSON, NDJSON, CSV or Arrow.
 
-A record means the same in each format: the contract checks it. A fault is located by the number of its
-record, from 0, and the name of its field.
+The contract validates the records of all formats in the same way. A fault is located by the index of its record,
+from 0, and the name of its field.
 """
 
 import csv
@@ -25,26 +25,26 @@ from mlops_runtime.serving.api.problems import (
     MAX_ERRORS,
     FieldError,
     InvalidRequestError,
-    broken_contract,
+    contract_violation,
     no_records,
     pointer,
     too_many_records,
 )
 
 MAX_MEMORY_FACTOR = 128
-"""Memory that a request may take while its body is read, as a multiple of MAX_CONTENT_LENGTH, in any format and
-whether the body is valid or not. Most of it is what Python needs for many small values."""
+"""Maximum memory for reading a body, as a multiple of MAX_CONTENT_LENGTH, in any format, valid or not. Most of it
+is Python's overhead for many small values."""
 
 JSON_SPACE = b" \t\r\n"
 
 Row = TypeVar("Row")
 Result = RecordModel | RecordFaults
-"""What was read of a record."""
+"""A valid record, or the faults of an invalid one."""
 
 
 @dataclass(frozen=True, slots=True)
 class NoneIfInvalid:
-    """Annotation of a type: an invalid value becomes None instead of an error, which would keep copies of it."""
+    """Annotation of a type: an invalid value becomes None, because errors would keep copies of the value."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Replace errors by a default."""
@@ -52,7 +52,7 @@ class NoneIfInvalid:
 
 
 class RepeatedNames(NamedTuple):
-    """The names that an object of JSON has more than once."""
+    """The names that appear more than once in a JSON object."""
 
     names: tuple[str, ...]
 
@@ -60,7 +60,7 @@ class RepeatedNames(NamedTuple):
 class RecordReader:
     """Reads the records of a contract.
 
-    Make one for the application: its validators take milliseconds to make.
+    Create one per application, because creating the validators takes milliseconds.
     """
 
     def __init__(self, contract: Contract, max_records: int) -> None:
@@ -73,15 +73,15 @@ class RecordReader:
         self._max_records = max_records
 
     def read(self, body: bytes, sent: Format) -> list[Result]:
-        """Return each record of a body, or what is wrong with it.
+        """Return the records of a body, or their faults.
 
         Args:
             body: of a request.
             sent: format of the body.
 
         Raises:
-            InvalidRequestError: if the body is not in the format, has no record or too many of them, has faults
-                that belong to no single record, such as an unknown column, or is a faulty record without a list.
+            InvalidRequestError: if the body is not in the format, has no records or too many, has faults that do not
+                belong to a single record, such as an unknown column, or is a faulty record outside a list.
         """
         match sent:
             case Format.JSON:
@@ -105,13 +105,13 @@ class RecordReader:
         return all_valid(self._read_json(body))
 
     def read_row(self, header: Sequence[str], cells: Sequence[str], number: int, remaining: int = MAX_ERRORS) -> Result:
-        """Return the record in a row of a table, or what is wrong with it; an empty cell is a missing value.
+        """Return the record in a row of a table, or its faults; an empty cell is a missing value.
 
         Args:
-            header: names of the columns, all of them fields.
+            header: names of the columns, all of which are fields.
             cells: of the row.
-            number: of the record in the request, from 0.
-            remaining: number of faults that the response has room for.
+            number: index of the record in the request, from 0.
+            remaining: number of faults that the response can still list.
         """
         if len(cells) != len(header):
             detail = f"has {len(cells)} cells, and the header {len(header)}"
@@ -141,20 +141,20 @@ class RecordReader:
     def _results(
         self, body: bytes, many: bool, location: Callable[[int], tuple[int, ...]], remaining: int = MAX_ERRORS
     ) -> list[Result]:
-        """Return each record of JSON, or what is wrong with it.
+        """Return the records of JSON, or their faults.
 
         Args:
-            body: one object, or a list.
+            body: an object or a list.
             many: whether it is a list.
-            location: of the record with a number.
-            remaining: number of faults that the response has room for.
+            location: function of the index of a record.
+            remaining: number of faults that the response can still list.
 
         Raises:
             InvalidRequestError: if the list is empty or too long.
             ValueError: if the body is not JSON.
         """
-        # pydantic takes 450 bytes for each list and object, however short. If records cannot account for their
-        # number, the body becomes Python objects at once, which take less.
+        # pydantic needs 450 bytes for each list and object, however short. A body with more of them than records can
+        # have is parsed to Python objects directly, which need less.
         nested = len(body) > self._max_records and body.count(b"{") + body.count(b"[") > self._max_records + 1
         records = [] if nested else self._validated(body, many)
         if nested or any(record is None for record in records):
@@ -176,9 +176,9 @@ class RecordReader:
         location: Callable[[int], tuple[int, ...]],
         remaining: int,
     ) -> tuple[list[Result], int]:
-        """Return the results of JSON that becomes Python objects first, and the number of names in its records.
+        """Return the results of JSON by way of Python objects, and the number of names in its records.
 
-        The records are None where they are invalid; there are none if the body is not validated yet.
+        Invalid records are None in `records`, which is empty if the body is not validated yet.
         """
         document = from_json(body)
         documents = self._limited(document) if many else [document]
@@ -192,7 +192,7 @@ class RecordReader:
         return results, sum(len(value) for value in documents if isinstance(value, dict))
 
     def _validated(self, body: bytes, many: bool) -> list[RecordModel | None]:
-        """Return the records of JSON, None where they are invalid; raises as `_results`."""
+        """Return the records of JSON, with None for invalid ones; raises the errors of `_results`."""
         try:
             return self._records.validate_json(body) if many else [self._record.validate_json(body)]
         except ValidationError as error:
@@ -204,7 +204,7 @@ class RecordReader:
             raise
 
     def _read_values(self, values: Any, location: tuple[int, ...], remaining: int) -> Result:
-        """Return the record with these values of JSON, or what is wrong with it."""
+        """Return the record with these JSON values, or its faults."""
         if isinstance(values, dict) and not any(isinstance(value, dict | list) for value in values.values()):
             record = self._record.validate_json(to_json(values, inf_nan_mode="constants"))
             if record is not None:
@@ -212,12 +212,12 @@ class RecordReader:
         return self._faults.of_json(values, location, remaining)
 
     def _table_rows(self, body: bytes) -> Iterator[tuple[list[str], list[str]]]:
-        """Yield the header and the cells of each row of a table (RFC 4180), the header left out.
+        """Yield the header with the cells of each row of CSV (RFC 4180).
 
         Raises:
-            InvalidRequestError: if the body is no such table, or its header does not fit the contract.
+            InvalidRequestError: if the body is not valid CSV, or its header does not match the contract.
         """
-        # Excel puts a byte order mark before the header.
+        # Excel writes a byte order mark before the header.
         reader = csv.reader(TextIOWrapper(BytesIO(body), "utf-8-sig", newline=""), strict=True)
         try:
             header = next(reader, None)
@@ -238,7 +238,7 @@ class RecordReader:
         """Yield the values of each row of a stream of Arrow, by column.
 
         Raises:
-            InvalidRequestError: if the body is no such stream, or its columns do not fit the contract.
+            InvalidRequestError: if the body is not such a stream, or its columns do not match the contract.
         """
         try:
             yield from arrow.read(body, self._max_records, lambda names: check(self._faults.of_columns(names)))
@@ -250,7 +250,7 @@ class RecordReader:
         """Return the rows.
 
         Raises:
-            InvalidRequestError: if there is none, or there are too many.
+            InvalidRequestError: if there are no rows or too many.
         """
         taken = list(islice(rows, self._max_records + 1))
         if len(taken) > self._max_records:
@@ -261,7 +261,7 @@ class RecordReader:
 
 
 def all_valid(results: list[Result]) -> list[RecordModel]:
-    """Return the records, if none is faulty.
+    """Return the records, if all are valid.
 
     Raises:
         InvalidRequestError: with all the faults.
@@ -275,11 +275,11 @@ def all_valid(results: list[Result]) -> list[RecordModel]:
             detail = f"Record {wrong.pointer[1:]}, counted from 0, {wrong.detail}."
             raise InvalidRequestError(HTTPStatus.BAD_REQUEST, detail, faults.errors)
     errors = [error for faults in faulty for error in faults.errors]
-    raise broken_contract(errors, sum(faults.count for faults in faulty))
+    raise contract_violation(errors, sum(faults.count for faults in faulty))
 
 
 def is_list(body: bytes) -> bool:
-    """Return whether JSON holds a list."""
+    """Return whether JSON is a list."""
     return body.lstrip(JSON_SPACE).startswith(b"[")
 
 
@@ -291,12 +291,12 @@ def _not_json(error: ValueError) -> str:
 def _read_each(
     rows: Iterable[Row], read: Callable[[Row, int, int], Result], remaining: int = MAX_ERRORS
 ) -> list[Result]:
-    """Return the record of each row, or what is wrong with it.
+    """Return the record of each row, or its faults.
 
     Args:
-        rows: in their order.
-        read: a function of a row, its number and the number of faults that the response still has room for.
-        remaining: that number for the first row.
+        rows: in order.
+        read: function of a row, its index and the number of faults that the response can still list.
+        remaining: number of faults that the response can list.
     """
     results: list[Result] = []
     for number, row in enumerate(rows):
@@ -317,15 +317,15 @@ def _lines(body: bytes) -> Iterator[bytes]:
 def _may_repeat_names(body: bytes, names: int) -> bool:
     """Return whether JSON may have more names than were read from it.
 
-    pydantic takes the last value of a repeated name without an error. Space aside, a quotation mark and a colon
-    follow each name, and are rare in texts.
+    pydantic silently takes the last value of a repeated name. A quotation mark and a colon follow each name, apart
+    from white space; in texts they are rare.
     """
     return body.count(b":") != names and body.translate(None, JSON_SPACE).count(b'":') != names
 
 
 def _repeated_names(body: bytes) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield the number of each object of JSON that has names more than once, and these names."""
-    # Numbers stay texts: Python refuses to convert the longest ones.
+    """Yield the index of each JSON object with repeated names, and these names."""
+    # Numbers stay texts, because Python refuses to convert very long ones.
     document = json.loads(body, object_pairs_hook=_repeated_in, parse_int=str, parse_float=str)
     for number, value in enumerate(document if isinstance(document, list) else [document]):
         if isinstance(value, RepeatedNames) and value.names:

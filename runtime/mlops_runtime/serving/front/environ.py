@@ -1,4 +1,4 @@
-"""The WSGI environment of a request (PEP 3333), made from granian's RSGI scope."""
+"""Converts the RSGI scope of granian to a WSGI environment (PEP 3333)."""
 
 import sys
 from functools import lru_cache
@@ -21,11 +21,11 @@ _CONSTANT: dict[str, Any] = {
 
 
 def environ_of(scope: Any, started: float) -> "WSGIEnvironment":
-    """Return the environment of a request, without its body.
+    """Return the WSGI environment of a request, without its body.
 
     Args:
-        scope: of RSGI.
-        started: time of arrival, as `time.perf_counter` gives it.
+        scope: RSGI scope.
+        started: arrival time, from `time.perf_counter`.
     """
     path: str = scope.path
     client, _, port = scope.client.rpartition(":")
@@ -33,7 +33,7 @@ def environ_of(scope: Any, started: float) -> "WSGIEnvironment":
     environ = {
         **_CONSTANT,
         "REQUEST_METHOD": scope.method,
-        # WSGI wants the bytes of the path as Latin-1.
+        # WSGI requires the bytes of the path decoded as Latin-1.
         "PATH_INFO": path if path.isascii() else path.encode().decode("latin-1"),
         "QUERY_STRING": scope.query_string,
         "REMOTE_ADDR": client.strip("[]"),
@@ -53,7 +53,7 @@ def environ_of(scope: Any, started: float) -> "WSGIEnvironment":
 
 @lru_cache(maxsize=512)
 def key_of(name: str) -> str | None:
-    """Return the key of a header in lower case; None for one with an underscore, which would pass for another."""
+    """Return the WSGI key of a header; None for a name with an underscore, which equals that of another header."""
     if "_" in name:
         return None
     key = name.upper().replace("-", "_")

@@ -1,4 +1,4 @@
-"""The threads that run the WSGI application, in lanes: large requests and probes never wait for each other."""
+"""Thread pools that run the WSGI application: short requests, large requests and probes have one lane each."""
 
 import asyncio
 import gc
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 STOP_SIGNALS = frozenset({signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
-"""Signals for the main thread alone: Python's main thread can miss one that another thread receives."""
-GARBAGE = 4 * 1024 * 1024
-"""Bytes of bodies after which cyclic garbage is collected: errors in records keep theirs in reference cycles."""
+"""Signals that other threads block, because Python's main thread can miss a signal that another thread receives."""
+GC_BYTES = 4 * 1024 * 1024
+"""Bytes of request bodies between two garbage collections: errors in records keep bodies in reference cycles."""
 
 
 class Job:
@@ -22,9 +22,10 @@ class Job:
     Attributes:
         run: does the work, in a thread.
         size: bytes of the request's body.
-        done: resolved when the work is done, or refused. Its result tells whether it was done.
-        submitted: time at which the job began to wait, as `time.monotonic` gives it.
-        started: whether a thread has it.
+        done: future with the result True if the job was run, and False if it was refused.
+        submitted: time of its submission, from `time.monotonic`.
+        started: whether a thread has taken it.
+        refused: whether it must not be run, because it waited too long.
     """
 
     __slots__ = ("done", "refused", "run", "size", "started", "submitted")
@@ -42,7 +43,7 @@ class Worker(threading.Thread):
     """A thread of a lane.
 
     Attributes:
-        since: time at which its job started or last made progress, as `time.monotonic` gives it; None without one.
+        since: time of the last progress of its job, from `time.monotonic`; None without a job.
     """
 
     def __init__(
@@ -54,11 +55,11 @@ class Worker(threading.Thread):
         self._finish = finish
 
     def touch(self) -> None:
-        """Note that the job makes progress: it does not hang."""
+        """Record that the job makes progress."""
         self.since = time.monotonic()
 
     def run(self) -> None:
-        """Do one job after the other."""
+        """Run the jobs of the queue in sequence."""
         signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
         bodies = 0
         while True:
@@ -70,19 +71,19 @@ class Worker(threading.Thread):
             self.since = time.monotonic()
             try:
                 job.run(self)
-            except BaseException as raised:  # granian raises some that are not an Exception; the thread must go on
+            except BaseException as raised:  # granian raises BaseException; the thread must continue
                 error = raised
             bodies += job.size
             self._finish(job, error)
             del job, error
-            if bodies > GARBAGE:
+            if bodies > GC_BYTES:
                 bodies = 0
                 gc.collect()
             self.since = None
 
 
 class Lane:
-    """Threads with a queue of their own."""
+    """A pool of threads with its own queue."""
 
     def __init__(self, name: str, threads: int, loop: asyncio.AbstractEventLoop, max_wait: float = math.inf) -> None:
         """Start the threads.
@@ -90,33 +91,33 @@ class Lane:
         Args:
             name: of the threads.
             threads: their number.
-            loop: on which jobs are submitted and their futures resolved.
+            loop: event loop that submits jobs and resolves their futures.
             max_wait: seconds after which a job that no thread has started is refused.
         """
         self._loop = loop
         self._max_wait = max_wait
         self._queue: SimpleQueue[Job] = SimpleQueue()
-        # In the order in which they were submitted.
+        # In order of submission.
         self._jobs: dict[Job, None] = {}
         self._finished: deque[tuple[Job, BaseException | None]] = deque()
-        self._awake = False
+        self._wakeup_scheduled = False
         self._workers = [Worker(f"{name}-{number}", self._queue, self._finish) for number in range(threads)]
         for worker in self._workers:
             worker.start()
 
     def __len__(self) -> int:
-        """Return the number of jobs that wait or are in work."""
+        """Return the number of jobs that wait or run."""
         return len(self._jobs)
 
     def submit(self, run: Callable[[Worker], None], size: int) -> "asyncio.Future[bool]":
-        """Return a future of the work: True once it is done, False if it is refused."""
+        """Submit a job; the future has the result True once it was run, and False if it was refused."""
         job = Job(run, size, self._loop.create_future())
         self._jobs[job] = None
         self._queue.put(job)
         return job.done
 
     def refuse_late(self, now: float) -> None:
-        """Refuse the jobs that wait for too long at a time, as `time.monotonic` gives it."""
+        """Refuse the jobs that have waited too long at the time `now`, from `time.monotonic`."""
         for job in list(self._jobs):
             if now - job.submitted <= self._max_wait:
                 break
@@ -126,18 +127,18 @@ class Lane:
                 job.done.set_result(False)
 
     def hangs(self, now: float, timeout: float) -> bool:
-        """Return whether a job made no progress for so many seconds at a time, as `time.monotonic` gives it."""
+        """Return whether a job has made no progress for `timeout` seconds at the time `now`, from `time.monotonic`."""
         return any(since is not None and now - since > timeout for since in (worker.since for worker in self._workers))
 
     def _finish(self, job: Job, error: BaseException | None) -> None:
-        """Let the event loop know, with one wake-up for many jobs."""
+        """Notify the event loop, once for several jobs."""
         self._finished.append((job, error))
-        if not self._awake:
-            self._awake = True
+        if not self._wakeup_scheduled:
+            self._wakeup_scheduled = True
             self._loop.call_soon_threadsafe(self._resolve)
 
     def _resolve(self) -> None:
-        self._awake = False
+        self._wakeup_scheduled = False
         while self._finished:
             job, error = self._finished.popleft()
             self._jobs.pop(job, None)

@@ -1,4 +1,4 @@
-"""Request bodies: read on the event loop, within bounds of length, time and memory."""
+"""Reads request bodies on the event loop, with limits of length, time and memory."""
 
 import asyncio
 import time
@@ -12,15 +12,19 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 LARGE = 64 * 1024
-"""Bytes of a body above which a request is a large one."""
+"""Bytes of a body above which a request counts as large."""
 MAX_UNFINISHED = 64 * 1024 * 1024
-"""Bytes of unfinished bodies that a process holds: of their first `LARGE` bytes, and as many of what follows."""
+"""Maximum bytes of unfinished bodies in a process, once for their first `LARGE` bytes and once for the rest."""
 MAX_DISCARDED = 16 * 1024 * 1024
-"""Bytes that are read of a body that is too long: a client that is still sending does not read its response."""
+"""Bytes that are read and discarded of a body that is too long: clients read the response only after sending."""
 
 
 class BodyError(Exception):
-    """A body that was not read to its end, with the response to it."""
+    """A body was not read completely.
+
+    Attributes:
+        response: WSGI application with the error.
+    """
 
     def __init__(self, response: "WSGIApplication") -> None:
         super().__init__()
@@ -28,7 +32,7 @@ class BodyError(Exception):
 
 
 class BodyTooLongError(Exception):
-    """A body that is longer than its limit."""
+    """A body is longer than its limit."""
 
 
 class BodyReader:
@@ -36,14 +40,14 @@ class BodyReader:
 
     def __init__(self, settings: Settings, max_unfinished: int = MAX_UNFINISHED) -> None:
         self._timeout = settings.body_timeout
-        # A few long bodies leave room for many short ones: their first bytes count apart from the rest.
+        # Separate limits for the first bytes and the rest, so that a few long bodies do not block short ones.
         self._free_first = max_unfinished
         self._free_rest = max_unfinished
-        # The tasks that read, in the order in which they began: a timer for each would take longer than the reading.
+        # Reading tasks in order of their start. One timer per task would take longer than reading.
         self._reading: dict[asyncio.Task[object], float] = {}
 
     def cancel_late(self, now: float) -> None:
-        """Cancel the reading of bodies that take too long at a time, as `time.monotonic` gives it."""
+        """Cancel the tasks that have read for too long at the time `now`, from `time.monotonic`."""
         for task, began in list(self._reading.items()):
             if now - began <= self._timeout:
                 break
@@ -53,13 +57,13 @@ class BodyReader:
         """Return the body of a request.
 
         Args:
-            parts: of the body; granian ends them with an empty one, and with two where the connection broke.
-            length: that the request declares; None for a body in chunks.
-            limit: of the length, in bytes.
+            parts: of the body; granian yields an empty part at the end, and two if the connection broke.
+            length: value of Content-Length; None for a chunked body.
+            limit: maximum length in bytes.
 
         Raises:
-            BodyError: if it is late or incomplete, or there are too many unfinished bodies.
-            BodyTooLongError: if it is longer than the limit.
+            BodyError: if the body is late or incomplete, or too many bytes of unfinished bodies are held.
+            BodyTooLongError: if the body is longer than the limit.
         """
         task: asyncio.Task[object] = asyncio.current_task()  # type: ignore[assignment]
         self._reading[task] = time.monotonic()
@@ -72,10 +76,10 @@ class BodyReader:
                 too_long = True
             await _discard(parts)
         except asyncio.CancelledError as error:
-            # Nothing else cancels it.
+            # Only `cancel_late` cancels this task.
             task.uncancel()
             if not too_long:
-                raise BodyError(error_responses.late) from error
+                raise BodyError(error_responses.body_timeout) from error
         finally:
             del self._reading[task]
         raise BodyTooLongError
@@ -84,7 +88,7 @@ class BodyReader:
         """Return the body; None as soon as it is longer than the limit."""
         part = await anext(parts)
         if len(part) == length:
-            # Most bodies come in one part.
+            # Most bodies arrive in one part.
             return part
         body = bytearray()
         try:
@@ -116,9 +120,9 @@ class BodyReader:
 
 
 async def _next(parts: AsyncIterator[bytes]) -> bytes | None:
-    """Return the next part, None after the last one.
+    """Return the next part; None after the last part.
 
-    `anext` with a default ends the process with a segmentation fault: granian's awaitables are not what it expects.
+    `anext` with a default crashes the process (segmentation fault) with the awaitables of granian.
     """
     try:
         return await anext(parts)

@@ -1,4 +1,4 @@
-"""Responses of the WSGI application: collected by the thread that runs it, written by the event loop."""
+"""Responses of the WSGI application: a thread collects them, and the event loop writes them."""
 
 import asyncio
 import contextlib
@@ -15,24 +15,24 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 MAX_BUFFERED = 64 * 1024
-"""Bytes of a response that are handed to granian at once, which keeps them until the client has read them."""
+"""Maximum bytes of a response that is passed to granian at once; granian keeps it until the client has read it."""
 MAX_IN_MEMORY = 1024 * 1024
-"""Bytes of a longer response that are kept in memory; what exceeds them is in a temporary file."""
+"""Bytes of a longer response above which it moves from memory to a temporary file."""
 MAX_UNSENT = 64 * 1024 * 1024
-"""Bytes of longer responses that clients have not read: above it no large request is accepted."""
+"""Bytes of longer responses that clients have not read, above which large requests are refused."""
 OPEN_TIMEOUT = 5.0
-"""Seconds in which granian opens the pipe of a response, unless the client has disconnected."""
+"""Seconds to wait until granian opens the pipe of a response; it never does if the client has disconnected."""
 PART = 64 * 1024
 
 
 class Response:
-    """What the application answers to one request.
+    """The response of the application to one request.
 
     Attributes:
-        status: of HTTP.
-        headers: without those that granian adds.
-        size: bytes of the body.
-        seconds: that the application took.
+        status: HTTP status.
+        headers: except those that granian adds.
+        size: length of the body in bytes.
+        seconds: duration of the application.
     """
 
     __slots__ = ("_file", "_parts", "headers", "seconds", "size", "status")
@@ -48,12 +48,12 @@ class Response:
     def run(
         self, application: "WSGIApplication", environ: "WSGIEnvironment", progress: Callable[[], None] | None = None
     ) -> None:
-        """Collect the response of an application.
+        """Run an application and collect its response.
 
         Args:
-            application: that answers.
+            application: the WSGI application.
             environ: of the request.
-            progress: is called after each part of a response that has several.
+            progress: called after each part of the response.
         """
         began = time.perf_counter()
         body = application(environ, self._start)
@@ -79,14 +79,14 @@ class Response:
             return
         self._parts.append(part)
         if self.size > MAX_BUFFERED:
-            # Closed by whoever takes it, or with the last reference to it.
+            # Closed by the caller of `file`, or by the garbage collector.
             self._file = tempfile.SpooledTemporaryFile(MAX_IN_MEMORY)  # noqa: SIM115
             self._file.writelines(self._parts)
             self._parts.clear()
 
     @property
     def is_in_file(self) -> bool:
-        """Whether the body is too long to be handed over at once."""
+        """Whether the body is too long to be kept in memory."""
         return self._file is not None
 
     def content(self) -> bytes:
@@ -94,14 +94,14 @@ class Response:
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
     def discard(self) -> None:
-        """Forget the body."""
+        """Drop the body."""
         self._parts.clear()
         if self._file:
             self._file.close()
             self._file = None
 
     def file(self) -> IO[bytes]:
-        """Return the file with the body of a longer response, at its beginning."""
+        """Return the file with the body of a longer response, positioned at its start."""
         if not self._file:
             raise TypeError("the response is short: read its content")
         self._file.seek(0)
@@ -111,8 +111,8 @@ class Response:
 class ResponseWriter:
     """Writes the longer responses of a process.
 
-    granian reads each from a named pipe: it takes as much as the client does, and a write fails once the client
-    has disconnected.
+    granian reads each response from a named pipe as fast as the client does. A write fails once the client has
+    disconnected.
     """
 
     def __init__(self, max_unsent: int = MAX_UNSENT) -> None:
@@ -125,14 +125,14 @@ class ResponseWriter:
         self._folder.cleanup()
 
     def is_full(self) -> bool:
-        """Return whether clients leave too much unread."""
+        """Return whether clients have left too many bytes unread."""
         return self._free <= 0
 
     async def write(self, protocol: Any, response: Response) -> None:
-        """Write a response that is in a file, as fast as its client reads it.
+        """Write a response from its file, as fast as the client reads it.
 
         Args:
-            protocol: of RSGI.
+            protocol: RSGI protocol.
             response: of the application.
         """
         self._free -= response.size
@@ -156,7 +156,7 @@ class ResponseWriter:
 
 
 async def _open_pipe(path: Path) -> int | None:
-    """Return the pipe, once there is a reader; None if there is none in time."""
+    """Return the pipe once it has a reader; None after the timeout."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + OPEN_TIMEOUT
     while loop.time() < deadline:
@@ -170,7 +170,7 @@ async def _open_pipe(path: Path) -> int | None:
 
 
 async def _copy(file: IO[bytes], pipe: int) -> None:
-    """Write a file into a pipe; stop when its reader is gone."""
+    """Copy a file into a pipe; stop when the reader closes it."""
     loop = asyncio.get_running_loop()
     writable = asyncio.Event()
     loop.add_writer(pipe, writable.set)

@@ -1,4 +1,4 @@
-"""The RSGI application that granian calls: one coroutine for each request."""
+"""The RSGI application that granian calls, with one coroutine per request."""
 
 import asyncio
 import time
@@ -21,13 +21,13 @@ from mlops_runtime.serving.settings import Settings
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-LISTENING_AFTER = 0.2
-"""Seconds after which the listening socket is open."""
+LISTEN_DELAY = 0.2
+"""Seconds after which granian has opened the listening socket."""
 MAX_QUICK = 0.005
-"""Seconds that a quick request may take on average: handing it to a thread and back would take a third of that."""
+"""Maximum average duration of quick requests in seconds; two switches of threads take a third of it."""
 WEIGHT = 0.1
-"""Weight of the latest request in that average."""
-WITHOUT_CONTENT = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
+"""Weight of the latest request in the moving average."""
+STATUSES_WITHOUT_CONTENT = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 class Front:
@@ -37,24 +37,24 @@ class Front:
         self,
         application: "WSGIApplication",
         settings: Settings,
-        logged: "Callable[[WSGIApplication], WSGIApplication]",
+        with_access_log: "Callable[[WSGIApplication], WSGIApplication]",
         report: Callable[[int], None],
     ) -> None:
-        """Prepare to serve: granian calls `__rsgi_init__` before the first request.
+        """Prepare to serve; granian calls `__rsgi_init__` before the first request.
 
         Args:
-            application: to serve.
+            application: the WSGI application to serve.
             settings: of the service.
-            logged: adds the access log to the responses that the application does not make.
-            report: is called several times a second with the number of requests in work.
+            with_access_log: wraps the applications of error responses with the access log.
+            report: called at each check of the watchdog with the number of requests in work.
         """
         self._application = application
         self._settings = settings
-        self._logged = logged
+        self._with_access_log = with_access_log
         self._report = report
         self._bodies = BodyReader(settings)
         self._responses = ResponseWriter()
-        # Average duration of quick requests: the first one is run by a thread.
+        # Moving average; its start value sends the first quick request to a thread.
         self._quick_seconds = MAX_QUICK
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -64,7 +64,7 @@ class Front:
         self._large = Lane("large", min(settings.threads, settings.max_large_requests), loop)
         self._probes = Lane("probe", 1, loop)
         # granian opens the listening socket after this.
-        loop.call_later(LISTENING_AFTER, close_stalled_connections)
+        loop.call_later(LISTEN_DELAY, close_stalled_connections)
         Watchdog(settings, self._bodies, (self._short, self._large, self._probes), self._report).start(loop)
 
     def __rsgi_del__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -72,20 +72,20 @@ class Front:
         self._responses.close()
 
     async def __rsgi__(self, scope: Any, protocol: Any) -> None:
-        """Answer one request.
+        """Process one request.
 
         Args:
-            scope: of RSGI: what the request asks for.
-            protocol: of RSGI: its body and its response.
+            scope: RSGI scope with method, path and headers.
+            protocol: RSGI protocol, which reads the body and writes the response.
         """
         environ = environ_of(scope, time.perf_counter())
         try:
             body = await self._read_body(environ, protocol)
         except BodyError as error:
-            self._respond(self._logged(error.response), environ, protocol, close=True)
+            self._respond(self._with_access_log(error.response), environ, protocol, close=True)
             return
         except BodyTooLongError:
-            # The application answers from the length alone.
+            # The application refuses the request by its Content-Length.
             body = b""
             await self._run(self._short, environ, protocol, body, close=True)
             return
@@ -96,7 +96,7 @@ class Front:
             if len(self._large) < self._settings.max_large_requests and not self._responses.is_full():
                 await self._run(self._large, environ, protocol, body)
             else:
-                self._respond(self._logged(error_responses.overloaded), environ, protocol)
+                self._respond(self._with_access_log(error_responses.overloaded), environ, protocol)
         elif not route.quick:
             await self._run(self._short, environ, protocol, body)
         else:
@@ -109,7 +109,7 @@ class Front:
         if coding is None and declared in ("", "0"):
             return b""
         if coding is not None and coding.lower() != "chunked":
-            raise BodyError(error_responses.unknown_coding)
+            raise BodyError(error_responses.unsupported_transfer_encoding)
         settings = self._settings
         table = route_of(environ["PATH_INFO"]).table
         limit = settings.max_table_length if table else settings.max_content_length
@@ -122,7 +122,7 @@ class Front:
         return body
 
     async def _predict(self, environ: "WSGIEnvironment", protocol: Any, body: bytes) -> None:
-        """Answer a request that usually takes less time than a change of threads: here, while that is so."""
+        """Process a quick request: on the event loop while such requests are short on average, and else in a thread."""
         if self._quick_seconds < MAX_QUICK and not self._short:
             environ["wsgi.input"] = BytesIO(body)
             seconds = self._respond(self._application, environ, protocol)
@@ -133,17 +133,17 @@ class Front:
     async def _run(
         self, lane: Lane, environ: "WSGIEnvironment", protocol: Any, body: bytes, *, close: bool = False
     ) -> float:
-        """Run the application in a thread of a lane and write its response; return the seconds that it took."""
+        """Run the application in a thread of a lane and write its response; return its duration in seconds."""
         environ["wsgi.input"] = BytesIO(body)
         response = Response()
 
         def run(worker: Worker) -> None:
             response.run(self._application, environ, worker.touch)
-            # From here, as the event loop may have other requests to answer first.
+            # Sent by this thread, because the event loop may be busy with other requests.
             _send(response, environ, protocol, close=close)
 
         if not await lane.submit(run, len(body)):
-            self._respond(self._logged(error_responses.overloaded), environ, protocol, close=close)
+            self._respond(self._with_access_log(error_responses.overloaded), environ, protocol, close=close)
         elif response.is_in_file:
             await self._responses.write(protocol, response)
         return response.seconds
@@ -151,7 +151,7 @@ class Front:
     def _respond(
         self, application: "WSGIApplication", environ: "WSGIEnvironment", protocol: Any, *, close: bool = False
     ) -> float:
-        """Run an application on the event loop and send its response; return the seconds that it took."""
+        """Run an application on the event loop and send its response; return its duration in seconds."""
         response = Response()
         response.run(application, environ)
         _send(response, environ, protocol, close=close)
@@ -159,10 +159,10 @@ class Front:
 
 
 def _send(response: Response, environ: "WSGIEnvironment", protocol: Any, *, close: bool) -> None:
-    """Hand a response to granian, unless it is in a file."""
+    """Pass a response to granian, unless it is in a file."""
     if close and CLOSE not in response.headers:
         response.headers.append(CLOSE)
-    if environ["REQUEST_METHOD"] == "HEAD" or response.status in WITHOUT_CONTENT:
+    if environ["REQUEST_METHOD"] == "HEAD" or response.status in STATUSES_WITHOUT_CONTENT:
         response.discard()
         protocol.response_empty(response.status, response.headers)
     elif not response.is_in_file:

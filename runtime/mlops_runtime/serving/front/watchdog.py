@@ -1,4 +1,4 @@
-"""The watchdog of a process: it replaces a process that hangs, and refuses requests that wait too long."""
+"""The watchdog of a process: ends it if a request hangs, and refuses requests that wait too long."""
 
 import asyncio
 import faulthandler
@@ -15,26 +15,26 @@ from mlops_runtime.serving.settings import Settings
 INTERVAL = 0.25
 """Seconds between two checks."""
 ARM_INTERVAL = 1.0
-"""Seconds after which the timer that ends a process is set again: it is a thread each time."""
+"""Seconds between two resets of the timer that ends the process; each reset starts a thread."""
 LOG_TIMEOUT = 0.1
-"""Seconds in which the log is written before a process that hangs ends."""
+"""Seconds to write the log before the process ends."""
 
 logger = logging.getLogger("webservice")
 
 
 class Watchdog:
-    """Checks what a process does, on its event loop."""
+    """Checks the requests of a process at intervals, on its event loop."""
 
     def __init__(
         self, settings: Settings, bodies: BodyReader, lanes: Sequence[Lane], report: Callable[[int], None]
     ) -> None:
-        """Check nothing yet.
+        """Prepare the checks; `start` runs them.
 
         Args:
             settings: of the service.
-            bodies: that the process reads.
-            lanes: of the requests in work.
-            report: is called at each check with the number of requests in work.
+            bodies: reader of request bodies.
+            lanes: thread pools of the process.
+            report: called at each check with the number of requests in work.
         """
         self._settings = settings
         self._bodies = bodies
@@ -43,17 +43,17 @@ class Watchdog:
         self._armed = -math.inf
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Check now and at each interval."""
+        """Check now, and then at each interval."""
         if loop.time() - self._armed >= ARM_INTERVAL:
             self._armed = loop.time()
             # Ends the process if the event loop hangs, or a thread that does not release the interpreter lock.
             faulthandler.dump_traceback_later(self._settings.hang_timeout + ARM_INTERVAL, exit=True)
-        # Before the check: if that raises, a process without a next check would be ended by the timer.
+        # Scheduled before the check: if the check raised first, the timer would end the process.
         loop.call_later(INTERVAL, self.start, loop)
         self.check()
 
     def check(self) -> None:
-        """End the process if a request hangs; refuse those that wait, and cancel bodies that come, for too long."""
+        """End the process if a request hangs; refuse jobs and cancel bodies that exceed their deadline."""
         now = time.monotonic()
         if any(lane.hangs(now, self._settings.hang_timeout) for lane in self._lanes):
             self._end()

@@ -1,6 +1,6 @@
-"""The access log: request ids, default headers, one log line and one measurement for each response.
+"""The access log: adds a request id and default headers to each response, logs it and measures it.
 
-It is one layer for all of that: a layer takes a twentieth of the time that a prediction takes.
+One middleware does all of this: each further one would cost a twentieth of the time of a prediction.
 """
 
 import random
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from mlops_runtime.serving.drain import CLOSE, Marker
-from mlops_runtime.serving.middleware.headers import missing_in
+from mlops_runtime.serving.middleware.headers import missing_headers
 from mlops_runtime.serving.routes import OTHER, ROUTE_KEY, route_of
 from mlops_runtime.serving.telemetry.log_output import STANDARD_OUTPUT
 from mlops_runtime.serving.telemetry.logs import (
@@ -19,7 +19,7 @@ from mlops_runtime.serving.telemetry.logs import (
     REQUEST_ID_HEADER,
     REQUEST_ID_KEY,
     SERVER_ERROR,
-    Answered,
+    AccessLogEntry,
     line_level,
     logger,
 )
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 STARTED_KEY = "mlops_runtime.started"
-"""Key of the WSGI environment with the time at which the request arrived, as `time.perf_counter` gives it."""
+"""Key of the WSGI environment with the arrival time of the request, from `time.perf_counter`."""
 
 Observe = Callable[[str, str, int, float], None]
-"""Measures a response: route, method, status and duration in seconds."""
+"""Records a response in the metrics: route, method, status, duration in seconds."""
 
 
-def logged(application: "WSGIApplication", marker: Marker, observe: Observe) -> "WSGIApplication":
-    """Return the application with what every response has.
+def with_access_log(application: "WSGIApplication", marker: Marker, observe: Observe) -> "WSGIApplication":
+    """Return the application with an access log.
 
-    That is a request id, the default headers, `Connection: close` while the service drains, a line in
-    the log, and a measurement.
+    Each response gets a request id, the default headers, and `Connection: close` while the service drains.
+    It is logged in one line, and measured by `observe`.
     """
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -51,7 +51,7 @@ def logged(application: "WSGIApplication", marker: Marker, observe: Observe) -> 
         def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
             nonlocal status
             status = int(line[:3])
-            headers += missing_in(headers)
+            headers += missing_headers(headers)
             headers.append((REQUEST_ID_HEADER, request_id))
             if marker.exists():
                 headers.append(CLOSE)
@@ -62,10 +62,12 @@ def logged(application: "WSGIApplication", marker: Marker, observe: Observe) -> 
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         route = route_of(path).path
         observe(environ.get(ROUTE_KEY, OTHER) if route == OTHER else route, method, status, seconds)
-        # A response below the log level takes no place in the queue of lines to write.
+        # A response below the log level is not queued.
         if logger.isEnabledFor(line_level(path, status)):
             caller, records = environ.get(CALLER_KEY), environ.get(RECORDS_KEY)
-            STANDARD_OUTPUT.write(Answered(time.time(), path, method, status, seconds, request_id, caller, records))
+            STANDARD_OUTPUT.write(
+                AccessLogEntry(time.time(), path, method, status, seconds, request_id, caller, records)
+            )
         return body
 
     return answer

@@ -1,4 +1,4 @@
-"""Prepared responses to requests that the application never sees."""
+"""Responses, made in advance, to requests that do not reach the application."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 RETRY_AFTER = 1
-"""Seconds after which a request that was refused under load may be sent again."""
+"""Seconds after which to repeat a request that was refused under load."""
 
 
-def prepared(error: HTTPException) -> "WSGIApplication":
-    """Return an application that answers every request with an error.
+def prepared_response(error: HTTPException) -> "WSGIApplication":
+    """Return a WSGI application that responds to every request with an error.
 
-    The response is made once: under load, making one takes as long as a prediction.
+    The response is made once, because making it takes as long as a prediction.
     """
     response = problem_response(error)
     status, headers, content = response.status, response.headers.to_wsgi_list(), response.get_data()
@@ -30,11 +30,11 @@ def prepared(error: HTTPException) -> "WSGIApplication":
     return answer
 
 
-overloaded = prepared(
+overloaded = prepared_response(
     ServiceUnavailable("The service has too many requests in work: try again.", retry_after=RETRY_AFTER)
 )
-late = prepared(RequestTimeout("The body of the request did not arrive in time: send it again."))
-incomplete = prepared(BadRequest("The body of the request is incomplete: send it again."))
-unknown_coding = prepared(
+body_timeout = prepared_response(RequestTimeout("The body of the request did not arrive in time: send it again."))
+incomplete = prepared_response(BadRequest("The body of the request is incomplete: send it again."))
+unsupported_transfer_encoding = prepared_response(
     exceptions.NotImplemented("Send the body as it is or in chunks: no other Transfer-Encoding is supported.")
 )

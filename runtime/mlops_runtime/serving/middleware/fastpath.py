@@ -1,7 +1,7 @@
-"""A shorter path to a prediction: what Flask does for a request takes longer than what the model does.
+"""A fast path for predictions without Flask, which takes longer for a request than the model.
 
-A plain request, JSON in and JSON out, is answered here with the reader that the Flask route uses too.
-Everything else goes on to Flask with its body put back: other formats, and requests with faults.
+Valid requests with JSON records and a JSON response are processed here, with the reader of the Flask route.
+All others are passed to Flask: other formats, and requests with faults.
 """
 
 import logging
@@ -27,22 +27,22 @@ PLAIN_ACCEPTS = frozenset({"*/*", "application/json"})
 logger = logging.getLogger("webservice")
 
 
-def shortened(
+def with_fast_path(
     application: "WSGIApplication", contract: Contract, predict: Predict, max_records: int, max_content_length: int
 ) -> "WSGIApplication":
-    """Return the application with a shorter path for plain requests that are valid.
+    """Return the application with a fast path for valid requests in plain JSON.
 
     Args:
-        application: answers all other requests.
+        application: processes all other requests.
         contract: of the records and predictions.
-        predict: a function of valid records, at least one; the same as for the Flask route.
-        max_records: number of records that a list may have.
-        max_content_length: number of bytes that a body may have.
+        predict: returns the predictions of at least one valid record; the function of the Flask route.
+        max_records: maximum number of records in a list.
+        max_content_length: maximum number of bytes of a body.
     """
     reader = RecordReader(contract, max_records)
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if not plain(environ) or (length := int(environ["CONTENT_LENGTH"])) > max_content_length:
+        if not is_plain(environ) or (length := int(environ["CONTENT_LENGTH"])) > max_content_length:
             return application(environ, start_response)
         body = environ["wsgi.input"].read(length)
         try:
@@ -52,7 +52,7 @@ def shortened(
             environ["wsgi.input"] = BytesIO(body)
             return application(environ, start_response)
         except Exception:
-            # Flask does the same for what goes wrong in a route.
+            # Flask handles exceptions of a route in the same way.
             fields = {"request_id": environ.get(REQUEST_ID_KEY)}
             logger.exception("Exception on %s [POST]", PATH, extra={"fields": fields})
             return problem_response(InternalServerError())(environ, start_response)
@@ -67,8 +67,8 @@ def shortened(
     return answer
 
 
-def plain(environ: "WSGIEnvironment") -> bool:
-    """Return whether a request asks for predictions in JSON for records in JSON, and for nothing else."""
+def is_plain(environ: "WSGIEnvironment") -> bool:
+    """Return whether a request has JSON records, accepts JSON, and needs nothing else from Flask."""
     return (
         environ["PATH_INFO"] == PATH
         and environ["REQUEST_METHOD"] == "POST"

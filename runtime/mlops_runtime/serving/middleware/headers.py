@@ -1,27 +1,27 @@
-"""Default headers of responses: they restrict what a browser lets a page do."""
+"""Default headers of responses, which restrict what a page may do in a browser."""
 
 from collections.abc import Iterable
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-FOR_ALL = (
+DEFAULT_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
-    # Predictions may be about people: no cache keeps them.
+    # Predictions may be about people, so caches must not store them.
     ("Cache-Control", "no-store"),
 )
-FOR_DOCUMENTS = (
-    *FOR_ALL,
+DOCUMENT_HEADERS = (
+    *DEFAULT_HEADERS,
     ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
     ("Referrer-Policy", "no-referrer"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
 )
-DATA = "application/"
-"""Prefix of media types that no browser shows or runs, such as JSON: they need fewer headers."""
+DATA_PREFIX = "application/"
+"""Prefix of media types that browsers neither render nor execute, such as JSON: they need fewer headers."""
 
 
-def missing_in(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return the default headers that a response does not set itself."""
+def missing_headers(headers: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the default headers that a response lacks."""
     own = dict(headers)
-    defaults = FOR_ALL if own.get("Content-Type", "").startswith(DATA) else FOR_DOCUMENTS
+    defaults = DEFAULT_HEADERS if own.get("Content-Type", "").startswith(DATA_PREFIX) else DOCUMENT_HEADERS
     return [default for default in defaults if default[0] not in own]

@@ -1,11 +1,11 @@
-"""API keys: who may call the service.
+"""API keys: authentication of callers.
 
-A caller sends its key as `Authorization: Bearer KEY`, or as the password of `Authorization: Basic`, which a
-browser asks for. The service knows the SHA-256 of each key, from a folder with a file for each caller, which
-it reads again every few seconds: keys are added and removed without a restart.
+A caller sends its key as `Authorization: Bearer KEY`, or as the password of `Authorization: Basic`, for which
+browsers prompt. The service reads the SHA-256 of each key from a folder with one file per caller. It reads the
+folder again every few seconds, so keys are added and removed without a restart.
 
-The operator has a key as well, made anew at each start, in a file that only the service's user can read.
-Whoever may run a command inside the pod can verify what it serves without a caller's key.
+The operator's key is generated at each start and kept in a file that only the user of the service can read.
+With it, anyone who may run a command in the pod can verify the service without a caller's key.
 """
 
 import base64
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 CHECK_INTERVAL = 5.0
 """Seconds after which the keys are read again."""
 MAX_LENGTH = 512
-"""Characters that an `Authorization` header may have."""
-OF_USER = stat.S_IRUSR | stat.S_IWUSR
-OF_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+"""Maximum number of characters of an `Authorization` header."""
+USER_PERMISSIONS = stat.S_IRUSR | stat.S_IWUSR
+OTHERS_PERMISSIONS = stat.S_IRWXG | stat.S_IRWXO
 HASH = re.compile(r"[0-9a-f]{64}")
 REALM = "API key"
 """Realm of the challenge, which a browser may show."""
@@ -47,7 +47,7 @@ logger = logging.getLogger("webservice")
 
 
 def unauthorized(detail: str, **reason: str) -> "WSGIApplication":
-    """Return the response to a request without a valid key; it makes a browser ask for one."""
+    """Return the response to a request without a valid key; its challenge makes a browser prompt for one."""
     challenges = [
         WWWAuthenticate("bearer", {"realm": REALM, **reason}),
         WWWAuthenticate("basic", {"realm": REALM, "charset": "UTF-8"}),
@@ -66,17 +66,17 @@ WRONG_KEY = unauthorized(
 
 
 class Keys:
-    """The valid keys, read again while the service runs."""
+    """The valid keys, which are reloaded while the service runs."""
 
     def __init__(self, folder: Path, operator_key: Path) -> None:
         """Read the keys.
 
         Args:
-            folder: holds a file for each caller: its name is the caller's, its content the hash of the key.
+            folder: has one file per caller, named after the caller, with the hash of the key.
             operator_key: file with the operator's key, which may be missing.
 
         Raises:
-            SettingsError: if no caller's key can be read: a service that requires keys never runs without them.
+            SettingsError: if there is no readable key of a caller.
         """
         self._folder = folder
         self._operator_key = operator_key
@@ -90,24 +90,24 @@ class Keys:
         self._checked = time.monotonic()
 
     def caller(self, header: str) -> str | None:
-        """Return the name of the caller whose key is in this `Authorization` header; None without a valid one."""
-        key = shown_key(header)
+        """Return the name of the caller whose key is in an `Authorization` header; None if the key is not valid."""
+        key = key_in(header)
         if key is None:
             return None
         now = time.monotonic()
         if now - self._checked > CHECK_INTERVAL:
             self._checked = now
             self._refresh()
-        shown = hashlib.sha256(key).digest()
+        digest = hashlib.sha256(key).digest()
         caller = None
-        # All are compared, so that the time does not depend on which one matches.
+        # Compares all keys, so that the time does not depend on which one matches.
         for known, name in self._names.items():
-            if hmac.compare_digest(known, shown):
+            if hmac.compare_digest(known, digest):
                 caller = name
         return caller
 
     def _refresh(self) -> None:
-        """Read the keys again; keep the present ones if they cannot be read."""
+        """Reload the keys; keep the current ones if that fails."""
         try:
             names = hashes_in(self._folder) | hash_of_operator(self._operator_key)
         except OSError as error:
@@ -119,10 +119,10 @@ class Keys:
 
 
 def hashes_in(folder: Path) -> dict[bytes, str]:
-    """Return the name of each caller by the hash of its key.
+    """Return the names of the callers by the hashes of their keys.
 
-    Kubernetes replaces the files of a Secret at once: it writes a new folder and points the link `..data`
-    to it. The link is followed once, so that all files are of one state.
+    Kubernetes updates a mounted Secret atomically: it writes a new folder and points the link `..data` to it.
+    This follows the link once, so that all files belong to the same version.
 
     Raises:
         OSError: if the files cannot be read.
@@ -135,25 +135,25 @@ def hashes_in(folder: Path) -> dict[bytes, str]:
         if HASH.fullmatch(content):
             hashes[bytes.fromhex(content)] = path.name
         else:
-            # Never the content: it may be a key.
+            # The content may be a key, so it is not logged.
             logger.error("the API key %s is ignored: its file must hold the SHA-256 of a key in hexadecimal", path.name)
     return hashes
 
 
 def hash_of_operator(path: Path) -> dict[bytes, str]:
-    """Return the operator's name by the hash of its key; nothing unless the file belongs to this user alone.
+    """Return the operator's name by the hash of its key; empty unless the file is readable by this user alone.
 
     Raises:
         OSError: if the file cannot be read.
     """
     try:
-        # A link might lead to a file with a known content.
+        # A link could point to a file whose content an attacker knows.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), "rb") as file:
             state = os.fstat(file.fileno())
             key = file.read()
     except FileNotFoundError:
         return {}
-    if state.st_uid != os.geteuid() or state.st_mode & OF_OTHERS:
+    if state.st_uid != os.geteuid() or state.st_mode & OTHERS_PERMISSIONS:
         logger.error("the operator's key is ignored: %s is not readable by this user alone", path)
         return {}
     return {hashlib.sha256(key).digest(): OPERATOR}
@@ -163,15 +163,15 @@ def put_operator_key(path: Path) -> None:
     """Write a new operator's key into a file that only this user can read.
 
     Raises:
-        OSError: if that is not possible, such as when the file belongs to another user.
+        OSError: if the file cannot be replaced, for example because it belongs to another user.
     """
     path.unlink(missing_ok=True)
-    # Never into an existing file: another user of the machine may have made it.
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OF_USER), "w") as file:
+    # O_EXCL: another user of the machine may have created the file.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, USER_PERMISSIONS), "w") as file:
         file.write(secrets.token_urlsafe(32))
 
 
-def shown_key(header: str) -> bytes | None:
+def key_in(header: str) -> bytes | None:
     """Return the key in an `Authorization` header; None if there is none, or the header is malformed."""
     if len(header) > MAX_LENGTH:
         return None
@@ -189,12 +189,11 @@ def shown_key(header: str) -> bytes | None:
     return None
 
 
-def keyed(application: "WSGIApplication", keys: Keys) -> "WSGIApplication":
-    """Return the application for requests with a valid key, and for public routes.
+def with_api_keys(application: "WSGIApplication", keys: Keys) -> "WSGIApplication":
+    """Return the application, with status 401 for requests without a valid key, except on public routes.
 
-    The release and the metrics are not public: they describe the model and its use. The address of a
-    request is no proof of who sends it: with a proxy in the pod, as of a service mesh, all come from
-    this machine.
+    `/version` and `/metrics` are not public: they describe the model and its use. A local address is not
+    trusted: with the proxy of a service mesh in the pod, all requests come from this machine.
     """
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

@@ -1,8 +1,8 @@
-"""Rate limits: how many requests a second a caller may make.
+"""Rate limits: the number of requests per second of each caller.
 
-Each caller has a bucket of tokens that holds one second's worth and fills at a steady rate; a request takes
-one. Only the time at which a bucket is full again is kept, which is equivalent (generic cell rate
-algorithm, ITU-T I.371, annex A).
+Each caller has a token bucket for the requests of one second, refilled at a constant rate. A request takes one
+token. Only the time at which a bucket will be full is stored (generic cell rate algorithm, ITU-T I.371,
+annex A).
 """
 
 import math
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 SECOND = 10**9
-"""In nanoseconds: integers add up without rounding."""
+"""One second in nanoseconds: sums of integers have no rounding errors."""
 MAX_CALLERS = 10_000
-"""Buckets that are kept: those of the callers with the latest requests."""
+"""Number of buckets that are kept; the one that was used least recently is dropped first."""
 
 
 class Buckets:
-    """The tokens of all callers."""
+    """The token buckets of all callers."""
 
     def __init__(self, rate: float, clock: Callable[[], int] = time.monotonic_ns) -> None:
         """Give each caller a full bucket.
 
         Args:
-            rate: requests a second, more than 0. A bucket holds as many tokens, at least one.
+            rate: requests per second, greater than 0; also the size of a bucket, which is at least one token.
             clock: gives the time in nanoseconds.
         """
         self._pause = max(1, int(SECOND / rate))
         self._clock = clock
         self._full_at: OrderedDict[str, int] = OrderedDict()
-        # Requests are answered in several threads.
+        # Several threads process requests.
         self._lock = Lock()
 
     def take(self, caller: str) -> float:
-        """Take a token of a caller and return 0; if there is none, return the seconds until there is one."""
+        """Take a token of a caller and return 0, or return the seconds until one is available."""
         with self._lock:
             now = self._clock()
             full_at = max(now, self._full_at.get(caller, now))
@@ -59,11 +59,11 @@ class Buckets:
         return max(0, wait) / SECOND
 
 
-def limited(application: "WSGIApplication", buckets: Buckets) -> "WSGIApplication":
+def with_rate_limit(application: "WSGIApplication", buckets: Buckets) -> "WSGIApplication":
     """Return the application, with status 429 for callers that exceed the rate.
 
-    A caller is identified by its key, or else by its address. The operator has no limit: each pod is
-    verified at each deployment, however low the rate is.
+    A caller is identified by its key, or without keys by its address. The operator has no limit, so that a low
+    rate does not prevent the verification of a deployment.
     """
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -71,13 +71,13 @@ def limited(application: "WSGIApplication", buckets: Buckets) -> "WSGIApplicatio
         if caller != OPERATOR and route_of(environ["PATH_INFO"]).limited:
             wait = buckets.take(caller)
             if wait:
-                return problem_response(too_many(wait))(environ, start_response)
+                return problem_response(too_many_requests(wait))(environ, start_response)
         return application(environ, start_response)
 
     return answer
 
 
-def too_many(wait: float) -> TooManyRequests:
-    """Return the error for a caller that should wait."""
+def too_many_requests(wait: float) -> TooManyRequests:
+    """Return the error for a caller that must wait this number of seconds."""
     seconds = math.ceil(wait)
     return TooManyRequests(f"Too many requests: try again in {seconds} s.", retry_after=seconds)

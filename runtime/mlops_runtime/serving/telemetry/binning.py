@@ -1,4 +1,4 @@
-"""Bins for the values of each field, and the share of the training rows in each bin."""
+"""Bins for the values of each field, with the share of the training rows in each bin."""
 
 import math
 from bisect import bisect_right
@@ -14,12 +14,12 @@ from mlops_runtime.contract.features import DATE_PARTS, tokens
 from mlops_runtime.model.baseline import Baseline, FieldBaseline, NumberBaseline
 
 MAX_VALUES = 20
-"""Values of a field that have a bin of their own: the most common ones."""
+"""Maximum number of values of a field with a separate bin: the most common ones."""
 MAX_TEXTS = 16
-"""Texts of a field that are counted in one batch: splitting all of them into words takes as long as predicting them."""
+"""Texts of a field that are counted per batch, as splitting all of them into words takes as long as predicting."""
 OTHER, MISSING = "(other)", "(missing)"
 
-BASELINE_PARTS = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0]}
+BASELINE_DATE_PARTS = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0]}
 """The part of a date that its baseline describes."""
 BOOLEANS = ("false", "true")
 
@@ -29,8 +29,8 @@ class Reference:
     """The distribution of training rows, or of predictions for held-out rows, over bins.
 
     Attributes:
-        bins: their names.
-        shares: of the rows in each bin, with a sum of 1.
+        bins: names of the bins.
+        shares: share of the rows in each bin; the sum is 1.
     """
 
     bins: tuple[str, ...]
@@ -38,12 +38,12 @@ class Reference:
 
 
 def field_reference(baseline: FieldBaseline) -> Reference:
-    """Return the bins of a field: those of its values, and last the bin of missing values."""
+    """Return the bins of a field; the last bin is for missing values."""
     if isinstance(baseline, NumberBaseline):
         numbers = number_reference(baseline)
         names, shares = numbers.bins, numbers.shares
     else:
-        # A value that has the name of a special bin is counted as another value.
+        # A value named like a special bin is counted as `OTHER`.
         known = [value for value in baseline.shares if value not in (OTHER, MISSING)][:MAX_VALUES]
         of_known = tuple(baseline.shares[value] for value in known)
         names, shares = (*known, OTHER), (*of_known, max(1 - sum(of_known), 0.0))
@@ -52,18 +52,18 @@ def field_reference(baseline: FieldBaseline) -> Reference:
 
 
 def prediction_reference(baseline: FieldBaseline, labels: Sequence[str]) -> Reference:
-    """Return the bins of predictions: one for each label, or those of the values."""
+    """Return the bins of predictions: one per label, or the bins of the values."""
     if isinstance(baseline, NumberBaseline):
         return number_reference(baseline)
     return Reference(tuple(labels), tuple(baseline.shares.get(label, 0.0) for label in labels))
 
 
 def number_reference(baseline: NumberBaseline) -> Reference:
-    """Return the bins of numbers: the groups of the training rows, and one below and one above all of them."""
+    """Return the bins of numbers: the groups of the training rows, a bin below and a bin above them."""
     if not edges_of(baseline):
         return Reference(("any",), (1.0,))
     edges = (baseline.minimum, *baseline.cuts, baseline.maximum)
-    # Edges are written with the fewest digits that keep them distinct.
+    # Edges get the smallest number of digits that keeps them distinct.
     candidates = ([f"{edge:.{digits}g}" for edge in edges] for digits in range(3, 18))
     texts = next(texts for texts in candidates if len(set(texts)) == len(set(edges)))
     names = (f"below {texts[0]}", *(f"{low} to {high}" for low, high in pairwise(texts)), f"above {texts[-1]}")
@@ -71,7 +71,7 @@ def number_reference(baseline: NumberBaseline) -> Reference:
 
 
 def edges_of(baseline: NumberBaseline) -> tuple[float, ...]:
-    """Return the edges between the bins of numbers, ascending; a number equal to one is in the bin above."""
+    """Return the edges between the bins of numbers, ascending; a number equal to an edge is in the bin above it."""
     if not baseline.bin_edges:
         return ()
     return (baseline.minimum, *baseline.cuts, math.nextafter(baseline.maximum, math.inf))
@@ -79,7 +79,7 @@ def edges_of(baseline: NumberBaseline) -> tuple[float, ...]:
 
 @dataclass(frozen=True, slots=True)
 class _Bins:
-    """The column of a field in its array, and the indices of its first bin and of its last, the missing values."""
+    """The column of a field in its array, and the indices of its first bin and of its bin for missing values."""
 
     column: int
     first: int
@@ -157,8 +157,8 @@ class _Ranges:
         self._columns = np.array([bins.column for bins, _ in fields], dtype=np.intp)
         self._first = np.array([[bins.first] for bins, _ in fields], dtype=np.intp).reshape(-1, 1)
         self._missing = np.array([[bins.missing] for bins, _ in fields], dtype=np.intp).reshape(-1, 1)
-        # The first edge of each field, then the second, and so on, infinite where a field has no more: the number
-        # of numpy operations does not grow with the number of fields.
+        # Transposed: the first edges of all fields, then the second ones, padded with infinity. So the number of numpy
+        # operations does not grow with the number of fields.
         self._edges = np.full((max((len(edges) for _, edges in fields), default=0), len(fields), 1), np.inf)
         for number, (_, edges) in enumerate(fields):
             self._edges[: len(edges), number, 0] = edges
@@ -173,7 +173,7 @@ class _Ranges:
 
 
 class _Lists:
-    """Fields whose values are indices of a list: choices and booleans."""
+    """Fields whose values are indices into a list: choices and booleans."""
 
     def __init__(self, fields: Sequence[tuple[_Bins, Sequence[int]]]) -> None:
         self._columns = np.array([bins.column for bins, _ in fields], dtype=np.intp)
@@ -194,10 +194,10 @@ def evenly_spaced(rows: int, limit: int) -> NDArray[np.intp]:
 
 
 def baseline_columns(layout: Layout) -> dict[str, int]:
-    """Return the column of each field with the values that its baseline describes, in the array that has them."""
+    """Return the column of each field that its baseline describes, in the array of numbers, categories or texts."""
     strings = (layout.categories, layout.texts)
     columns = {field.name: column for fields in strings for column, field in enumerate(fields)}
     for column, number in enumerate(layout.numbers):
-        if number.part == BASELINE_PARTS.get(number.field.kind):
+        if number.part == BASELINE_DATE_PARTS.get(number.field.kind):
             columns[number.field.name] = column
     return columns

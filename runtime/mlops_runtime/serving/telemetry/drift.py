@@ -1,4 +1,4 @@
-"""Drift: how the records and predictions of the last day differ from the training rows."""
+"""Drift: the difference between the records and predictions of the last day and the training rows."""
 
 import hashlib
 import math
@@ -26,20 +26,20 @@ Outcome = tuple[Any, tuple[str, ...]]
 
 SLOTS = 24
 SLOT_SECONDS = 3600
-"""The window is divided into slots; the last one is the current hour."""
+"""The window consists of slots; the last slot is the current hour."""
 
 BATCH_ROWS = 256
-"""Records that are counted together: counting one by one would take longer than predicting."""
+"""Number of records that are counted together, as counting each record alone takes longer than predicting it."""
 MAX_BATCH_VALUES = 100_000
-"""Values that are counted together: of a larger batch, evenly spaced rows are counted."""
+"""Maximum number of values of a batch; of a larger batch, evenly spaced rows are counted."""
 MAX_FIELDS = 50
-"""Fields up to which the bins are exposed: thousands of fields would be too many series for Prometheus."""
+"""Maximum number of fields whose bins are exposed: more would be too many series for Prometheus."""
 
 
 class Drift:
-    """Counts of records and predictions by bin, of all processes of the service.
+    """Counts of records and predictions by bin, over all processes of the service.
 
-    Its methods may be called by several threads at once.
+    The methods are thread-safe.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class Drift:
         folder: Path | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Start to count.
+        """Create the counts.
 
         Args:
             layout: of the features.
-            labels: of predictions; none for regression.
-            baseline: that records and predictions are compared with.
-            prediction_rows: number of held-out rows whose predictions the baseline describes.
-            folder: that all processes share, or None.
+            labels: of predictions; empty for regression.
+            baseline: distributions in the training rows.
+            prediction_rows: number of held-out rows with predictions in the baseline.
+            folder: shared by all processes, or None.
             clock: returns the seconds since 1970.
         """
         self._clock = clock
@@ -67,7 +67,7 @@ class Drift:
         self._labels = {label: index for index, label in enumerate(labels)}
         predictions = baseline.predictions
         self._edges = edges_of(predictions) if isinstance(predictions, NumberBaseline) else ()
-        # Of the histogram of values.
+        # Bounds of the histogram of values.
         self._bounds = predictions.bin_edges if isinstance(predictions, NumberBaseline) else ()
         self._binning = Binning(layout, baseline)
         # The bins of predictions follow those of the fields.
@@ -88,28 +88,28 @@ class Drift:
         self._layout = layout
         self._outcome = attrgetter("label" if labels else "value", "warnings")
         self._batch_rows = min(BATCH_ROWS, self._max_rows)
-        self._gathered = Gathered()
-        self._gathering = threading.Lock()
-        self._counting = threading.Lock()
+        self._buffer = RecordBuffer()
+        self._buffer_lock = threading.Lock()
+        self._counts_lock = threading.Lock()
 
-    def predicted(self, features: Features, predictions: Predictions) -> None:
-        """Gather predictions, which the next `flush` counts; a full batch is counted at once."""
+    def add(self, features: Features, predictions: Predictions) -> None:
+        """Buffer predictions until the next `flush`; a full buffer is counted immediately."""
         outcomes = map(self._outcome, predictions)
         if len(predictions) >= self._batch_rows:
             self._count(features, list(outcomes))
             return
-        with self._gathering:
-            self._gathered.add(features, outcomes)
-            full = len(self._gathered.outcomes) >= self._batch_rows
+        with self._buffer_lock:
+            self._buffer.add(features, outcomes)
+            full = len(self._buffer.outcomes) >= self._batch_rows
         if full:
             self.flush()
 
     def flush(self) -> None:
-        """Count the gathered predictions."""
-        with self._gathering:
-            gathered, self._gathered = self._gathered, Gathered()
-        if gathered.outcomes:
-            self._count(gathered.features(self._layout), gathered.outcomes)
+        """Count the buffered predictions."""
+        with self._buffer_lock:
+            buffered, self._buffer = self._buffer, RecordBuffer()
+        if buffered.outcomes:
+            self._count(buffered.features(self._layout), buffered.outcomes)
 
     def _count(self, features: Features, outcomes: Sequence[Outcome]) -> None:
         if len(features) > self._max_rows:
@@ -120,10 +120,10 @@ class Drift:
         else:
             values = np.array([value for value, _ in outcomes], np.float64)
             prediction_counts = _counts_between(self._edges, values, "right")
-            # In Prometheus a bound belongs to the bucket below it.
+            # In Prometheus a value equal to a bound belongs to the bucket below it.
             others = [warned, values.sum(), *_counts_between(self._bounds, values, "left")]
         counts = np.concatenate([self._binning.counts(features), prediction_counts])
-        with self._counting:
+        with self._counts_lock:
             self._positions.add(self._counts.own, counts, others, self._slot())
 
     def _label_counts(self, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
@@ -195,11 +195,11 @@ class Drift:
         yield shares
 
 
-class Gathered:
-    """Records with their predictions, in little memory.
+class RecordBuffer:
+    """Buffer of records with their predictions.
 
-    Objects that stay in memory displace others from the processor's cache: keeping the arrays and the
-    predictions of each request would make requests slower by a sixth.
+    It stores bytes and lists, because keeping the arrays and predictions of each request would displace other
+    objects from the processor's cache and make requests slower by a sixth.
 
     Attributes:
         outcomes: of the records.
@@ -212,7 +212,7 @@ class Gathered:
         self._texts: list[list[str]] = []
 
     def add(self, features: Features, outcomes: Iterable[Outcome]) -> None:
-        """Add some records."""
+        """Add records."""
         self.outcomes.extend(outcomes)
         self._numbers += features.numbers.tobytes()
         if features.layout.categories:
@@ -221,7 +221,7 @@ class Gathered:
             self._texts += features.texts.tolist()
 
     def features(self, layout: Layout) -> Features:
-        """Return all records."""
+        """Return the features of all records."""
         rows = len(self.outcomes)
         return Features(
             layout,
@@ -234,12 +234,12 @@ class Gathered:
 class CountPositions:
     """Positions of the counts of drift in the array of a process.
 
-    Each slot of the window has the number of its hour since 1970, and a count for each bin.
+    Each slot of the window has its hour since 1970 and a count for each bin.
 
     Attributes:
         totals: counts of each bin since the process started.
-        others: other counts since then.
-        size: of the array.
+        others: other counts since the process started.
+        size: length of the array.
     """
 
     def __init__(self, bins: int, others: int) -> None:
@@ -251,17 +251,17 @@ class CountPositions:
         self.others = slice(end + bins, self.size)
 
     def add(self, array: NDArray[np.float64], counts: NDArray[np.float64], others: Sequence[float], slot: int) -> None:
-        """Add counts to an array: those of bins to the totals and to a slot of the window, and other counts.
+        """Add counts of bins to the totals and to a slot of the window, and other counts to `others`.
 
         Args:
             array: of this process.
             counts: of each bin.
-            others: of these the first ones.
+            others: the first of the other counts.
             slot: hour since 1970.
         """
         row = array[self._window].reshape(self._shape)[slot % SLOTS]
         if array[slot % SLOTS] != slot:
-            # Other processes ignore a slot of hour 0 while it is emptied.
+            # While a slot is reset it has hour 0, which other processes ignore.
             array[slot % SLOTS] = 0
             row[:] = 0
             array[slot % SLOTS] = slot
@@ -270,7 +270,7 @@ class CountPositions:
         array[self.others][: len(others)] += others
 
     def window(self, arrays: Sequence[NDArray[np.float64]], slot: int) -> NDArray[np.float64]:
-        """Return the counts of each bin in the slots up to this one, of all processes, shape (bins,)."""
+        """Return the counts of each bin over all processes and the slots of the window up to `slot`, shape (bins,)."""
         total = np.zeros(self._shape[1])
         for array in arrays:
             slots = array[:SLOTS]
@@ -282,5 +282,5 @@ class CountPositions:
 def _counts_between(
     edges: Sequence[float], values: NDArray[np.float64], side: Literal["left", "right"]
 ) -> NDArray[Any]:
-    """Return the number of values between edges; `side` says where a value that equals an edge is inserted."""
+    """Return the number of values between edges; `side` is that of `numpy.searchsorted`."""
     return np.bincount(np.searchsorted(edges, values, side), minlength=len(edges) + 1)

@@ -1,4 +1,4 @@
-"""Logs: JSON lines on standard output, one for each request, without any values of records."""
+"""Logs: JSON lines on standard output, without values of records."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from mlops_runtime.serving.routes import route_of
 
 REQUEST_ID_HEADER = "X-Request-ID"
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-"""Ids that are accepted from a caller; others might forge a header or a log line."""
+"""Request ids that are accepted from a caller; others could forge a header or a log line."""
 
 # Keys of the WSGI environment.
 REQUEST_ID_KEY = "webservice.request_id"
@@ -26,7 +26,7 @@ SERVER_ERROR = HTTPStatus.INTERNAL_SERVER_ERROR.value
 REQUESTS = "webservice.requests"
 logger = logging.getLogger(REQUESTS)
 
-# The part of a line that depends on the level only.
+# The parts of a line that depend on the level only.
 BEGINNING = '{"time": "'
 LEVELS = {
     level: f'", "level": "{logging.getLevelName(level).lower()}", "logger": "{REQUESTS}", '
@@ -35,18 +35,18 @@ LEVELS = {
 }
 
 
-class Answered(NamedTuple):
-    """A response in the queue of the log: the thread that writes makes the line.
+class AccessLogEntry(NamedTuple):
+    """An entry in the queue of the access log, which the writing thread converts to a line.
 
     Attributes:
-        moment: in seconds since 1970.
+        moment: time in seconds since 1970.
         path: of the request.
         method: of the request.
         status: of the response.
         seconds: from the request to the response.
         request_id: of the request.
-        caller: name of the API key, if there are keys.
-        records: number of predicted records, if there are any.
+        caller: name of the API key, or None.
+        records: number of predicted records, or None.
     """
 
     moment: float
@@ -59,15 +59,15 @@ class Answered(NamedTuple):
     records: int | None = None
 
     def __str__(self) -> str:
-        """Return the line of the log, with its end.
+        """Return the log line, with its line feed.
 
-        It has the format of `JsonFormatter`, which would take ten times as long, as long as a prediction.
+        It has the format of `JsonFormatter`, which takes ten times as long, about the time of a prediction.
         """
         level = line_level(self.path, self.status)
         caller = "" if self.caller is None else f', "caller": {json.dumps(self.caller)}'
         records = "" if self.records is None else f', "records": {self.records}'
         return (
-            f'{BEGINNING}{moment_of(int(self.moment * 1000))}{LEVELS[level]}{self.request_id}", '
+            f'{BEGINNING}{timestamp_of(int(self.moment * 1000))}{LEVELS[level]}{self.request_id}", '
             f'"method": {quoted(self.method)}, "path": {quoted(self.path)}, '
             f'"status": {self.status}, "duration_ms": {self.seconds * 1000:.3f}{caller}{records}'
             "}\n"
@@ -80,7 +80,7 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the record as one line of JSON."""
         line: dict[str, Any] = {
-            "time": moment_of(int(record.created * 1000)),
+            "time": timestamp_of(int(record.created * 1000)),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -94,7 +94,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def configuration(level: str) -> dict[str, Any]:
-    """Return the logging configuration for a level, as `logging.config.dictConfig` takes it."""
+    """Return the configuration of logging for a level, for `logging.config.dictConfig`."""
     here = {"handlers": ["stdout"], "level": level.upper(), "propagate": False}
     stdout = {
         "class": "logging.StreamHandler",
@@ -112,26 +112,26 @@ def configuration(level: str) -> dict[str, Any]:
     }
 
 
-def moment_of(milliseconds: int) -> str:
+def timestamp_of(milliseconds: int) -> str:
     """Return a time in milliseconds since 1970 as date and time in UTC (ISO 8601)."""
-    return f"{second_of(milliseconds // 1000)}.{milliseconds % 1000:03d}+00:00"
+    return f"{utc_second(milliseconds // 1000)}.{milliseconds % 1000:03d}+00:00"
 
 
 @lru_cache(maxsize=2)
-def second_of(seconds: int) -> str:
+def utc_second(seconds: int) -> str:
     """Return a time in seconds since 1970 as date and time in UTC, without the offset."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 @lru_cache(maxsize=64)
 def quoted(text: str) -> str:
-    """Return a text of the WSGI environment, which has bytes decoded as Latin-1, in JSON."""
-    # A text that is not Latin-1 must not end the thread that writes.
+    """Return a text of the WSGI environment (bytes decoded as Latin-1) as a JSON string."""
+    # A character outside Latin-1 must not end the writing thread.
     return json.dumps(text.encode("latin-1", "replace").decode(errors="replace"))
 
 
 def line_level(path: str, status: int) -> int:
-    """Return the level at which a response is logged."""
+    """Return the log level of a response."""
     if status == SERVER_ERROR:
         return logging.ERROR
     if status > SERVER_ERROR:

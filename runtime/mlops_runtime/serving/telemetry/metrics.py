@@ -1,7 +1,7 @@
-"""Metrics: measurements of requests and predictions in the format of Prometheus.
+"""Prometheus metrics of requests and predictions.
 
-Several processes count together in the multiprocess mode of `prometheus_client`: set
-PROMETHEUS_MULTIPROC_DIR to a folder of their own before this module is imported.
+The metrics of several processes are added by the multiprocess mode of `prometheus_client`: set
+PROMETHEUS_MULTIPROC_DIR to an empty folder before this module is imported.
 """
 
 import os
@@ -26,30 +26,30 @@ OPENMETRICS = "application/openmetrics-text"
 METHODS = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 STATUSES = frozenset(HTTPStatus)
 BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-"""Upper bounds of the durations in a bucket, in seconds."""
+"""Upper bounds of the buckets for durations, in seconds."""
 LIVE_GAUGES = "gauge_livesum_"
-"""Prefix of the files in which a process keeps gauges that end with it."""
+"""Prefix of files with the gauges of a live process."""
 
-# The time at which a counter was made is no metric of its own.
+# No additional series with the creation time of each counter.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """Metrics of this process, and the exposition of those of all processes.
+    """Counts requests and predictions of this process, and collects the metrics of all processes.
 
-    Its methods may be called by several threads at once.
+    The methods are thread-safe.
     """
 
     def __init__(self, predictor: Predictor, folder: Path | None, version: str) -> None:
-        """Start to count.
+        """Create the metrics.
 
         Args:
-            predictor: whose records and predictions are counted.
-            folder: PROMETHEUS_MULTIPROC_DIR; without it only this process is counted.
-            version: the release.
+            predictor: the served model.
+            folder: PROMETHEUS_MULTIPROC_DIR; None counts this process only.
+            version: of the release.
 
         Raises:
-            RuntimeError: if there is a folder, but prometheus_client was imported without knowing it.
+            RuntimeError: if prometheus_client was imported before PROMETHEUS_MULTIPROC_DIR was set.
         """
         if folder and values.ValueClass is values.MutexValue:
             raise RuntimeError("set PROMETHEUS_MULTIPROC_DIR before the process starts")
@@ -75,7 +75,7 @@ class Metrics:
             "webservice_log_lines_dropped", "Log lines that could not be written", registry=self._registry
         )
         Counter("webservice_process_starts", "Processes that started to serve", registry=self._registry).inc()
-        # To look up a metric by its labels takes longer than to count.
+        # Looking up a metric by its labels takes longer than counting.
         self._observers: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
         contract, metadata = predictor.contract, predictor.metadata
         self._drift = Drift(contract.layout, contract.labels, predictor.baseline, metadata.rows["held_out"], folder)
@@ -86,11 +86,11 @@ class Metrics:
             "task": str(metadata.task),
         }
 
-    def answered(self, route: str, method: str, status: int, seconds: float) -> None:
-        """Count a response.
+    def observe_response(self, route: str, method: str, status: int, seconds: float) -> None:
+        """Count a response and its duration.
 
         Args:
-            route: of the request: its path in the table of routes, the rule of a project's own route, or `OTHER`.
+            route: path in the table of routes, URL rule of a route of the project, or `OTHER`.
             method: of the request.
             status: of the response.
             seconds: from the request to the response.
@@ -106,41 +106,41 @@ class Metrics:
             self._requests.labels(route, known_method, known_status).inc,
             self._durations.labels(route).observe,
         )
-        # Callers choose the method, so others than these are not kept.
+        # Callers choose the method, so unknown methods must not fill the dictionary.
         if OTHER not in (known_method, known_status):
             self._observers[route, method, status] = observer
         return observer
 
-    def in_work(self, requests: int) -> None:
-        """Set the number of requests that this process is working on."""
+    def set_requests_in_work(self, requests: int) -> None:
+        """Set the number of requests in work in this process."""
         self._in_work.set(requests)
 
-    def lines_dropped(self, lines: int) -> None:
-        """Count log lines that could not be written."""
+    def add_dropped_lines(self, lines: int) -> None:
+        """Count log lines that were dropped."""
         self._lines_dropped.inc(lines)
 
-    def predicted(self, features: Features, predictions: Sequence[LabelPrediction | ValuePrediction]) -> None:
-        """Gather predictions, which the next `flush` counts; a full batch is counted at once."""
-        self._drift.predicted(features, predictions)
+    def add_predictions(self, features: Features, predictions: Sequence[LabelPrediction | ValuePrediction]) -> None:
+        """Buffer predictions until the next `flush`; a full buffer is counted immediately."""
+        self._drift.add(features, predictions)
 
     def flush(self) -> None:
-        """Count the gathered predictions: call it every second, and before the process ends."""
+        """Count the buffered predictions; call this every second and before the process ends."""
         self._drift.flush()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield all metrics, those of the other processes included."""
+        """Yield the metrics of all processes."""
         self.flush()
         yield InfoMetricFamily("webservice_build", "The release and its model", self._build)
         if self._folder is None:
             yield from self._registry.collect()
         else:
-            forget_dead_processes(self._folder)
+            remove_dead_processes(self._folder)
             yield from MultiProcessCollector(None, str(self._folder)).collect()  # type: ignore[no-untyped-call]
         yield from self._drift.collect()
 
 
-def forget_dead_processes(folder: Path) -> None:
-    """Remove the gauges of processes that have ended: what a killed process worked on is no longer in work."""
+def remove_dead_processes(folder: Path) -> None:
+    """Remove the gauges of dead processes, whose requests are no longer in work."""
     for path in folder.glob(f"{LIVE_GAUGES}*.db"):
         pid = int(path.stem.removeprefix(LIVE_GAUGES))
         try:
@@ -150,7 +150,7 @@ def forget_dead_processes(folder: Path) -> None:
 
 
 class _MetricsCollector(Collector):
-    """Adapter of `Metrics` for a registry of prometheus_client."""
+    """Adapter for the registry of prometheus_client."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -160,15 +160,15 @@ class _MetricsCollector(Collector):
 
 
 def exposition(metrics: Metrics, accepted: Sequence[str]) -> tuple[bytes, str]:
-    """Return the metrics of all processes as text, and its content type.
+    """Return the metrics of all processes as text, and the content type.
 
     Args:
         metrics: of this process.
-        accepted: media types that the caller accepts.
+        accepted: media types in the Accept header.
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_MetricsCollector(metrics))
-    # prometheus_client fails at a version that is no number, so versions are left out.
+    # prometheus_client fails if a version is not a number, so versions are removed.
     names = {name.split(";")[0] for name in accepted}
     encode, content_type = choose_encoder(OPENMETRICS if OPENMETRICS in names else "")
     return encode(registry), content_type
@@ -180,7 +180,7 @@ def blueprint(metrics: Metrics) -> Blueprint:
 
     @routes.get("/metrics")
     def exposed() -> Response:
-        """Answer: all metrics, as OpenMetrics or as plain text, as the caller accepts."""
+        """Return all metrics as OpenMetrics or plain text, according to the Accept header."""
         content, content_type = exposition(metrics, list(request.accept_mimetypes.values()))
         return Response(content, content_type=content_type)
 

@@ -1,8 +1,8 @@
-"""Arrays of counts: one file for each process, read by all processes without locks.
+"""Arrays of counts in memory-mapped files: one file per process, read by all processes without locks.
 
-`prometheus_client` keeps each value under a name of its own. This is for thousands of counts that are
-added as one array. The counts of a process that has ended, or was killed, stay in its file. A number has
-eight bytes at an aligned address, so it is read and written as a whole.
+`prometheus_client` stores each value separately; this module adds thousands of counts as one array. The file keeps
+the counts of a process that has ended or was killed. Each number has eight bytes at an aligned address, so reads
+and writes are atomic.
 """
 
 import logging
@@ -21,18 +21,18 @@ logger = logging.getLogger("webservice")
 
 
 class ProcessCounts:
-    """A fixed number of counts, 0 at first.
+    """A fixed number of counts, initially 0.
 
     Attributes:
-        own: counts of this process, shape (size,): add to them in place.
+        own: counts of this process, shape (size,), to be changed in place.
     """
 
     def __init__(self, folder: Path | None, name: str, size: int) -> None:
-        """Make the file of this process.
+        """Create the file of this process.
 
         Args:
-            folder: of the files; without one, or if it cannot be used, only this process is counted.
-            name: the counts of processes with the same name and size are added up.
+            folder: of the files; if it is None or unusable, `each` has only the counts of this process.
+            name: `each` has the counts of processes with the same name and size.
             size: number of counts.
         """
         self._suffix = f".{name}-{size}"
@@ -54,13 +54,13 @@ class ProcessCounts:
         if self._folder is None:
             return [self.own]
         paths = [path for path in self._folder.glob(f"*{self._suffix}") if path != self._path]
-        # A file that another process is making is empty.
+        # A file that another process is creating may still be empty.
         return [self.own, *(np.memmap(path, DTYPE, "r") for path in paths if path.stat().st_size == self._bytes)]
 
     def _mapped(self, path: Path) -> mmap.mmap:
         with path.open("x+b") as file:
             try:
-                # Writing to a page for which the disk has no room would kill the process.
+                # On a full disk, writing to an unallocated page would kill the process (SIGBUS).
                 os.posix_fallocate(file.fileno(), 0, self._bytes)
             except OSError:
                 path.unlink()

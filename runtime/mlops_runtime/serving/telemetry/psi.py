@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOTICE = 0.1
-"""From this index on, a distribution has changed somewhat: look at it (rule of thumb of Siddiqi)."""
+"""An index of at least this value means a moderate change (rule of thumb of Siddiqi)."""
 ALERT = 0.25
-"""From this index on, the population has changed: the metrics of the training no longer hold."""
+"""An index of at least this value means a changed population: the metrics of the training no longer hold."""
 
 DEVIATIONS = 3.0902
 """Standard deviations that a normal variable exceeds in one of 1,000 draws."""
@@ -23,9 +23,9 @@ def stability_indices(
 ) -> NDArray[np.float64]:
     """Return the index of each pair of distributions.
 
-    The logarithm needs a share above 0 in every bin. So half a record of the smaller sample is added to each bin
-    (Krichevsky and Trofimov 1981, IEEE Transactions on Information Theory 27) of both distributions:
-    equal shares stay equal, and a bin that is empty by chance has little weight.
+    The logarithm needs a share above 0 in every bin, so half a record of the smaller sample is added to each bin of
+    both distributions (Krichevsky and Trofimov 1981, IEEE Transactions on Information Theory 27). Equal shares stay
+    equal, and a bin that is empty by chance has little weight.
 
     Args:
         one: shape (bins of all,), counts of the first distribution of each pair, concatenated.
@@ -49,10 +49,10 @@ def stability_indices(
 
 
 def min_records(bins: int, rows: int) -> float:
-    """Return the number of records from which on chance alone hardly ever lifts an index to `ALERT`.
+    """Return the minimum number of records for which chance rarely lifts an index to `ALERT`.
 
-    Between samples of n and N out of one population the index is about (1/n + 1/N) times a chi-squared
-    variable of bins - 1 degrees of freedom (Yurdakul 2018, Statistical Properties of Population
+    For samples of n and N records from one population the index is about (1/n + 1/N) times a chi-squared
+    variable with bins - 1 degrees of freedom (Yurdakul 2018, Statistical Properties of Population
     Stability Index, Western Michigan University). With the returned number of records it exceeds `ALERT` in
     one of 1,000 draws; the quantile is approximated as in Wilson and Hilferty 1931 (PNAS 17).
 

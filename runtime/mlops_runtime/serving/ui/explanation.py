@@ -14,18 +14,18 @@ from mlops_runtime.serving.ui.shapley import Contributions
 
 MINUS = "\N{MINUS SIGN}"
 MAX_SHOWN = 8
-"""Fields with a bar of their own; the others share one bar."""
+"""Maximum number of fields with a bar; the others share one bar."""
 MAX_OTHERS = 32
-"""Other fields whose comparison is shown."""
+"""Maximum number of other fields whose comparison is shown."""
 MAX_HEIGHT = 20
 """Height of the highest bar of a histogram, in units of the drawing."""
 MIN_HEIGHT, MIN_OWN_HEIGHT = 1, 3
-"""Heights of a bar for any share above 0, and of the record's own bar, so that they are visible."""
+"""Minimum heights of a bar with a share above 0, and of the bar of the record, so that they are visible."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistogramBar:
-    """A bar for one bin or value: its height, and whether the record is in it."""
+    """A bar for a bin or value: its height, and whether the record belongs to it."""
 
     height: float
     own: bool
@@ -122,7 +122,7 @@ def explain(record: PredictedRecord, contributions: Contributions, baseline: Bas
     fields = _compared_fields(record, baseline)
     parts = contributions.parts
     single = [part for part in parts if len(part.fields) == 1]
-    # A bar for the other fields takes as much room as a bar for one field.
+    # A bar for all other fields takes as much space as a bar for one field.
     named = single if len(parts) == len(single) <= MAX_SHOWN + 1 else single[:MAX_SHOWN]
     rest = parts[len(named) :]
     others = [fields[field.name] for part in rest for field in part.fields]
@@ -137,7 +137,7 @@ def explain(record: PredictedRecord, contributions: Contributions, baseline: Bas
         subject = target.replace("_", " ")
         spread = prediction.high - prediction.low
         format_output = partial(rounded, spread=spread)
-        # One digit more than the output has: many contributions are small.
+        # One digit more than the output, because many contributions are small.
         format_amount = partial(in_unit, spread=spread / 10)
     zero, bars = contribution_bars(amounts, format_amount)
     return Explanation(
@@ -184,7 +184,7 @@ def histogram(comparison: Comparison) -> tuple[HistogramBar, ...]:
 def contribution_bars(
     amounts: Sequence[tuple[ComparedField, float]], format_amount: Callable[[float], str]
 ) -> tuple[float, tuple[ContributionBar, ...]]:
-    """Return the bars of some contributions on one scale, and the position of 0 on it in per cent.
+    """Return the position of 0 in per cent of the scale, and the bars of contributions on this scale.
 
     Args:
         amounts: fields with their contributions.
@@ -211,12 +211,12 @@ def in_percentage_points(amount: float) -> str:
 
 
 def in_unit(amount: float, spread: float) -> str:
-    """Return a contribution to a value, rounded as its uncertainty allows."""
+    """Return a contribution to a value, rounded according to its uncertainty."""
     return _signed(rounded(abs(amount), spread), amount)
 
 
 def _signed(words: str, amount: float) -> str:
-    """Return an amount with its sign, and one that is rounded to 0 without."""
+    """Return an amount with its sign; an amount that is rounded to 0 has none."""
     if not any(digit in words for digit in "123456789"):
         return words
     return f"{'+' if amount > 0 else MINUS}{words}"

@@ -8,18 +8,18 @@ from mlops_runtime.contract import FieldSpec, Kind
 from mlops_runtime.serving.ui.number_format import exact, readable
 
 MAX_LISTED = 10
-"""Words that a sentence lists before it counts the others."""
+"""Maximum number of words in a list; the others are counted."""
 MAX_NAME_LENGTH = 80
-"""Characters of a name that a response repeats."""
+"""Maximum number of characters of a name in a response."""
 
 
 def label(field: FieldSpec) -> str:
-    """Return the name of the field for people."""
+    """Return the name of the field with spaces instead of underscores."""
     return field.name.replace("_", " ")
 
 
 def bounds(field: FieldSpec) -> str:
-    """Return the least and the greatest number that the field accepts, in words."""
+    """Return the minimum and the maximum of the field, in words."""
     minimum, maximum = (None if bound is None else exact(float(bound)) for bound in (field.minimum, field.maximum))
     if minimum and maximum:
         return f"from {minimum} to {maximum}"
@@ -64,7 +64,7 @@ def allowed(field: FieldSpec, missing: str = "null") -> str:
 
     Args:
         field: of the contract.
-        missing: what a missing value is in the format of the request: null in JSON.
+        missing: notation of a missing value in the format of the request, such as null in JSON.
     """
     optional = f"or {missing}" if field.optional else ""
     return ", ".join(part for part in (accepted(field), expected(field), optional) if part)
@@ -83,7 +83,7 @@ def quoted(word: str) -> str:
 
 def nearest(word: str, known: Collection[str]) -> str | None:
     """Return the known word that is most similar to a misspelt word; None if none is similar."""
-    # The time of a comparison grows with the product of the lengths, and the caller chooses one of them.
+    # The time grows with the product of the lengths, and the caller chooses the length of the word.
     if len(word) > MAX_NAME_LENGTH:
         return None
     by_lower_case = {candidate.casefold(): candidate for candidate in known}
@@ -92,5 +92,5 @@ def nearest(word: str, known: Collection[str]) -> str | None:
 
 
 def shortened(name: str) -> str:
-    """Return a name, cut to a length that a response may repeat."""
+    """Return a name, cut to the maximum length of a name in a response."""
     return name if len(name) <= MAX_NAME_LENGTH else name[:MAX_NAME_LENGTH] + "…"

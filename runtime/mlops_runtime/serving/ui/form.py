@@ -13,9 +13,9 @@ from mlops_runtime.serving.ui import field_text
 from mlops_runtime.serving.ui.number_format import exact
 
 MAX_SUGGESTIONS = 200
-"""Known values that one input suggests."""
+"""Maximum number of suggestions of an input."""
 MAX_SUGGESTIONS_OF_PAGE = 4000
-"""Known values that all inputs suggest together: on a page with many fields they are most of its bytes."""
+"""Maximum number of suggestions of all inputs, which are most of the bytes of a page with many fields."""
 
 INPUT_TYPES = {
     Kind.NUMBER: "number",
@@ -37,7 +37,7 @@ class Input:
 
     Attributes:
         id: of the HTML element: numbered, because the name of a column may have any character.
-        name: of the HTML element: percent-encoded, so that it is ASCII.
+        name: of the HTML element: percent-encoded to be ASCII.
         spec: of the field.
         element: select, textarea or input.
         attributes: of the HTML element, by name.
@@ -66,7 +66,7 @@ class Input:
 
     @property
     def advice(self) -> str:
-        """What to do about a value that the contract does not accept."""
+        """Message for a value that the contract does not accept."""
         if self.spec.kind is Kind.BOOLEAN:
             advice = "Choose yes or no"
         elif self.options:
@@ -111,7 +111,7 @@ def _attributes(spec: FieldSpec) -> dict[str, str]:
         if spec.minimum is not None:
             attributes["min"] = exact(float(spec.minimum))
             if spec.minimum >= 0:
-                # The numeric keyboard of some telephones has no minus sign.
+                # The numeric keyboard of some phones has no minus sign.
                 attributes["inputmode"] = "numeric" if spec.kind is Kind.INTEGER else "decimal"
         if spec.maximum is not None:
             attributes["max"] = exact(float(spec.maximum))
@@ -180,8 +180,8 @@ def with_line_feeds(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def sent_texts(inputs: Sequence[Input], sent: Mapping[str, str]) -> dict[str, str]:
-    """Return the text that was sent for each field, by the field's name; empty where none was sent."""
+def submitted_texts(inputs: Sequence[Input], sent: Mapping[str, str]) -> dict[str, str]:
+    """Return the submitted text of each field by name; an empty text if it is missing."""
     texts = {}
     for input_ in inputs:
         text = with_line_feeds(sent.get(input_.name, ""))
@@ -191,7 +191,7 @@ def sent_texts(inputs: Sequence[Input], sent: Mapping[str, str]) -> dict[str, st
 
 
 def values_of(inputs: Sequence[Input], texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts as values that the contract can validate; an empty text is a missing value."""
+    """Return the texts as values for the validation; an empty text is a missing value."""
     values = {name: text for name, text in texts.items() if text}
     for input_ in inputs:
         name = input_.spec.name

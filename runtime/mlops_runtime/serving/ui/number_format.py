@@ -1,16 +1,16 @@
-"""Numbers for people: rounded to the digits that are meaningful."""
+"""Formats numbers, rounded to meaningful digits."""
 
 import math
 from fractions import Fraction
 
 MAX_INTEGER_LENGTH = 1e15
-"""Above this a number is written with an exponent: its last digits are not exact in a double."""
+"""From this value on, numbers have an exponent, because a double does not hold their last digits."""
 SIGNIFICANT_DIGITS = 6
 MAX_DECIMALS = 12
 
 
 def exact(value: float) -> str:
-    """Return a number with all its digits, an integer without a point: parsed again, it is the same number."""
+    """Return a number with all its digits, so that parsing gives the same number; integers have no decimal point."""
     if value.is_integer() and abs(value) < MAX_INTEGER_LENGTH:
         return str(int(value))
     return repr(value)
@@ -57,7 +57,7 @@ def whole_percent(share: float) -> str:
     return f"{share * 100:.0f} %"
 
 
-def out_of(share: float) -> str:
+def ratio(share: float) -> str:
     """Return a share between 0 and 1 as a ratio: 0.9 is 9 of 10, 0.95 is 19 of 20."""
     fraction = Fraction(share).limit_denominator(100)
     if fraction.denominator < 10 and 10 % fraction.denominator == 0:

@@ -1,4 +1,4 @@
-"""The page for people: a form made from the contract, the prediction for a record, and tables of records."""
+"""The page: a form generated from the contract, the prediction of a record, and the upload of tables."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -20,25 +20,25 @@ from mlops_runtime.serving.api.records import RecordReader
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.logs import RECORDS_KEY
 from mlops_runtime.serving.ui.explanation import Explanation, PredictedRecord, explain
-from mlops_runtime.serving.ui.form import Input, form_inputs, sent_texts, texts_of, values_of
+from mlops_runtime.serving.ui.form import Input, form_inputs, submitted_texts, texts_of, values_of
 from mlops_runtime.serving.ui.number_format import rounded
 from mlops_runtime.serving.ui.result import Result, result_of
 from mlops_runtime.serving.ui.shapley import background_of, contributions
-from mlops_runtime.serving.ui.tables import TablePrediction, example_table, name_of_answer, uploaded
+from mlops_runtime.serving.ui.tables import TablePrediction, example_table, result_file_name, uploaded
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 MAX_SHOWN = 40
-"""Inputs that are visible at once; the others are in a section that opens."""
+"""Maximum number of visible inputs; the others are in a collapsed section."""
 MAX_LINKS = 12
-"""Examples that are links; more are options of a list."""
+"""Maximum number of examples shown as links; more are options of a list."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A record to fill the form with.
+    """A record that fills the form.
 
     Attributes:
         key: of the example in the URL.
@@ -57,10 +57,10 @@ class Form:
 
     Attributes:
         texts: in the inputs, by field.
-        errors: what to do about a text, by field.
+        errors: messages about invalid texts, by field.
         result: the prediction.
         explanation: of the prediction.
-        table_problem: why a table could not be predicted.
+        table_problem: reason why a table could not be predicted.
     """
 
     texts: Mapping[str, str]
@@ -74,14 +74,14 @@ def blueprint(predictor: Predictor, settings: Settings, predict: Predict, title:
     """Return the blueprint of the page.
 
     Args:
-        predictor: that is served.
+        predictor: the served model.
         settings: of the service.
-        predict: a function of valid records.
+        predict: returns the predictions of valid records.
         title: of the page.
     """
     routes = Blueprint("page", __name__)
     routes.after_request(allow_own_scripts)
-    # Pages of a project can show these as well.
+    # Available to templates of a project too.
     routes.app_context_processor(lambda: {"title": title, "metadata": predictor.metadata})
     contract = predictor.contract
     inputs = form_inputs(contract.fields, predictor.baseline)
@@ -106,7 +106,7 @@ def blueprint(predictor: Predictor, settings: Settings, predict: Predict, title:
 
     @routes.post("/")
     def predict_form() -> tuple[str, HTTPStatus]:
-        texts = sent_texts(inputs, request.form)
+        texts = submitted_texts(inputs, request.form)
         try:
             record = contract.record.model_validate_strings(values_of(inputs, texts))
         except ValidationError as error:
@@ -122,7 +122,7 @@ def blueprint(predictor: Predictor, settings: Settings, predict: Predict, title:
 
     @routes.post("/table")
     def predict_table() -> Response | tuple[str, int]:
-        """Return a table with its predictions: as CSV to a form, as lines of JSON to the script of the page."""
+        """Return a table with predictions: as CSV for the form, as NDJSON for the script of the page."""
         script = request.accept_mimetypes.best == Format.NDJSON
         try:
             return table_response(script=script)
@@ -133,7 +133,7 @@ def blueprint(predictor: Predictor, settings: Settings, predict: Predict, title:
             return page(Form(first, table_problem=error.description or "")), status
 
     def table_response(*, script: bool) -> Response:
-        # A table may be longer than any other body.
+        # A table has a higher limit than other bodies.
         request.max_content_length = request.max_form_memory_size = settings.max_table_length
         try:
             file = request.files.get("table", FileStorage())
@@ -146,7 +146,7 @@ def blueprint(predictor: Predictor, settings: Settings, predict: Predict, title:
             if script:
                 response = Response((batch.json_line() for batch in batches), mimetype=Format.NDJSON)
             else:
-                response = download((batch.csv for batch in batches), name_of_answer(file.filename or "table"))
+                response = download((batch.csv for batch in batches), result_file_name(file.filename or "table"))
             # The table is read while the response is sent.
             response.call_on_close(stack.pop_all().close)
         return response
@@ -170,7 +170,7 @@ def rendered(contract: Contract, inputs: Sequence[Input], form: Form, examples: 
 
 
 def download(content: Iterator[str] | list[str], name: str) -> Response:
-    """Return CSV as a response that a browser stores in a file."""
+    """Return CSV as a file to download."""
     response = Response(content, mimetype=Format.CSV)
     response.headers.set("Content-Disposition", "attachment", filename=name)
     return response
@@ -183,7 +183,7 @@ def allow_own_scripts(response: Response) -> Response:
 
 
 def examples_of(contract: Contract, golden_records: Sequence[GoldenRecord[Any, Any]]) -> list[Example]:
-    """Return an example of each label among the golden records; of values, a low, a middle and a high one."""
+    """Return a golden record for each label, or for a low, a middle and a high value."""
     by_label: dict[str, Example] = {}
     with_values: list[tuple[ValuePrediction, RecordModel]] = []
     for golden in golden_records:
@@ -198,7 +198,7 @@ def examples_of(contract: Contract, golden_records: Sequence[GoldenRecord[Any, A
 def examples_of_values(predicted: Sequence[tuple[ValuePrediction, RecordModel]]) -> list[Example]:
     """Return the records with the lowest, the middle and the highest value; fewer if there are fewer than three."""
     ranked = sorted(predicted, key=lambda pair: pair[0].value)
-    # With fewer than three records two names have the same index, and the later name stays.
+    # With fewer than three records, names share an index and the last one wins.
     names = {0: "low", len(ranked) // 2: "middle", len(ranked) - 1: "high"} if ranked else {}
     return [
         Example(name, f"{name} ({rounded(prediction.value, prediction.high - prediction.low)})", record)
@@ -207,6 +207,6 @@ def examples_of_values(predicted: Sequence[tuple[ValuePrediction, RecordModel]])
 
 
 def errors_of(inputs: Sequence[Input], error: ValidationError) -> dict[str, str]:
-    """Return what to do about each field that breaks the contract, by its name."""
+    """Return the message for each invalid field, by name."""
     names = {str(fault["loc"][0]) for fault in error.errors(include_url=False, include_input=False)}
     return {input_.spec.name: input_.advice for input_ in inputs if input_.spec.name in names}

@@ -1,4 +1,4 @@
-"""Percentiles: how each value of a record compares with those of the training rows."""
+"""Percentiles: comparison of each value of a record with the training rows."""
 
 import math
 from bisect import bisect_right
@@ -12,7 +12,7 @@ from mlops_runtime.serving.telemetry.binning import baseline_columns
 from mlops_runtime.serving.ui.number_format import whole_percent
 
 MAX_BARS = 10
-"""Values of a field that the histogram shows; the baseline has as many bins of numbers."""
+"""Maximum number of values in a histogram; the baseline has as many bins for numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,11 @@ def compare_number(number: float, baseline: NumberBaseline) -> Comparison:
     if number < baseline.minimum:
         return Comparison("lower than all", shares)
     index = min(bisect_right(baseline.bin_edges, number), len(shares)) - 1
-    # Groups of equal size are more precise where one bin has nearly all rows, bins where a group is wide.
+    # Groups of equal size are more precise if one bin has nearly all rows; bins are, if a group is wide.
     group = bisect_right(baseline.cuts, number)
     candidates = (split(shares, index), split(baseline.cut_shares, group))
     lower, near, higher = min(candidates, key=lambda parts: parts[1])
-    # Rows in the same bin or group may be lower or higher, so they count as neither.
+    # Rows in the same bin or group can be lower or higher, so they count as neither.
     if near >= max(lower, higher):
         words = f"close to {whole_percent(near)}"
     elif lower >= higher:

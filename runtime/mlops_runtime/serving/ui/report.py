@@ -1,4 +1,4 @@
-"""The report on the training of the served model: the model card with its figures."""
+"""The report on the training of the served model."""
 
 from flask import Blueprint, Response
 from werkzeug.exceptions import NotFound
@@ -16,7 +16,7 @@ def blueprint(predictor: Predictor) -> Blueprint:
     @routes.get("/report")
     def show() -> Response:
         try:
-            # The report is read for each request: it is large, and few people open it.
+            # Read for each request, because the report is large and rarely opened.
             content = predictor.artefact.report()
         except ArtefactError as error:
             raise NotFound("The service has no report on this model: train and deploy again.") from error

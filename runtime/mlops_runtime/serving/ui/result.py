@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from mlops_runtime.contract import LabelPrediction, ValuePrediction
 from mlops_runtime.model.baseline import Baseline, NumberBaseline
 from mlops_runtime.model.metadata import Interval
-from mlops_runtime.serving.ui.number_format import out_of, percent, rounded
+from mlops_runtime.serving.ui.number_format import percent, ratio, rounded
 
 MAX_BARS = 5
-"""Labels whose probability is shown."""
+"""Maximum number of labels with a bar."""
 MIN_WIDTH = 1.0
-"""Width of an interval in per cent of the scale, so that it is visible."""
+"""Minimum width of an interval in per cent of the scale, so that it is visible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A prediction for people.
+    """A prediction as shown on the page.
 
     Attributes:
         headline: the label, or the value.
@@ -66,12 +66,12 @@ class Result:
 def result_of(
     prediction: LabelPrediction | ValuePrediction, baseline: Baseline, interval: Interval | None = None
 ) -> Result:
-    """Return a prediction for people.
+    """Return a prediction as shown on the page.
 
     Args:
         prediction: of a label or a value.
         baseline: of the training rows, for the scale of a value.
-        interval: how wide the prediction intervals are, if it is known.
+        interval: level of the prediction intervals, or None.
     """
     if isinstance(prediction, LabelPrediction):
         return Result(str(prediction.label), _probability_bars(prediction), warnings=prediction.warnings)
@@ -79,7 +79,7 @@ def result_of(
     return Result(
         headline=rounded(prediction.value, spread),
         interval=f"{rounded(prediction.low, spread)} to {rounded(prediction.high, spread)}",
-        coverage=f"{out_of(interval.level)} true values are in such an interval" if interval else "",
+        coverage=f"{ratio(interval.level)} true values are in such an interval" if interval else "",
         scale=scale_of(prediction, baseline),
         warnings=prediction.warnings,
     )

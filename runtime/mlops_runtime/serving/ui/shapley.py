@@ -29,15 +29,15 @@ from mlops_runtime.model.baseline import ValueBaseline
 
 SEED = 0
 MAX_ROWS = 10_000
-"""Rows that the model predicts to explain one record."""
+"""Maximum number of rows that are predicted to explain one record."""
 MAX_ROWS_WITH_TEXTS = 2_000
-"""The same for a contract with texts: each row is split into words again."""
+"""The same for a contract with texts, as the words of each row must be counted."""
 MAX_CELLS = 8_000_000
-"""Values in all of these rows: a contract with many fields gets fewer rows."""
+"""Maximum number of values in these rows: a contract with many fields gets fewer rows."""
 MAX_CELLS_PER_CALL = 1_000_000
-"""Values that the model gets in one call."""
+"""Maximum number of values in one call of the model."""
 MAX_PARTS = 20
-"""Contributions of one record. With more fields, the least important ones are one part together."""
+"""Maximum number of contributions; the least important fields share one."""
 
 Outputs = Callable[[Features], NDArray[np.float64]]
 
@@ -57,7 +57,7 @@ class Background:
 
 @dataclass(frozen=True, slots=True)
 class Contribution:
-    """How much one field, or several together, contribute to the output, in the unit of the output."""
+    """The contribution of a field, or of several together, in the unit of the output."""
 
     fields: tuple[FieldSpec, ...]
     amount: float
@@ -120,7 +120,7 @@ def contributions(outputs: Outputs, record: Features, background: Background) ->
 
 
 class _Game:
-    """The game in which fields are players: some have the record's value, the others that of a background record.
+    """The cooperative game of the fields: players have the record's value, the others that of a background record.
 
     Attributes:
         fields: of the contract.

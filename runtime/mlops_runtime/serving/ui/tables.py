@@ -1,7 +1,7 @@
-"""Predictions for a table that a person uploads: the same table comes back with further columns.
+"""Predicts an uploaded table: returns it with additional columns.
 
-The table is read as training reads it: any usual delimiter, encoding and decimal mark, and dates in the
-format of the training table. Rows are predicted in batches, so that memory does not grow with the table.
+The table is read as in training: any common delimiter, encoding and decimal mark, and dates in the format of the
+training table. Rows are predicted in batches, so that memory does not grow with the table.
 """
 
 import csv
@@ -22,8 +22,8 @@ from werkzeug.datastructures import FileStorage
 
 from mlops_runtime.contract import Contract, LabelPrediction
 from mlops_runtime.model import GoldenRecord
-from mlops_runtime.serving.api.faults import LISTED_IN_PLACE, RecordFaults
-from mlops_runtime.serving.api.prediction_writer import PredictionWriter, in_words
+from mlops_runtime.serving.api.faults import MAX_FAULTS_PER_RECORD, RecordFaults
+from mlops_runtime.serving.api.prediction_writer import PredictionWriter, fault_text
 from mlops_runtime.serving.api.predictions import Predict
 from mlops_runtime.serving.api.problems import MAX_ERRORS, FieldError, InvalidRequestError
 from mlops_runtime.serving.api.records import RecordReader, Result
@@ -34,11 +34,11 @@ from mlops_runtime.tables.source import GZIP, PARQUET, Source, SourceError, clea
 
 UNSAFE = re.compile(r"[^\w. -]+")
 MAX_NAME_LENGTH = 100
-"""Characters of a file name."""
+"""Maximum number of characters of a file name."""
 MAX_LISTED_FAULTS = 10
-"""Faulty rows that the page lists."""
+"""Maximum number of faulty rows that the page lists."""
 MAX_FAULTY_ROWS = 10_000
-"""Faulty rows after which reading stops: a column of another kind has a fault in each row."""
+"""Number of faulty rows after which reading stops, as a wrong column has a fault in each row."""
 
 
 def example_table(contract: Contract, golden_records: Sequence[GoldenRecord[Any, Any]]) -> str:
@@ -48,8 +48,8 @@ def example_table(contract: Contract, golden_records: Sequence[GoldenRecord[Any,
     return csv_text([list(contract.features), *rows], ",")
 
 
-def name_of_answer(name: str) -> str:
-    """Return the file name of the table with predictions for that of the uploaded table."""
+def result_file_name(name: str) -> str:
+    """Return the name of the file with predictions for the name of the uploaded file."""
     return f"{_safe(PurePath(name).stem)}-predictions.csv"
 
 
@@ -66,7 +66,7 @@ def csv_text(rows: Sequence[Sequence[Any]], delimiter: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """The predictions of one batch of rows, and what was counted up to it.
+    """The predictions of one batch of rows, and the counts so far.
 
     Attributes:
         csv: lines of the table with predictions.
@@ -75,7 +75,7 @@ class Progress:
         progress: estimated share of the table that is done.
         faults: of this batch, each with its row in the file; not all if there are many.
         labels: number of predictions of each label in this batch.
-        problem: why the rest of the table was not read; empty if it was.
+        problem: reason why the rest of the table was not read; empty without one.
         done: whether this is the last batch.
     """
 
@@ -101,7 +101,7 @@ def uploaded(contract: Contract, file: FileStorage) -> Iterator[Source]:
     """Yield the source of an uploaded table, kept in a temporary folder until the block ends.
 
     Raises:
-        InvalidRequestError: if it is no table, or its columns do not fit the contract.
+        InvalidRequestError: if it is not a table, or its columns do not match the contract.
     """
     with TemporaryDirectory(prefix="table-") as folder:
         path = Path(folder) / _safe(PurePath(file.filename or "table").name)
@@ -120,10 +120,10 @@ def uploaded(contract: Contract, file: FileStorage) -> Iterator[Source]:
 
 
 def _source(path: Path) -> Source:
-    """Return the source of a table of text: what a compressed file expands to is not bounded by its size.
+    """Return the source of a table; compressed files are refused, because they can expand without limit.
 
     Raises:
-        SourceError: if it is no table, or compressed.
+        SourceError: if the file is not a table, or compressed.
     """
     with path.open("rb") as file:
         start = file.read(len(PARQUET))
@@ -142,13 +142,13 @@ class TablePrediction:
             contract: of the records and predictions.
             source: of the rows.
             reader: of the contract's records.
-            predict: a function of valid records.
+            predict: returns the predictions of valid records.
         """
         self._source = source
         self._reader = reader
         self._predict = predict
         self._writer = PredictionWriter(contract)
-        self._names = new_names(self._writer.columns(errors=True), source.header)
+        self._names = unique_names(self._writer.columns(errors=True), source.header)
         fields = [spec for spec in contract.fields if spec.name in source.header]
         self._field_names = [spec.name for spec in fields]
         self._cell_readers = [
@@ -156,7 +156,7 @@ class TablePrediction:
             for spec in fields
         ]
         self._rows = self._faulty = 0
-        # Faults that are described in detail.
+        # Number of faults that are still described in detail.
         self._remaining = MAX_ERRORS
 
     def run(self, batch_size: int) -> Iterator[Progress]:
@@ -187,12 +187,12 @@ class TablePrediction:
         faults = []
         for (number, cells), result in zip(batch, results, strict=True):
             if isinstance(result, RecordFaults):
-                error = in_words(result.errors[:LISTED_IN_PLACE], result.count)
+                error = fault_text(result.errors[:MAX_FAULTS_PER_RECORD], result.count)
                 faults.append((number, error))
                 outcome = [*[None] * (len(self._names) - 1), error]
             else:
                 outcome = self._writer.cells(next(unwritten), errors=True)
-            # A row with too few or too many cells gets as many as the header has.
+            # The number of cells is adjusted to that of the header.
             lines.append([*cells[:width], *[""] * (width - len(cells)), *outcome])
         self._rows += len(batch)
         self._faulty += len(faults)
@@ -218,7 +218,7 @@ class TablePrediction:
 
 
 def _batch(rows: Iterator[tuple[int, list[str]]], size: int) -> tuple[list[tuple[int, list[str]]], str]:
-    """Return the next rows, and why the row after them cannot be read; an empty text if it can."""
+    """Return the next rows, and the error of the row after them, or an empty text."""
     batch = []
     try:
         for row in islice(rows, size):
@@ -228,8 +228,8 @@ def _batch(rows: Iterator[tuple[int, list[str]]], size: int) -> tuple[list[tuple
     return batch, ""
 
 
-def new_names(names: Sequence[str], header: Sequence[str]) -> list[str]:
-    """Return the names of further columns, with a prefix where the table has a column of that name."""
+def unique_names(names: Sequence[str], header: Sequence[str]) -> list[str]:
+    """Return the names of additional columns, with a prefix if the table has a column with the name."""
     names_in_use = set(header)
     further: list[str] = []
     for name in names:

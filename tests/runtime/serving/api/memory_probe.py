@@ -18,7 +18,7 @@ import pyarrow
 
 from mlops_runtime.contract import Task
 from mlops_runtime.model import OnnxPredictor
-from mlops_runtime.serving.api.negotiation import Format, Terms
+from mlops_runtime.serving.api.negotiation import Format, Negotiation
 from mlops_runtime.serving.api.predictions import PredictionApi
 from mlops_runtime.serving.api.problems import InvalidRequestError
 from mlops_runtime.testing import synthetic
@@ -140,7 +140,7 @@ def factor_of(api: PredictionApi, sent: Format, body: bytes) -> float:
     address_space = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (address_space + MAX_GROWTH, -1))
     with suppress(InvalidRequestError):
-        api.answer(body, Terms(sent, sent))
+        api.respond(body, Negotiation(sent, sent))
     return (peak() - before) / MAX_CONTENT_LENGTH
 
 
@@ -154,7 +154,7 @@ def main(folder: str) -> None:
     predictor = OnnxPredictor.load(CONTRACT, Path(folder))
     api = PredictionApi(CONTRACT, predictor.predict, MAX_RECORDS)
     # What is imported and made at the first request is not taken again.
-    api.answer(orders_with(), Terms(Format.ARROW, Format.ARROW))
+    api.respond(orders_with(), Negotiation(Format.ARROW, Format.ARROW))
     for name, (sent, make) in BODIES.items():
         read_end, write_end = os.pipe()
         if child := os.fork():

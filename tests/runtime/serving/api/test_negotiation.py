@@ -6,18 +6,18 @@ from mlops_runtime.serving.api import negotiation
 from mlops_runtime.serving.api.negotiation import (
     FORMATS,
     Format,
-    Terms,
+    Negotiation,
+    negotiate,
     prefers_lenient,
-    sent_format,
-    terms_of,
-    wanted_format,
+    request_format_of,
+    response_format_of,
 )
 
 
 @pytest.mark.parametrize("sent", FORMATS)
 @pytest.mark.parametrize("accept", ["", "*/*", "*/*;q=0.1", "image/png, */*;q=0.8", " "])
 def test_the_response_has_the_format_of_the_request_by_default(accept: str, sent: Format) -> None:
-    assert wanted_format(accept, sent) is sent
+    assert response_format_of(accept, sent) is sent
 
 
 @pytest.mark.parametrize(
@@ -35,41 +35,41 @@ def test_the_response_has_the_format_of_the_request_by_default(accept: str, sent
     ],
 )
 def test_the_response_has_the_preferred_format(accept: str, wanted: Format) -> None:
-    assert wanted_format(accept, Format.JSON) is wanted
+    assert response_format_of(accept, Format.JSON) is wanted
 
 
 @pytest.mark.parametrize("accept", ["image/png", "application/json;q=0", "text/html, text/plain;q=0.9", "nonsense"])
 def test_an_unsupported_response_format_is_refused_with_the_supported_ones(accept: str) -> None:
     with pytest.raises(NotAcceptable, match="text/csv"):
-        wanted_format(accept, Format.JSON)
+        response_format_of(accept, Format.JSON)
 
 
 @pytest.mark.parametrize("sent", FORMATS)
 def test_the_content_type_selects_the_format(sent: Format) -> None:
-    assert sent_format(sent) is sent
-    assert sent_format(sent.upper()) is sent
-    assert sent_format(f"{sent}; charset=UTF-8") is sent
+    assert request_format_of(sent) is sent
+    assert request_format_of(sent.upper()) is sent
+    assert request_format_of(f"{sent}; charset=UTF-8") is sent
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/csv", "text/csvx", "\xff"])
 def test_an_unknown_content_type_is_refused_with_the_known_ones(content_type: str) -> None:
     with pytest.raises(UnsupportedMediaType, match="text/csv"):
-        sent_format(content_type)
+        request_format_of(content_type)
 
 
 @pytest.mark.parametrize("parameter", ["charset=latin-1", "header=absent"])
 def test_a_table_in_another_charset_or_without_a_header_is_refused(parameter: str) -> None:
     with pytest.raises(UnsupportedMediaType, match="Send the table"):
-        sent_format(f"text/csv; {parameter}")
+        request_format_of(f"text/csv; {parameter}")
 
 
 def test_arrow_without_its_package_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(negotiation, "FORMATS", (Format.JSON, Format.CSV))
 
     with pytest.raises(UnsupportedMediaType, match=r"pyarrow.*application/json or text/csv"):
-        sent_format(Format.ARROW)
+        request_format_of(Format.ARROW)
     with pytest.raises(NotAcceptable):
-        wanted_format(Format.ARROW, Format.JSON)
+        response_format_of(Format.ARROW, Format.JSON)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_lenient_handling_is_read_from_the_prefer_header(prefer: str, lenient: b
 def test_formats_and_handling_are_read_from_the_headers() -> None:
     headers = Headers({"Content-Type": "text/csv", "Accept": "application/json", "Prefer": "handling=lenient"})
 
-    assert terms_of(headers) == Terms(Format.CSV, Format.JSON, lenient=True)
+    assert negotiate(headers) == Negotiation(Format.CSV, Format.JSON, lenient=True)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_content_encoding_is_refused(coding: str, accepted: bool) -> None:
     headers = Headers({"Content-Type": "text/csv", "Content-Encoding": coding})
 
     if accepted:
-        assert terms_of(headers).sent is Format.CSV
+        assert negotiate(headers).request_format is Format.CSV
     else:
         with pytest.raises(UnsupportedMediaType, match="Content-Encoding"):
-            terms_of(headers)
+            negotiate(headers)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_runtime.model import Predictor
-from mlops_runtime.serving.api.faults import LISTED_IN_PLACE, RecordFaults
+from mlops_runtime.serving.api.faults import MAX_FAULTS_PER_RECORD, RecordFaults
 from mlops_runtime.serving.api.negotiation import FORMATS, Format
-from mlops_runtime.serving.api.prediction_writer import PredictionWriter, in_words, refused
+from mlops_runtime.serving.api.prediction_writer import PredictionWriter, fault_text, refused
 from mlops_runtime.serving.api.problems import FieldError
 
 
@@ -68,7 +68,7 @@ def test_a_fault_replaces_the_prediction_of_its_record(
         case Format.JSON | Format.NDJSON:
             outcome = json.loads(written)[1] if wanted is Format.JSON else json.loads(written.splitlines()[1])
             assert outcome["error"]["detail"] == expected
-            assert len(outcome["error"]["errors"]) == LISTED_IN_PLACE
+            assert len(outcome["error"]["errors"]) == MAX_FAULTS_PER_RECORD
         case Format.CSV:
             rows = list(csv.reader(StringIO(written.decode(), newline="")))
             assert [row[-1] for row in rows] == ["error", "", expected, ""]
@@ -79,6 +79,6 @@ def test_a_fault_replaces_the_prediction_of_its_record(
 
 @given(name=st.text() | st.sampled_from(["=1+1", "+1", "-1", "@a", "\t=1", "\r=1"]) | st.none())
 def test_a_fault_never_starts_like_a_formula(name: str | None) -> None:
-    text = in_words([FieldError(pointer="/0", field=name, detail="is wrong")], 1)
+    text = fault_text([FieldError(pointer="/0", field=name, detail="is wrong")], 1)
 
     assert text.startswith(('"', "this "))

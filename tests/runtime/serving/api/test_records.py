@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_runtime.contract import Contract, FieldSpec, RecordModel
-from mlops_runtime.serving.api.faults import LISTED_IN_PLACE, RecordFaults
+from mlops_runtime.serving.api.faults import MAX_FAULTS_PER_RECORD, RecordFaults
 from mlops_runtime.serving.api.negotiation import FORMATS, Format
 from mlops_runtime.serving.api.prediction_writer import csv_text
 from mlops_runtime.serving.api.problems import MAX_ERRORS, InvalidRequestError
@@ -304,4 +304,8 @@ def test_a_nested_value_is_a_wrong_value(reader: RecordReader, record: dict[str,
 def test_a_faulty_record_lists_few_faults_once_the_response_is_full(reader: RecordReader) -> None:
     results = reader.read(as_lines([{f"unknown {number}": 1 for number in range(50)}] * 3), NDJSON)
 
-    assert [len(getattr(result, "errors", ())) for result in results] == [MAX_ERRORS, LISTED_IN_PLACE, LISTED_IN_PLACE]
+    assert [len(getattr(result, "errors", ())) for result in results] == [
+        MAX_ERRORS,
+        MAX_FAULTS_PER_RECORD,
+        MAX_FAULTS_PER_RECORD,
+    ]

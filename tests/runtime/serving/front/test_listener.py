@@ -1,6 +1,6 @@
 import socket
 
-from mlops_runtime.serving.front.listener import STALLED, close_stalled_connections
+from mlops_runtime.serving.front.listener import STALL_TIMEOUT_MS, close_stalled_connections
 
 
 def test_accepted_connections_have_the_timeout() -> None:
@@ -13,5 +13,5 @@ def test_accepted_connections_have_the_timeout() -> None:
 
             # Then it holds for the connection, and not for the client's own
             with connection:
-                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == STALLED
+                assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == STALL_TIMEOUT_MS
             assert client.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 0

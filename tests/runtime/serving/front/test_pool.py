@@ -138,7 +138,7 @@ def test_the_threads_block_stop_signals() -> None:
 
 def test_garbage_is_collected_after_large_bodies(monkeypatch: pytest.MonkeyPatch) -> None:
     collected = threading.Event()
-    monkeypatch.setattr(pool, "GARBAGE", 100)
+    monkeypatch.setattr(pool, "GC_BYTES", 100)
     monkeypatch.setattr(gc, "collect", collected.set)
 
     async def run(size: int) -> None:

@@ -10,7 +10,7 @@ from werkzeug.test import Client
 
 from mlops_runtime.serving.drain import Marker
 from mlops_runtime.serving.middleware import access_log
-from mlops_runtime.serving.middleware.access_log import logged
+from mlops_runtime.serving.middleware.access_log import with_access_log
 from mlops_runtime.serving.routes import ROUTE_KEY
 from mlops_runtime.serving.telemetry.logs import CALLER_KEY, RECORDS_KEY, REQUEST_ID_KEY
 from tests.runtime.serving.conftest import request_log
@@ -24,7 +24,7 @@ def marker(tmp_path: Path) -> Marker:
 def test_a_response_has_an_id_and_default_headers(marker: Marker) -> None:
     # Given an application that sets a content type alone, while the service drains
     marker.create()
-    client = Client(logged(NotFound(), marker, lambda *_: None))
+    client = Client(with_access_log(NotFound(), marker, lambda *_: None))
 
     # When it is called
     response = client.get("/", headers={"X-Request-ID": "abc-1"})
@@ -42,7 +42,7 @@ def test_the_line_has_the_caller_and_the_number_of_records(marker: Marker, log: 
         start_response("200 OK", [("X-Seen", environ[REQUEST_ID_KEY])])
         return []
 
-    response = Client(logged(application, marker, lambda *_: None)).get("/version")
+    response = Client(with_access_log(application, marker, lambda *_: None)).get("/version")
 
     line = json.loads(log.getvalue())
     assert (line["caller"], line["records"]) == ('team "A"', 3)
@@ -55,7 +55,7 @@ def test_a_response_below_the_log_level_is_not_queued(marker: Marker, monkeypatc
     with request_log(logging.ERROR):
         monkeypatch.setattr(access_log.STANDARD_OUTPUT, "write", written.append)
 
-        Client(logged(NotFound(), marker, lambda *_: None)).get("/version")
+        Client(with_access_log(NotFound(), marker, lambda *_: None)).get("/version")
 
     assert written == []
 
@@ -82,6 +82,6 @@ def test_each_response_is_measured_under_its_route(marker: Marker, path: str, ru
             environ[ROUTE_KEY] = rule
         return NotFound()(environ, start_response)
 
-    Client(logged(application, marker, observe)).put(path)
+    Client(with_access_log(application, marker, observe)).put(path)
 
     assert measured == [(route, "PUT", 404)]

@@ -7,11 +7,11 @@ from werkzeug.test import Client
 from mlops_runtime.serving.api.problems import Problem
 from mlops_runtime.serving.middleware.error_responses import (
     RETRY_AFTER,
+    body_timeout,
     incomplete,
-    late,
     overloaded,
-    prepared,
-    unknown_coding,
+    prepared_response,
+    unsupported_transfer_encoding,
 )
 
 
@@ -19,10 +19,10 @@ from mlops_runtime.serving.middleware.error_responses import (
     ("response", "status"),
     [
         (overloaded, 503),
-        (late, 408),
+        (body_timeout, 408),
         (incomplete, 400),
-        (unknown_coding, 501),
-        (prepared(MethodNotAllowed(["GET"], "Only read.")), 405),
+        (unsupported_transfer_encoding, 501),
+        (prepared_response(MethodNotAllowed(["GET"], "Only read.")), 405),
     ],
     ids=["overloaded", "late", "incomplete", "unknown-coding", "any-error"],
 )
@@ -41,7 +41,7 @@ def test_a_response_under_overload_has_a_retry_after_header() -> None:
 
 
 def test_headers_of_the_error_are_kept() -> None:
-    assert Client(prepared(MethodNotAllowed(["GET"]))).post("/").headers["Allow"] == "GET"
+    assert Client(prepared_response(MethodNotAllowed(["GET"]))).post("/").headers["Allow"] == "GET"
 
 
 def test_a_header_that_a_layer_adds_is_not_in_the_next_response() -> None:

@@ -14,7 +14,7 @@ from mlops_runtime.model import Predictor
 from mlops_runtime.serving import app as app_module
 from mlops_runtime.serving import create_app
 from mlops_runtime.serving.api.problems import Problem
-from mlops_runtime.serving.middleware.fastpath import PATH, plain, shortened
+from mlops_runtime.serving.middleware.fastpath import PATH, is_plain, with_fast_path
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.logs import REQUEST_ID_KEY, JsonFormatter
 from mlops_runtime.serving.telemetry.metrics import Metrics
@@ -68,7 +68,7 @@ class Services:
 def services(predictor: Predictor, settings: Settings) -> Services:
     short = Service(predictor, settings)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(app_module, "shortened", lambda application, *_: application)
+        patch.setattr(app_module, "with_fast_path", lambda application, *_: application)
         long = Service(predictor, settings)
     return Services(short, long)
 
@@ -174,7 +174,7 @@ def environ(**special: str) -> dict[str, Any]:
     ids=str,
 )
 def test_a_plain_request_takes_the_short_path(special: dict[str, str]) -> None:
-    assert plain(environ(**special))
+    assert is_plain(environ(**special))
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_plain_request_takes_the_short_path(special: dict[str, str]) -> None:
     ids=str,
 )
 def test_any_other_request_takes_the_flask_route(special: dict[str, str]) -> None:
-    assert not plain(environ(**special))
+    assert not is_plain(environ(**special))
 
 
 def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -207,7 +207,7 @@ def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 def client_of(contract: Contract, predict: Any, max_content_length: int = 10_000) -> Client:
     """Return a client of an application with the short path."""
-    return Client(shortened(application, contract, predict, 1, max_content_length))
+    return Client(with_fast_path(application, contract, predict, 1, max_content_length))
 
 
 def test_a_valid_request_takes_the_short_path(predictor: Predictor, record: dict[str, Any]) -> None:

@@ -1,14 +1,14 @@
 import pytest
 from flask.testing import FlaskClient
 
-from mlops_runtime.serving.middleware.headers import FOR_ALL, FOR_DOCUMENTS
+from mlops_runtime.serving.middleware.headers import DEFAULT_HEADERS, DOCUMENT_HEADERS
 
 
 @pytest.mark.parametrize("path", ["/", "/docs/", "/report", "/static/page.css", "/static/icon.svg"])
 def test_a_document_restricts_what_a_browser_lets_it_do(client: FlaskClient, path: str) -> None:
     response = client.get(path)
 
-    for name, _ in FOR_DOCUMENTS:
+    for name, _ in DOCUMENT_HEADERS:
         assert len(response.headers.getlist(name)) == 1
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
@@ -19,7 +19,7 @@ def test_a_document_restricts_what_a_browser_lets_it_do(client: FlaskClient, pat
 def test_data_are_never_interpreted_as_a_document(client: FlaskClient, path: str) -> None:
     response = client.get(path)
 
-    for name, _ in FOR_ALL:
+    for name, _ in DEFAULT_HEADERS:
         assert len(response.headers.getlist(name)) == 1
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 

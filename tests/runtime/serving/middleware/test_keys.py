@@ -17,7 +17,7 @@ from werkzeug.test import Client
 
 from mlops_runtime.model import Predictor
 from mlops_runtime.serving.middleware import keys
-from mlops_runtime.serving.middleware.keys import Keys, hashes_in, keyed, put_operator_key, shown_key
+from mlops_runtime.serving.middleware.keys import Keys, hashes_in, key_in, put_operator_key, with_api_keys
 from mlops_runtime.serving.settings import Settings, SettingsError
 from mlops_runtime.serving.telemetry.logs import CALLER_KEY
 from tests.runtime.serving.conftest import app_of
@@ -119,7 +119,7 @@ def test_a_caller_without_a_key_is_unknown(known: Keys, header: str) -> None:
 
 @given(header=st.text() | st.builds("{} {}".format, st.sampled_from(["Bearer", "Basic", "basic"]), st.text()))
 def test_no_header_is_an_error(header: str) -> None:
-    key = shown_key(header)
+    key = key_in(header)
 
     assert key is None or len(key) > 0
 
@@ -131,7 +131,7 @@ def test_no_header_is_an_error(header: str) -> None:
 def test_a_password_is_used_unchanged(user: str, key: bytes) -> None:
     credentials = base64.b64encode(user.encode() + b":" + key).decode()
 
-    assert shown_key(f"Basic {credentials}") == key
+    assert key_in(f"Basic {credentials}") == key
 
 
 def test_each_of_several_callers_has_a_name(folder: Path, operator_key: Path) -> None:
@@ -400,7 +400,7 @@ def test_the_caller_is_in_the_wsgi_environment(known: Keys) -> None:
         start_response("200 OK", [])
         return [environ.get(CALLER_KEY, "nobody").encode()]
 
-    client = Client(keyed(whoami, known))
+    client = Client(with_api_keys(whoami, known))
 
     # When it is called, then a header cannot claim another name
     assert client.get("/", headers={"Authorization": f"Bearer {KEY}", "Webservice.Caller": "x"}).text == "hospital"

@@ -11,7 +11,7 @@ from werkzeug.test import Client
 from mlops_runtime.model import Predictor
 from mlops_runtime.operator_key import OPERATOR
 from mlops_runtime.serving.middleware import limits
-from mlops_runtime.serving.middleware.limits import SECOND, Buckets, limited
+from mlops_runtime.serving.middleware.limits import SECOND, Buckets, with_rate_limit
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.logs import CALLER_KEY
 from tests.runtime.serving.conftest import app_of
@@ -128,7 +128,7 @@ def test_a_refused_request_gets_a_retry_after_header(limited_client: FlaskClient
 
 @pytest.mark.parametrize(("wait", "seconds"), [(0.001, 1), (1, 1), (1.001, 2)])
 def test_the_wait_is_rounded_up_to_seconds(wait: float, seconds: int) -> None:
-    assert dict(limits.too_many(wait).get_headers())["Retry-After"] == str(seconds)
+    assert dict(limits.too_many_requests(wait).get_headers())["Retry-After"] == str(seconds)
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics", "/readyz", "/static/page.css"])
@@ -174,7 +174,7 @@ def test_the_operator_has_no_limit(caller: str, statuses: list[int]) -> None:
         start_response("200 OK", [])
         return []
 
-    client = Client(limited(application, Buckets(1, Clock())))
+    client = Client(with_rate_limit(application, Buckets(1, Clock())))
 
     assert [client.get("/", environ_base={CALLER_KEY: caller}).status_code for _ in range(3)] == statuses
 

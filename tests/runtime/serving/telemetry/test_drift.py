@@ -98,7 +98,7 @@ def count_in_batches(size: int, drift: Drift, records: Sequence[Order], outputs:
     """Count records in batches of this size."""
     for first in range(0, len(records), size):
         some = slice(first, first + size)
-        drift.predicted(LAYOUT.encode(records[some]), predictions(task, outputs[some]))
+        drift.add(LAYOUT.encode(records[some]), predictions(task, outputs[some]))
     drift.flush()
 
 
@@ -199,7 +199,7 @@ def test_values_are_counted_in_a_histogram(make_drift: MakeDrift) -> None:
 def test_records_with_a_warning_are_counted(make_drift: MakeDrift) -> None:
     drift = make_drift()
     some = [*predictions(Task.BINARY, FATES), *predictions(Task.BINARY, FATES, ("unusual", "twice"))]
-    drift.predicted(LAYOUT.encode(ORDERS[:4]), some)
+    drift.add(LAYOUT.encode(ORDERS[:4]), some)
     drift.flush()
     assert samples(drift)["webservice_records_with_warnings_total",] == 2
 
@@ -240,7 +240,7 @@ def test_no_record_of_a_thread_is_lost(make_drift: MakeDrift) -> None:
 
     def predict(_: int) -> None:
         for _ in range(200):
-            drift.predicted(features, predicted)
+            drift.add(features, predicted)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(predict, range(8)))
@@ -253,7 +253,7 @@ def test_a_full_batch_is_counted_at_once(make_drift: MakeDrift) -> None:
     features, predicted = LAYOUT.encode(ORDERS[:1]), predictions(Task.BINARY, FATES[:1])
     # Given records one by one
     for _ in range(3 * BATCH_ROWS + 5):
-        drift.predicted(features, predicted)
+        drift.add(features, predicted)
     # Then full batches are counted, and the rest with the next flush
     assert samples(drift)["webservice_records_total",] == 3 * BATCH_ROWS
     drift.flush()
@@ -295,6 +295,6 @@ def test_drift_of_a_single_field_among_a_thousand() -> None:
     # When one field changes
     live.numbers[:, 500] += 2
     for first in range(0, 400, 100):
-        drift.predicted(live.take(range(first, first + 100)), predictions(Task.REGRESSION, [1] * 100))
+        drift.add(live.take(range(first, first + 100)), predictions(Task.REGRESSION, [1] * 100))
     # Then it alone drifts
     assert {name for name, index in indices(drift).items() if index > 1} == {"n500"}

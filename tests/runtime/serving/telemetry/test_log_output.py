@@ -59,7 +59,7 @@ def test_texts_of_several_threads_are_complete_and_in_order(pipe: tuple[int, int
     lines = [line.split() for line in lines_from(reader, lambda lines: len(lines) == 8 * 200)]
     for thread in range(8):
         assert [int(number) for name, number in lines if int(name) == thread] == list(range(200))
-    assert stream.dropped_since() == 0
+    assert stream.take_dropped() == 0
 
 
 def test_a_text_that_is_not_utf_8_is_escaped(pipe: tuple[int, int]) -> None:
@@ -74,16 +74,16 @@ def test_a_stalled_reader_drops_texts_which_are_counted(pipe: tuple[int, int]) -
     # Given a pipe that holds few texts, and nobody who reads
     reader, writer = pipe
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
-    stream = Output(writer, most=10)
+    stream = Output(writer, max_waiting=10)
 
     # When many are written, then that is possible at once
     for number in range(5000):
         stream.write(f"{number:0100}\n")
 
     # And what did not fit is counted, once
-    dropped = stream.dropped_since()
+    dropped = stream.take_dropped()
     assert dropped > 0
-    assert stream.dropped_since() == 0
+    assert stream.take_dropped() == 0
 
     # And the others come out whole and in their order when somebody reads
     numbers = [int(line) for line in lines_from(reader, lambda lines: len(lines) == 5000 - dropped)]
@@ -121,7 +121,7 @@ def test_writing_continues_after_a_full_disk(pipe: tuple[int, int]) -> None:
     # When a text is written, then it is counted as lost
     stream.write("lost\n")
     deadline = time.monotonic() + PATIENCE
-    while not (dropped := stream.dropped_since()):
+    while not (dropped := stream.take_dropped()):
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert dropped == 1
@@ -130,7 +130,7 @@ def test_writing_continues_after_a_full_disk(pipe: tuple[int, int]) -> None:
     os.dup2(writer, descriptor)
     stream.write("written\n")
     assert lines_from(reader, bool) == ["written"]
-    assert stream.dropped_since() == 0
+    assert stream.take_dropped() == 0
     os.close(descriptor)
 
 

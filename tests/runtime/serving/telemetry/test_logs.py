@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_runtime.serving.telemetry import logs
-from mlops_runtime.serving.telemetry.logs import Answered
+from mlops_runtime.serving.telemetry.logs import AccessLogEntry
 from tests.runtime.serving.conftest import request_log
 
 REQUESTS = "webservice.requests"
@@ -123,7 +123,7 @@ def test_an_access_log_entry_has_the_format_of_the_formatter(
     records: int | None,
 ) -> None:
     # Given any response
-    answered = Answered(seconds, path, method, status, seconds, request_id, caller, records)
+    answered = AccessLogEntry(seconds, path, method, status, seconds, request_id, caller, records)
 
     # When its line is written
     line = str(answered)
@@ -146,7 +146,7 @@ def test_an_access_log_entry_has_the_format_of_the_formatter(
 
 
 def test_a_path_that_is_not_latin_1_is_logged_with_question_marks() -> None:
-    line = str(Answered(0, "/\u0142\ud800", "GET", 404, 0.001, "abc"))
+    line = str(AccessLogEntry(0, "/\u0142\ud800", "GET", 404, 0.001, "abc"))
 
     assert json.loads(line)["path"] == "/??"
 
@@ -159,7 +159,7 @@ def without_times(line: str) -> str:
 
 @given(milliseconds=st.integers(0, 4 * 10**12))
 def test_a_timestamp_is_in_utc(milliseconds: int) -> None:
-    timestamp = logs.moment_of(milliseconds)
+    timestamp = logs.timestamp_of(milliseconds)
 
     assert datetime.fromisoformat(timestamp).timestamp() == pytest.approx(milliseconds / 1000, abs=1e-4)
     assert timestamp.endswith("+00:00")

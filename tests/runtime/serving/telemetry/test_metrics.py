@@ -67,7 +67,7 @@ def test_responses_are_counted_by_route_method_and_status(metrics: Metrics) -> N
         ("/v1/predictions", "POST", 422),
         ("/", "GET", 200),
     ]:
-        metrics.answered(path, method, status, 0.001)
+        metrics.observe_response(path, method, status, 0.001)
 
     counts = {key[1:]: value for key, value in samples(metrics).items() if key[0] == "webservice_requests_total"}
     assert counts == {
@@ -81,7 +81,7 @@ def test_durations_are_counted_in_buckets(metrics: Metrics) -> None:
     # Given durations at both ends, at a bound, and above all bounds
     durations = [0.0, 0.00005, 0.001, 0.0011, 3.0, 10.0, 11.0]
     for seconds in durations:
-        metrics.answered("/v1/predictions", "POST", 200, seconds)
+        metrics.observe_response("/v1/predictions", "POST", 200, seconds)
     # Then each bucket has those up to its bound
     values = samples(metrics)
     for bound in BUCKETS:
@@ -98,7 +98,7 @@ def test_unknown_methods_and_statuses_share_a_series(
 ) -> None:
     # Given methods and statuses that do not exist
     metrics = Metrics(predictor, None, "1.2.3")
-    metrics.answered(OTHER, f"no {method}", -abs(status), seconds)
+    metrics.observe_response(OTHER, f"no {method}", -abs(status), seconds)
 
     counts = {key[1:]: value for key, value in samples(metrics).items() if key[0] == "webservice_requests_total"}
     assert counts == {(OTHER, OTHER, OTHER): 1}
@@ -140,11 +140,11 @@ from mlops_runtime.testing.synthetic import CONTRACTS
 
 predictor = OnnxPredictor.load(CONTRACTS[Task.BINARY], Path(sys.argv[1]))
 metrics = Metrics(predictor, Path(sys.argv[2]), "1.2.3")
-metrics.answered("/", "GET", 200, 0.01)
-metrics.in_work(2)
-metrics.lines_dropped(3)
+metrics.observe_response("/", "GET", 200, 0.01)
+metrics.set_requests_in_work(2)
+metrics.add_dropped_lines(3)
 records = [golden.record for golden in predictor.golden_records]
-metrics.predicted(predictor.contract.encode(records), predictor.predict(records))
+metrics.add_predictions(predictor.contract.encode(records), predictor.predict(records))
 metrics.flush()
 print("counted", flush=True)
 sys.stdin.readline()
@@ -194,7 +194,7 @@ def test_a_folder_set_after_the_import_of_prometheus_client_is_refused(predictor
 def test_no_request_of_a_thread_is_lost(metrics: Metrics) -> None:
     def ask(_: int) -> None:
         for _ in range(2000):
-            metrics.answered("/v1/predictions", "POST", 200, 0.5)
+            metrics.observe_response("/v1/predictions", "POST", 200, 0.5)
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(ask, range(8)))
@@ -205,7 +205,7 @@ def test_no_request_of_a_thread_is_lost(metrics: Metrics) -> None:
 
 def test_buffered_predictions_are_counted_when_metrics_are_read(metrics: Metrics, predictor: Predictor) -> None:
     features = predictor.contract.encode([golden.record for golden in predictor.golden_records])
-    metrics.predicted(features, predictor.predictions(features))
+    metrics.add_predictions(features, predictor.predictions(features))
     assert samples(metrics)["webservice_records_total",] == len(predictor.golden_records)
 
 
@@ -226,10 +226,10 @@ def test_the_format_of_metrics_follows_the_accept_header(
     metrics: Metrics, predictor: Predictor, accept: str | None, content_type: str, families: Families
 ) -> None:
     # Given a service that predicted more than a thousand records
-    metrics.answered("/v1/predictions", "POST", 200, 0.01)
+    metrics.observe_response("/v1/predictions", "POST", 200, 0.01)
     features = predictor.contract.encode([golden.record for golden in predictor.golden_records])
     for _ in range(1 + 1000 // len(features)):
-        metrics.predicted(features, predictor.predictions(features))
+        metrics.add_predictions(features, predictor.predictions(features))
     # When its metrics are read
     sent_type, text = exposed(metrics, accept)
     # Then they can be parsed

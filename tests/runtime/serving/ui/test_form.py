@@ -11,7 +11,7 @@ from mlops_runtime.serving.ui.form import (
     MAX_SUGGESTIONS_OF_PAGE,
     Input,
     form_inputs,
-    sent_texts,
+    submitted_texts,
     suggestions,
     text_of,
     texts_of,
@@ -167,14 +167,14 @@ def test_a_record_survives_the_form(parcel: Parcel) -> None:
     sent = {input_.name: texts_of(parcel)[input_.spec.name] for input_ in INPUTS}
 
     # When the service reads it
-    texts = sent_texts(INPUTS, sent)
+    texts = submitted_texts(INPUTS, sent)
 
     # Then it is that record
     assert Parcel.model_validate_strings(values_of(INPUTS, texts)) == parcel
 
 
 def test_spaces_around_typed_text_are_removed() -> None:
-    texts = sent_texts(INPUTS, {"city": "  Bonn ", "items": " "})
+    texts = submitted_texts(INPUTS, {"city": "  Bonn ", "items": " "})
 
     assert (texts["city"], texts["items"], texts["remark"]) == ("Bonn", "", "")
 
@@ -187,7 +187,7 @@ def test_an_option_keeps_its_spaces_and_line_ends() -> None:
 
     # When one is sent with the line ends of a browser
     for choice in choices:
-        texts = sent_texts(inputs, {"x": with_line_feeds(choice).replace("\n", "\r\n")})
+        texts = submitted_texts(inputs, {"x": with_line_feeds(choice).replace("\n", "\r\n")})
 
         # Then it is that choice
         assert texts["x"] in [value for value, _ in inputs[0].options]

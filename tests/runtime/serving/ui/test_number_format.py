@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_runtime.serving.ui.number_format import exact, out_of, percent, readable, rounded, whole_percent
+from mlops_runtime.serving.ui.number_format import exact, percent, ratio, readable, rounded, whole_percent
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -81,7 +81,7 @@ def test_percent_has_one_decimal(share: float, text: str) -> None:
     ("share", "text"), [(0.9, "9 of 10"), (0.8, "8 of 10"), (0.95, "19 of 20"), (0.99, "99 of 100"), (0.5, "5 of 10")]
 )
 def test_a_share_as_a_ratio(share: float, text: str) -> None:
-    assert out_of(share) == text
+    assert ratio(share) == text
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from mlops_runtime.serving import create_app
 from mlops_runtime.serving.api.prediction_writer import PredictionWriter
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.ui.explanation import MAX_SHOWN as MAX_BARS
-from mlops_runtime.serving.ui.form import Input, form_inputs, sent_texts, texts_of, values_of
+from mlops_runtime.serving.ui.form import Input, form_inputs, submitted_texts, texts_of, values_of
 from mlops_runtime.serving.ui.page import (
     MAX_LINKS,
     MAX_SHOWN,
@@ -255,14 +255,14 @@ def test_fields_of_every_kind_survive_the_form(
 
     # Then a browser sends that record
     assert page.sent["paid"] == "2024-12-31T13:45:07"
-    assert Parcel.model_validate_strings(values_of(parcel_inputs, sent_texts(parcel_inputs, page.sent))) == PARCEL
+    assert Parcel.model_validate_strings(values_of(parcel_inputs, submitted_texts(parcel_inputs, page.sent))) == PARCEL
 
 
 def test_an_empty_form_says_what_each_field_accepts(
     app: Flask, predictor: Predictor, parcel_inputs: tuple[Input, ...]
 ) -> None:
     # Given an empty form
-    texts = sent_texts(parcel_inputs, {})
+    texts = submitted_texts(parcel_inputs, {})
     with pytest.raises(ValidationError) as caught:
         Parcel.model_validate_strings(values_of(parcel_inputs, texts))
 

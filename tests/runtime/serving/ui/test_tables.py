@@ -20,8 +20,8 @@ from mlops_runtime.serving.ui.tables import (
     TablePrediction,
     csv_text,
     example_table,
-    name_of_answer,
-    new_names,
+    result_file_name,
+    unique_names,
     uploaded,
 )
 from mlops_runtime.tables.source import MAX_COLUMNS
@@ -205,7 +205,7 @@ def test_the_temporary_file_of_a_table_is_removed(predictor: Predictor, cells: l
 
 @given(names=st.lists(st.sampled_from(["a", "b", "predicted_a"]), unique=True), header=st.lists(st.text("ab")))
 def test_new_columns_have_unique_names(names: list[str], header: list[str]) -> None:
-    new = new_names(names, header)
+    new = unique_names(names, header)
 
     assert len(set(new)) == len(names)
     assert not set(new) & set(header)
@@ -227,4 +227,4 @@ def test_csv_can_be_parsed_again(row: list[Any]) -> None:
     ],
 )
 def test_the_result_file_is_named_after_the_table(name: str, answer: str) -> None:
-    assert name_of_answer(name) == answer
+    assert result_file_name(name) == answer
