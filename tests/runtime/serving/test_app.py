@@ -47,7 +47,7 @@ class Clients:
 def clients(each_predictor: Predictor, settings: Settings) -> Clients:
     with pytest.MonkeyPatch.context() as patch:
         client = app_of(each_predictor, settings).test_client()
-        patch.setattr(app_module, "shortened", lambda application, *_: application)
+        patch.setattr(app_module, "with_fast_path", lambda application, *_: application)
         return Clients(each_predictor, client, app_of(each_predictor, settings).test_client())
 
 
