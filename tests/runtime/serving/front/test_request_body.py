@@ -98,7 +98,7 @@ def test_a_body_that_is_late_is_refused(reader: BodyReader, length: int | None) 
     with pytest.raises(BodyError) as refused:
         watched(reader, lambda: reader.read(Parts(b"hel", then_waits=True), length, LIMIT))
 
-    assert refused.value.response is error_responses.late
+    assert refused.value.response is error_responses.body_timeout
 
 
 def test_a_body_that_is_late_and_too_long_is_too_long(reader: BodyReader) -> None:
@@ -122,7 +122,7 @@ def test_the_bytes_of_all_unfinished_bodies_are_bounded() -> None:
     results, body = asyncio.run(run())
 
     assert [getattr(result, "response", None) for result in results] == [
-        error_responses.late, error_responses.late, error_responses.overloaded
+        error_responses.body_timeout, error_responses.body_timeout, error_responses.overloaded
     ]  # fmt: skip
     assert len(body) == 20
 
