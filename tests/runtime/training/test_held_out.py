@@ -104,16 +104,16 @@ def test_equal_values_with_other_bytes_are_one_row(contract: Contract, first: fl
 
 def colours(*choices: str) -> tuple[Contract, Features]:
     """Return a contract with these choices and labels, and its only record: red."""
-    Colour = StrEnum("Colour", {choice.upper(): choice for choice in choices})
+    paint = StrEnum("Paint", {choice.upper(): choice for choice in choices})
 
     class Car(RecordModel):
-        colour: Colour
+        colour: paint
 
     class Prediction(LabelPrediction):
-        label: Colour
+        label: paint
 
     contract = Contract(Car, Prediction, Task.BINARY, "next")
-    return contract, contract.encode([Car(colour=Colour("red"))])
+    return contract, contract.encode([Car(colour=paint("red"))])
 
 
 def test_a_choice_and_a_label_more_keep_the_identity() -> None:
