@@ -1,6 +1,6 @@
 """The contract: field types, record and prediction models, and the conversion of records to arrays."""
 
-from mlops_runtime.contract.contract import Contract
+from mlops_runtime.contract.contract import Contract, contract_json
 from mlops_runtime.contract.features import Features, Layout
 from mlops_runtime.contract.fields import (
     Category,
@@ -32,5 +32,6 @@ __all__ = [
     "Task",
     "Text",
     "ValuePrediction",
+    "contract_json",
     "field_specs",
 ]

@@ -8,7 +8,15 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from mlops_runtime.contract.features import Features, Layout
-from mlops_runtime.contract.fields import FieldSpec, LabelPrediction, RecordModel, Task, ValuePrediction, field_specs
+from mlops_runtime.contract.fields import (
+    FieldSpec,
+    Kind,
+    LabelPrediction,
+    RecordModel,
+    Task,
+    ValuePrediction,
+    field_specs,
+)
 
 Prediction = LabelPrediction | ValuePrediction
 
@@ -61,6 +69,44 @@ class Contract:
     def encode(self, records: Sequence[RecordModel]) -> Features:
         """Return records as arrays."""
         return self.layout.encode(records)
+
+
+LIMITS = (
+    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "pattern",
+)  # fmt: skip
+"""Keywords of JSON Schema that restrict the values of a kind."""
+
+
+def contract_json(contract: Contract) -> dict[str, Any]:
+    """Return what callers depend on as JSON: fields with their limits, task, target and labels.
+
+    `mlops_runtime.operations.compatibility` compares two of them.
+    """
+    schema = contract.record.model_json_schema()
+    required, properties = schema.get("required", ()), schema["properties"]
+    return {
+        "task": str(contract.task),
+        "target": contract.target,
+        "labels": [str(label) for label in contract.labels],
+        "fields": [
+            {"name": field.name, "required": field.name in required, **_field_json(field, properties[field.name])}
+            for field in contract.fields
+        ],
+    }
+
+
+def _field_json(field: FieldSpec, schema: dict[str, Any]) -> dict[str, Any]:
+    alternatives = schema.get("anyOf", [schema])
+    limits = {name: value for each in alternatives for name, value in each.items() if name in LIMITS}
+    # The pattern of a date or time, and the step of an integer, belong to the kind.
+    implied = {Kind.DATE: "pattern", Kind.DATETIME: "pattern", Kind.TIME: "pattern", Kind.INTEGER: "multipleOf"}
+    limits.pop(implied.get(field.kind, ""), None)
+    return {
+        "nullable": any(each.get("type") == "null" for each in alternatives),
+        "kind": str(field.kind),
+        "choices": [str(choice) for choice in field.choices],
+        "limits": limits,
+    }
 
 
 def _labels(prediction: type[Prediction]) -> tuple[str, ...]:

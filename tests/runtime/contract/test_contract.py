@@ -1,10 +1,24 @@
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
+from pydantic import Field
 
-from mlops_runtime.contract import Contract, FieldSpec, Kind, LabelPrediction, RecordModel, Task, ValuePrediction
+from mlops_runtime.contract import (
+    Category,
+    Contract,
+    FieldSpec,
+    Integer,
+    Kind,
+    LabelPrediction,
+    RecordModel,
+    Task,
+    ValuePrediction,
+    contract_json,
+)
 from mlops_runtime.contract.contract import _sha256
 from mlops_runtime.testing import synthetic as orders
 
@@ -68,3 +82,33 @@ def test_the_hash_covers_what_the_model_depends_on(changes: dict[str, Any], same
 
 def test_the_hash_depends_on_the_order_of_the_fields() -> None:
     assert hash_of(orders.FIELDS[::-1]) != CONTRACT.sha256
+
+
+class Parcel(RecordModel):
+    """Fields with and without limits."""
+
+    weight: float = Field(gt=0, le=30, alias="Weight (kg)")
+    pieces: Integer | None = Field(ge=1)
+    size: orders.Size | None = None
+    sender: Category = Field(default="shop", pattern="^s")
+    sent: date | None = None
+
+
+def test_a_contract_as_json_has_what_callers_depend_on() -> None:
+    contract = Contract(Parcel, orders.FatePrediction, Task.BINARY, "fate")
+
+    content = contract_json(contract)
+
+    assert content == json.loads(json.dumps(content))
+    assert {name: content[name] for name in ("task", "target", "labels")} == {
+        "task": "binary",
+        "target": "fate",
+        "labels": ["kept", "returned"],
+    }
+    assert [tuple(field.values()) for field in content["fields"]] == [
+        ("Weight (kg)", True, False, "number", [], {"exclusiveMinimum": 0, "maximum": 30}),
+        ("pieces", True, True, "integer", [], {"minimum": 1}),
+        ("size", False, True, "choice", ["large", "medium, or so", "small"], {}),
+        ("sender", False, False, "category", [], {"maxLength": 200, "minLength": 1, "pattern": "^s"}),
+        ("sent", False, True, "date", [], {}),
+    ]
