@@ -1,10 +1,12 @@
-"""The project that a command runs in."""
+"""The project that a command runs in. `python -m mlops_runtime.operations.project` prints its contract as JSON."""
 
+import json
 import os
+import sys
 from importlib import import_module
 from pathlib import Path
 
-from mlops_runtime.contract import Contract
+from mlops_runtime.contract import Contract, contract_json
 from mlops_runtime.model.artefact import Artefact, ArtefactError, read_artefact
 from mlops_runtime.model.predictor import Predictor
 
@@ -34,3 +36,18 @@ def project_artefact() -> Artefact:
     """
     contract, _, folder = project_model()
     return read_artefact(contract, folder)
+
+
+def main() -> int:
+    """Print the contract as JSON; return the exit status."""
+    try:
+        contract, _, _ = project_model()
+    except ArtefactError as error:
+        print(f"contract: {error}", file=sys.stderr)
+        return 1
+    print(json.dumps(contract_json(contract)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

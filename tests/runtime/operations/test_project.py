@@ -1,11 +1,13 @@
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
+from mlops_runtime.contract import Contract, contract_json
 from mlops_runtime.model import OnnxPredictor
 from mlops_runtime.model.artefact import ArtefactError
-from mlops_runtime.operations.project import project_artefact
+from mlops_runtime.operations.project import main, project_artefact
 
 CLASSIFIER = """
 from pathlib import Path
@@ -60,3 +62,19 @@ def test_a_package_that_does_not_exist_is_refused(monkeypatch: pytest.MonkeyPatc
 
     with pytest.raises(ArtefactError, match=message):
         project_artefact()
+
+
+def test_the_command_prints_the_contract(package: Path, contract: Contract, capsys: pytest.CaptureFixture[str]) -> None:
+    (package / "classifier.py").write_text(CLASSIFIER.format(artefact="none"))
+
+    assert main() == 0
+    assert json.loads(capsys.readouterr().out) == contract_json(contract)
+
+
+def test_without_a_package_the_command_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PACKAGE", "no_such_package")
+
+    assert main() == 1
+    assert capsys.readouterr().err.startswith("contract: PACKAGE='no_such_package' names no model package")
