@@ -28,7 +28,7 @@ def test_make_alone_lists_the_commands(fresh: Path) -> None:
     assert {
         "install", "lint", "type-check", "unittest", "train", "test", "serve", "predict", "package.model", "docker",
         "login", "publish", "provision", "deploy", "status", "rollback", "upload.monitoring", "upload.model", "clean",
-        "doctor", "datamodel", "key", "keys", "key.remove",
+        "doctor", "datamodel", "compare", "key", "keys", "key.remove",
     } <= listed  # fmt: skip
 
 
@@ -48,7 +48,9 @@ def test_every_listed_command_is_phony(fresh: Path) -> None:
         pytest.param("type-check", [], id="type-check"),
         pytest.param("unittest", ["build/unittest-coverage.json", "build/unittest-coverage/index.html"], id="unittest"),
         pytest.param(
-            "train", ["build/report.html", "build/metrics.json", "src/*_model/artefact/model.onnx"], id="train"
+            "train",
+            ["build/report.html", "build/metrics.json", "build/held-out.json", "src/*_model/artefact/model.onnx"],
+            id="train",
         ),
         pytest.param("test", ["build/test-coverage.json"], id="test"),
         pytest.param(

@@ -21,6 +21,8 @@ BUDGET ?= 120
 # Minimum of a metric on the held-out rows; a model below one of these is not exported. build/report.html lists
 # the metrics. skill is the share by which the model reduces the loss of a prediction without features.
 FLOORS ?= {{cookiecutter.__floors}}
+# Share of the loss of the model that was deployed last by which a new model may be worse on the same held-out rows.
+MARGIN ?= 0.02
 
 # Tests: minimum of the branch coverage of the unit tests, in percent.
 MIN_COVERAGE ?= 90

@@ -219,7 +219,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         candidate = read_held_out(arguments.candidate)
     except ComparisonError as error:
-        print(f"compare: {error}; run make train", file=sys.stderr)
+        print(f"compare: {error}; train the model again", file=sys.stderr)
         return 1
     try:
         check(arguments.champion, candidate, arguments.margin)

@@ -168,7 +168,7 @@ def test_a_candidate_without_predictions_cannot_be_overruled(
     champion = write(tmp_path / "champion.json", model(Task.BINARY, 1))
 
     assert main([champion, str(tmp_path / "none.json"), "--margin", "0.02", "--overrule", "hurry"]) == 1
-    assert "cannot be read: No such file or directory; run make train" in capsys.readouterr().err
+    assert "cannot be read: No such file or directory; train the model again" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("margin", ["-0.1", "nan", "inf", "much"])

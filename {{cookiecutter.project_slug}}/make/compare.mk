@@ -1,0 +1,15 @@
+# Champion and candidate: the model that was deployed last, and the one that was trained.
+
+# Keeps the held-out predictions of the champion; without AWS they are in build/champion/.
+CHAMPION_BUCKET = $(if $(filter none,$(LOGIN)),,$(BUCKET))
+export AWS
+
+.PHONY: compare
+compare: build/trained  ## Compare the trained model with the one that was deployed last
+	$(call look_up,CHAMPION_BUCKET)
+	@champion=$$($(PYTHON) -m mlops_runtime.operations.champion); \
+	$(PYTHON) -m mlops_runtime.operations.comparison "$$champion" build/held-out.json --margin "$$MARGIN" --overrule="$${OVERRULE:-}"
+
+build/contract.json: $(MODEL_SOURCES) $(ENV)
+	@mkdir -p build
+	@$(PYTHON) -m mlops_runtime.operations.project >$@
