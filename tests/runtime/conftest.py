@@ -1,4 +1,4 @@
-"""Shared by the tests of the runtime: synthetic contracts, and one training run for each of them."""
+"""Fixtures of the runtime's tests: synthetic contracts, and one training run for each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from mlops_runtime.training.run import Settings, train
 TEMPLATE = Path(__file__).parents[2]
 LOCK = TEMPLATE / "{{cookiecutter.project_slug}}" / "Pipfile.lock"
 
-# A busy machine is no reason for a test to fail.
+# No deadline, so that tests do not fail on a busy machine.
 settings.register_profile("runtime", deadline=None)
 settings.load_profile("runtime")
 
@@ -26,7 +26,7 @@ st.register_type_strategy(synthetic.Order, valid_records(synthetic.Order))
 
 @dataclass(frozen=True)
 class Run:
-    """Files that one training run made."""
+    """Files of a training run."""
 
     data: Path
     artefact: Path
@@ -35,7 +35,7 @@ class Run:
 
 
 def training_settings(folder: Path, data: Path) -> Settings:
-    """Return settings of a short run that writes into the folder and depends on no clock."""
+    """Return the settings of a short, deterministic run that writes into the folder."""
     return Settings(
         data=data,
         artefact=folder / "artefact",
@@ -78,7 +78,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> "Runs":
 
 
 class Runs:
-    """Training runs on synthetic orders, made when they are first asked for."""
+    """Training runs on synthetic orders, started at the first use."""
 
     def __init__(self, folders: pytest.TempPathFactory) -> None:
         self._folders = folders
@@ -115,7 +115,7 @@ def data(run: Run) -> Path:
 
 @pytest.fixture(scope="session")
 def artefact(run: Run) -> Path:
-    """The artefact of `contract`: to read, not to change."""
+    """The artefact of `contract`; tests must not change it."""
     return run.artefact
 
 

@@ -83,7 +83,7 @@ def test_keys_change_while_every_worker_runs(start_service: StartService, folder
 def test_every_worker_accepts_the_operators_key_until_the_service_stops(
     start_service: StartService, folder: Path, tmp_path: Path
 ) -> None:
-    # Given a service with a key that nobody has
+    # Given a service with a key that no caller has
     make_key(folder, "lost")
     service = start_service(API_KEYS=str(folder), WORKERS=WORKERS, TMPDIR=str(tmp_path))
     file = tmp_path / f"webservice-{service.port}.key"
@@ -115,7 +115,7 @@ def test_a_caller_that_exceeds_the_rate_is_refused(start_service: StartService, 
     responses = [status(service, one) for _ in range(50)]
     seconds = time.monotonic() - began
 
-    # Then one second's worth and what the rate allows are answered, and the other caller has its own limit
+    # Then it gets predictions at the rate, after an initial burst, and the other caller has its own limit
     assert set(responses) <= {200, 429}
     assert 10 <= responses.count(200) <= 10 + 10 * seconds + 1
     assert status(service, other) == 200

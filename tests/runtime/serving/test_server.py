@@ -358,7 +358,7 @@ def stop() -> Iterator[Stop]:
 
 
 def test_a_stop_without_a_drain_hook_drains_first(stop: Stop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Given a server that takes a moment to say goodbye
+    # Given a server that drains for a moment before it stops
     monkeypatch.setattr(serve, "DRAIN_BEFORE_STOP", 0.05)
     serve.drain_before_stop(Marker(tmp_path / "draining"))
 

@@ -26,7 +26,7 @@ CONTRACT = Contract(Parcel, ValuePrediction, Task.REGRESSION, "price")
 
 
 def faults_of(parcel: Any, contract: Contract = CONTRACT) -> tuple[FieldError, ...]:
-    """Return what is wrong with a parcel."""
+    """Return the faults of a parcel."""
     faults = FaultFinder(contract).of_json(from_json(json.dumps(parcel)), (), MAX_ERRORS)
     assert faults.count == len(faults.errors)
     return faults.errors

@@ -39,7 +39,7 @@ def reader(contract: Contract) -> RecordReader:
 
 
 def fault_of(reader: RecordReader, body: bytes, sent: Format) -> InvalidRequestError:
-    """Return what is wrong with a body, after checking that something is."""
+    """Return the error of a faulty body."""
     with pytest.raises(InvalidRequestError) as caught:
         all_valid(reader.read(body, sent))
     return caught.value

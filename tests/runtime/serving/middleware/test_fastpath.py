@@ -26,7 +26,7 @@ DIFFERENT_EACH_TIME = {"time", "duration_ms"}
 
 @dataclass(frozen=True)
 class Seen:
-    """Everything that a request changes."""
+    """Response, log line and metrics of a request."""
 
     status: str
     headers: list[tuple[str, str]]
@@ -43,7 +43,7 @@ class Service:
         self._client = create_app(predictor, settings, title=TITLE, metrics=self._counts).test_client()
 
     def seen(self, body: bytes, headers: dict[str, str]) -> Seen:
-        """Return what a request changes."""
+        """Return response, log line and metrics of a request."""
         with request_log() as log:
             response = self._client.post(PATH, data=body, headers={"X-Request-ID": "same"} | headers, buffered=True)
         line = {name: value for name, value in json.loads(log.getvalue()).items() if name not in DIFFERENT_EACH_TIME}
@@ -86,7 +86,7 @@ valid_bodies = st.tuples(some_space, records | lists, some_space).map(b"".join)
 
 @st.composite
 def damaged_bodies(draw: st.DrawFn) -> bytes:
-    """Return a body of which a part is missing, repeated or something else."""
+    """Return a body with a part that is removed, repeated or replaced."""
     body = draw(valid_bodies)
     start = draw(st.integers(0, len(body)))
     end = draw(st.integers(start, min(len(body), start + 20)))
@@ -150,7 +150,7 @@ def test_lists_and_bodies_around_their_limits_have_the_same_response_log_line_an
 
 
 def environ(**special: str) -> dict[str, Any]:
-    """Return a plain request, but for what is special."""
+    """Return the WSGI environment of a plain request, with these changes."""
     request = {
         "PATH_INFO": PATH,
         "REQUEST_METHOD": "POST",

@@ -180,7 +180,7 @@ def test_keys_that_cannot_be_read_are_refused(folder: Path, operator_key: Path, 
 
 @pytest.mark.parametrize("content", ["", KEY, hash_of(KEY).upper(), hash_of(KEY)[1:], "\xff" * 64])
 def test_a_file_without_a_hash_is_ignored(folder: Path, content: str, caplog: pytest.LogCaptureFixture) -> None:
-    # Given a file with something else, which may be a key by mistake
+    # Given a file without a hash, which may contain a key by mistake
     (folder / "laboratory").write_text(content)
 
     # When the keys are read

@@ -20,7 +20,7 @@ def pipe() -> Iterator[tuple[int, int]]:
     """Yield the descriptors of a pipe, to read from and to write to."""
     reader, writer = os.pipe()
     yield reader, writer
-    # What still waits to be written fails when nobody can read it any more.
+    # Closing the reader first makes pending writes fail.
     os.close(reader)
     os.close(writer)
 
@@ -71,21 +71,21 @@ def test_a_text_that_is_not_utf_8_is_escaped(pipe: tuple[int, int]) -> None:
 
 
 def test_a_stalled_reader_drops_texts_which_are_counted(pipe: tuple[int, int]) -> None:
-    # Given a pipe that holds few texts, and nobody who reads
+    # Given a small pipe without a reader
     reader, writer = pipe
     fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
     stream = Output(writer, max_waiting=10)
 
-    # When many are written, then that is possible at once
+    # When many texts are written, then no write waits
     for number in range(5000):
         stream.write(f"{number:0100}\n")
 
-    # And what did not fit is counted, once
+    # And dropped texts are counted once
     dropped = stream.take_dropped()
     assert dropped > 0
     assert stream.take_dropped() == 0
 
-    # And the others come out whole and in their order when somebody reads
+    # And the other texts are read completely and in order
     numbers = [int(line) for line in lines_from(reader, lambda lines: len(lines) == 5000 - dropped)]
     assert numbers == sorted(set(numbers))
 
@@ -93,7 +93,7 @@ def test_a_stalled_reader_drops_texts_which_are_counted(pipe: tuple[int, int]) -
 def test_a_stalled_reader_does_not_delay_the_exit_of_a_process(
     pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Given a text that is longer than a pipe nobody reads holds
+    # Given a text that exceeds the size of an unread pipe
     ends: list[Callable[[], None]] = []
     monkeypatch.setattr(output, "Finalize", lambda _, end, **__: ends.append(end))
     monkeypatch.setattr(output, "EXIT_TIMEOUT", 0.01)
@@ -102,11 +102,11 @@ def test_a_stalled_reader_does_not_delay_the_exit_of_a_process(
     stream = Output(writer)
     stream.write("first" * 2000 + "\n")
 
-    # When the process ends, then it waits a moment and no longer
+    # When the process ends, then it waits no longer than the timeout
     (end,) = ends
     end()
 
-    # And what is read after all is whole
+    # And a text that is read later is complete
     assert lines_from(reader, bool) == ["first" * 2000]
 
 
@@ -118,7 +118,7 @@ def test_writing_continues_after_a_full_disk(pipe: tuple[int, int]) -> None:
     descriptor = os.open("/dev/full", os.O_WRONLY)
     stream = Output(descriptor)
 
-    # When a text is written, then it is counted as lost
+    # When a text is written, then it is counted as dropped
     stream.write("lost\n")
     deadline = time.monotonic() + PATIENCE
     while not (dropped := stream.take_dropped()):
@@ -126,7 +126,7 @@ def test_writing_continues_after_a_full_disk(pipe: tuple[int, int]) -> None:
         time.sleep(0.01)
     assert dropped == 1
 
-    # And the next one is written as soon as there is room
+    # And the next text is written once there is space
     os.dup2(writer, descriptor)
     stream.write("written\n")
     assert lines_from(reader, bool) == ["written"]
@@ -157,7 +157,7 @@ time.sleep(2 * output.PAUSE)
 output.STANDARD_OUTPUT.write("last\\n")
 """)
 
-    # Then that is written, too
+    # Then the last text is written
     assert len(lines) == 201
     assert lines[-1] == "last"
 

@@ -90,9 +90,9 @@ def test_each_field_has_its_own_index() -> None:
 @pytest.mark.parametrize("shares", SHARES)
 @pytest.mark.parametrize("rows", [150, 500, 10_000])
 def test_chance_rarely_exceeds_the_alert_threshold_with_enough_records(shares: list[float], rows: int) -> None:
-    # Given as many records as an index needs, out of the population that training was about
+    # Given the minimum number of records, from the population of the training rows
     records = int(min_records(len(shares), rows))
-    # Then hardly any of many samples comes to an alarm
+    # Then few of many samples exceed the alert threshold
     assert np.mean(indices(shares, shares, records, rows) >= ALERT) <= 0.005
 
 
@@ -103,7 +103,7 @@ def test_chance_rarely_exceeds_the_notice_threshold_with_1000_records(shares: li
 
 @pytest.mark.parametrize("shares", SHARES)
 def test_a_shift_is_detected_with_enough_records(shares: list[float]) -> None:
-    # Given a population of which two thirds have gone to the last bin
+    # Given a population of which two thirds moved to the last bin
     moved = [share / 3 for share in shares[:-1]]
     moved.append(1 - sum(moved))
     records = int(min_records(len(shares), 500))
