@@ -84,7 +84,7 @@ def test_a_model_below_a_floor_is_refused_and_the_old_one_stays(here: Workbench)
 
 
 def test_without_a_model_the_project_trains_its_own(here: Workbench) -> None:
-    assert here.make("train", BUDGET="0").returncode == 0
+    assert here.make("train", FLOORS="skill=0.1", BUDGET="0").returncode == 0
 
     assert metadata(here)["seed"] == 0
 
