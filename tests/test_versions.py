@@ -204,6 +204,14 @@ def test_what_aws_answers_is_data(project: Project) -> None:
     assert not pwned(project)
 
 
+def test_the_aws_cli_is_that_of_the_environment(fresh: Path) -> None:
+    print_cli = "--eval=print: ; @echo \"$(AWS)\" \"$$AWS\""
+
+    result = subprocess.run(["make", print_cli, "print"], cwd=fresh, capture_output=True, text=True, check=True)
+
+    assert result.stdout == "pipenv run aws pipenv run aws\n"
+
+
 @pytest.mark.parametrize("name", ["VERSION", "MODEL"])
 @pytest.mark.parametrize(
     "value",

@@ -2,7 +2,7 @@
 
 # The script `aws` does not start from a path with spaces; the module does.
 AWS ?= $(PIPENV) run $(if $(word 2,$(realpath .venv)),python -m awscli,aws)
-export AWS_REGION
+export AWS AWS_REGION
 export AWS_DEFAULT_REGION := $(AWS_REGION)
 export AWS_PAGER :=
 

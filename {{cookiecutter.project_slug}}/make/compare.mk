@@ -2,7 +2,6 @@
 
 # Keeps the held-out predictions of the champion; without AWS they are in build/champion/.
 CHAMPION_BUCKET = $(if $(filter none,$(LOGIN)),,$(BUCKET))
-export AWS
 
 .PHONY: compare
 compare: build/trained  ## Compare the trained model with the one that was deployed last
