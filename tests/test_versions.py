@@ -205,7 +205,7 @@ def test_what_aws_answers_is_data(project: Project) -> None:
 
 
 def test_the_aws_cli_is_that_of_the_environment(fresh: Path) -> None:
-    print_cli = "--eval=print: ; @echo \"$(AWS)\" \"$$AWS\""
+    print_cli = '--eval=print: ; @echo "$(AWS)" "$$AWS"'
 
     result = subprocess.run(["make", print_cli, "print"], cwd=fresh, capture_output=True, text=True, check=True)
 
