@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from mlops_runtime.contract.features import Features
 from mlops_runtime.contract.fields import Kind
 from mlops_runtime.model.golden import GOLDEN_TOLERANCE
+from mlops_runtime.model.onnx_predictor import OnnxPredictor
 from mlops_runtime.model.predictor import Predictor
 
 DRAWN_ROWS = 10_000
@@ -94,9 +95,15 @@ def check_parity(
         raise ParityError(
             f"{type(predictor).__name__} and the estimator differ in {wrong_labels} of {len(features)} labels "
             f"and by up to {largest:.1e} in outputs (allowed: {GOLDEN_TOLERANCE:.0e}); nothing was written: "
-            "remove this candidate, or serve it with a Predictor of your own"
+            f"{_advice(predictor)}"
         )
     return largest
+
+
+def _advice(predictor: Predictor) -> str:
+    if isinstance(predictor, OnnxPredictor):
+        return "remove this candidate, or serve it with a Predictor of your own"
+    return f"correct {type(predictor).__name__}.outputs or the export"
 
 
 def _labels(outputs: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -10,6 +10,7 @@ from mlops_runtime.contract.features import Features
 from mlops_runtime.contract.fields import Kind, Task
 from mlops_runtime.model.encoding import Encoding
 from mlops_runtime.model.golden import GOLDEN_TOLERANCE
+from mlops_runtime.model.onnx_predictor import OnnxPredictor
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import LAYOUT, targets
 from mlops_runtime.training import parity
@@ -102,6 +103,11 @@ def test_differences_within_the_tolerance_are_accepted(
 def test_greater_differences_are_refused(actual: list[float], expected: list[float], message: str) -> None:
     with pytest.raises(ParityError, match=message):
         compared(actual, expected)
+
+
+def test_a_graph_that_differs_may_be_served_otherwise(predictor: OnnxPredictor) -> None:
+    with pytest.raises(ParityError, match=r"remove this candidate, or serve it with a Predictor of your own$"):
+        check_parity(predictor, constant(0.5, 0.5).outputs, FEATURES, 1)
 
 
 def test_rows_are_compared_in_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
