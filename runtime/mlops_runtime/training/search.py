@@ -16,6 +16,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.pipeline import Pipeline
 
 from mlops_runtime.training.candidates import Candidate, CandidateError, LearningProblem, check_candidate
+from mlops_runtime.training.error_location import described
 from mlops_runtime.training.fitted_model import outputs_of
 
 FOLDS = 5
@@ -319,15 +320,14 @@ def _fit(name: str, estimator: Any, matrix: NDArray[np.float64], target: NDArray
         try:
             return estimator.fit(matrix, target)
         except Exception as error:  # third-party estimators may raise any exception
-            reason = str(error).partition("\n")[0]
-            raise CandidateError(f"{name} cannot be fitted: {reason or type(error).__name__}") from error
+            raise CandidateError(f"{name} cannot be fitted: {described(error)}") from error
 
 
 def _outputs(name: str, fitted: Any, matrix: NDArray[np.float64], problem: LearningProblem) -> NDArray[np.float64]:
     try:
         outputs = outputs_of(fitted, matrix, problem.labels)
     except Exception as error:  # third-party estimators may raise any exception
-        raise CandidateError(f"{name} cannot predict: {error}") from error
+        raise CandidateError(f"{name} cannot predict: {described(error)}") from error
     if not np.isfinite(outputs).all():
         raise CandidateError(f"{name} predicts values that are not finite: leave it out of the candidates")
     return outputs

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class Failing(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """An estimator that cannot be fitted."""
 
     def fit(self, _matrix: Any, _target: Any) -> "Failing":
-        raise RuntimeError("division by zero")
+        raise KeyError("x")
 
     def predict_proba(self, _matrix: Any) -> Any:
         raise NotImplementedError
@@ -94,9 +95,12 @@ def test_an_estimator_instead_of_a_candidate_is_refused() -> None:
         select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, [LogisticRegression()])
 
 
-def test_an_estimator_that_cannot_be_fitted_is_named() -> None:
-    with pytest.raises(CandidateError, match=r"failing cannot be fitted: division by zero"):
+def test_an_estimator_that_cannot_be_fitted_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(Path(__file__).parent)
+    with pytest.raises(CandidateError) as caught:
         select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, [Candidate("failing", Failing())])
+    line = Failing.fit.__code__.co_firstlineno + 1
+    assert str(caught.value) == f"failing cannot be fitted: KeyError: 'x' (test_candidates.py, line {line})"
 
 
 class CannotPredict(DummyClassifier):  # type: ignore[misc]
@@ -116,7 +120,9 @@ class PredictsNan(DummyRegressor):  # type: ignore[misc]
 @pytest.mark.parametrize(
     ("estimator", "labels", "message"),
     [
-        pytest.param(CannotPredict(), 2, "mine cannot predict: division by zero", id="error"),
+        pytest.param(
+            CannotPredict(), 2, r"mine cannot predict: RuntimeError: division by zero \(.*test_candidates", id="error"
+        ),
         pytest.param(PredictsNan(), 0, "mine predicts values that are not finite", id="NaN"),
     ],
 )
