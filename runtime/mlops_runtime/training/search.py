@@ -47,6 +47,10 @@ TIMED_ITERATIONS = (1, 4)
 DEFAULT_LEAVES = 31
 """Assumed number of leaves of a tree whose booster sets no maximum."""
 
+PROBABILITY_TOLERANCE = 1e-4
+"""Largest accepted distance of a probability from [0, 1], and of a sum of probabilities from 1: the errors of
+single precision add up with the number of labels."""
+
 EPSILON = 1e-15
 """Smallest probability to take the logarithm of."""
 
@@ -330,7 +334,23 @@ def _outputs(name: str, fitted: Any, matrix: NDArray[np.float64], problem: Learn
         raise CandidateError(f"{name} cannot predict: {described(error)}") from error
     if not np.isfinite(outputs).all():
         raise CandidateError(f"{name} predicts values that are not finite: leave it out of the candidates")
+    if problem.labels:
+        _check_probabilities(name, outputs)
     return outputs
+
+
+def _check_probabilities(name: str, outputs: NDArray[np.float64]) -> None:
+    beyond = outputs[np.abs(outputs - 0.5) > 0.5 + PROBABILITY_TOLERANCE]
+    if len(beyond):
+        raise CandidateError(
+            f"{name} predicts the probability {beyond[0]:g}, which is not between 0 and 1: correct its predict_proba"
+        )
+    sums = outputs.sum(axis=1)
+    wrong = sums[np.abs(sums - 1) > PROBABILITY_TOLERANCE]
+    if len(wrong):
+        raise CandidateError(
+            f"{name} predicts probabilities with a sum of {wrong[0]:g}, which is not 1: divide each row by its sum"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,20 @@ class PredictsNan(DummyRegressor):  # type: ignore[misc]
         return np.full(matrix.shape[0], np.nan)
 
 
+class Constant(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A classifier with the same outputs for every row."""
+
+    def __init__(self, outputs: tuple[float, float]) -> None:
+        self.outputs = outputs
+
+    def fit(self, _matrix: Any, target: Any) -> "Constant":
+        self.classes_ = np.unique(target)
+        return self
+
+    def predict_proba(self, matrix: Any) -> Any:
+        return np.tile(self.outputs, (matrix.shape[0], 1))
+
+
 @pytest.mark.parametrize(
     ("estimator", "labels", "message"),
     [
@@ -124,12 +138,27 @@ class PredictsNan(DummyRegressor):  # type: ignore[misc]
             CannotPredict(), 2, r"mine cannot predict: RuntimeError: division by zero \(.*test_candidates", id="error"
         ),
         pytest.param(PredictsNan(), 0, "mine predicts values that are not finite", id="NaN"),
+        pytest.param(
+            Constant((5, 5)),
+            2,
+            r"mine predicts the probability 5, .*between 0 and 1: correct its predict",
+            id="above-1",
+        ),
+        pytest.param(Constant((-0.2, 1.2)), 2, r"mine predicts the probability -0\.2, which is not", id="negative"),
+        pytest.param(
+            Constant((0.3, 0.3)), 2, r"mine predicts probabilities with a sum of 0\.6, .*: divide each row", id="sum"
+        ),
     ],
 )
 def test_an_estimator_that_cannot_predict_is_named(estimator: Any, labels: int, message: str) -> None:
     problem = LearningProblem(ENCODING.columns, labels)
     with pytest.raises(CandidateError, match=message):
         select_estimator(MATRIX, TARGET, problem, 0, 1, [Candidate("mine", estimator)])
+
+
+def test_probabilities_of_single_precision_are_accepted() -> None:
+    candidate = Candidate("mine", Constant((-1e-6, 1 - 1e-5)))
+    assert select_estimator(MATRIX, TARGET, PROBLEM, 0, 1, [candidate]).name == "mine"
 
 
 def test_two_candidates_with_the_same_name_are_refused() -> None:
