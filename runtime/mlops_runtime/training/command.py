@@ -1,12 +1,16 @@
 """The command: `python -m trainer`."""
 
 import argparse
+import math
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -22,10 +26,14 @@ from mlops_runtime.training.parity import ParityError
 from mlops_runtime.training.report.report import Findings
 from mlops_runtime.training.run import Export, GateError, Listener, Settings, train
 from mlops_runtime.training.split import TEST_SHARE_BOUNDS
-from mlops_runtime.training.table import MAX_ROWS, Table, TableError
+from mlops_runtime.training.table import MAX_ROWS, MIN_ROWS, Table, TableError
 from mlops_runtime.training.upload import Bucket, UploadError
 
 MADE, FAILED, DATA_REFUSED, GATE_REFUSED = range(4)
+SETTINGS_REFUSED = DATA_REFUSED
+
+MAX_SEED = 2**32 - 1
+"""Maximum seed of NumPy's and scikit-learn's generators."""
 
 OPTIONS = tuple(field.name for field in fields(Settings))
 """Names of the settings, each of which is an option and an environment variable in upper case."""
@@ -38,6 +46,17 @@ PRINTED_METRICS = {
 """Metrics to print in addition to those with a floor."""
 
 
+class SettingError(RuntimeError):
+    """A setting or an argument cannot be used."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises an error of one line, without the usage of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingError(f"{message}; see {self.prog} --help")
+
+
 def main(
     contract: Contract,
     artefact: Path,
@@ -48,7 +67,7 @@ def main(
 ) -> int:
     """Train a model and return the exit code.
 
-    0: the artefact was made. 1: training or upload failed. 2: the arguments or the data are wrong. 3: the gate
+    0: the artefact was made. 1: training or upload failed. 2: a setting or the data are wrong. 3: the gate
     refused the model. An existing artefact is replaced only by a model that passes the gate.
 
     Args:
@@ -59,7 +78,11 @@ def main(
         predictor: class that loads the exported model.
         export: function that returns the files for the predictor.
     """
-    settings, bucket = _settings(contract, artefact, argv)
+    try:
+        settings, bucket = _settings(contract, artefact, argv)
+    except SettingError as error:
+        print(error, file=sys.stderr)
+        return SETTINGS_REFUSED
     candidates = default_candidates(contract) if candidates is None else candidates
     try:
         destination = Bucket(bucket) if bucket else None
@@ -91,28 +114,32 @@ def _upload(bucket: Bucket, settings: Settings) -> int:
 def _settings(contract: Contract, artefact: Path, argv: Sequence[str] | None) -> tuple[Settings, str]:
     """Return the settings of the run, and the name of the bucket to upload to, which is empty for no upload.
 
-    An option that is not given takes the value of its environment variable, if that is not empty.
+    An option that is not given takes the value of its environment variable, if that is not blank.
+
+    Raises:
+        SettingError: if a setting or an argument cannot be used.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m trainer",
         description="Train, evaluate, gate and export a model.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     paths = parser.add_argument_group("files")
-    paths.add_argument("--data", type=Path, required=True, help="training table")
+    paths.add_argument("--data", type=Path, help="training table")
     paths.add_argument("--artefact", type=Path, default=artefact, help="folder to write the artefact to")
     paths.add_argument("--report", type=Path, default="build/report.html", help="path of the report")
     paths.add_argument("--metrics", type=Path, default="build/metrics.json", help="path of the metrics")
     paths.add_argument("--lock", type=Path, default="Pipfile.lock", help="lock file of the environment")
-    floors = [parse_floor(f"{name}={floor}", contract.task) for name, floor in DEFAULT_FLOORS.items()]
+    floors = [f"{name}={floor}" for name, floor in DEFAULT_FLOORS.items()]
     parser.add_argument(
-        "--floors", nargs="+", type=partial(_floor, contract.task), default=floors, metavar="METRIC=VALUE",
+        "--floors", nargs="+", type=str.split, default=[floors], metavar="METRIC=VALUE",
         help="minimum of each metric on held-out rows",
     )  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="seed of split, folds, estimators and resampling")
-    parser.add_argument("--test-share", type=_test_share, default=0.25, help="share of the rows to hold out")
-    parser.add_argument("--max-rows", type=int, default=MAX_ROWS, help="maximum number of rows to read")
-    parser.add_argument("--budget", type=float, default=120, help="seconds to compare candidates for")
+    number = partial(_add_number, parser)
+    number("seed", int, 0, (0, MAX_SEED), "seed of split, folds, estimators and resampling")
+    number("test_share", float, 0.25, TEST_SHARE_BOUNDS, "share of the rows to hold out")
+    number("max_rows", int, MAX_ROWS, (MIN_ROWS, math.inf), "maximum number of rows to read")
+    number("budget", float, 120, (0, math.inf), "seconds to compare candidates for")
     parser.add_argument("--version", default="development", help="version of the model")
     parser.add_argument("--commit", default="unknown", help="git commit of the model")
     parser.add_argument("--bucket", default="", help="S3 bucket for --upload")
@@ -120,39 +147,60 @@ def _settings(contract: Contract, artefact: Path, argv: Sequence[str] | None) ->
         "--upload", action="store_true", help="upload artefact, report and metrics to s3://BUCKET/trainer/VERSION/"
     )
     arguments = parser.parse_args([*_environment_arguments(), *(sys.argv[1:] if argv is None else argv)])
+    if arguments.data is None:
+        raise SettingError("DATA is empty: give the path of the training table")
     if arguments.upload and not arguments.bucket:
-        parser.error("argument --upload: name the bucket with --bucket, or set BUCKET")
-    floors_given = dict(arguments.floors)
-    if len(floors_given) < len(arguments.floors):
-        parser.error("argument --floors: a metric has more than one floor")
-    options = {name: getattr(arguments, name) for name in OPTIONS} | {"floors": floors_given}
+        raise SettingError("--upload needs a bucket: name it with --bucket, or set BUCKET")
+    options = {name: getattr(arguments, name) for name in OPTIONS}
+    options["floors"] = _floors(contract.task, list(chain.from_iterable(arguments.floors)))
     return Settings(**options), arguments.bucket if arguments.upload else ""
 
 
 def _environment_arguments() -> list[str]:
     """Return the environment variables of options as arguments."""
-    arguments = []
-    for name in (*OPTIONS, "bucket"):
-        value = os.environ.get(name.upper())
-        if value:
-            values = value.split() if name == "floors" else [value]
-            arguments += [f"--{name.replace('_', '-')}", *values]
-    return arguments
+    values = {name: os.environ.get(name.upper(), "") for name in (*OPTIONS, "bucket")}
+    return [f"{_option(name)}={value}" for name, value in values.items() if value.strip()]
 
 
-def _floor(task: Task, text: str) -> tuple[str, float]:
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _floors(task: Task, texts: Sequence[str]) -> dict[str, float]:
     try:
-        return parse_floor(text, task)
+        floors = [parse_floor(text, task) for text in texts]
     except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+        raise SettingError(f"FLOORS: {error}") from error
+    for name, count in Counter(name for name, _ in floors).items():
+        if count > 1:
+            raise SettingError(f"FLOORS: {name} has more than one floor: give one")
+    return dict(floors)
 
 
-def _test_share(text: str) -> float:
-    low, high = TEST_SHARE_BOUNDS
-    share = float(text)
-    if not low <= share <= high:
-        raise argparse.ArgumentTypeError(f"{text} is not between {low} and {high}")
-    return share
+def _add_number(
+    parser: argparse.ArgumentParser,
+    name: str,
+    kind: type[int] | type[float],
+    default: float,
+    bounds: tuple[float, float],
+    purpose: str,
+) -> None:
+    """Add the option of a number within bounds."""
+    setting, (low, high) = name.upper(), bounds
+    wanted = ("a whole number " if kind is int else "a number ") + (
+        f"from {low} to {high}" if math.isfinite(high) else f"of at least {low}"
+    )
+
+    def parsed(text: str) -> float:
+        try:
+            number: float = kind(text)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:
+            raise SettingError(f"{setting}={text} is not usable: give {wanted}, as in {setting}={default}")
+        return number
+
+    parser.add_argument(_option(name), type=parsed, default=default, help=purpose)
 
 
 def _progress() -> Progress:

@@ -105,35 +105,88 @@ def test_a_missing_file_is_named_in_one_line(
 
 @of_values
 @pytest.mark.parametrize(
-    ("wrong", "message"),
+    ("setting", "message"),
     [
-        pytest.param(["--floors", "rr=0.9"], "'rr' cannot have a floor", id="unknown-metric"),
+        pytest.param("FLOORS=rr=0.9", "FLOORS: 'rr' cannot have a floor", id="unknown-metric"),
         pytest.param(
-            ["--floors", "accuracy=0.9"], "'accuracy' cannot have a floor in a regression task", id="other-task"
+            "FLOORS=skill=0.1 accuracy=0.9",
+            "FLOORS: 'accuracy' cannot have a floor in a regression task: choose from r2, coverage, skill",
+            id="other-task",
         ),
-        pytest.param(["--floors", "mae=0.1"], "'mae' cannot have a floor", id="lower-is-better"),
-        pytest.param(["--floors", "r2=nan"], "'nan' cannot be the floor of r2", id="nan"),
-        pytest.param(["--floors"], "expected at least one argument", id="no-floor"),
-        pytest.param(["--floors", "r2=0.1", "r2=0.9"], "a metric has more than one floor", id="two-floors"),
-        pytest.param(["--test-share", "0.9"], "0.9 is not between 0.1 and 0.5", id="test-share"),
-        pytest.param(["--test-share", "nan"], "nan is not between 0.1 and 0.5", id="test-share-nan"),
-        pytest.param(["--seed", "x"], "invalid int value", id="seed"),
-        pytest.param(["--budget", "long"], "invalid float value", id="budget"),
+        pytest.param("FLOORS=mae=0.1", "FLOORS: 'mae' cannot have a floor", id="lower-is-better"),
+        pytest.param("FLOORS=r2=nan", "FLOORS: 'nan' cannot be the floor of r2: give a number", id="nan"),
+        pytest.param("FLOORS=-r2", "FLOORS: '-r2' cannot have a floor", id="floor-with-a-dash"),
+        pytest.param("FLOORS=r2=0.1 r2=0.9", "FLOORS: r2 has more than one floor: give one", id="two-floors"),
+        pytest.param(
+            "TEST_SHARE=25%",
+            "TEST_SHARE=25% is not usable: give a number from 0.1 to 0.5, as in TEST_SHARE=0.25",
+            id="test-share-in-percent",
+        ),
+        pytest.param("TEST_SHARE=0.9", "TEST_SHARE=0.9 is not usable: give a number from 0.1", id="test-share"),
+        pytest.param("TEST_SHARE=nan", "TEST_SHARE=nan is not usable", id="test-share-nan"),
+        pytest.param(
+            "SEED=x", "SEED=x is not usable: give a whole number from 0 to 4294967295, as in SEED=0", id="seed"
+        ),
+        pytest.param("SEED=-1", "SEED=-1 is not usable", id="negative-seed"),
+        pytest.param("MAX_ROWS=1e6", "MAX_ROWS=1e6 is not usable: give a whole number of at least 12", id="max-rows"),
+        pytest.param("MAX_ROWS=11", "MAX_ROWS=11 is not usable", id="few-max-rows"),
+        pytest.param(
+            "BUDGET=long", "BUDGET=long is not usable: give a number of at least 0, as in BUDGET", id="budget"
+        ),
+        pytest.param("BUDGET=-5s", "BUDGET=-5s is not usable", id="budget-with-a-unit"),
     ],
 )
-def test_wrong_arguments_are_refused_before_anything_runs(
-    wrong: list[str],
+def test_a_wrong_setting_is_refused_in_one_line_before_anything_runs(
+    setting: str,
     message: str,
     each_contract: Contract,
     arguments: dict[str, str],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with pytest.raises(SystemExit) as caught:
-        call(each_contract, arguments, *wrong)
-    assert caught.value.code == 2
-    assert message in capsys.readouterr().err
+    # given
+    name, _, value = setting.partition("=")
+    arguments.pop(f"--{name.lower()}", None)
+    monkeypatch.setenv(name, value)
+    # when
+    code = call(each_contract, arguments)
+    # then
+    assert code == command.SETTINGS_REFUSED == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(message)
     assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]
+
+
+@of_values
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        pytest.param(["--test-share", "0.9"], "TEST_SHARE=0.9 is not usable", id="value-of-an-option"),
+        pytest.param(["--floors", "r2=0.1", "r2=0.9"], "FLOORS: r2 has more than one floor", id="two-floors"),
+        pytest.param(["--floors"], "argument --floors: expected at least one argument", id="no-floor"),
+        pytest.param(["--sed", "1", "--x"], "unrecognized arguments: --sed 1 --x", id="unknown-option"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_line(
+    wrong: list[str],
+    message: str,
+    each_contract: Contract,
+    arguments: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert call(each_contract, arguments, *wrong) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(message)
+
+
+@of_values
+def test_a_run_without_a_table_is_refused(
+    each_contract: Contract, arguments: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    del arguments["--data"]
+    assert call(each_contract, arguments) == 2
+    assert capsys.readouterr().err == "DATA is empty: give the path of the training table\n"
 
 
 def test_a_table_without_columns_of_the_contract_is_refused(
