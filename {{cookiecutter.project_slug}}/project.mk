@@ -31,7 +31,7 @@ MIN_COVERAGE ?= 90
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-# Service on this machine and on the cluster, where `make provision` applies a change.
+# Service on this machine and on the cluster, where `make deploy` applies a change.
 # Processes. On the cluster, add pods instead.
 WORKERS ?= 1
 # Requests that a process handles at the same time.
@@ -67,10 +67,13 @@ PYTHON_IMAGE ?= python:3.11-slim-bookworm
 AWS_REGION ?= {{cookiecutter.aws_region}}
 STACK ?= $(PROJECT)
 
-# Kubernetes. ENVIRONMENT is a folder of k8s/overlays.
+# Kubernetes. ENVIRONMENT is a folder of k8s/overlays; environments/ENVIRONMENT.mk has settings of its own.
 CLUSTER ?= $(PROJECT)
-NAMESPACE ?= $(PROJECT)
 ENVIRONMENT ?= production
+# Time in which the pods of a version must become ready, and then be verified.
 ROLLOUT_TIMEOUT ?= 180s
+VERIFY_TIMEOUT ?= 60s
+# Seconds to wait for another deploy to finish. 0: refuse.
+WAIT ?= 600
 # Seconds in which the pod of a training job must start.
 JOB_START_TIMEOUT ?= 300

@@ -8,21 +8,24 @@ import argparse
 import base64
 import hashlib
 import json
+import os
 import re
 import secrets
-import shlex
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
+from mlops_runtime.operations.kubectl import ClusterError, Kubectl
+from mlops_runtime.operations.verify import CONTAINER
 from mlops_runtime.operator_key import OPERATOR
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 """Names that a caller may have: also valid as a key of a Secret."""
 FIRST = "first"
 """Name of the key that is created with the service."""
+HASH = re.compile(r"\S+ [0-9a-f]{64}")
 CHANGED = "api-keys-changed"
 """Annotation of the pods. A kubelet reads the Secrets of a pod about once a minute, and whenever the pod changes."""
 
@@ -30,64 +33,100 @@ USE = """\
 This is the API key of {name}. It is printed this once and stored nowhere: keep it where you keep passwords.
   curl --header "Authorization: Bearer KEY" …
 In a browser, enter it as the password, with any user name."""
-UNSEEN = "The service starts with an API key that was not printed. Create one to use: make key NAME=caller"
 
 
 class KeysError(RuntimeError):
     """The keys cannot be read or changed."""
 
 
+READ_HASHES = 'cd /etc/webservice/keys && for name in *; do echo "$name $(cat "$name")"; done'
+"""Shell script that prints name and hash of each key that a pod has mounted."""
+
+
 @dataclass(frozen=True)
-class Cluster:
-    """A Secret with the hashes of the keys, and the pods that read it.
+class Secret:
+    """The Secret with the hashes of the keys, and the pods that read it.
 
     Attributes:
-        kubectl: command, with context and namespace.
-        secret: name of the Secret.
+        kubectl: for the namespace.
+        name: of the Secret.
         selector: labels of the pods.
     """
 
-    kubectl: Sequence[str]
-    secret: str
+    kubectl: Kubectl
+    name: str
     selector: str
 
-    def run(self, *arguments: str) -> str:
-        """Return the output of kubectl.
-
-        Raises:
-            KeysError: if it fails.
-        """
-        result = subprocess.run([*self.kubectl, *arguments], capture_output=True, text=True, check=False)
-        if result.returncode != 0:
-            raise KeysError(f"kubectl cannot {arguments[0]} {arguments[1]}: {result.stderr.strip()}")
-        return result.stdout
-
     def names(self) -> list[str] | None:
-        """Return the names of the callers that have a key; None if there is no Secret yet.
+        """Return the names of the callers that have a key; None if there is no Secret.
 
         Raises:
-            KeysError: if kubectl fails.
+            ClusterError: if kubectl fails.
         """
-        text = self.run("get", "secret", self.secret, "--ignore-not-found", "--output", "json")
-        return sorted(json.loads(text).get("data", {})) if text else None
+        secret = self.kubectl.get("secret", self.name)
+        return sorted(secret.get("data", {})) if secret else None
 
     def put(self, name: str, digest: str | None) -> None:
         """Store a hash under a name, or remove the name if the hash is None; other names do not change.
 
         Raises:
-            KeysError: if kubectl fails.
+            ClusterError: if kubectl fails.
         """
         encoded = None if digest is None else base64.b64encode(digest.encode()).decode()
         patch = json.dumps({"data": {name: encoded}})
-        self.run("patch", "secret", self.secret, "--type", "merge", "--patch", patch)
+        self.kubectl.run("patch", "secret", self.name, "--type", "merge", "--patch", patch)
 
-    def create(self, name: str, digest: str) -> None:
-        """Create the Secret with the hash of the first key.
+    def create(self, digests: Mapping[str, str]) -> None:
+        """Create the Secret with the hashes of some keys.
 
         Raises:
-            KeysError: if kubectl fails.
+            ClusterError: if kubectl fails.
         """
-        self.run("create", "secret", "generic", self.secret, f"--from-literal={name}={digest}")
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": self.name}, "stringData": dict(digests)}
+        self.kubectl.run("create", "--filename", "-", stdin=json.dumps(secret))
+
+    def restore(self) -> bool:
+        """Create the Secret again, if it was deleted, with the hashes that a running pod still has.
+
+        Returns:
+            Whether there is a Secret now.
+
+        Raises:
+            ClusterError: if kubectl fails.
+        """
+        if self.names() is not None:
+            return True
+        pods = self.kubectl.get("pods", "--selector", self.selector, "--field-selector", "status.phase=Running")
+        for pod in pods.get("items", []):
+            name = pod["metadata"]["name"]
+            try:
+                output = self.kubectl.once("exec", name, "--container", CONTAINER, "--", "sh", "-c", READ_HASHES)
+            except ClusterError:
+                continue  # another pod may have them
+            digests = dict(line.split(" ", 1) for line in output.splitlines() if HASH.fullmatch(line))
+            if digests:
+                self.create(digests)
+                self.kubectl.say(
+                    f"the Secret {self.name} was missing: created it again with the keys that pod {name} knows"
+                    f" ({', '.join(digests)})"
+                )
+                return True
+        return False
+
+    def ensure(self) -> bool:
+        """Create the Secret with a first key, if there is none; return whether it was created.
+
+        Raises:
+            ClusterError: if kubectl fails.
+        """
+        if self.restore():
+            return False
+        key, digest = new_key()
+        self.create({FIRST: digest})
+        # A key must not appear in the log of a pipeline.
+        if sys.stdout.isatty():
+            show(FIRST, key)
+        return True
 
     def refresh_pods(self) -> None:
         """Make the pods read the keys within seconds.
@@ -97,80 +136,82 @@ class Cluster:
         """
         now = datetime.now(UTC).isoformat()
         try:
-            self.run("annotate", "pods", "--selector", self.selector, "--overwrite", f"{CHANGED}={now}")
-        except KeysError as error:
+            self.kubectl.run("annotate", "pods", "--selector", self.selector, "--overwrite", f"{CHANGED}={now}")
+        except ClusterError as error:
             raise KeysError(f"the keys have changed, but the pods notice only after a minute: {error}") from error
 
 
-def add(cluster: Cluster, name: str) -> str:
+def new_key() -> tuple[str, str]:
+    """Return a new key and its hash."""
+    # 256 random bits: the hash may appear in a list of processes.
+    key = secrets.token_urlsafe(32)
+    return key, hashlib.sha256(key.encode()).hexdigest()
+
+
+def add(secret: Secret, name: str) -> str:
     """Return a new key after storing its hash on the cluster.
 
     Raises:
-        KeysError: if the name is not valid, if it has a key already, or if kubectl fails.
+        KeysError: if the name is not valid, or has a key already.
+        ClusterError: if kubectl fails.
     """
     if not NAME.fullmatch(name) or name == OPERATOR:
         raise KeysError(
             f"{name!r} cannot be the name of a caller: set NAME to at most 63 lower-case letters, digits and hyphens"
             f" (but not {OPERATOR})"
         )
-    names = cluster.names()
-    if name in (names or ()):
+    there = secret.restore()
+    if name in (secret.names() or ()):
         raise KeysError(f"{name} has a key already: choose another name, or first run make key.remove NAME={name}")
-    # 256 random bits: the hash may appear in a list of processes.
-    key = secrets.token_urlsafe(32)
-    digest = hashlib.sha256(key.encode()).hexdigest()
-    if names is None:
-        cluster.create(name, digest)
+    key, digest = new_key()
+    if there:
+        secret.put(name, digest)
     else:
-        cluster.put(name, digest)
+        secret.create({name: digest})
     return key
 
 
-def remove(cluster: Cluster, name: str) -> None:
+def remove(secret: Secret, name: str) -> None:
     """Remove the key of a caller.
 
     Raises:
-        KeysError: if the caller has no key, if it is the last key, or if kubectl fails.
+        KeysError: if the caller has no key, or it is the last key.
+        ClusterError: if kubectl fails.
     """
-    names = cluster.names() or []
+    secret.restore()
+    names = secret.names() or []
     if name not in names:
         raise KeysError(f"{name!r} has no key: set NAME to one of: {', '.join(names) or 'none'}")
     if names == [name]:
         raise KeysError(f"{name} has the last key, and no pod starts without one: first create another with make key")
-    cluster.put(name, None)
+    secret.put(name, None)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return the exit status."""
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.keys", description=__doc__)
-    parser.add_argument("--kubectl", required=True, type=shlex.split, help="kubectl command with its options")
-    parser.add_argument("--secret", required=True, help="name of the Secret")
-    parser.add_argument("--selector", required=True, help="labels of the pods")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--add", metavar="NAME", help="create a key for a caller and print it")
     action.add_argument("--remove", metavar="NAME", help="remove the key of a caller")
     action.add_argument("--list", action="store_true", help="print the names of the callers")
-    action.add_argument("--first", action="store_true", help="create a first key, unless there is a Secret already")
     arguments = parser.parse_args(argv)
-    cluster = Cluster(arguments.kubectl, arguments.secret, arguments.selector)
     try:
+        # What is said must not mix with a key that is printed.
+        kubectl = Kubectl.from_environment(os.environ, partial(print, file=sys.stderr))
+        project = os.environ["PROJECT"]
+        secret = Secret(kubectl, os.environ["KEYS_SECRET"], f"app={project},component={CONTAINER}")
         if arguments.list:
-            print(*cluster.names() or [], sep="\n")
-        elif arguments.remove is not None:
-            remove(cluster, arguments.remove)
-            cluster.refresh_pods()
-        elif arguments.add is not None:
-            show(arguments.add, add(cluster, arguments.add))
-            cluster.refresh_pods()
-        elif cluster.names() is None:
-            key = add(cluster, FIRST)
-            # A key must not appear in the log of a pipeline.
-            if sys.stdout.isatty():
-                show(FIRST, key)
-            else:
-                print(UNSEEN)
-            cluster.refresh_pods()
-    except KeysError as error:
+            print(*secret.names() or [], sep="\n")
+            return 0
+        if arguments.remove is not None:
+            remove(secret, arguments.remove)
+        else:
+            show(arguments.add, add(secret, arguments.add))
+        secret.refresh_pods()
+    except KeyError as error:
+        print(f"keys: {error} is not set: run this with make", file=sys.stderr)
+        return 1
+    except (KeysError, ClusterError) as error:
         print(f"keys: {error}", file=sys.stderr)
         return 1
     return 0

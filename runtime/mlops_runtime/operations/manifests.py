@@ -1,17 +1,21 @@
 """Write the kustomization that completes the manifests in k8s/ with the settings of the project.
 
 The manifests name no project, image or setting. `python -m mlops_runtime.operations.manifests COMPONENT` writes
-build/k8s/COMPONENT/kustomization.yaml, which adds them; `kubectl apply --kustomize` reads it. The values come
-from the environment, where make puts those of project.mk. The file is JSON, which is valid YAML.
+build/k8s/COMPONENT/kustomization.yaml, which adds them, and build/k8s/COMPONENT.json, a list of the objects that
+kustomize makes of it. The values come from the environment, where make puts those of project.mk.
 """
 
 import argparse
 import json
 import os
+import shlex
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from mlops_runtime.serving.settings import Settings, SettingsError
 
@@ -148,6 +152,19 @@ def _images(component: str, root: Path) -> list[dict[str, str]]:
     return [{"name": component, "newName": name, "digest": digest}]
 
 
+def rendered(folder: Path) -> list[Any]:
+    """Return the objects that kustomize makes of a folder.
+
+    Raises:
+        ManifestError: if it cannot.
+    """
+    command = [*shlex.split(os.environ.get("KUBECTL") or "kubectl"), "kustomize", str(folder)]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise ManifestError(f"kubectl cannot render the manifests: {result.stderr.strip()}")
+    return [item for item in yaml.safe_load_all(result.stdout) if item]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the kustomization of a component in the current folder; return the exit status."""
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.manifests", description=__doc__)
@@ -159,6 +176,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         folder = root / "build/k8s" / component
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "kustomization.yaml").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        folder.with_suffix(".json").write_text(json.dumps(rendered(folder)), encoding="utf-8")
     except (ManifestError, OSError) as error:
         print(f"manifests: {error}", file=sys.stderr)
         return 1

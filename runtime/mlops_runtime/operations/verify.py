@@ -1,81 +1,77 @@
-"""Verify the version and the golden predictions of each pod on the cluster.
+"""Verify a release from outside: version and golden predictions of each pod.
 
-Requests go to each pod through a port that kubectl forwards, because a load balancer would hide a wrong
-pod among the others.
+Requests go to each pod through a port that kubectl forwards, because a load balancer would hide a wrong pod among
+the others. The golden records are read from the image of the pod, whose digest is the published one: the files on
+this machine may be those of another training run.
 """
 
-import argparse
 import json
 import re
-import shlex
 import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mlops_runtime.model.artefact import ArtefactError
 from mlops_runtime.operations.golden import ServiceError, check_predictions, check_version, running_version
-from mlops_runtime.operations.project import project_artefact
+from mlops_runtime.operations.kubectl import ClusterError, Kubectl
 from mlops_runtime.operator_key import operator_key_file
 
 CONTAINER = "webservice"
 CONTAINER_PORT = 8000
 OPERATOR_KEY = operator_key_file(Path("/tmp"), CONTAINER_PORT)  # noqa: S108 - of the container
 
+READ_FILES = f"""\
+if [ -e {OPERATOR_KEY} ]; then cat {OPERATOR_KEY}; fi; echo
+cat /app/model/*_model/artefact/golden.json; echo
+cat /app/model/*_model/artefact/metadata.json"""
+"""Shell script that prints the operator's key, the golden records and the metadata of a pod, a line each."""
 
-def running_pods(kubectl: Sequence[str], selector: str) -> list[str]:
-    """Return the names of the selected pods that are running and not being deleted.
+
+@dataclass(frozen=True)
+class PodFiles:
+    """What verification reads in a pod.
+
+    Attributes:
+        key: operator's key, which anybody may use who may run commands in the pod; empty without one. The service
+            cannot trust requests from the forwarded port instead: with the proxy of a service mesh in the pod,
+            every request comes from the pod's own address.
+        golden_records: of the model in the image.
+        artefact: SHA-256 of the metadata, which hold the hash of every other file of the artefact.
+    """
+
+    key: str
+    golden_records: list[dict[str, Any]]
+    artefact: str
+
+
+def read_pod(kubectl: Kubectl, pod: str) -> PodFiles:
+    """Return the files of a pod that verification needs.
 
     Raises:
-        ServiceError: if kubectl fails, or no such pod exists.
+        ClusterError: if kubectl cannot run a command in the pod.
+        ServiceError: if the image has no golden records.
     """
-    command = [*kubectl, "get", "pods", "--selector", selector, "--output", "json"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        raise ServiceError(f"kubectl cannot list the pods: {result.stderr.strip()}")
-    names = pod_names(json.loads(result.stdout))
-    if not names:
-        raise ServiceError(f"no pod is running with the labels {selector}")
-    return names
-
-
-def pod_names(pods: dict[str, Any]) -> list[str]:
-    """Return the names of the pods in a Kubernetes pod list that are running and not being deleted."""
-    return [
-        pod["metadata"]["name"]
-        for pod in pods["items"]
-        if pod["status"].get("phase") == "Running" and "deletionTimestamp" not in pod["metadata"]
-    ]
-
-
-def operator_key(kubectl: Sequence[str], pod: str) -> str:
-    """Return the operator's key of a pod, which anybody may use who may run commands in the pod; empty without one.
-
-    The service cannot trust requests from the forwarded port instead: with the proxy of a service mesh in
-    the pod, every request comes from the pod's own address.
-
-    Raises:
-        ServiceError: if kubectl cannot run a command in the pod.
-    """
-    # A service without API keys has no such file.
-    script = f"if [ -e {OPERATOR_KEY} ]; then cat {OPERATOR_KEY}; fi"
-    command = [*kubectl, "exec", pod, "--container", CONTAINER, "--", "sh", "-c", script]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    if result.returncode != 0:
-        raise ServiceError(f"kubectl cannot run a command in pod {pod}: {result.stderr.strip()}")
-    return result.stdout.strip()
+    output = kubectl.once("exec", pod, "--container", CONTAINER, "--", "sh", "-c", READ_FILES)
+    key, _, content = output.partition("\n")
+    try:
+        golden_records, end = json.JSONDecoder().raw_decode(content.lstrip())
+    except ValueError as error:
+        raise ServiceError(f"the image of pod {pod} has no golden records") from error
+    metadata = content.lstrip()[end:].strip("\n")
+    return PodFiles(key.strip(), golden_records, sha256(metadata.encode()).hexdigest())
 
 
 @contextmanager
-def forwarded(kubectl: Sequence[str], pod: str) -> Iterator[str]:
+def forwarded(kubectl: Kubectl, pod: str) -> Iterator[str]:
     """Yield a local URL that is forwarded to a pod while the block runs.
 
     Raises:
         ServiceError: if kubectl cannot forward a port.
     """
-    command = [*kubectl, "port-forward", f"pod/{pod}", f":{CONTAINER_PORT}"]
+    command = [*kubectl.command, "--namespace", kubectl.namespace, "port-forward", f"pod/{pod}", f":{CONTAINER_PORT}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""
@@ -89,32 +85,30 @@ def forwarded(kubectl: Sequence[str], pod: str) -> Iterator[str]:
             process.terminate()
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Verify every pod, or with --show only print its version; return the exit status."""
-    parser = argparse.ArgumentParser(prog="mlops_runtime.operations.verify", description=__doc__)
-    parser.add_argument("--kubectl", required=True, type=shlex.split, help="kubectl command with its options")
-    parser.add_argument("--selector", required=True, help="labels of the pods")
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--version", help="version that each pod must report")
-    action.add_argument("--show", action="store_true", help="print the version of each pod without a check")
-    arguments = parser.parse_args(argv)
+def verify_pod(kubectl: Kubectl, pod: str, version: str) -> PodFiles:
+    """Verify version and golden predictions of a pod and return the files that it was compared with.
+
+    Raises:
+        WrongPredictionError: if the pod runs another version or predicts something else.
+        ServiceError, ClusterError: if the pod cannot be asked, perhaps because it has just ended.
+    """
+    files = read_pod(kubectl, pod)
     try:
-        artefact = None if arguments.show else project_artefact()
-        for pod in running_pods(arguments.kubectl, arguments.selector):
-            key = operator_key(arguments.kubectl, pod)
-            with forwarded(arguments.kubectl, pod) as url:
-                if artefact is None:
-                    print(f"{pod} runs {running_version(url, key)}")
-                else:
-                    check_version(url, arguments.version, key)
-                    check_predictions(url, artefact, key)
-                    count = len(artefact.golden_records)
-                    print(f"{pod} runs {arguments.version} and returns the {count} golden predictions")
-    except (ServiceError, ArtefactError) as error:
-        print(f"verify: {error}", file=sys.stderr)
-        return 1
-    return 0
+        with forwarded(kubectl, pod) as url:
+            check_version(url, version, files.key)
+            check_predictions(url, files.golden_records, files.key)
+    except ServiceError as error:
+        # The reader knows the pod, not the forwarded port.
+        message = re.sub(r"http://127\.0\.0\.1:\d+", f"pod {pod}", str(error))
+        raise type(error)(message) from error
+    return files
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def version_of(kubectl: Kubectl, pod: str) -> str:
+    """Return the version that a pod reports, or why it cannot be asked."""
+    try:
+        key = kubectl.once("exec", pod, "--container", CONTAINER, "--", "sh", "-c", READ_FILES).partition("\n")[0]
+        with forwarded(kubectl, pod) as url:
+            return running_version(url, key.strip())
+    except (ServiceError, ClusterError) as error:
+        return f"unknown ({error})"

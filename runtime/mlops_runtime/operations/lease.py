@@ -1,0 +1,186 @@
+"""The lock of a project's deploys: a Lease of coordination.k8s.io that its holder renews.
+
+A holder that ends without a word is taken for dead when its Lease has not changed for `DURATION` seconds of the
+observer's own clock, as in client-go's leader election: clocks of different machines are never compared.
+"""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import uuid4
+
+from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Kubectl, Object
+
+DURATION = 30
+"""Seconds without a renewal after which a lock may be taken over."""
+RENEW_INTERVAL = 8.0
+"""Seconds between two renewals."""
+POLL_INTERVAL = 2.0
+"""Seconds between two looks at a lock that somebody else holds."""
+
+
+class LockError(RuntimeError):
+    """Somebody else holds the lock, or has taken it over."""
+
+
+@dataclass
+class Lock:
+    """The lock, while this process holds it.
+
+    Attributes:
+        kubectl: for the namespace of the Lease.
+        name: of the Lease.
+        holder: who holds it, with a part that no other process has.
+    """
+
+    kubectl: Kubectl
+    name: str
+    holder: str
+
+    def check(self) -> None:
+        """Check that this process still holds the lock.
+
+        Raises:
+            LockError: if somebody else has taken it over: nothing may be changed any more.
+            ClusterError: if the API server cannot be reached.
+        """
+        self._own_lease()
+
+    def renew(self) -> None:
+        """Say that the holder lives.
+
+        Raises:
+            LockError, ClusterError: as `check`.
+        """
+        self.replace(self._own_lease(), self.holder)
+
+    def _own_lease(self) -> Object:
+        lease = self.kubectl.get("lease", self.name)
+        if holder_of(lease) != self.holder:
+            raise LockError(f"{shown(holder_of(lease)) or 'somebody'} has taken over the lock {self.name}")
+        return lease
+
+    def release(self) -> None:
+        """Give the lock back, if this process still holds it."""
+        lease = self.kubectl.get("lease", self.name)
+        if holder_of(lease) == self.holder:
+            self.replace(lease, "")
+
+    def replace(self, lease: Object, holder: str) -> None:
+        """Write a holder into the Lease that was read.
+
+        Raises:
+            ConflictError: if it has changed since.
+        """
+        # The resource version in the object makes the server refuse this if somebody else was faster.
+        lease["spec"] |= {"holderIdentity": holder, "leaseDurationSeconds": DURATION, "renewTime": timestamp()}
+        self.kubectl.run("replace", "--filename", "-", stdin=json.dumps(lease))
+
+
+def timestamp() -> str:
+    """Return the time in the form of Kubernetes' MicroTime."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def holder_of(lease: Object) -> str:
+    """Return who holds a Lease; empty if nobody does."""
+    return str(lease.get("spec", {}).get("holderIdentity") or "")
+
+
+def shown(holder: str) -> str:
+    """Return a holder without the part that makes it unique."""
+    return holder.partition("#")[0]
+
+
+def acquire(
+    kubectl: Kubectl, name: str, who: str, wait: float, now: Callable[[], float] = time.monotonic
+) -> tuple[Lock, bool]:
+    """Return the lock, and whether another holder had to be waited for.
+
+    Args:
+        kubectl: for the namespace of the Lease.
+        name: of the Lease.
+        who: wants it.
+        wait: seconds to wait for another holder.
+        now: clock.
+
+    Raises:
+        LockError: if somebody else still holds it after that time.
+        ClusterError: if the Lease cannot be written.
+    """
+    lock = Lock(kubectl, name, f"{who}#{uuid4().hex[:12]}")
+    started, seen, since, waited = now(), "", now(), False
+    while True:
+        lease = kubectl.get("lease", name)
+        version = str(lease.get("metadata", {}).get("resourceVersion", ""))
+        if version != seen:
+            seen, since = version, now()
+        holder = holder_of(lease)
+        if not holder or holder == lock.holder or now() - since > DURATION:
+            if _take(lock, lease):
+                return lock, waited
+            continue
+        if now() - started >= wait:
+            raise LockError(
+                f"{shown(holder)} holds the lock {name}: wait for it to finish, or set WAIT to more seconds"
+            )
+        if not waited:
+            kubectl.say(f"waiting for {shown(holder)} to finish (at most {wait:g} s)")
+            waited = True
+        kubectl.sleep(POLL_INTERVAL)
+
+
+def _take(lock: Lock, lease: Object) -> bool:
+    """Return whether the lock could be taken from the state that was read."""
+    try:
+        if lease:
+            lock.replace(lease, lock.holder)
+        else:
+            spec = {"holderIdentity": lock.holder, "leaseDurationSeconds": DURATION, "renewTime": timestamp()}
+            new = {
+                "apiVersion": "coordination.k8s.io/v1",
+                "kind": "Lease",
+                "metadata": {"name": lock.name},
+                "spec": spec,
+            }
+            lock.kubectl.run("create", "--filename", "-", stdin=json.dumps(new))
+    except ConflictError:
+        return False
+    return True
+
+
+@contextmanager
+def locked(kubectl: Kubectl, name: str, who: str, wait: float) -> Iterator[tuple[Lock, bool]]:
+    """Yield the lock and whether it had to be waited for; renew it in the background until the block ends.
+
+    Raises:
+        LockError, ClusterError: as `acquire`.
+    """
+    lock, waited = acquire(kubectl, name, who, wait)
+    stop = threading.Event()
+
+    def renew() -> None:
+        # A stop signal that the kernel hands to this thread could be missed by the main thread.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        while not stop.wait(RENEW_INTERVAL):
+            try:
+                lock.renew()
+            except (LockError, ClusterError):
+                continue  # the next change of the cluster finds out, and says so
+
+    thread = threading.Thread(target=renew, daemon=True)
+    thread.start()
+    try:
+        yield lock, waited
+    finally:
+        stop.set()
+        thread.join(timeout=RENEW_INTERVAL)
+        try:
+            lock.release()
+        except (ClusterError, ConflictError) as error:
+            kubectl.say(f"the lock {name} ends by itself in {DURATION} s: {error}")

@@ -1,0 +1,2 @@
+# Settings of project.mk that differ in production.
+NAMESPACE ?= $(PROJECT)
