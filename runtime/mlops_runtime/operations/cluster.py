@@ -288,13 +288,13 @@ class ProjectCluster:
             item = completed(manifest, image, replicas)
             if is_deployment(item):
                 item["spec"]["paused"] = True
-                item["metadata"].setdefault("annotations", {}).update(release.annotations())
             objects.append(item)
         # The Deployment comes last: its pods need the others.
         objects.sort(key=is_deployment)
         self.kubectl.run(*APPLY, "--filename", "-", stdin=as_list(objects))
         self.kubectl.run("set", "image", f"deployment/{self.deployment}", f"{CONTAINER}={release.image}")
-        self._patch({"spec": {"paused": False}})
+        # Kubernetes copies annotations to the current ReplicaSet, which from here on is that of the release.
+        self._patch({"metadata": {"annotations": release.annotations()}, "spec": {"paused": False}})
 
     def _patch(self, change: Object) -> None:
         self.kubectl.run("patch", "deployment", self.deployment, "--type", "merge", "--patch", json.dumps(change))

@@ -115,11 +115,14 @@ def acquire(
     """
     lock = Lock(kubectl, name, f"{who}#{uuid4().hex[:12]}")
     started, seen, since, waited = now(), "", now(), False
+    looked = started
     while True:
         lease = kubectl.get("lease", name)
         version = str(lease.get("metadata", {}).get("resourceVersion", ""))
-        if version != seen:
+        # While the API server is away the holder cannot renew: only time in which it could counts.
+        if version != seen or now() - looked > RENEW_INTERVAL:
             seen, since = version, now()
+        looked = now()
         holder = holder_of(lease)
         if not holder or holder == lock.holder or now() - since > DURATION:
             if _take(lock, lease):

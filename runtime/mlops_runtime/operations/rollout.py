@@ -119,6 +119,9 @@ class Rollout:
             self.say(f"the deploy of {release.version} by {release.who} was interrupted ({release.state})")
         if base is not None:
             self.restore(base)
+        else:
+            self.check_lock()
+            self.cluster.stop()
         for release in interrupted:
             state = State.UNDONE if base is not None else State.FAILED
             self._save(release.to(state, "interrupted"))

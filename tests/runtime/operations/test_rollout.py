@@ -1,0 +1,284 @@
+"""The state machine of a release, driven against a cluster in memory with interruptions at any step."""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlops_runtime.operations.cluster import Live, RolloutError
+from mlops_runtime.operations.kubectl import ClusterError, UnreachableError
+from mlops_runtime.operations.lease import LockError
+from mlops_runtime.operations.releases import Release, State, last_verified, rollback_of, rollback_target
+from mlops_runtime.operations.rollout import DeployError, InterruptedRolloutError, Rollout
+
+
+class Image(StrEnum):
+    """Images, by what happens when one is rolled out."""
+
+    GOOD = "good"
+    BETTER = "better"
+    CRASHES = "crashes"
+    WRONG = "wrong"
+    REFUSED = "refused"
+
+
+WORKING = (Image.GOOD, Image.BETTER)
+
+
+class Killed(BaseException):
+    """The process is gone: nothing that comes after runs."""
+
+
+@dataclass
+class ClusterInMemory:
+    """A cluster that keeps releases and a Deployment, and calls `before_step` before and after each change."""
+
+    records: dict[int, Release] = field(default_factory=dict)
+    manifests: list[str] = field(default_factory=list)
+    image: str = ""
+    release: int = 0
+    paused: bool = False
+    stopped: bool = False
+    before_step: Callable[[], None] = lambda: None
+    while_waiting: Callable[[], None] = lambda: None
+
+    def releases(self) -> list[Release]:
+        return [self.records[number] for number in sorted(self.records)]
+
+    def live(self) -> Live | None:
+        return Live(self.release, self.image, self.paused, 0 if self.stopped else 2, {}, "") if self.image else None
+
+    def save(self, release: Release) -> None:
+        self.before_step()
+        self.records[release.number] = release
+        self.before_step()
+
+    def apply(self, release: Release, base: Release | None) -> None:
+        del base
+        self.before_step()
+        self.manifests = [str(item) for item in release.manifests]
+        self.paused = True
+        self.image = self.image or release.image
+        self.before_step()
+        if release.image == Image.REFUSED:
+            raise ClusterError("the server refuses a manifest")
+        self.image = release.image
+        self.before_step()
+        self.release, self.paused, self.stopped = release.number, False, False
+        self.before_step()
+
+    def wait(self) -> None:
+        self.before_step()
+        self.while_waiting()
+        if self.image == Image.CRASHES:
+            raise RolloutError("0 of 2 new pods ready")
+
+    def verify(self, version: str) -> tuple[str, str]:
+        self.before_step()
+        self.while_waiting()
+        del version
+        if self.image == Image.WRONG:
+            raise RolloutError("pod a predicts wrongly")
+        return "2 pods", "hash"
+
+    def mark_verified(self, release: Release) -> None:
+        del release
+        self.before_step()
+
+    def remove(self, old: Release, new: Release) -> None:
+        del old, new
+        self.before_step()
+
+    def remove_replica_set(self, image: str) -> None:
+        self.before_step()
+        assert image != self.image, "the ReplicaSet of what runs must stay"
+
+    def stop(self) -> None:
+        self.before_step()
+        self.stopped, self.paused = True, False
+
+    def forget(self, releases: Sequence[Release]) -> None:
+        del releases
+        self.before_step()
+
+    def runs(self, release: Release) -> bool:
+        """Return whether the Deployment is that of a release, in full."""
+        return (self.image, self.manifests, self.paused, self.stopped) == (
+            release.image,
+            [str(item) for item in release.manifests],
+            False,
+            False,
+        )
+
+
+def rollout_on(cluster: ClusterInMemory, check_lock: Callable[[], None] = lambda: None) -> Rollout:
+    return Rollout(cluster, check_lock, say=lambda _: None, explain=lambda: "")
+
+
+def candidate_for(cluster: ClusterInMemory, image: str) -> Release:
+    """Return the next release of an image, with manifests of its own."""
+    number = max(cluster.records, default=0) + 1
+    return Release(
+        number=number, version=f"v{number}", commit="", image=image, environment="production",
+        manifests=[{"number": number}], contract={},
+    )  # fmt: skip
+
+
+def steps(interruption: type[BaseException] | None, at: int) -> Callable[[], None]:
+    """Return what raises an exception the `at`-th time that it is called."""
+    count = 0
+
+    def step() -> None:
+        nonlocal count
+        count += 1
+        if interruption is not None and count == at:
+            raise interruption("interrupted")
+
+    return step
+
+
+def deploy(cluster: ClusterInMemory, image: str) -> Release:
+    """Deploy an image without an interruption."""
+    cluster.before_step = lambda: None
+    return rollout_on(cluster).deploy(candidate_for(cluster, image))
+
+
+def assert_sound(cluster: ClusterInMemory) -> None:
+    """No release was recorded as verified that does not work."""
+    verified = [release for release in cluster.releases() if release.state in (State.VERIFIED, State.ROLLED_BACK)]
+    assert all(release.image in WORKING for release in verified)
+
+
+ENDS = (DeployError, InterruptedRolloutError, ClusterError, LockError, Killed)
+"""How a deploy that does not succeed ends."""
+
+interruptions = st.tuples(
+    st.sampled_from(list(Image)),
+    st.sampled_from([None, Killed, InterruptedRolloutError, UnreachableError, LockError]),
+    st.integers(1, 16),
+)
+
+
+@given(st.lists(interruptions, max_size=5), st.sampled_from(list(Image)))
+def test_after_any_interruptions_the_next_deploy_goes_on_rightly(
+    actions: list[tuple[Image, type[BaseException] | None, int]], image: Image
+) -> None:
+    # Given deploys of good and bad images, each of which may be cut short at any step
+    cluster = ClusterInMemory()
+    for attempted, interruption, at in actions:
+        cluster.before_step = steps(interruption, at)
+        with suppress(*ENDS):
+            rollout_on(cluster).deploy(candidate_for(cluster, attempted))
+        assert_sound(cluster)
+
+    # When a deploy is left alone
+    before = last_verified(cluster.releases())
+    try:
+        release: Release | None = deploy(cluster, image)
+    except DeployError:
+        release = None
+
+    # Then a good image runs and is recorded; after a bad one the last verified release runs, or nothing
+    assert_sound(cluster)
+    assert all(record.state.final for record in cluster.releases())
+    after = last_verified(cluster.releases())
+    if image in WORKING:
+        assert release is not None
+        assert after == release
+        assert cluster.runs(release)
+    else:
+        assert release is None
+        assert after == before
+        assert cluster.runs(after) if after else cluster.stopped
+
+
+@given(st.lists(interruptions, min_size=1, max_size=4))
+def test_after_any_interruptions_a_repair_brings_back_the_last_verified_release(
+    actions: list[tuple[Image, type[BaseException] | None, int]],
+) -> None:
+    # Given a verified release, and deploys that may be cut short
+    cluster = ClusterInMemory()
+    deploy(cluster, Image.GOOD)
+    for attempted, interruption, at in actions:
+        cluster.before_step = steps(interruption, at)
+        with suppress(*ENDS):
+            rollout_on(cluster).deploy(candidate_for(cluster, attempted))
+
+    # When it is repaired
+    cluster.before_step = lambda: None
+    rollout_on(cluster).recover()
+
+    # Then the last verified release runs
+    base = last_verified(cluster.releases())
+    assert base is not None
+    assert cluster.runs(base)
+    assert all(record.state.final for record in cluster.releases())
+
+
+@given(st.sampled_from(list(Image)), st.sampled_from(WORKING), st.integers(1, 12))
+def test_a_deploy_that_has_lost_the_lock_changes_nothing_more(image: Image, other: Image, at: int) -> None:
+    # Given a deploy that is suspended while it waits, or before it checks the lock
+    cluster = ClusterInMemory()
+    deploy(cluster, Image.GOOD)
+    taken_over: list[Release] = []
+    countdown = steps(Killed, at)
+
+    def pause() -> None:
+        # When somebody else takes over the lock meanwhile, and deploys
+        try:
+            countdown()
+        except Killed:
+            cluster.while_waiting = lambda: None
+            taken_over.append(deploy(cluster, other))
+
+    def check_lock() -> None:
+        pause()
+        if taken_over:
+            raise LockError("somebody has taken over the lock")
+
+    cluster.while_waiting = pause
+    with suppress(LockError, DeployError):
+        rollout_on(cluster, check_lock).deploy(candidate_for(cluster, image))
+
+    # Then what the other one deployed runs, and is recorded
+    for release in taken_over:
+        assert cluster.runs(release)
+        assert cluster.records[release.number] == release
+
+
+def test_a_rollback_goes_to_the_version_before_and_leaves_the_other_out() -> None:
+    # Given three verified releases
+    cluster = ClusterInMemory()
+    first, second, third = (deploy(cluster, image) for image in (Image.GOOD, Image.BETTER, Image.GOOD))
+
+    # When two rollbacks follow one another
+    for expected in (second, first):
+        target = rollback_target(cluster.releases())
+        assert target is not None
+        assert target.number == expected.number
+        rollout_on(cluster).deploy(rollback_of(target, max(cluster.records) + 1, "tester", ""))
+
+        # Then each goes one version further back
+        current = last_verified(cluster.releases())
+        assert current is not None
+        assert (current.version, current.image) == (expected.version, expected.image)
+    assert cluster.records[third.number].state is State.ROLLED_BACK
+
+
+def test_a_rollback_that_fails_is_undone() -> None:
+    # Given a release that worked once, and does not any more
+    cluster = ClusterInMemory()
+    old, new = deploy(cluster, Image.GOOD), deploy(cluster, Image.BETTER)
+    broken = rollback_of(old, 3, "tester", "")
+
+    # When a rollback to it fails
+    with pytest.raises(DeployError, match="v1 failed and was undone, v2 runs"):
+        rollout_on(cluster).deploy(replace(broken, image=Image.CRASHES))
+
+    # Then the version before runs, and is still the last verified one
+    assert last_verified(cluster.releases()) == new
+    assert cluster.runs(new)
