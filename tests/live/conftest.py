@@ -14,6 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.conftest import bake
+from tests.live.site import NAMESPACE, Site, fit_to_server
 from tests.live.workbench import Workbench
 
 REGISTRY = os.environ.get("TEST_REGISTRY", "127.0.0.1:5000")
@@ -125,3 +126,12 @@ auth: {{htpasswd: {{realm: tests, path: {folder}/htpasswd}}}}
             yield address
         finally:
             server.terminate()
+
+
+@pytest.fixture(scope="module")
+def site(workbench: Workbench, cluster: str) -> Iterator[Site]:
+    workbench.environment |= {"CLUSTER": cluster, "NAMESPACE": NAMESPACE, "ROLLOUT_TIMEOUT": "60s"}
+    subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)
+    fit_to_server(workbench.folder)
+    yield Site(workbench)
+    subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)

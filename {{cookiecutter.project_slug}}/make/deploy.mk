@@ -6,9 +6,10 @@ KEYS_SECRET := $(PROJECT)-webservice-keys
 export KUBECTL KEYS_SECRET
 
 MANIFESTS := $(PYTHON) -m mlops_runtime.operations.manifests
-KEYS := $(PYTHON) -m mlops_runtime.operations.keys
 # These commands need no environment: they work in a fresh clone.
-RELEASES := $(if $(wildcard vendor),PYTHONPATH=vendor PYTHONDONTWRITEBYTECODE=1 python3,$(PYTHON)) -m mlops_runtime.operations.deploy
+FROM_CLONE := $(if $(wildcard vendor),PYTHONPATH=vendor PYTHONDONTWRITEBYTECODE=1 python3,$(PYTHON))
+RELEASES := $(FROM_CLONE) -m mlops_runtime.operations.deploy
+KEYS := $(FROM_CLONE) -m mlops_runtime.operations.keys
 
 ##@ Kubernetes
 
@@ -45,15 +46,15 @@ diff: build/k8s/webservice  ## Show what a deploy would change on the cluster
 	@$(RELEASES) diff
 
 .PHONY: key
-key: $(ENV)  ## Create an API key for the caller NAME, and print it once
+key:  ## Create an API key for the caller NAME, and print it once
 	@$(KEYS) --add "$${NAME:-}"
 
 .PHONY: key.remove
-key.remove: $(ENV)  ## Remove the API key of the caller NAME
+key.remove:  ## Remove the API key of the caller NAME
 	@$(KEYS) --remove "$${NAME:-}"
 
 .PHONY: keys
-keys: $(ENV)  ## List the callers that have an API key
+keys:  ## List the callers that have an API key
 	@$(KEYS) --list
 
 # The manifests of k8s/ with names, labels, image and settings of this project; make manifests.webservice prints them.

@@ -166,6 +166,7 @@ class Rollout:
         self._save(candidate.to(State.APPLIED))
         self.cluster.wait()
         self._save(candidate.to(State.ROLLED_OUT))
+        self.say("  verifying version and golden predictions of each pod")
         outcome, artefact = self.cluster.verify(candidate.version)
         release = candidate.to(State.VERIFIED, outcome, artefact)
         self._save(release)
