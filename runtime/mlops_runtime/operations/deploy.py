@@ -18,7 +18,14 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from mlops_runtime.operations.cluster import ProjectCluster, Snapshot, image_of, is_deployment, replicas_of
+from mlops_runtime.operations.cluster import (
+    ProjectCluster,
+    RolloutError,
+    Snapshot,
+    image_of,
+    is_deployment,
+    replicas_of,
+)
 from mlops_runtime.operations.keys import KeysError, Secret
 from mlops_runtime.operations.kubectl import ClusterError, Kubectl, Object
 from mlops_runtime.operations.lease import LockError, holder_of, locked, shown
@@ -186,7 +193,7 @@ class Commands:
         Raises:
             DeployError, ClusterError: if the cluster cannot be read.
         """
-        self._check_context()
+        self.kubectl.check_cluster(self.settings.cluster)
         snapshot = self.cluster.snapshot()
         live, progress, releases = snapshot.live, snapshot.progress, snapshot.releases
         if live is None:
@@ -220,7 +227,7 @@ class Commands:
         Raises:
             DeployError, ClusterError: if the cluster cannot be read.
         """
-        self._check_context()
+        self.kubectl.check_cluster(self.settings.cluster)
         for release in self.cluster.releases():
             kind = f"rollback to release {release.origin}" if release.origin else ""
             details = "; ".join(filter(None, [kind, release.outcome, *release.notes]))
@@ -233,7 +240,7 @@ class Commands:
         Raises:
             DeployError, ClusterError: if that cannot be found out.
         """
-        self._check_context()
+        self.kubectl.check_cluster(self.settings.cluster)
         live = self.cluster.live()
         if live is None:
             say("nothing is deployed yet: make deploy would create every object; make manifests.webservice prints them")
@@ -255,7 +262,7 @@ class Commands:
         Raises:
             DeployError, RolloutError, ClusterError: if it does not.
         """
-        self._check_context()
+        self.kubectl.check_cluster(self.settings.cluster)
         base = last_verified(self.cluster.releases())
         if base is None:
             raise DeployError("no release was verified: run make deploy")
@@ -278,18 +285,9 @@ class Commands:
         LOG.write_text(self.cluster.diagnosis(), encoding="utf-8")
         return f"; {LOG} has the events and logs of the pods"
 
-    def _check_context(self) -> None:
-        name = self.kubectl.once("config", "view", "--minify", "--output", "jsonpath={.clusters[0].name}").strip()
-        wanted = self.settings.cluster
-        if name != wanted and not (name.startswith("arn:") and name.endswith(f":cluster/{wanted}")):
-            raise DeployError(
-                f"kubectl is set to the cluster {name!r}, not to {wanted} of project.mk:"
-                " run make kubeconfig, or set CLUSTER"
-            )
-
     def _check_target(self, *, paused: bool = False) -> Snapshot:
         """Check that the Deployment in the namespace is that of this project, team and environment."""
-        self._check_context()
+        self.kubectl.check_cluster(self.settings.cluster)
         snapshot = self.cluster.snapshot()
         live = snapshot.live
         if live is None:
@@ -450,7 +448,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         after = f"; {WHERE_TO_GO_ON}" if command in ("deploy", "rollback", "repair") else ""
         print(f"{command}: {error}{after}", file=sys.stderr)
         return 1
-    except (DeployError, LockError, OSError) as error:
+    except (DeployError, RolloutError, LockError, OSError) as error:
         print(f"{command}: {error}", file=sys.stderr)
         return 1
     except (InterruptedRolloutError, KeyboardInterrupt) as error:

@@ -74,6 +74,22 @@ class Kubectl:
             raise ClusterError("NAMESPACE is not set: run this with make, and see project.mk")
         return cls(tuple(shlex.split(environment.get("KUBECTL") or "kubectl")), namespace, say)
 
+    def check_cluster(self, wanted: str) -> None:
+        """Check that kubectl is set to a cluster.
+
+        Args:
+            wanted: name of the cluster, of which EKS makes an ARN.
+
+        Raises:
+            ClusterError: if it is set to another one.
+        """
+        name = self.once("config", "view", "--minify", "--output", "jsonpath={.clusters[0].name}").strip()
+        if name != wanted and not (name.startswith("arn:") and name.endswith(f":cluster/{wanted}")):
+            raise ClusterError(
+                f"kubectl is set to the cluster {name!r}, not to {wanted} of project.mk:"
+                " run make kubeconfig, or set CLUSTER"
+            )
+
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         """Return the output of a command that can be repeated; try again while the API server is away.
 
