@@ -293,6 +293,24 @@ def test_a_quota_without_room_is_named_and_undone(site: Site) -> None:
     site.assert_still_answers()
 
 
+def test_an_image_that_is_not_there_is_named_and_undone(site: Site) -> None:
+    # Given a digest that the registry does not have
+    path = site.workbench.folder / "build/webservice.image"
+    image = path.read_text()
+    path.write_text(f"{image.partition('@')[0]}@sha256:{'0' * 64}\n")
+
+    # When it is deployed
+    result = site.workbench.make("deploy", "--old-file=publish", ROLLOUT_TIMEOUT="15s")
+    path.write_text(image)
+
+    # Then it is undone, and the message names the reason and the file with the events
+    assert "was undone" in one_error_line(result)
+    assert "ImagePull" in one_error_line(result)
+    assert "build/rollout.log has the events" in one_error_line(result)
+    assert "Failed to pull image" in (site.workbench.folder / "build/rollout.log").read_text()
+    site.assert_still_answers()
+
+
 def test_a_deleted_secret_is_restored_before_a_key_is_added(site: Site) -> None:
     # Given that somebody has deleted the Secret with the keys
     site.kubectl("delete", "secret", "oncology-webservice-keys")
