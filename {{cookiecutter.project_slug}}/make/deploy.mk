@@ -1,7 +1,6 @@
 # Kubernetes: deploys, rollbacks, API keys. docs/deploys.md says how a deploy works.
 
 KUBECTL ?= kubectl
-KUBE := $(KUBECTL) --namespace $(NAMESPACE)
 KEYS_SECRET := $(PROJECT)-webservice-keys
 export KUBECTL KEYS_SECRET
 
