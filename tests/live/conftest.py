@@ -130,7 +130,12 @@ auth: {{htpasswd: {{realm: tests, path: {folder}/htpasswd}}}}
 
 @pytest.fixture(scope="module")
 def site(workbench: Workbench, cluster: str) -> Iterator[Site]:
-    workbench.environment |= {"CLUSTER": cluster, "NAMESPACE": NAMESPACE, "ROLLOUT_TIMEOUT": "60s"}
+    workbench.environment |= {
+        "CLUSTER": cluster,
+        "NAMESPACE": NAMESPACE,
+        "ROLLOUT_TIMEOUT": "60s",
+        "KUBECTL": "kubectl",
+    }
     subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)
     fit_to_server(workbench.folder)
     yield Site(workbench)

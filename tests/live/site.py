@@ -47,13 +47,20 @@ class Site:
         return [Line(*re.split(r" {2,}", line.strip())[2:4]) for line in result.stdout.splitlines()]
 
     def deploy_first(self) -> None:
-        """Deploy a first version, open a port to it, and get a key."""
+        """Deploy a first version with the rights of a deployer alone, open a port to it, and get a key."""
         self.running = self.workbench.commit("First version")
+        self.use_rights_of("deployer")
         result = self.workbench.make("deploy")
         assert result.returncode == 0, result.stdout + result.stderr
         self.open_port()
         self.key = self.make_key("tests")
         self.seconds_until(200, self.key)
+
+    def use_rights_of(self, role: str) -> None:
+        """Let the commands of the workbench have the rights of a role, and no others."""
+        result = self.workbench.make("provision.rbac")
+        assert result.returncode == 0, result.stderr
+        self.workbench.environment["KUBECTL"] = f"kubectl --as tester --as-group oncology:{role}"
 
     def open_port(self) -> None:
         """Open the port of the node to the service, and wait until it answers."""

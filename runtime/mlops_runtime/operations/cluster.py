@@ -11,6 +11,7 @@ from typing import Any
 
 from mlops_runtime.operations.golden import ServiceError, WrongPredictionError
 from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Kubectl, Object
+from mlops_runtime.operations.lease import block_stop_signals
 from mlops_runtime.operations.releases import (
     COMPONENT,
     PREFIX,
@@ -396,7 +397,7 @@ class ProjectCluster:
         while True:
             progress = progress or self.progress()
             missing = {uid: pod for uid, pod in progress.ready.items() if uid not in verified}
-            with ThreadPoolExecutor(max_workers=8) as pool:
+            with ThreadPoolExecutor(max_workers=8, initializer=block_stop_signals) as pool:
                 results = pool.map(self._verified, missing.values(), repeat(version))
                 for uid, result in zip(missing, results, strict=True):
                     if isinstance(result, PodFiles):

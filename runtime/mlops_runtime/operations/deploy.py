@@ -129,19 +129,19 @@ class Commands:
         everything = rendered()
         manifests = without_namespace(everything)
         before = last_verified(snapshot.releases)
-        if before is not None and self._runs(self._candidate(snapshot.releases, manifests), before, snapshot):
-            outcome, _ = self.cluster.verify(before.version, snapshot.progress)
-            say(f"{before.version} runs already: {outcome}")
+        if self._runs(self._candidate(snapshot.releases, manifests), before, snapshot):
             return
         self.cluster.ensure_namespace(everything)
         self.cluster.validate(manifests)
-        with self._rollout() as (rollout, waited):
+        with self._rollout() as rollout:
             self._adopt()
             rollout.recover()
-            releases = self.cluster.releases()
-            base = last_verified(releases)
-            candidate = self._candidate(releases, manifests)
-            self._check_order(candidate, base, waited and base != before)
+            snapshot = self.cluster.snapshot()
+            base = last_verified(snapshot.releases)
+            candidate = self._candidate(snapshot.releases, manifests)
+            if self._runs(candidate, base, snapshot):
+                return
+            self._check_order(candidate, base, meanwhile=base != before)
             candidate = self._with_notes(candidate, base)
             secret = Secret(self.kubectl, self.settings.required("KEYS_SECRET"), self.cluster.selector)
             created = secret.ensure()
@@ -159,7 +159,7 @@ class Commands:
             DeployError, LockError, ClusterError: if that version does not run.
         """
         self._check_target()
-        with self._rollout() as (rollout, _):
+        with self._rollout() as rollout:
             rollout.recover()
             releases = self.cluster.releases()
             current, wanted = last_verified(releases), self.settings.optional("TO")
@@ -178,7 +178,7 @@ class Commands:
             DeployError, LockError, ClusterError: if it does not run.
         """
         self._check_target(paused=True)
-        with self._rollout() as (rollout, _):
+        with self._rollout() as rollout:
             if rollout.recover():
                 return
             base = last_verified(self.cluster.releases())
@@ -272,13 +272,13 @@ class Commands:
     # Parts
 
     @contextmanager
-    def _rollout(self) -> Iterator[tuple[Rollout, bool]]:
-        """Yield what changes the cluster, and whether the lock had to be waited for, while this process holds it."""
+    def _rollout(self) -> Iterator[Rollout]:
+        """Yield what changes the cluster, while this process holds the lock."""
         with (
             stop_signals(),
-            locked(self.kubectl, self.lock_name, self.who, self.settings.wait) as (lock, waited),
+            locked(self.kubectl, self.lock_name, self.who, self.settings.wait) as lock,
         ):
-            yield Rollout(self.cluster, lock.check, say, self._explain), waited
+            yield Rollout(self.cluster, lock.check, say, self._explain)
 
     def _explain(self) -> str:
         LOG.parent.mkdir(parents=True, exist_ok=True)
@@ -337,7 +337,7 @@ class Commands:
         )  # fmt: skip
         self.cluster.save(release.to(State.VERIFIED, "ran before releases were recorded"))
 
-    def _check_order(self, candidate: Release, base: Release | None, changed: bool) -> None:
+    def _check_order(self, candidate: Release, base: Release | None, *, meanwhile: bool) -> None:
         """Check that the candidate is not older than what runs."""
         if base is None or candidate.commit == base.commit:
             return
@@ -346,7 +346,7 @@ class Commands:
                 f"{base.version} runs and is newer than {candidate.version}: make rollback goes back;"
                 " ALLOW_OLDER=1 deploys it all the same"
             )
-        if changed and not is_ancestor(base.commit, candidate.commit):
+        if meanwhile and not is_ancestor(base.commit, candidate.commit):
             raise DeployError(
                 f"{base.version} was deployed by {base.who} meanwhile, and {candidate.version} does not contain it:"
                 " pull, then deploy again"
@@ -361,17 +361,22 @@ class Commands:
             notes.append(f"comparison overruled: {reason}")
         return Release(**{**candidate.__dict__, "notes": notes})
 
-    def _runs(self, candidate: Release, base: Release, snapshot: Snapshot) -> bool:
-        """Return whether the cluster runs a release already, and differs from it in nothing."""
+    def _runs(self, candidate: Release, base: Release | None, snapshot: Snapshot) -> bool:
+        """Return whether the cluster runs the candidate already, differs from it in nothing, and is right."""
         live = snapshot.live
-        return (
-            live is not None
-            and candidate.same(base)
+        if base is None or live is None:
+            return False
+        runs = (
+            candidate.same(base)
             and (live.release, live.image) == (base.number, base.image)
             and all(release.state.final for release in snapshot.releases)
             and snapshot.progress.complete
             and not self.cluster.differences(base.manifests, live)
         )
+        if runs:
+            outcome, _ = self.cluster.verify(base.version, snapshot.progress)
+            say(f"{base.version} runs already: {outcome}")
+        return runs
 
     def _say_changes_by_hand(self, base: Release | None) -> None:
         live = self.cluster.live()

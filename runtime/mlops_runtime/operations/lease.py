@@ -97,10 +97,8 @@ def shown(holder: str) -> str:
     return holder.partition("#")[0]
 
 
-def acquire(
-    kubectl: Kubectl, name: str, who: str, wait: float, now: Callable[[], float] = time.monotonic
-) -> tuple[Lock, bool]:
-    """Return the lock, and whether another holder had to be waited for.
+def acquire(kubectl: Kubectl, name: str, who: str, wait: float, now: Callable[[], float] = time.monotonic) -> Lock:
+    """Return the lock; wait for another holder.
 
     Args:
         kubectl: for the namespace of the Lease.
@@ -126,7 +124,7 @@ def acquire(
         holder = holder_of(lease)
         if not holder or holder == lock.holder or now() - since > DURATION:
             if _take(lock, lease):
-                return lock, waited
+                return lock
             continue
         if now() - started >= wait:
             raise LockError(
@@ -157,19 +155,23 @@ def _take(lock: Lock, lease: Object) -> bool:
     return True
 
 
+def block_stop_signals() -> None:
+    """Leave stop signals to the main thread, which could miss one that the kernel hands to this thread."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+
+
 @contextmanager
-def locked(kubectl: Kubectl, name: str, who: str, wait: float) -> Iterator[tuple[Lock, bool]]:
-    """Yield the lock and whether it had to be waited for; renew it in the background until the block ends.
+def locked(kubectl: Kubectl, name: str, who: str, wait: float) -> Iterator[Lock]:
+    """Yield the lock, and renew it in the background until the block ends.
 
     Raises:
         LockError, ClusterError: as `acquire`.
     """
-    lock, waited = acquire(kubectl, name, who, wait)
+    lock = acquire(kubectl, name, who, wait)
     stop = threading.Event()
 
     def renew() -> None:
-        # A stop signal that the kernel hands to this thread could be missed by the main thread.
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        block_stop_signals()
         while not stop.wait(RENEW_INTERVAL):
             try:
                 lock.renew()
@@ -179,7 +181,7 @@ def locked(kubectl: Kubectl, name: str, who: str, wait: float) -> Iterator[tuple
     thread = threading.Thread(target=renew, daemon=True)
     thread.start()
     try:
-        yield lock, waited
+        yield lock
     finally:
         stop.set()
         thread.join(timeout=RENEW_INTERVAL)
