@@ -146,7 +146,6 @@ class Commands:
             secret = Secret(self.kubectl, self.settings.required("KEYS_SECRET"), self.cluster.selector)
             created = secret.ensure()
             self._say_changes_by_hand(base)
-            say(f"deploying {candidate.version} as release {candidate.number}")
             release = rollout.deploy(candidate)
             say(f"{release.version} runs: {release.outcome}")
             if base is None:

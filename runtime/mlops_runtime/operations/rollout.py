@@ -90,6 +90,7 @@ class Rollout:
         self.recover()
         base = last_verified(self.cluster.releases())
         self._save(candidate)
+        self.say(f"deploying {candidate.version} as release {candidate.number}")
         try:
             release = self._bring_up(candidate, base)
         except (RolloutError, InterruptedRolloutError) as error:
