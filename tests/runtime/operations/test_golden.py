@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -7,7 +8,7 @@ from mlops_runtime.contract.fields import LabelPrediction, ValuePrediction
 from mlops_runtime.model import OnnxPredictor
 from mlops_runtime.model.artefact import Artefact
 from mlops_runtime.model.golden import GoldenRecords
-from mlops_runtime.operations.golden import ServiceError, check_predictions, check_version, summary
+from mlops_runtime.operations.golden import ServiceError, agrees, check_predictions, check_version, summary
 from tests.runtime.operations.conftest import StubService
 
 PREDICTIONS = "/v1/predictions"
@@ -17,6 +18,11 @@ PREDICTIONS = "/v1/predictions"
 def each_artefact(each_predictor: OnnxPredictor) -> Artefact:
     """The artefact of each task in turn."""
     return each_predictor.artefact
+
+
+def as_json(golden_records: GoldenRecords) -> list[dict[str, Any]]:
+    """Return golden records as the file of the artefact has them."""
+    return [golden.model_dump(mode="json") for golden in golden_records]
 
 
 def body(golden_records: GoldenRecords) -> bytes:
@@ -82,7 +88,7 @@ def test_a_service_that_is_not_running_is_refused() -> None:
 def test_golden_predictions_pass(stub_service: StubService, each_artefact: Artefact) -> None:
     url = stub_service({PREDICTIONS: (200, body(each_artefact.golden_records))})
 
-    check_predictions(url, each_artefact)
+    check_predictions(url, as_json(each_artefact.golden_records))
 
 
 @pytest.mark.parametrize(
@@ -90,8 +96,11 @@ def test_golden_predictions_pass(stub_service: StubService, each_artefact: Artef
     [
         pytest.param(another_prediction, "golden record 0", id="another prediction"),
         pytest.param(another_uncertainty, "golden record 0", id="another uncertainty"),
-        pytest.param(lambda artefact: body(artefact.golden_records[1:]), "predictions for", id="one missing"),
-        pytest.param(lambda _: b'{"detail": "no"}', "no predictions", id="another format"),
+        pytest.param(
+            lambda artefact: body(artefact.golden_records[1:]), r"returned .* for \d+ records", id="one missing"
+        ),
+        pytest.param(lambda _: b'{"detail": "no"}', r"returned .* for \d+ records", id="another format"),
+        pytest.param(lambda _: b"<html>", "no predictions", id="no JSON"),
     ],
 )
 def test_wrong_predictions_are_refused(
@@ -103,19 +112,41 @@ def test_wrong_predictions_are_refused(
     url = stub_service({PREDICTIONS: (200, wrong_response(each_artefact))})
 
     with pytest.raises(ServiceError, match=message):
-        check_predictions(url, each_artefact)
+        check_predictions(url, as_json(each_artefact.golden_records))
+
+
+LABEL = {"label": "yes", "probability": 0.75, "probabilities": {"yes": 0.75, "no": 0.25}}
+VALUE = {"value": 1234.5, "low": -1.0, "high": 2e20}
+
+
+@pytest.mark.parametrize(
+    ("prediction", "golden", "expected"),
+    [
+        pytest.param(LABEL, LABEL, True, id="same label"),
+        pytest.param(LABEL | {"probabilities": {"yes": 0.7500005, "no": 0.25}}, LABEL, True, id="within tolerance"),
+        pytest.param(LABEL | {"probabilities": {"yes": 0.750002, "no": 0.25}}, LABEL, False, id="beyond tolerance"),
+        pytest.param(LABEL | {"probabilities": {"yes": 0.75}}, LABEL, False, id="a label without probability"),
+        pytest.param(VALUE, VALUE, True, id="same value"),
+        pytest.param(VALUE | {"high": 2.1e20}, VALUE, False, id="another interval"),
+        pytest.param(VALUE | {"value": "1234.5"}, VALUE, False, id="text for a number"),
+        pytest.param(VALUE | {"value": float("nan")}, VALUE, False, id="not a number"),
+        pytest.param(VALUE, LABEL, False, id="another task"),
+        pytest.param(None, LABEL, False, id="null"),
+        pytest.param(["label"], LABEL, False, id="a list"),
+    ],
+)
+def test_a_prediction_agrees_with_the_golden_one(prediction: Any, golden: dict[str, Any], expected: bool) -> None:
+    assert agrees(prediction, golden) is expected
 
 
 @pytest.mark.parametrize(
     ("prediction", "text"),
     [
-        pytest.param(
-            LabelPrediction(label="yes", probability=0.75, probabilities={"yes": 0.75, "no": 0.25}),
-            "yes (0.750000)",
-            id="label",
-        ),
-        pytest.param(ValuePrediction(value=1234.5, low=-1, high=2e20), "1234.5 (-1 to 2e+20)", id="value"),
+        pytest.param(LABEL, "yes (0.750000)", id="label"),
+        pytest.param(VALUE, "1234.5 (-1 to 2e+20)", id="value"),
+        pytest.param(["label"], "['label']", id="neither"),
+        pytest.param(None, "None", id="null"),
     ],
 )
-def test_the_summary_of_a_prediction(prediction: LabelPrediction | ValuePrediction, text: str) -> None:
+def test_the_summary_of_a_prediction(prediction: Any, text: str) -> None:
     assert summary(prediction) == text
