@@ -1,93 +1,63 @@
 import hashlib
-import json
-import os
-import pty
-import subprocess
 import sys
 from base64 import b64decode, b64encode
-from collections.abc import Iterator
-from pathlib import Path
-from stat import S_IXUSR
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_runtime.operations import keys
-from mlops_runtime.operations.keys import main
+from mlops_runtime.operations.keys import Secret, main
+from mlops_runtime.operations.kubectl import ClusterError, Kubectl
+from tests.runtime.operations.conftest import KubectlInMemory
 
-RUNTIME = Path(keys.__file__).parents[2]
-KUBECTL = """
-# Keeps a Secret in secret.json, and a line for each command in commands.txt.
-import base64, json, pathlib, sys
-here = pathlib.Path(__file__).parent
-secret = here / "secret.json"
-with (here / "commands.txt").open("a") as file:
-    print(*sys.argv[1:], file=file)
-if (here / "broken").exists():
-    sys.exit("Error from server (Forbidden)")
-data = json.loads(secret.read_text()).get("data", {}) if secret.exists() else {}
-match sys.argv[1:]:
-    case ["get", "secret", "keys", "--ignore-not-found", "--output", "json"]:
-        print(secret.read_text() if secret.exists() else "", end="")
-        sys.exit()
-    case ["create", "secret", "generic", "keys", literal]:
-        name, content = literal.removeprefix("--from-literal=").split("=")
-        data[name] = base64.b64encode(content.encode()).decode()
-    case ["patch", "secret", "keys", "--type", "merge", "--patch", patch]:
-        data |= json.loads(patch)["data"]
-    case ["annotate", "pods", "--selector", "app=x", "--overwrite", _]:
-        pass
-    case command:
-        sys.exit(f"unknown command: {command}")
-kept = dict((name, content) for name, content in data.items() if content is not None)
-# The API server leaves out what is empty.
-secret.write_text(json.dumps(dict(data=kept) if kept else dict()))
-"""
+SELECTOR = "app=x,component=webservice"
+
+
+@pytest.fixture(autouse=True)
+def settings(kubectl: KubectlInMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Set what make puts into the environment, and the cluster in memory behind kubectl."""
+    for name, value in {"PROJECT": "x", "KEYS_SECRET": "keys", "CLUSTER": "hospital"}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Kubectl, "from_environment", lambda *_: kubectl)
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path) -> Path:
-    """A stub of kubectl, for a cluster with nothing but a Secret."""
-    program = tmp_path / "kubectl"
-    script = tmp_path / "kubectl.py"
-    script.write_text(KUBECTL)
-    # The path of a program in the first line of a script may have no space.
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{script}" "$@"\n')
-    program.chmod(program.stat().st_mode | S_IXUSR)
-    return program
+def secret(kubectl: KubectlInMemory) -> Secret:
+    return Secret(kubectl, "keys", SELECTOR)
 
 
-def put(kubectl: Path, *names: str) -> None:
+def put(kubectl: KubectlInMemory, *names: str) -> None:
     """Put keys of callers on the cluster."""
     data = {name: b64encode(name.encode()).decode() for name in names}
-    kubectl.with_name("secret.json").write_text(json.dumps({"data": data} if data else {}))
+    # The API server leaves out what is empty.
+    kubectl.put({"kind": "Secret", "metadata": {"name": "keys"}} | ({"data": data} if data else {}))
 
 
-def on_cluster(kubectl: Path) -> dict[str, str]:
+def put_pod(kubectl: KubectlInMemory, name: str, output: str) -> None:
+    """Put a running pod with keys on the cluster."""
+    labels = {"app": "x", "component": "webservice"}
+    kubectl.put({"kind": "Pod", "metadata": {"name": name, "labels": labels}, "status": {"phase": "Running"}})
+    kubectl.outputs[name] = output
+
+
+def on_cluster(kubectl: KubectlInMemory) -> dict[str, str]:
     """Return the content of the Secret."""
-    data = json.loads(kubectl.with_name("secret.json").read_text()).get("data", {})
-    return {name: b64decode(content).decode() for name, content in data.items()}
-
-
-def commands(kubectl: Path) -> str:
-    return kubectl.with_name("commands.txt").read_text()
-
-
-def arguments(kubectl: Path, *command: str) -> list[str]:
-    return ["--kubectl", f"'{kubectl}'", "--secret", "keys", "--selector", "app=x", *command]
+    secret = kubectl.objects["secret", "keys"]
+    hashes = {name: b64decode(content).decode() for name, content in secret.get("data", {}).items()}
+    return hashes | secret.get("stringData", {})
 
 
 @pytest.mark.parametrize("names", [None, [], ["other"]], ids=["no Secret", "an empty Secret", "another key"])
 def test_a_new_key_is_printed_and_its_hash_is_on_the_cluster(
-    kubectl: Path, capsys: pytest.CaptureFixture[str], names: list[str] | None
+    kubectl: KubectlInMemory, capsys: pytest.CaptureFixture[str], names: list[str] | None
 ) -> None:
     # Given a cluster with some keys
     if names is not None:
         put(kubectl, *names)
 
     # When a key is created
-    status = main(arguments(kubectl, "--add", "hospital"))
+    status = main(["--add", "hospital"])
 
     # Then it is all of standard output, so that it can be piped
     assert status == 0
@@ -97,39 +67,43 @@ def test_a_new_key_is_printed_and_its_hash_is_on_the_cluster(
     # And the cluster has its hash beside those of the other keys, and never got the key itself
     assert on_cluster(kubectl)["hospital"] == hashlib.sha256(key.strip().encode()).hexdigest()
     assert sorted(on_cluster(kubectl)) == sorted([*(names or []), "hospital"])
-    assert key.strip() not in commands(kubectl)
+    assert key.strip() not in f"{kubectl.commands}{kubectl.contents}"
 
 
-def test_keys_are_different(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_keys_are_different(kubectl: KubectlInMemory, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("one", "other"):
-        main(arguments(kubectl, "--add", name))
+        main(["--add", name])
 
     first, second = capsys.readouterr().out.split()
     assert first != second
 
 
-@pytest.mark.parametrize("command", [["--first"], ["--add", "laboratory"], ["--remove", "hospital"]])
-def test_running_pods_are_made_to_read_the_keys(kubectl: Path, command: list[str]) -> None:
-    if command != ["--first"]:
-        put(kubectl, "hospital", "other")
+@pytest.mark.parametrize("command", [["--add", "laboratory"], ["--remove", "hospital"]], ids=["add", "remove"])
+def test_running_pods_are_made_to_read_the_keys(kubectl: KubectlInMemory, command: list[str]) -> None:
+    put(kubectl, "hospital", "other")
 
-    main(arguments(kubectl, *command))
+    assert main(command) == 0
 
-    assert commands(kubectl).splitlines()[-1].startswith("annotate pods --selector app=x --overwrite api-keys-changed=")
+    *annotate, change = kubectl.commands[-1]
+    assert annotate == ["annotate", "pods", "--selector", SELECTOR, "--overwrite"]
+    assert change.startswith("api-keys-changed=")
 
 
-def test_a_key_is_printed_when_the_pods_cannot_be_annotated(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    # Given a cluster on which pods may not be changed
+def test_a_key_is_printed_when_the_pods_cannot_be_annotated(
+    kubectl: KubectlInMemory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a cluster on which pods may not be changed: the fifth command annotates them
     put(kubectl, "other")
+    kubectl.failures.extend([None, None, None, None, ClusterError("kubectl annotate pods: no")])
 
     # When a key is created
-    status = main(["--kubectl", f"'{kubectl}'", "--secret", "keys", "--selector", "app=y", "--add", "hospital"])
+    status = main(["--add", "hospital"])
 
     # Then it is printed, because it is on the cluster, and the error says what follows
     key, errors = capsys.readouterr()
     assert status == 1
     assert on_cluster(kubectl)["hospital"] == hashlib.sha256(key.strip().encode()).hexdigest()
-    assert "the pods notice only after a minute: kubectl cannot annotate pods" in errors
+    assert "the pods notice only after a minute: kubectl annotate pods: no" in errors
 
 
 @pytest.mark.parametrize(
@@ -146,11 +120,11 @@ def test_a_key_is_printed_when_the_pods_cannot_be_annotated(kubectl: Path, capsy
     ],
 )
 def test_a_refused_command_changes_nothing(
-    kubectl: Path, capsys: pytest.CaptureFixture[str], command: list[str], message: str
+    kubectl: KubectlInMemory, capsys: pytest.CaptureFixture[str], command: list[str], message: str
 ) -> None:
     put(kubectl, "hospital", "laboratory")
 
-    assert main(arguments(kubectl, *command)) == 1
+    assert main(command) == 1
     shown, errors = capsys.readouterr()
     assert shown == ""
     assert message in errors
@@ -158,73 +132,117 @@ def test_a_refused_command_changes_nothing(
     assert set(on_cluster(kubectl)) == {"hospital", "laboratory"}
 
 
-def test_removing_a_key_keeps_the_others(kubectl: Path) -> None:
+def test_removing_a_key_keeps_the_others(kubectl: KubectlInMemory) -> None:
     put(kubectl, "hospital", "laboratory")
 
-    assert main(arguments(kubectl, "--remove", "hospital")) == 0
+    assert main(["--remove", "hospital"]) == 0
     assert set(on_cluster(kubectl)) == {"laboratory"}
 
 
-def test_the_last_key_is_not_removed(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_last_key_is_not_removed(kubectl: KubectlInMemory, capsys: pytest.CaptureFixture[str]) -> None:
     put(kubectl, "hospital")
 
-    assert main(arguments(kubectl, "--remove", "hospital")) == 1
+    assert main(["--remove", "hospital"]) == 1
     assert "first create another" in capsys.readouterr().err
     assert set(on_cluster(kubectl)) == {"hospital"}
 
 
 @pytest.mark.parametrize("names", [[], ["b", "a"]], ids=["none", "two"])
-def test_the_callers_are_listed(kubectl: Path, capsys: pytest.CaptureFixture[str], names: list[str]) -> None:
+def test_the_callers_are_listed(kubectl: KubectlInMemory, capsys: pytest.CaptureFixture[str], names: list[str]) -> None:
     put(kubectl, *names)
 
-    assert main(arguments(kubectl, "--list")) == 0
+    assert main(["--list"]) == 0
     assert capsys.readouterr().out.split() == sorted(names)
 
 
-def test_the_first_key_is_not_printed_into_a_pipeline(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_key_is_not_printed_into_a_pipeline(
+    kubectl: KubectlInMemory, secret: Secret, capsys: pytest.CaptureFixture[str]
+) -> None:
     # When a pipeline, whose log is kept, sets up a service
-    status = main(arguments(kubectl, "--first"))
+    created = secret.ensure()
 
-    # Then a key exists, so that the pods start, and the log says how to create one to use
-    assert status == 0
+    # Then a key exists, so that the pods start, and nobody sees it
+    assert created
     assert list(on_cluster(kubectl)) == ["first"]
-    assert "make key NAME=" in capsys.readouterr().out
+    assert capsys.readouterr() == ("", "")
 
 
-@pytest.fixture
-def terminal() -> Iterator[tuple[int, int]]:
-    """Both ends of a terminal: the one to read at, and the one to write to."""
-    ends = pty.openpty()
-    yield ends
-    for end in ends:
-        os.close(end)
-
-
-def test_the_first_key_is_printed_on_a_terminal(kubectl: Path, terminal: tuple[int, int]) -> None:
+def test_the_first_key_is_printed_on_a_terminal(
+    kubectl: KubectlInMemory, secret: Secret, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     # When a person sets up a service
-    reading, writing = terminal
-    command = [sys.executable, "-m", keys.__name__, *arguments(kubectl, "--first")]
-    subprocess.run(command, stdout=writing, stderr=subprocess.DEVNULL, check=True, env={"PYTHONPATH": str(RUNTIME)})
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    secret.ensure()
 
     # Then the key is printed
-    key = os.read(reading, 1000).decode().strip()
+    key = capsys.readouterr().out.strip()
     assert on_cluster(kubectl) == {"first": hashlib.sha256(key.encode()).hexdigest()}
 
 
-def test_a_service_with_keys_gets_no_first_key(kubectl: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_service_with_keys_gets_no_first_key(kubectl: KubectlInMemory, secret: Secret) -> None:
     put(kubectl, "hospital")
 
-    assert main(arguments(kubectl, "--first")) == 0
-    assert capsys.readouterr().out == ""
+    assert not secret.ensure()
     assert list(on_cluster(kubectl)) == ["hospital"]
 
 
-@pytest.mark.parametrize("command", [["--add", "x"], ["--remove", "x"], ["--list"], ["--first"]])
-def test_a_failing_kubectl_is_an_error(kubectl: Path, capsys: pytest.CaptureFixture[str], command: list[str]) -> None:
-    kubectl.with_name("broken").touch()
+HASH = "0" * 64
 
-    assert main(arguments(kubectl, *command)) == 1
-    assert capsys.readouterr().err == "keys: kubectl cannot get secret: Error from server (Forbidden)\n"
+
+@pytest.mark.parametrize("outputs", [{"a": f"hospital {HASH}\n"}, {"a": "", "b": f"hospital {HASH}\ncat: no\n"}])
+def test_a_deleted_secret_is_created_again_with_the_keys_of_a_pod(
+    kubectl: KubectlInMemory, secret: Secret, outputs: dict[str, str]
+) -> None:
+    # Given running pods, the first of which perhaps has lost the keys
+    for name, output in outputs.items():
+        put_pod(kubectl, name, output)
+
+    # When the Secret is missing, then callers keep their keys
+    assert secret.restore()
+    assert on_cluster(kubectl) == {"hospital": HASH}
+    assert "the Secret keys was missing" in kubectl.said[0]
+
+
+def test_a_pod_that_cannot_be_asked_does_not_stop_the_search(kubectl: KubectlInMemory, secret: Secret) -> None:
+    put_pod(kubectl, "gone", "")
+    del kubectl.outputs["gone"]
+    put_pod(kubectl, "running", f"hospital {HASH}\n")
+
+    assert secret.restore()
+    assert on_cluster(kubectl) == {"hospital": HASH}
+
+
+def test_without_a_pod_nothing_is_created(kubectl: KubectlInMemory, secret: Secret) -> None:
+    assert not secret.restore()
+    assert not kubectl.objects
+
+
+@pytest.mark.parametrize("command", [["--add", "x"], ["--remove", "x"], ["--list"]], ids=["add", "remove", "list"])
+def test_a_failing_kubectl_is_an_error(
+    kubectl: KubectlInMemory, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    kubectl.failures.extend([None, ClusterError("kubectl get secret: no")])
+
+    assert main(command) == 1
+    assert capsys.readouterr().err == "keys: kubectl get secret: no\n"
+
+
+@pytest.mark.parametrize("name", ["PROJECT", "CLUSTER", "KEYS_SECRET"])
+def test_a_missing_setting_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.delenv(name)
+
+    assert main(["--list"]) == 1
+    assert capsys.readouterr().err == f"keys: '{name}' is not set: run this with make\n"
+
+
+def test_another_cluster_is_refused(kubectl: KubectlInMemory, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(kubectl, "hospital", "other")
+    monkeypatch.setenv("CLUSTER", "clinic")
+
+    assert main(["--remove", "other"]) == 1
+    assert set(on_cluster(kubectl)) == {"hospital", "other"}
 
 
 @given(name=st.from_regex(keys.NAME, fullmatch=True))
