@@ -1,6 +1,8 @@
 import json
 import re
 from pathlib import Path
+from shlex import quote
+from stat import S_IXUSR
 from typing import Any
 
 import pytest
@@ -42,8 +44,28 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name.upper(), raising=False)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+    kubectl(tmp_path, RENDERED)
+    monkeypatch.setenv("KUBECTL", quote(str(tmp_path / "kubectl")))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+RENDERED = """\
+cat <<END
+kind: Namespace
+metadata: {name: "1234"}
+---
+---
+kind: Deployment
+metadata: {name: $1 $2}
+END"""
+
+
+def kubectl(project: Path, script: str) -> None:
+    """Write a stub of kubectl."""
+    program = project / "kubectl"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(program.stat().st_mode | S_IXUSR)
 
 
 def written(project: Path, component: str) -> Any:
@@ -123,6 +145,25 @@ def test_the_trainer_gets_its_settings(project: Path) -> None:
     settings = config_map(written(project, "trainer"))
     assert settings == {name: ENVIRONMENT[name] for name in settings}
     assert {"DATA", "FLOORS", "BUCKET", "VERSION"} <= set(settings)
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_the_objects_that_kustomize_makes_are_written_as_json(project: Path, component: str) -> None:
+    assert main([component]) == 0
+
+    # Empty documents are left out, and quoted text stays text
+    assert json.loads((project / f"build/k8s/{component}.json").read_text()) == [
+        {"kind": "Namespace", "metadata": {"name": "1234"}},
+        {"kind": "Deployment", "metadata": {"name": f"kustomize build/k8s/{component}"}},
+    ]
+
+
+def test_manifests_that_cannot_be_rendered_leave_no_objects(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl(project, "echo 'no such resource' >&2; exit 1")
+
+    assert main(["webservice"]) == 1
+    assert capsys.readouterr().err == "manifests: kubectl cannot render the manifests: no such resource\n"
+    assert not (project / "build/k8s/webservice.json").exists()
 
 
 @pytest.mark.parametrize(
