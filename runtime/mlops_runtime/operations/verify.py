@@ -60,6 +60,9 @@ def read_pod(kubectl: Kubectl, pod: str) -> PodFiles:
         golden_records, end = json.JSONDecoder().raw_decode(content.lstrip())
     except ValueError as error:
         raise ServiceError(f"the image of pod {pod} has no golden records") from error
+    # Without that file, the metadata come first.
+    if not isinstance(golden_records, list):
+        raise ServiceError(f"the image of pod {pod} has no golden records")
     metadata = content.lstrip()[end:].strip("\n")
     return PodFiles(key.strip(), golden_records, sha256(metadata.encode()).hexdigest())
 

@@ -1,110 +1,81 @@
 import json
+from hashlib import sha256
 from pathlib import Path
 from stat import S_IXUSR
+from typing import Any
 
 import pytest
 
 from mlops_runtime.model import OnnxPredictor
 from mlops_runtime.operations import verify
-from mlops_runtime.operations.golden import ServiceError
-from mlops_runtime.operations.verify import main, operator_key, pod_names, running_pods
+from mlops_runtime.operations.golden import ServiceError, WrongPredictionError
+from mlops_runtime.operations.kubectl import ClusterError, Kubectl
+from mlops_runtime.operations.verify import PodFiles, read_pod, verify_pod, version_of
 from mlops_runtime.operator_key import operator_key_file
 from mlops_runtime.serving.settings import Settings
-from tests.runtime.operations.conftest import StubService
+from tests.runtime.operations.conftest import KubectlInMemory, StubService
 
-RUNNING = {"metadata": {"name": "running"}, "status": {"phase": "Running"}}
-PENDING = {"metadata": {"name": "pending"}, "status": {"phase": "Pending"}}
-DELETED = {"metadata": {"name": "deleted", "deletionTimestamp": "now"}, "status": {"phase": "Running"}}
+METADATA = '{\n "hashes": {}\n}'
 
 
 @pytest.fixture
-def kubectl(tmp_path: Path) -> Path:
-    """A stub of kubectl: `get` prints pods.json, `exec` key.txt, `port-forward` forwarding.txt."""
+def stub_kubectl(tmp_path: Path) -> Kubectl:
+    """A stub of kubectl: `exec` prints files.txt, `port-forward` forwarding.txt."""
     program = tmp_path / "kubectl"
     program.write_text(
         f"""#!/bin/sh
 cd {tmp_path}
-case "$1" in
-    get) cat pods.json ;;
-    exec) [ ! -e key.txt ] || cat key.txt ;;
-    port-forward) cat forwarding.txt; [ -s forwarding.txt ] && exec sleep 5 ;;
+case "$*" in
+    "--namespace here"*" exec pod-a "*) cat files.txt ;;
+    "--namespace here port-forward pod/pod-a :8000") cat forwarding.txt
+        if [ -s forwarding.txt ]; then exec sleep 5; else echo "no route" >&2; exit 1; fi ;;
+    *) echo "no such pod" >&2; exit 1 ;;
 esac
 """
     )
     program.chmod(program.stat().st_mode | S_IXUSR)
-    return program
+    return Kubectl([str(program)], "here")
 
 
-def test_only_running_pods_are_listed() -> None:
-    assert pod_names({"items": [RUNNING, PENDING, DELETED]}) == ["running"]
+def files_of_pod(golden_records: Any, key: str = "") -> str:
+    """Return what the shell script prints in a pod."""
+    return f"{key}\n{json.dumps(golden_records, indent=1)}\n{METADATA}\n"
 
 
-def test_no_running_pod_is_an_error(kubectl: Path) -> None:
-    kubectl.with_name("pods.json").write_text(json.dumps({"items": [PENDING]}))
-
-    with pytest.raises(ServiceError, match="no pod is running with the labels app=x"):
-        running_pods([str(kubectl)], "app=x")
-
-
-def test_a_failing_kubectl_is_an_error(kubectl: Path) -> None:
-    # Given no pods.json: `cat` fails, and so does the stub
-    with pytest.raises(ServiceError, match="cannot list the pods"):
-        running_pods([str(kubectl)], "app=x")
+def put(kubectl: Kubectl, files: str, url: str) -> None:
+    """Set what the stub of kubectl prints for a pod whose service is at a URL."""
+    folder = Path(kubectl.command[0]).parent
+    (folder / "files.txt").write_text(files)
+    (folder / "forwarding.txt").write_text(f"Forwarding from {url.removeprefix('http://')} -> 8000\n" if url else "")
 
 
-def test_show_prints_the_version_of_each_pod(
-    kubectl: Path, stub_service: StubService, capsys: pytest.CaptureFixture[str]
-) -> None:
-    # Given a running pod of version 1.2.0
-    url = stub_service({"/version": (200, b'{"version": "1.2.0"}')})
-    kubectl.with_name("pods.json").write_text(json.dumps({"items": [RUNNING]}))
-    kubectl.with_name("forwarding.txt").write_text(f"Forwarding from {url.removeprefix('http://')} -> 8000\n")
+@pytest.mark.parametrize("key", ["", "secret"], ids=["without a key", "with a key"])
+@pytest.mark.parametrize("golden_records", [[], [{"record": {"a": "ü\n"}}]], ids=["no record", "a record"])
+def test_the_files_of_a_pod_are_read(kubectl: KubectlInMemory, key: str, golden_records: list[dict[str, Any]]) -> None:
+    kubectl.outputs["pod-a"] = files_of_pod(golden_records, key)
 
-    # When its version is shown
-    status = main(["--kubectl", str(kubectl), "--selector", "app=x", "--show"])
-
-    # Then its name and version are printed
-    assert status == 0
-    assert capsys.readouterr().out == "running runs 1.2.0\n"
+    assert read_pod(kubectl, "pod-a") == PodFiles(key, golden_records, sha256(METADATA.encode()).hexdigest())
 
 
 @pytest.mark.parametrize(
-    ("forwarding", "message"),
+    "content",
     [
-        pytest.param("", "cannot reach pod running", id="no forwarding"),
-        pytest.param("Forwarding from 127.0.0.1:9 -> 8000\n", "does not answer", id="nothing behind the port"),
+        pytest.param("", id="nothing"),
+        pytest.param("<html>", id="no JSON"),
+        # A missing file prints nothing, and the metadata come first
+        pytest.param(METADATA, id="metadata alone"),
     ],
 )
-def test_a_pod_that_cannot_be_reached_fails_with_one_line(
-    kubectl: Path, capsys: pytest.CaptureFixture[str], forwarding: str, message: str
-) -> None:
-    kubectl.with_name("pods.json").write_text(json.dumps({"items": [RUNNING]}))
-    kubectl.with_name("forwarding.txt").write_text(forwarding)
+def test_an_image_without_golden_records_is_an_error(kubectl: KubectlInMemory, content: str) -> None:
+    kubectl.outputs["pod-a"] = f"\n\n{content}\n"
 
-    status = main(["--kubectl", str(kubectl), "--selector", "app=x", "--show"])
-
-    assert status == 1
-    errors = capsys.readouterr().err
-    assert message in errors
-    assert errors.count("\n") == 1
+    with pytest.raises(ServiceError, match="the image of pod pod-a has no golden records"):
+        read_pod(kubectl, "pod-a")
 
 
-def test_the_operator_key_is_read_in_the_pod(kubectl: Path) -> None:
-    kubectl.with_name("key.txt").write_text("secret\n")
-
-    assert operator_key([str(kubectl)], "running") == "secret"
-
-
-def test_a_pod_without_a_key_needs_none(kubectl: Path) -> None:
-    assert operator_key([str(kubectl)], "running") == ""
-
-
-def test_a_command_that_fails_in_the_pod_is_an_error(kubectl: Path) -> None:
-    # Given a key that cannot be read: `cat` fails, and so does the stub
-    kubectl.with_name("key.txt").mkdir()
-
-    with pytest.raises(ServiceError, match="cannot run a command in pod running"):
-        operator_key([str(kubectl)], "running")
+def test_a_pod_that_has_ended_is_an_error(kubectl: KubectlInMemory) -> None:
+    with pytest.raises(ClusterError, match="pod-a"):
+        read_pod(kubectl, "pod-a")
 
 
 def test_the_operator_key_is_the_file_that_the_service_writes() -> None:
@@ -115,27 +86,49 @@ def test_the_operator_key_is_the_file_that_the_service_writes() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "secret"], ids=["without a key", "with a key"])
-@pytest.mark.parametrize(
-    ("version", "status"), [pytest.param("1.2.0", 0, id="expected"), pytest.param("1.1.0", 1, id="another version")]
-)
-def test_version_and_golden_predictions_of_each_pod_are_verified(
-    kubectl: Path,
-    predictor: OnnxPredictor,
-    stub_service: StubService,
-    monkeypatch: pytest.MonkeyPatch,
-    version: str,
-    status: int,
-    key: str,
+def test_version_and_golden_predictions_of_a_pod_are_verified(
+    stub_kubectl: Kubectl, predictor: OnnxPredictor, stub_service: StubService, key: str
 ) -> None:
-    # Given a pod that returns the golden predictions of the artefact, perhaps only with a key
-    monkeypatch.setattr(verify, "project_artefact", lambda: predictor.artefact)
-    predictions = json.dumps([golden.prediction.model_dump() for golden in predictor.golden_records]).encode()
-    url = stub_service(
-        {"/version": (200, json.dumps({"version": version}).encode()), "/v1/predictions": (200, predictions)}, key
-    )
-    kubectl.with_name("key.txt").write_text(key)
-    kubectl.with_name("pods.json").write_text(json.dumps({"items": [RUNNING]}))
-    kubectl.with_name("forwarding.txt").write_text(f"Forwarding from {url.removeprefix('http://')} -> 8000\n")
+    # Given a pod that returns its golden predictions, perhaps only with a key
+    golden_records = [golden.model_dump(mode="json") for golden in predictor.golden_records]
+    predictions = json.dumps([golden["prediction"] for golden in golden_records]).encode()
+    url = stub_service({"/version": (200, b'{"version": "1.2.0"}'), "/v1/predictions": (200, predictions)}, key)
+    put(stub_kubectl, files_of_pod(golden_records, key), url)
 
-    # When version 1.2.0 is verified, then another version fails
-    assert main(["--kubectl", str(kubectl), "--selector", "app=x", "--version", "1.2.0"]) == status
+    # When its version is expected, then it passes
+    assert verify_pod(stub_kubectl, "pod-a", "1.2.0").golden_records == golden_records
+
+    # When another one is, then the error names the pod, not the forwarded port
+    with pytest.raises(WrongPredictionError, match=r"^pod pod-a runs version 1\.2\.0, not 1\.3\.0$"):
+        verify_pod(stub_kubectl, "pod-a", "1.3.0")
+
+
+def test_a_pod_that_predicts_something_else_is_wrong(
+    stub_kubectl: Kubectl, predictor: OnnxPredictor, stub_service: StubService
+) -> None:
+    golden_records = [golden.model_dump(mode="json") for golden in predictor.golden_records]
+    url = stub_service({"/version": (200, b'{"version": "1.2.0"}'), "/v1/predictions": (200, b"[]")})
+    put(stub_kubectl, files_of_pod(golden_records), url)
+
+    with pytest.raises(WrongPredictionError, match=r"^pod pod-a/?.* returned b'\[\]' for"):
+        verify_pod(stub_kubectl, "pod-a", "1.2.0")
+
+
+def test_the_version_of_a_pod_is_shown(stub_kubectl: Kubectl, stub_service: StubService) -> None:
+    put(stub_kubectl, files_of_pod([], "secret"), stub_service({"/version": (200, b'{"version": "1.2.0"}')}, "secret"))
+
+    assert version_of(stub_kubectl, "pod-a") == "1.2.0"
+
+
+@pytest.mark.parametrize(
+    ("pod", "url", "message"),
+    [
+        pytest.param("pod-a", "", "unknown (kubectl cannot reach pod pod-a: no route)", id="no forwarding"),
+        pytest.param("pod-a", "http://127.0.0.1:9", "does not answer", id="nothing behind the port"),
+        pytest.param("pod-b", "", "unknown (kubectl exec pod-b: no such pod)", id="no such pod"),
+    ],
+)
+def test_why_a_version_is_unknown_is_shown(stub_kubectl: Kubectl, pod: str, url: str, message: str) -> None:
+    put(stub_kubectl, files_of_pod([]), url)
+
+    assert message in version_of(stub_kubectl, pod)
