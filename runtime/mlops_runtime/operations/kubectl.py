@@ -17,7 +17,8 @@ REQUEST_TIMEOUT = "20s"
 """Time that the API server has for the response to one request."""
 
 UNREACHABLE = re.compile(
-    r"connection refused|was refused|connection reset|i/o timeout|handshake timeout|no route to host|network is unreachable|unexpected EOF"
+    r"connection refused|was refused|connection reset|i/o timeout|handshake timeout|no route to host"
+    r"|network is unreachable|unexpected EOF"
     r"|: EOF|http2: |ServiceUnavailable|unable to handle the request|etcdserver|deadline exceeded|request canceled"
     r"|Timeout exceeded|timed out|InternalError|TooManyRequests|apiserver not ready"
 )

@@ -70,7 +70,8 @@ def test_a_new_key_is_printed_and_its_hash_is_on_the_cluster(
     assert key.strip() not in f"{kubectl.commands}{kubectl.contents}"
 
 
-def test_keys_are_different(kubectl: KubectlInMemory, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.usefixtures("kubectl")
+def test_keys_are_different(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("one", "other"):
         main(["--add", name])
 

@@ -65,7 +65,7 @@ from tests.runtime.operations.conftest import Clock, KubectlInMemory
             'Error from server (Forbidden): User "a" cannot list secrets: token expired', ClusterError, id="no right"
         ),
         pytest.param(
-            "Unable to connect to the server: x509: certificate has expired: i/o timeout", ClusterError, id="certificate"
+            "Unable to connect to the server: x509: expired: i/o timeout", ClusterError, id="certificate"
         ),
         pytest.param('Error from server (NotFound): deployments "x" not found', ClusterError, id="not found"),
         pytest.param("", ClusterError, id="no message"),
@@ -78,7 +78,7 @@ def test_errors_are_told_apart(stderr: str, expected: type[ClusterError]) -> Non
 @pytest.mark.parametrize(
     ("stderr", "message"),
     [
-        pytest.param("Warning: old\nerror: no such file\nWarning: x\n", "kubectl get lease: no such file", id="warnings"),
+        pytest.param("Warning: old\nerror: no file\nWarning: x\n", "kubectl get lease: no file", id="warnings"),
         pytest.param("E1129 02:00:00.1 memcache.go:1] x\nno\n", "kubectl get lease: no", id="log lines"),
         pytest.param("Warning: alone", "kubectl get lease: Warning: alone", id="a warning alone"),
         pytest.param("", "kubectl get lease: no message", id="nothing"),

@@ -28,9 +28,8 @@ def holder_on(kubectl: KubectlInMemory) -> str:
 
 
 def test_a_missing_lease_is_created(kubectl: KubectlInMemory, clock: Clock) -> None:
-    lock, waited = acquire(kubectl, NAME, "me@here", 0, clock)
+    lock = acquire(kubectl, NAME, "me@here", 0, clock)
 
-    assert not waited
     assert holder_on(kubectl) == lock.holder
     assert lock.holder.startswith("me@here#")
     lock.check()
@@ -39,9 +38,8 @@ def test_a_missing_lease_is_created(kubectl: KubectlInMemory, clock: Clock) -> N
 def test_a_free_lease_is_taken(kubectl: KubectlInMemory, clock: Clock) -> None:
     put_lease(kubectl, "")
 
-    lock, waited = acquire(kubectl, NAME, "me@here", 0, clock)
+    lock = acquire(kubectl, NAME, "me@here", 0, clock)
 
-    assert not waited
     assert holder_on(kubectl) == lock.holder
 
 
@@ -71,9 +69,8 @@ def test_a_lease_that_is_given_back_is_taken(kubectl: KubectlInMemory, clock: Cl
 
     waiting = KubectlInMemory(objects=kubectl.objects, sleep=sleep, say=kubectl.say)
 
-    lock, waited = acquire(waiting, NAME, "me@here", 100, clock)
+    lock = acquire(waiting, NAME, "me@here", 100, clock)
 
-    assert waited
     assert holder_on(kubectl) == lock.holder
 
 
@@ -84,10 +81,9 @@ def test_only_the_clock_of_the_observer_counts(kubectl: KubectlInMemory, clock: 
     before = clock()
 
     # When another one waits
-    lock, waited = acquire(kubectl, NAME, "me@here", 600, clock)
+    lock = acquire(kubectl, NAME, "me@here", 600, clock)
 
     # Then it takes over once it has seen no renewal for the duration of the Lease
-    assert waited
     assert holder_on(kubectl) == lock.holder
     assert DURATION < clock() - before < DURATION + RENEW_INTERVAL
 
@@ -116,7 +112,7 @@ def test_who_is_slower_waits(kubectl: KubectlInMemory, clock: Clock, lease_exist
     kubectl.failures.extend([None, ConflictError("changed")])
 
     # When the change is refused, then it looks again
-    lock, _ = acquire(kubectl, NAME, "me@here", 0, clock)
+    lock = acquire(kubectl, NAME, "me@here", 0, clock)
     assert [command[0] for command in kubectl.commands] == [
         "get", "replace" if lease_exists else "create", "get", "replace" if lease_exists else "create",
     ]  # fmt: skip
@@ -138,7 +134,7 @@ def test_a_stale_lease_cannot_be_replaced(kubectl: KubectlInMemory) -> None:
 def test_a_lost_lock_is_noticed(
     kubectl: KubectlInMemory, clock: Clock, holder: str, action: Callable[[Lock], None]
 ) -> None:
-    lock, _ = acquire(kubectl, NAME, "me@here", 0, clock)
+    lock = acquire(kubectl, NAME, "me@here", 0, clock)
     put_lease(kubectl, holder)
 
     with pytest.raises(LockError, match=f"{holder.partition('#')[0] or 'somebody'} has taken over the lock x-deploy"):
@@ -147,7 +143,7 @@ def test_a_lost_lock_is_noticed(
 
 
 def test_a_lock_that_somebody_deleted_is_lost(kubectl: KubectlInMemory, clock: Clock) -> None:
-    lock, _ = acquire(kubectl, NAME, "me@here", 0, clock)
+    lock = acquire(kubectl, NAME, "me@here", 0, clock)
     kubectl.objects.clear()
 
     with pytest.raises(LockError):
@@ -155,7 +151,7 @@ def test_a_lock_that_somebody_deleted_is_lost(kubectl: KubectlInMemory, clock: C
 
 
 def test_a_renewal_changes_the_lease(kubectl: KubectlInMemory, clock: Clock) -> None:
-    lock, _ = acquire(kubectl, NAME, "me@here", 0, clock)
+    lock = acquire(kubectl, NAME, "me@here", 0, clock)
     before = kubectl.objects["lease", NAME]
 
     lock.renew()
@@ -165,7 +161,7 @@ def test_a_renewal_changes_the_lease(kubectl: KubectlInMemory, clock: Clock) -> 
 
 
 def test_only_a_lock_that_is_held_is_given_back(kubectl: KubectlInMemory, clock: Clock) -> None:
-    lock, _ = acquire(kubectl, NAME, "me@here", 0, clock)
+    lock = acquire(kubectl, NAME, "me@here", 0, clock)
     lock.release()
     assert holder_on(kubectl) == ""
 
@@ -183,7 +179,7 @@ def test_the_lock_is_renewed_in_the_background_and_given_back(
     monkeypatch.setattr(Lock, "renew", lambda _: renewed.set())
 
     # When a block holds the lock, then it is renewed meanwhile, and free afterwards
-    with locked(kubectl, NAME, "me@here", 0) as (lock, _):
+    with locked(kubectl, NAME, "me@here", 0) as lock:
         assert renewed.wait(30)
         assert holder_on(kubectl) == lock.holder
     assert holder_on(kubectl) == ""
@@ -273,7 +269,7 @@ class Contender:
     def _run(self) -> None:
         try:
             while True:
-                lock, _ = acquire(self.kubectl, NAME, "me", float("inf"), self.now)
+                lock = acquire(self.kubectl, NAME, "me", float("inf"), self.now)
                 self.holds = lock
                 try:
                     lock.check()
@@ -285,7 +281,7 @@ class Contender:
                 self.holds = None
         except Ended:
             pass
-        except BaseException as error:  # noqa: BLE001 - the test raises it
+        except BaseException as error:
             self.error = error
         finally:
             self._done.release()

@@ -90,8 +90,8 @@ def test_version_and_golden_predictions_of_a_pod_are_verified(
     stub_kubectl: Kubectl, predictor: OnnxPredictor, stub_service: StubService, key: str
 ) -> None:
     # Given a pod that returns its golden predictions, perhaps only with a key
-    golden_records = [golden.model_dump(mode="json") for golden in predictor.golden_records]
-    predictions = json.dumps([golden["prediction"] for golden in golden_records]).encode()
+    golden_records = [predictor.golden_records[0].model_dump(mode="json")]
+    predictions = json.dumps(golden_records[0]["prediction"]).encode()
     url = stub_service({"/version": (200, b'{"version": "1.2.0"}'), "/v1/predictions": (200, predictions)}, key)
     put(stub_kubectl, files_of_pod(golden_records, key), url)
 
@@ -106,11 +106,11 @@ def test_version_and_golden_predictions_of_a_pod_are_verified(
 def test_a_pod_that_predicts_something_else_is_wrong(
     stub_kubectl: Kubectl, predictor: OnnxPredictor, stub_service: StubService
 ) -> None:
-    golden_records = [golden.model_dump(mode="json") for golden in predictor.golden_records]
+    golden_records = [predictor.golden_records[0].model_dump(mode="json")]
     url = stub_service({"/version": (200, b'{"version": "1.2.0"}'), "/v1/predictions": (200, b"[]")})
     put(stub_kubectl, files_of_pod(golden_records), url)
 
-    with pytest.raises(WrongPredictionError, match=r"^pod pod-a/?.* returned b'\[\]' for"):
+    with pytest.raises(WrongPredictionError, match=r"^pod pod-a predicts \[\] for golden record 0, not"):
         verify_pod(stub_kubectl, "pod-a", "1.2.0")
 
 
