@@ -138,5 +138,8 @@ def site(workbench: Workbench, cluster: str) -> Iterator[Site]:
     }
     subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)
     fit_to_server(workbench.folder)
+    environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": os.environ["PATH"]}
+    bucket = ["s3", "mb", "s3://oncology-123456789012"]
+    subprocess.run([*workbench.aws, *bucket], env=environment, capture_output=True, check=False)
     yield Site(workbench)
     subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)

@@ -7,6 +7,7 @@ CHAMPION_BUCKET = $(if $(filter none,$(LOGIN)),,$(BUCKET))
 compare: build/trained  ## Compare the trained model with the one that was deployed last
 	$(call look_up,CHAMPION_BUCKET)
 	@champion=$$($(PYTHON) -m mlops_runtime.operations.champion); \
+	cmp -s "$$champion" build/held-out.json || \
 	$(PYTHON) -m mlops_runtime.operations.comparison "$$champion" build/held-out.json --margin "$$MARGIN" --overrule="$${OVERRULE:-}"
 
 build/contract.json: $(MODEL_SOURCES) $(ENV)

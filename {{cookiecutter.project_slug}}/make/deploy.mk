@@ -13,8 +13,14 @@ KEYS := $(FROM_CLONE) -m mlops_runtime.operations.keys
 ##@ Kubernetes
 
 .PHONY: deploy
-deploy: clean-tree deploy.check publish build/k8s/webservice  ## Test, train, publish, roll out by digest and verify; undo the rollout if that fails
+deploy: clean-tree deploy.check compare publish build/contract.json build/k8s/webservice  ## Test, train, publish, roll out by digest and verify; undo the rollout if that fails
+	$(call look_up,CHAMPION_BUCKET)
 	@$(RELEASES) deploy
+
+# A model that is refused is not pushed either.
+ifneq ($(filter deploy,$(MAKECMDGOALS)),)
+build/webservice.image build/trainer.image: | compare
+endif
 
 .PHONY: deploy.check
 deploy.check:

@@ -14,10 +14,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
+from mlops_runtime.operations import champion
 from mlops_runtime.operations.cluster import (
     ProjectCluster,
     RolloutError,
@@ -26,6 +28,7 @@ from mlops_runtime.operations.cluster import (
     is_deployment,
     replicas_of,
 )
+from mlops_runtime.operations.compatibility import breaking_changes
 from mlops_runtime.operations.keys import KeysError, Secret
 from mlops_runtime.operations.kubectl import ClusterError, Kubectl, Object
 from mlops_runtime.operations.lease import LockError, holder_of, locked, shown
@@ -37,6 +40,7 @@ LOG = Path("build/rollout.log")
 RENDERED = Path("build/k8s/webservice.json")
 IMAGE = Path("build/webservice.image")
 CONTRACT = Path("build/contract.json")
+HELD_OUT = Path("build/held-out.json")
 
 WHERE_TO_GO_ON = "`make status` shows what runs, `make repair` brings back the last verified version"
 
@@ -148,6 +152,7 @@ class Commands:
             self._say_changes_by_hand(base)
             release = rollout.deploy(candidate)
             say(f"{release.version} runs: {release.outcome}")
+            self._keep_as_champion()
             if base is None:
                 self._say_how_to_use(created)
 
@@ -316,7 +321,7 @@ class Commands:
             image=IMAGE.read_text(encoding="utf-8").strip(),
             environment=self.settings.environment,
             manifests=manifests,
-            contract=json.loads(CONTRACT.read_text(encoding="utf-8")) if CONTRACT.exists() else {},
+            contract=json.loads(CONTRACT.read_text(encoding="utf-8")),
             who=self.who,
             started=now(),
         )
@@ -358,7 +363,17 @@ class Commands:
             notes.append(f"tests skipped: {reason}")
         if reason := self.settings.optional("OVERRULE"):
             notes.append(f"comparison overruled: {reason}")
-        return Release(**{**candidate.__dict__, "notes": notes})
+        changes = breaking_changes(base.contract, candidate.contract) if base else []
+        if changes:
+            for change in changes:
+                say(f"  {change}")
+            if self.settings.optional("CONTRACT") != "breaking":
+                raise DeployError(
+                    f"callers would notice these {len(changes)} changes of the contract: nothing was deployed;"
+                    " CONTRACT=breaking deploys them"
+                )
+            notes.append(f"breaking contract: {len(changes)} changes")
+        return replace(candidate, notes=notes)
 
     def _runs(self, candidate: Release, base: Release | None, snapshot: Snapshot) -> bool:
         """Return whether the cluster runs the candidate already, differs from it in nothing, and is right."""
@@ -385,6 +400,15 @@ class Commands:
             say(f"changed by hand since release {base.number}, set by this project again: {line}")
         for line in self.cluster.foreign_fields():
             say(f"set by hand, kept: {line}")
+
+    def _keep_as_champion(self) -> None:
+        """Keep the held-out predictions of what was deployed, for the next model to be compared with."""
+        if not HELD_OUT.exists():
+            return
+        try:
+            champion.keep(self.settings.optional("CHAMPION_BUCKET"), self.settings.environment, HELD_OUT)
+        except champion.ChampionError as error:
+            say(f"the next model will be compared with an older one: {error}")
 
     def _say_how_to_use(self, key_created: bool) -> None:
         kubectl = " ".join([*self.kubectl.command, "--namespace", self.kubectl.namespace])
