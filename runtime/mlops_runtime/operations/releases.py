@@ -3,6 +3,7 @@
 import base64
 import gzip
 import json
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -151,9 +152,9 @@ def from_config_map(config_map: Object) -> Release:
     try:
         facts = json.loads(config_map["data"]["release.json"])
         content = json.loads(gzip.decompress(base64.b64decode(config_map["binaryData"]["content.json.gz"])))
-        known = {name: value for name, value in facts.items() if name in Release.__dataclass_fields__}
+        known = {name: facts[name] for name in Release.__dataclass_fields__ if name in facts}
         return Release(**known | content | {"state": State(facts["state"])})
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
         name = config_map.get("metadata", {}).get("name")
         raise ValueError(f"ConfigMap {name} holds no release ({error}): delete it if somebody has edited it") from error
 
