@@ -198,7 +198,8 @@ class ProjectCluster:
         Raises:
             ClusterError: if the objects cannot be compared.
         """
-        content = as_list([completed(item, image or live.image, replicas or live.replicas) for item in manifests])
+        pods = live.replicas if replicas is None else replicas
+        content = as_list([completed(item, image or live.image, pods) for item in manifests])
         now = by_identity(self.kubectl.json("get", "--filename", "-", "--ignore-not-found", stdin=content))
         applied = by_identity(self.kubectl.json(*APPLY, "--dry-run=server", "--filename", "-", stdin=content))
         lines = []
@@ -520,7 +521,7 @@ def compare(now: Any, wanted: Any, path: str = "") -> Iterator[str]:
     if isinstance(now, dict) and isinstance(wanted, dict):
         for name in sorted(now.keys() | wanted.keys()):
             yield from compare(now.get(name), wanted.get(name), f"{path}.{name}" if path else name)
-    elif isinstance(now, list) and isinstance(wanted, list) and all_named([*now, *wanted]):
+    elif isinstance(now, list) and isinstance(wanted, list) and all_named(now) and all_named(wanted):
         before, after = ({item["name"]: item for item in items} for items in (now, wanted))
         for name in sorted(before.keys() | after.keys()):
             yield from compare(before.get(name), after.get(name), f"{path}[{name}]")
@@ -530,7 +531,8 @@ def compare(now: Any, wanted: Any, path: str = "") -> Iterator[str]:
 
 def all_named(items: Sequence[Any]) -> bool:
     """Return whether every item is an object with a name of its own."""
-    return all(isinstance(item, dict) and "name" in item for item in items)
+    names = [item["name"] for item in items if isinstance(item, dict) and isinstance(item.get("name"), str)]
+    return len(set(names)) == len(items)
 
 
 def shown(value: Any) -> str:
