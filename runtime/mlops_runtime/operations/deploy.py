@@ -7,6 +7,7 @@ kubectl alone. Settings come from the environment, where make puts those of proj
 import argparse
 import getpass
 import json
+import math
 import os
 import signal
 import socket
@@ -91,9 +92,12 @@ class Settings:
         """
         text = self.optional(name)
         try:
-            return float(text.removesuffix("s")) if text else default
-        except ValueError as error:
-            raise DeployError(f"{name}={text} is not usable: set it to a number of seconds") from error
+            value = float(text.removesuffix("s")) if text else default
+        except ValueError:
+            value = math.nan
+        if not 0 <= value < math.inf:
+            raise DeployError(f"{name}={text} is not usable: set it to a number of seconds")
+        return value
 
 
 class Commands:
@@ -480,7 +484,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{command}: {error}", file=sys.stderr)
         return 1
     except (InterruptedRolloutError, KeyboardInterrupt) as error:
-        print(f"{command}: {error or 'stopped'}; {WHERE_TO_GO_ON}", file=sys.stderr)
+        print(f"{command}: {str(error) or 'stopped'}; {WHERE_TO_GO_ON}", file=sys.stderr)
         return 130
     return 0
 

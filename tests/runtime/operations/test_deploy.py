@@ -1,0 +1,272 @@
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_runtime.operations import deploy
+from mlops_runtime.operations.cluster import Snapshot
+from mlops_runtime.operations.deploy import (
+    Commands,
+    Settings,
+    image_of_manifests,
+    is_ancestor,
+    stop_signals,
+    without_namespace,
+)
+from mlops_runtime.operations.kubectl import ClusterError
+from mlops_runtime.operations.releases import Release, State, to_config_map
+from mlops_runtime.operations.rollout import DeployError, InterruptedRolloutError
+from tests.runtime.operations.conftest import KubectlInMemory
+
+ENVIRONMENT = {"PROJECT": "x", "TEAM": "ward", "ENVIRONMENT": "production", "CLUSTER": "hospital"}
+
+
+def test_settings_have_defaults() -> None:
+    settings = Settings(ENVIRONMENT)
+
+    assert (settings.project, settings.team, settings.cluster) == ("x", "ward", "hospital")
+    assert (settings.rollout_timeout, settings.verify_timeout, settings.wait) == (180, 60, 600)
+
+
+@pytest.mark.parametrize("name", list(ENVIRONMENT))
+@pytest.mark.parametrize("value", [{}, {"": ""}], ids=["unset", "empty"])
+def test_a_missing_setting_is_named(name: str, value: dict[str, str]) -> None:
+    environment = {key: text for key, text in ENVIRONMENT.items() if key != name} | dict.fromkeys(
+        [name][: len(value)], ""
+    )
+
+    with pytest.raises(DeployError, match=f"^{name} is not set: run this with make, and see project.mk$"):
+        Settings(environment)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 600), ("0", 0), ("90", 90), ("90s", 90), (" 1.5 ", 1.5)], ids=repr)
+def test_seconds_are_read(text: str, seconds: float) -> None:
+    assert Settings(ENVIRONMENT | {"WAIT": text}).wait == seconds
+
+
+@pytest.mark.parametrize("name", ["WAIT", "ROLLOUT_TIMEOUT", "VERIFY_TIMEOUT"])
+@pytest.mark.parametrize("text", ["soon", "5m", "s", "-1", "nan", "inf"])
+def test_what_is_no_number_of_seconds_is_refused(name: str, text: str) -> None:
+    with pytest.raises(DeployError, match=f"^{name}={text} is not usable: set it to a number of seconds$"):
+        Settings(ENVIRONMENT | {name: text})
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_the_first_signal_undoes_the_second_warns_the_third_ends(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with stop_signals():
+        with pytest.raises(InterruptedRolloutError, match=f"interrupted by {number.name}"):
+            signal.raise_signal(number)
+        signal.raise_signal(number)
+        assert capsys.readouterr().out == "the rollout is being undone; stop once more to leave it as it is\n"
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(number)
+
+
+def test_signals_have_their_handlers_again_afterwards() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    with pytest.raises(InterruptedRolloutError), stop_signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def manifest(kind: str, name: str, image: str = "") -> dict[str, Any]:
+    containers = [{"name": "webservice", "image": image}] if image else [{"name": "other", "image": "x"}]
+    return {"kind": kind, "metadata": {"name": name}, "spec": {"template": {"spec": {"containers": containers}}}}
+
+
+def test_the_image_is_that_of_the_web_service() -> None:
+    others = [manifest("Job", "trainer", "trainer"), manifest("Deployment", "cache")]
+
+    assert image_of_manifests([*others, manifest("Deployment", "x-webservice", "image@1")]) == "image@1"
+
+
+def test_the_namespace_is_no_manifest_of_a_release() -> None:
+    service = manifest("Service", "x")
+
+    assert without_namespace([manifest("Namespace", "1234"), service]) == [service]
+
+
+@pytest.fixture
+def commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Commits of a repository that is the current folder: `older`, `newer`, and `other` on a branch off `older`."""
+    for name in [name for name in os.environ if name.startswith("GIT_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+    def git(*arguments: str) -> str:
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@localhost", "-c", "commit.gpgsign=false", *arguments]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "--quiet")
+    result = {"unknown": "0" * 40, "empty": ""}
+    for name, start in (("older", ""), ("newer", ""), ("other", "older")):
+        if start:
+            git("checkout", "--quiet", "--detach", result[start])
+        git("commit", "--quiet", "--allow-empty", "--message", name)
+        result[name] = git("rev-parse", "HEAD")
+    return result
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "expected"),
+    [
+        ("older", "newer", True),
+        ("newer", "newer", True),
+        ("newer", "older", False),
+        ("other", "newer", False),
+        ("unknown", "newer", False),
+        ("older", "unknown", False),
+        ("empty", "newer", False),
+        ("older", "empty", False),
+    ],
+)
+def test_a_commit_contains_its_ancestors(commits: dict[str, str], older: str, newer: str, expected: bool) -> None:
+    assert is_ancestor(commits[older], commits[newer]) is expected
+
+
+def put_deployment(kubectl: KubectlInMemory, *, team: str = "", environment: str = "", paused: bool = False) -> None:
+    labels = {"app": "x", "component": "webservice"} | ({"team": team} if team else {})
+    annotations = {"mlops-runtime/environment": environment} if environment else {}
+    item = manifest("Deployment", "x-webservice", "image@1")
+    item["metadata"] |= {"labels": labels, "annotations": annotations, "uid": "d", "generation": 1}
+    item["spec"] |= {"replicas": 2} | ({"paused": True} if paused else {})
+    kubectl.put(item)
+
+
+def release_of(state: State) -> Release:
+    return Release(
+        number=1, version="v1", commit="", image="image@1", environment="production", manifests=[], contract={},
+        state=state, who="somebody@there",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def commands(kubectl: KubectlInMemory) -> Commands:
+    return Commands(Settings(ENVIRONMENT), kubectl)
+
+
+def check_target(commands: Commands) -> Snapshot:
+    return commands._check_target()
+
+
+@pytest.mark.parametrize(
+    "there",
+    [
+        pytest.param(None, id="nothing"),
+        pytest.param({"team": "ward", "environment": "production"}, id="that of this project"),
+        pytest.param({}, id="one without labels"),
+    ],
+)
+def test_a_target_that_is_free_or_our_own_passes(
+    commands: Commands, kubectl: KubectlInMemory, there: dict[str, str] | None
+) -> None:
+    if there is not None:
+        put_deployment(kubectl, **there)  # type: ignore[arg-type]
+
+    assert (check_target(commands).live is None) is (there is None)
+
+
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        pytest.param(
+            {"team": "lab"},
+            "x-webservice in namespace 1234 belongs to the team lab, not to ward: check TEAM and NAMESPACE",
+            id="another team",
+        ),
+        pytest.param(
+            {"team": "ward", "environment": "staging"},
+            "x-webservice in namespace 1234 is the environment staging, not production:"
+            " check ENVIRONMENT and NAMESPACE",
+            id="another environment",
+        ),
+        pytest.param(
+            {"team": "ward", "paused": True},
+            "somebody has paused the rollout of x-webservice in namespace 1234:"
+            " make repair resumes it at the last verified version",
+            id="paused",
+        ),
+    ],
+)
+def test_another_target_is_refused(
+    commands: Commands, kubectl: KubectlInMemory, there: dict[str, Any], message: str
+) -> None:
+    put_deployment(kubectl, **there)
+
+    with pytest.raises(DeployError) as error:
+        check_target(commands)
+    assert str(error.value) == message
+    assert not kubectl.contents
+
+
+def test_another_cluster_is_refused(kubectl: KubectlInMemory) -> None:
+    commands = Commands(Settings(ENVIRONMENT | {"CLUSTER": "clinic"}), kubectl)
+
+    with pytest.raises(ClusterError, match=r"not to clinic of project\.mk: run make kubeconfig, or set CLUSTER"):
+        check_target(commands)
+
+
+def test_a_rollout_that_a_deploy_has_paused_is_no_obstacle(commands: Commands, kubectl: KubectlInMemory) -> None:
+    # Given a deploy that was interrupted while the rollout was paused
+    put_deployment(kubectl, paused=True)
+    kubectl.put(to_config_map(release_of(State.APPLIED), "x"))
+
+    # When another one checks the target, then it may go on from there
+    assert check_target(commands).releases[0].state is State.APPLIED
+
+
+def test_a_repair_may_resume_a_paused_rollout(commands: Commands, kubectl: KubectlInMemory) -> None:
+    put_deployment(kubectl, paused=True)
+
+    assert commands._check_target(paused=True).live is not None
+
+
+def test_check_tells_of_a_deploy_under_way(
+    commands: Commands, kubectl: KubectlInMemory, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl.put(to_config_map(release_of(State.STARTED), "x"))
+
+    commands.check()
+
+    assert capsys.readouterr().out == "the deploy of v1 by somebody@there is under way or was interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "command", "status", "message"),
+    [
+        pytest.param(DeployError("no"), "deploy", 1, "deploy: no\n", id="refused"),
+        pytest.param(ClusterError("no"), "status", 1, "status: no\n", id="a command that changes nothing"),
+        pytest.param(
+            ClusterError("no"), "rollback", 1, f"rollback: no; {deploy.WHERE_TO_GO_ON}\n", id="a command that changes"
+        ),
+        pytest.param(
+            InterruptedRolloutError("by SIGINT"), "deploy", 130, f"deploy: by SIGINT; {deploy.WHERE_TO_GO_ON}\n",
+            id="interrupted",
+        ),
+        pytest.param(KeyboardInterrupt(), "diff", 130, f"diff: stopped; {deploy.WHERE_TO_GO_ON}\n", id="stopped"),
+    ],
+)  # fmt: skip
+def test_an_error_is_one_line_and_an_exit_status(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: BaseException,
+    command: str,
+    status: int,
+    message: str,
+) -> None:
+    def fail(_: Commands) -> None:
+        raise error
+
+    for name, value in (ENVIRONMENT | {"NAMESPACE": "1234"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(Commands, command, fail)
+
+    assert deploy.main([command]) == status
+    assert capsys.readouterr().err == message
