@@ -299,7 +299,9 @@ class Contender:
         self._thread.join()
 
 
-steps = st.lists(st.tuples(st.integers(0, 2), st.sampled_from([0.0, 0.5, 2.0, 7.0, 9.0, 35.0])), max_size=80)
+steps = st.lists(
+    st.tuples(st.integers(0, 2), st.sampled_from([0.0, 0.5, 2.0, 7.0, 9.0, 35.0])), min_size=20, max_size=80
+)
 
 
 @given(st.integers(2, 3), steps)
