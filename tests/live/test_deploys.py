@@ -329,8 +329,9 @@ def test_a_door_that_was_opened_by_hand_is_closed(site: Site) -> None:
     site.kubectl("rollout", "status", "deployment", "oncology-webservice")
     assert "API_KEYS" in site.workbench.make("diff").stdout
 
-    # When the version that runs is deployed once more
+    # When the project is deployed
     result = site.workbench.make("deploy")
+    site.running = site.workbench.version()
 
     # Then that is named, and the service asks for a key again
     assert result.returncode == 0, result.stdout + result.stderr
@@ -420,6 +421,23 @@ def test_a_drained_node_loses_no_request(site: Site) -> None:
         site.kubectl("rollout", "status", "deployment", "oncology-webservice")
 
     assert load.lost == []
+    site.assert_still_answers()
+
+
+def test_a_contract_that_breaks_callers_is_refused(site: Site) -> None:
+    # Given a contract without one of its fields
+    (datamodel,) = site.workbench.folder.glob("src/*_model/datamodel.py")
+    lines = datamodel.read_text().splitlines(keepends=True)
+    datamodel.write_text("".join(line for line in lines if not line.strip().startswith("Mitoses:")))
+    site.workbench.commit("Remove a field")
+
+    # When it is deployed
+    result = site.workbench.make("deploy", SKIP_TESTS="they send the field")
+    site.workbench.restore()
+
+    # Then it is refused, with what callers would see
+    assert "field `Mitoses`: removed" in result.stdout
+    assert "CONTRACT=breaking deploys them" in one_error_line(result)
     site.assert_still_answers()
 
 
