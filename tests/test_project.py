@@ -27,8 +27,8 @@ def test_make_alone_lists_the_commands(fresh: Path) -> None:
 
     assert {
         "install", "lint", "type-check", "unittest", "train", "test", "serve", "predict", "package.model", "docker",
-        "login", "publish", "provision", "deploy", "status", "rollback", "upload.monitoring", "upload.model", "clean",
-        "doctor", "datamodel", "compare", "key", "keys", "key.remove",
+        "login", "publish", "deploy", "status", "rollback", "history", "repair", "diff", "provision.rbac",
+        "upload.monitoring", "upload.model", "clean", "doctor", "datamodel", "compare", "key", "keys", "key.remove",
     } <= listed  # fmt: skip
 
 
