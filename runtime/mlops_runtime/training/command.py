@@ -25,6 +25,7 @@ from mlops_runtime.training.gate import DEFAULT_FLOORS, parse_floor
 from mlops_runtime.training.parity import ParityError
 from mlops_runtime.training.report.report import Findings
 from mlops_runtime.training.run import Export, GateError, Listener, Settings, train
+from mlops_runtime.training.search import Trial
 from mlops_runtime.training.split import TEST_SHARE_BOUNDS
 from mlops_runtime.training.table import MAX_ROWS, MIN_ROWS, Table, TableError
 from mlops_runtime.training.upload import Bucket, UploadError
@@ -218,6 +219,7 @@ def _progress() -> Progress:
 
 def _listener(contract: Contract, settings: Settings, progress: Progress, candidates: int) -> Listener:
     task = progress.add_task("Reading", total=None)
+    defaults = {repr(candidate) for candidate in default_candidates(contract)}
 
     def on_read(table: Table) -> None:
         ignored = f" (not in the contract, ignored: {', '.join(table.ignored)})" if table.ignored else ""
@@ -225,6 +227,12 @@ def _listener(contract: Contract, settings: Settings, progress: Progress, candid
         for note in table.notes:
             print(note)
         progress.update(task, description="Cross-validating", total=candidates)
+
+    def on_scored(trial: Trial) -> None:
+        progress.advance(task)
+        # Among the default candidates, one that does not converge has a higher loss: nobody needs to act.
+        if not trial.score.converged and repr(trial.candidate) not in defaults:
+            print(f"{trial.score.name} did not converge: give it more iterations, as with max_iter.")
 
     def on_evaluated(findings: Findings) -> None:
         best = findings.scores[0]
@@ -240,7 +248,7 @@ def _listener(contract: Contract, settings: Settings, progress: Progress, candid
         print(f"On {findings.metadata.rows['held_out']:,} held-out rows: {', '.join(values)}.")
         progress.update(task, description="Exporting")
 
-    return Listener(on_read, lambda _: progress.advance(task), on_evaluated)
+    return Listener(on_read, on_scored, on_evaluated)
 
 
 def _refuse(error: Exception, settings: Settings, code: int) -> int:

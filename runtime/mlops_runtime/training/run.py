@@ -32,7 +32,7 @@ from mlops_runtime.training.importance import importances
 from mlops_runtime.training.interval import conformal_interval
 from mlops_runtime.training.parity import ParityError, check_parity, drawn_features
 from mlops_runtime.training.report.report import Findings, render_report
-from mlops_runtime.training.search import Score, Selection, baseline_estimator, loss_of, select_estimator
+from mlops_runtime.training.search import Selection, Trial, baseline_estimator, loss_of, select_estimator
 from mlops_runtime.training.split import split_table
 from mlops_runtime.training.table import MAX_ROWS, Problem, Table, TableError, read_table
 
@@ -93,7 +93,7 @@ class Listener:
     """Callbacks that report the progress of a run."""
 
     on_read: Callable[[Table], None] = lambda _: None
-    on_scored: Callable[[Score], None] = lambda _: None
+    on_scored: Callable[[Trial], None] = lambda _: None
     on_evaluated: Callable[[Findings], None] = lambda _: None
 
 

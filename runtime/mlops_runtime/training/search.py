@@ -57,11 +57,19 @@ EPSILON = 1e-15
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Cross-validated loss of a candidate: mean and standard deviation over the folds."""
+    """Cross-validated loss of a candidate: mean and standard deviation over the folds.
+
+    Attributes:
+        name: name of the candidate.
+        mean: mean over the folds.
+        standard_deviation: standard deviation over the folds.
+        converged: whether the estimator converged in all folds.
+    """
 
     name: str
     mean: float
     standard_deviation: float
+    converged: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,7 @@ def select_estimator(
     seed: int,
     budget: float,
     candidates: Sequence[Candidate],
-    on_scored: Callable[[Score], None] = lambda _: None,
+    on_scored: Callable[[Trial], None] = lambda _: None,
 ) -> Selection:
     """Return the candidate with the lowest cross-validated loss, or a blend of two, fitted on all rows.
 
@@ -150,7 +158,7 @@ def select_estimator(
         seed: seed of the folds and of the estimators.
         budget: seconds after which only the first candidate of each kind is still tried.
         candidates: estimators to choose from.
-        on_scored: called with the score of each candidate after its cross-validation.
+        on_scored: called with each candidate after its cross-validation.
 
     Raises:
         CandidateError: if a candidate cannot learn the task, be fitted or predict, or two have the same name.
@@ -184,12 +192,12 @@ def select_estimator(
         estimator = candidate.build(problem, seed)
         score, predicted = _cross_validate(candidate.name, estimator, sample, sample_target, folds, problem)
         trials.append(Trial(candidate, score, predicted))
-        on_scored(score)
+        on_scored(trials[-1])
     trials.sort(key=lambda trial: trial.score.mean)  # stable: among equal scores, the first candidate wins
     weights, best = _best_blend(trials, sample_target, folds)
     scores = [trial.score for trial in trials]
     return Selection(
-        estimator=_fit(best.score.name, _build(weights, problem, seed), matrix, target),
+        estimator=_fit(best.score.name, _build(weights, problem, seed), matrix, target)[0],
         scores=tuple(scores if len(weights) == 1 else [best.score, *scores]),
         baseline=baseline,
         rows=rows,
@@ -295,12 +303,13 @@ def _cross_validate(
 ) -> tuple[Score, NDArray[np.float64]]:
     """Return the score and the out-of-fold outputs of an estimator."""
     predicted = np.empty((len(target), problem.labels or 1))
-    losses = []
+    losses, converged = [], []
     for training, held_out in _splits(folds):
-        fitted = _fit(name, clone(estimator), matrix[training], target[training])
+        fitted, fit_converged = _fit(name, clone(estimator), matrix[training], target[training])
+        converged.append(fit_converged)
         predicted[held_out] = _outputs(name, fitted, matrix[held_out], problem)
         losses.append(loss_of(predicted[held_out], target[held_out]))
-    return Score(name, float(np.mean(losses)), float(np.std(losses))), predicted
+    return Score(name, float(np.mean(losses)), float(np.std(losses)), all(converged)), predicted
 
 
 def _splits(folds: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
@@ -310,21 +319,26 @@ def _splits(folds: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.bool_], NDArra
         yield ~held_out, held_out
 
 
-def _fit(name: str, estimator: Any, matrix: NDArray[np.float64], target: NDArray[Any]) -> Any:
+def _fit(name: str, estimator: Any, matrix: NDArray[np.float64], target: NDArray[Any]) -> tuple[Any, bool]:
+    """Return the fitted estimator, and whether it converged."""
     if target.dtype.kind == "i" and (target == target[0]).all():
         # A fold may hold out the only row of a label. Classifiers refuse training rows with a single label.
-        return baseline_estimator(1).fit(matrix, target)
+        return baseline_estimator(1).fit(matrix, target), True
     empty = np.isnan(matrix).all(axis=0)
     if empty.any():
         # Boosters fail on a column without any value; a constant column has the same effect and works.
         matrix = np.where(empty, 0.0, matrix)
-    with warnings.catch_warnings():
-        # An estimator that does not converge has a higher loss, so the search rejects it without a warning.
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings(record=True) as caught:
+        # The score has this warning; shown for each fit, it would hide all other lines.
+        warnings.simplefilter("always", ConvergenceWarning)
         try:
-            return estimator.fit(matrix, target)
+            fitted = estimator.fit(matrix, target)
         except Exception as error:  # third-party estimators may raise any exception
             raise CandidateError(f"{name} cannot be fitted: {described(error)}") from error
+    others = [warning for warning in caught if not issubclass(warning.category, ConvergenceWarning)]
+    for warning in others:
+        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return fitted, len(others) == len(caught)
 
 
 def _outputs(name: str, fitted: Any, matrix: NDArray[np.float64], problem: LearningProblem) -> NDArray[np.float64]:

@@ -1,11 +1,14 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from mlops_runtime.contract import Contract, Task
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import TARGET
 from mlops_runtime.training import command
+from mlops_runtime.training.candidates import Candidate
 from tests.runtime.conftest import NO_FLOOR
 
 EXPECTED_WORDS = {
@@ -13,6 +16,7 @@ EXPECTED_WORDS = {
     Task.MULTICLASS: ["log loss", "accuracy 0.", "macro_f1 0.", "skill "],
     Task.REGRESSION: ["root mean squared error", "r2 0.", "mae ", "coverage ", "skill "],
 }
+of_labels = pytest.mark.parametrize("each_contract", [Task.BINARY], indirect=True)
 of_values = pytest.mark.parametrize("each_contract", [Task.REGRESSION], indirect=True)
 
 
@@ -29,8 +33,11 @@ def arguments(each_contract: Contract, lock: Path, tmp_path: Path) -> dict[str, 
     }
 
 
-def call(each_contract: Contract, arguments: dict[str, str], *more: str) -> int:
-    return command.main(each_contract, Path(), [*(part for pair in arguments.items() for part in pair), *more])
+def call(
+    each_contract: Contract, arguments: dict[str, str], *more: str, candidates: Sequence[Candidate] | None = None
+) -> int:
+    argv = [*(part for pair in arguments.items() for part in pair), *more]
+    return command.main(each_contract, Path(), argv, candidates)
 
 
 def test_a_run_prints_its_results(
@@ -73,6 +80,28 @@ def test_the_gate_is_on_by_default(
     assert arguments["--report"] in printed.out
     assert not (tmp_path / "artefact").exists()
     assert (tmp_path / "report.html").exists()
+
+
+@of_labels
+def test_a_candidate_of_the_user_that_does_not_converge_is_named_once(
+    each_contract: Contract,
+    arguments: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # given: a default candidate and one of the user, neither of which converges
+    def few_iterations(_: Contract) -> tuple[Candidate, ...]:
+        return (Candidate("logistic regression", LogisticRegression(max_iter=1), {"C": 1.0}),)
+
+    monkeypatch.setattr(command, "default_candidates", few_iterations)
+    candidates = (*few_iterations(each_contract), Candidate("mine", LogisticRegression(max_iter=3)))
+    # when
+    call(each_contract, arguments | {"--floors": NO_FLOOR, "--budget": "100"}, candidates=candidates)
+    # then
+    printed = capsys.readouterr()
+    notes = [line for line in printed.out.splitlines() if "did not converge" in line]
+    assert notes == ["mine did not converge: give it more iterations, as with max_iter."]
+    assert printed.err == ""
 
 
 @of_values

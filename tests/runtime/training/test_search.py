@@ -1,9 +1,11 @@
+import warnings
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, root_mean_squared_error
@@ -18,8 +20,8 @@ from mlops_runtime.training.fitted_model import outputs_of
 from mlops_runtime.training.search import (
     FOLDS,
     LARGE_TABLE_FOLDS,
-    Score,
     Selection,
+    Trial,
     baseline_estimator,
     fold_of_each_row,
     loss_of,
@@ -74,13 +76,13 @@ def line(rows: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.floa
 def test_the_candidate_with_the_lowest_loss_is_chosen(task: Task) -> None:
     # given: a candidate with an extreme penalty, and a useful candidate
     regularized, useful = linear(task, 1e9), linear(task, 1)
-    scores: list[Score] = []
+    trials: list[Trial] = []
     # when
-    selection = selected(task, [regularized, useful], on_scored=scores.append)
+    selection = selected(task, [regularized, useful], on_scored=trials.append)
     # then
     assert selection.name == useful.name
-    assert [score.name for score in scores] == [regularized.name, useful.name]
-    assert list(selection.scores) == scores[::-1]
+    assert [trial.candidate for trial in trials] == [regularized, useful]
+    assert list(selection.scores) == [trial.score for trial in trials[::-1]]
     assert selection.scores[0].mean < selection.scores[1].mean
     assert selection.scores[1].mean == pytest.approx(selection.baseline.mean, rel=0.05)
     assert 0.2 < selection.skill < 1
@@ -90,6 +92,26 @@ def test_the_candidate_with_the_lowest_loss_is_chosen(task: Task) -> None:
 def test_the_first_of_two_equal_candidates_wins() -> None:
     first, second = (Candidate(kind, Ridge(), {"alpha": 1.0}) for kind in ("ridge regression", "the same"))
     assert selected(Task.REGRESSION, [first, second]).name == first.name
+
+
+@pytest.mark.parametrize(("iterations", "converged"), [(1000, True), (1, False)], ids=["enough", "too-few"])
+def test_the_score_tells_whether_the_candidate_converged(iterations: int, converged: bool) -> None:
+    candidate = Candidate("mine", LogisticRegression(max_iter=iterations))
+    assert [score.converged for score in selected(Task.BINARY, [candidate]).scores] == [converged]
+
+
+class WarningClassifier(DummyClassifier):  # type: ignore[misc]
+    """An estimator that warns of something else than convergence."""
+
+    def fit(self, matrix: Any, target: Any) -> Any:
+        warnings.warn("odd rows", RuntimeWarning, stacklevel=1)
+        return super().fit(matrix, target)
+
+
+def test_other_warnings_of_an_estimator_are_shown() -> None:
+    with pytest.warns(RuntimeWarning, match="odd rows"):
+        selection = selected(Task.BINARY, [Candidate("mine", WarningClassifier())])
+    assert selection.scores[0].converged
 
 
 @pytest.mark.parametrize("task", Task)
@@ -114,7 +136,7 @@ def test_a_spent_budget_ends_the_search(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(search, "time", SimpleNamespace(monotonic=lambda: now[0]))
     candidates = [linear(Task.REGRESSION, strength) for strength in (1, 2, 3, 4)]
 
-    def pass_time(_: Score) -> None:
+    def pass_time(_: Trial) -> None:
         now[0] += 10
 
     # when
