@@ -32,6 +32,8 @@ from mlops_runtime.training.upload import Bucket, UploadError
 
 MADE, FAILED, DATA_REFUSED, GATE_REFUSED = range(4)
 SETTINGS_REFUSED = DATA_REFUSED
+INTERRUPTED = 130
+"""The status of a program that Ctrl-C ended, as shells give it."""
 
 MAX_SEED = 2**32 - 1
 """Maximum seed of NumPy's and scikit-learn's generators."""
@@ -69,7 +71,7 @@ def main(
     """Train a model and return the exit code.
 
     0: the artefact was made. 1: training or upload failed. 2: a setting or the data are wrong. 3: the gate
-    refused the model. An existing artefact is replaced only by a model that passes the gate.
+    refused the model. 130: Ctrl-C. An existing artefact is replaced only by a model that passes the gate.
 
     Args:
         contract: contract of the project.
@@ -85,6 +87,7 @@ def main(
         print(error, file=sys.stderr)
         return SETTINGS_REFUSED
     candidates = default_candidates(contract) if candidates is None else candidates
+    old = _inode(settings.artefact)
     try:
         destination = Bucket(bucket) if bucket else None
         with _progress() as progress:
@@ -97,6 +100,10 @@ def main(
         return _refuse(error, settings, GATE_REFUSED)
     except (ArtefactError, CandidateError, ExportError, ParityError, UploadError, OSError) as error:
         return _refuse(error, settings, FAILED)
+    except KeyboardInterrupt:
+        replaced = _inode(settings.artefact) != old
+        state = "new, but its report and metrics may be missing: train again" if replaced else "unchanged"
+        return _stopped(f"{_relative(settings.artefact)} is {state}")
     print(f"Made {_relative(settings.artefact)} (version {metadata.version}); see {settings.report}.")
     return _upload(destination, settings) if destination else MADE
 
@@ -108,6 +115,8 @@ def _upload(bucket: Bucket, settings: Settings) -> int:
     except UploadError as error:
         print(error, file=sys.stderr)
         return FAILED
+    except KeyboardInterrupt:
+        return _stopped("the upload is incomplete: run the command again")
     print(f"Uploaded artefact, report and metrics to {url}.")
     return MADE
 
@@ -255,6 +264,16 @@ def _refuse(error: Exception, settings: Settings, code: int) -> int:
     print(error, file=sys.stderr)
     print(f"{_relative(settings.artefact)} is unchanged.", file=sys.stderr)
     return code
+
+
+def _stopped(state: str) -> int:
+    print(f"stopped: {state}.", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _inode(folder: Path) -> int | None:
+    """Return what tells a folder from the one that replaces it."""
+    return folder.stat().st_ino if folder.exists() else None
 
 
 def _relative(path: Path) -> Path:

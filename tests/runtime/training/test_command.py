@@ -1,7 +1,9 @@
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.linear_model import LogisticRegression
 
 from mlops_runtime.contract import Contract, Task
@@ -216,6 +218,52 @@ def test_a_run_without_a_table_is_refused(
     del arguments["--data"]
     assert call(each_contract, arguments) == 2
     assert capsys.readouterr().err == "DATA is empty: give the path of the training table\n"
+
+
+class Interrupting(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """An estimator in whose fit the user presses Ctrl-C."""
+
+    def fit(self, _matrix: Any, _target: Any) -> Any:
+        raise KeyboardInterrupt
+
+
+@of_values
+def test_ctrl_c_stops_training_with_one_line_and_the_old_artefact_stays(
+    each_contract: Contract, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given
+    metadata = tmp_path / "artefact" / "metadata.json"
+    metadata.parent.mkdir()
+    metadata.write_text("old")
+    # when
+    code = call(each_contract, arguments, candidates=[Candidate("mine", Interrupting())])
+    # then
+    assert code == command.INTERRUPTED == 130
+    assert capsys.readouterr().err == f"stopped: {metadata.parent} is unchanged.\n"
+    assert metadata.read_text() == "old"
+    assert {path.name for path in tmp_path.iterdir()} == {"artefact", "orders.csv"}
+
+
+@of_values
+def test_ctrl_c_after_the_artefact_was_replaced_does_not_claim_that_it_is_unchanged(
+    each_contract: Contract,
+    arguments: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # given
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("mlops_runtime.training.run.held_out_predictions", interrupt)
+    # when
+    code = call(each_contract, arguments, "--floors", NO_FLOOR)
+    # then
+    assert code == command.INTERRUPTED
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == f"stopped: {tmp_path / 'artefact'} is new, but its report and metrics may be missing: train again."
+    assert (tmp_path / "artefact" / "metadata.json").exists()
 
 
 def test_a_table_without_columns_of_the_contract_is_refused(

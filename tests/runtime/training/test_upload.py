@@ -149,6 +149,21 @@ def test_a_refused_model_is_not_uploaded(
     assert not run_environment.exists()
 
 
+@pytest.mark.usefixtures("run_environment")
+def test_ctrl_c_during_the_upload_is_told_in_one_line(
+    contract: Contract, bucket: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Bucket, "upload", interrupt)
+
+    code = command.main(contract, Path(), ["--upload", "--bucket", bucket])
+
+    assert code == command.INTERRUPTED
+    assert capsys.readouterr().err == "stopped: the upload is incomplete: run the command again.\n"
+
+
 @pytest.mark.parametrize(
     ("bucket_option", "message"),
     [
