@@ -91,7 +91,6 @@ def test_a_command_that_is_up_to_date_does_nothing(project: Path, command: str) 
         pytest.param("data/breast_cancer_wisconsin.csv", "train", id="data, train"),
         pytest.param("src/trainer/estimators.py", "train", id="estimators, train"),
         pytest.param("vendor/mlops_runtime/training/run.py", "train", id="runtime, train"),
-        pytest.param("project.mk", "train", id="floors, train"),
         pytest.param("src/webservice/app.py", "unittest", id="web-service, unittest"),
         pytest.param("src/webservice/app.py", "test", id="web-service, test"),
         pytest.param("src/oncology_model/classifier.py", "package.model", id="model package, package.model"),
@@ -102,6 +101,19 @@ def test_a_change_makes_a_command_stale(project: Path, changed: str, command: st
     assert make(project, command).returncode == 0
 
     assert make(project, "--question", "--what-if", changed, command).returncode == 1
+
+
+def test_a_setting_of_the_service_does_not_train_again(project: Path) -> None:
+    assert make(project, "train").returncode == 0
+
+    assert make(project, "--question", "--what-if", "project.mk", "train").returncode == 0
+
+
+def test_a_table_that_is_missing_is_named(fresh: Path) -> None:
+    result = make(fresh, "train", "DATA=data/none.csv", "ENV=")
+
+    assert result.returncode != 0
+    assert "there is no data/none.csv: set DATA in project.mk" in result.stderr
 
 
 @pytest.mark.parametrize("version", ["3.12", "3.13"])

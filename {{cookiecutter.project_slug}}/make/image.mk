@@ -34,7 +34,7 @@ export SKIP_TESTS
 TESTED := $(if $(SKIP_TESTS),skipped-tests,build/unittest-coverage.json build/test-coverage.json)
 
 .PHONY: publish
-publish: clean-tree $(IMAGES:%=build/%.image)  ## Push both images once the tests pass; SKIP_TESTS="reason" leaves the tests out
+publish: clean-tree login $(IMAGES:%=build/%.image)  ## Push both images once the tests pass; SKIP_TESTS="reason" leaves the tests out
 
 # Tags in ECR are immutable: a version that was published before is used as it is, but not in place of a given MODEL.
 build/%.image: build/%.built build/registry | login $(TESTED)

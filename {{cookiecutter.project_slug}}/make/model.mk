@@ -5,7 +5,7 @@
 .PHONY: train
 train: build/trained  ## Train, evaluate and gate a model, or fetch MODEL=version; report in build/report.html
 
-build/trained: $(DATA) $(MODEL_SOURCES) $(TRAINER_SOURCES) Pipfile.lock project.mk build/settings/model $(ENV)
+build/trained: $(DATA) $(MODEL_SOURCES) $(TRAINER_SOURCES) Pipfile.lock build/settings/model $(ENV)
 ifdef MODEL
 	$(name_account)
 	@rm -rf build/fetched
@@ -15,6 +15,9 @@ else
 	@$(PYTHON) -m trainer
 endif
 	@touch $@
+
+$(DATA):
+	@echo "there is no $@: set DATA in project.mk to the training table, at a path without spaces" >&2; exit 1
 
 .PHONY: datamodel
 datamodel: $(ENV)  ## Compare datamodel.py with the table; FORCE=1 updates it
