@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,20 @@ def test_every_listed_command_is_phony(fresh: Path) -> None:
     phony = set(" ".join(re.findall(r"^\.PHONY: (.*)$", text, flags=re.MULTILINE)).split())
 
     assert set(commands) <= phony
+
+
+def test_ctrl_c_during_the_imports_of_the_trainer_leaves_no_traceback(fresh: Path, tmp_path: Path) -> None:
+    # given: an import in which the process gets the signal of Ctrl-C
+    package = tmp_path / "mlops_runtime" / "training"
+    package.mkdir(parents=True)
+    (package / "command.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)\n")
+    path = os.pathsep.join([str(tmp_path), str(fresh / "src")])
+
+    result = subprocess.run(
+        [sys.executable, "-m", "trainer"], env=os.environ | {"PYTHONPATH": path}, capture_output=True, check=False
+    )
+
+    assert (result.returncode, result.stderr) == (-signal.SIGINT, b"")
 
 
 @pytest.mark.parametrize(
