@@ -126,7 +126,7 @@ def test_a_field_is_removed_and_another_gets_an_expected_range(edited: Path) -> 
 
     result = make(edited, "predict", *QUICK)
     assert "Mitoses" not in result.stdout
-    assert re.search(r"Clump_thickness: \d+ is outside the range of the training data, 4 to 5", result.stdout)
+    assert re.search(r"Clump_thickness: \d+ is outside the expected range, 4 to 5", result.stdout)
 
 
 def test_the_user_changes_routes_pages_the_title_and_settings(edited: Path, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ class Predictor(ABC):
             value, low, high = map(
                 _decimal, (features.numbers[row, column], self._expected_low[column], self._expected_high[column])
             )
-            text = f"{name}: {value} is outside the range of the training data, {low} to {high}"
+            text = f"{name}: {value} is outside the expected range, {low} to {high}"
             warnings.setdefault(row, []).append(text)
         for column, known in enumerate(self._known_categories):
             for row, value in enumerate(features.categories[:, column].tolist()):
