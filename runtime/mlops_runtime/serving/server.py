@@ -27,6 +27,7 @@ from mlops_runtime.model import ArtefactError
 from mlops_runtime.serving import drain
 from mlops_runtime.serving.front.rsgi import Front
 from mlops_runtime.serving.middleware.keys import put_operator_key
+from mlops_runtime.serving.project_routes import RouteError, check_routes
 from mlops_runtime.serving.service import EXTENSION, Service
 from mlops_runtime.serving.settings import Settings, SettingsError
 from mlops_runtime.serving.telemetry import logs
@@ -118,7 +119,7 @@ def try_application(factory: str) -> None:
         os.environ[METRICS_FOLDER] = folder
         try:
             load_application(factory)
-        except (SettingsError, ArtefactError) as error:
+        except (SettingsError, ArtefactError, RouteError) as error:
             logger.critical("cannot start: %s", error)
             sys.exit(1)
 
@@ -131,9 +132,11 @@ def load_application(factory: str) -> "Flask":
 
     Raises:
         ArtefactError: if the model cannot be used.
+        RouteError: if a route of the project repeats another one.
         SettingsError: if a setting cannot be used.
     """
     app: Flask = import_string(factory)()
+    check_routes(app)
     return app
 
 

@@ -198,6 +198,27 @@ def test_the_reason_why_an_application_cannot_be_made_is_logged(
     assert (line.levelname, line.getMessage()) == ("CRITICAL", f"cannot start: {error}")
 
 
+def test_a_repeated_route_is_refused(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    # Given a project that repeats a route
+    def create_app() -> Flask:
+        app = Flask("project")
+        app.add_url_rule("/healthz", "health", lambda: "alive")
+        app.add_url_rule("/healthz", "own_health", lambda: "fine")
+        return app
+
+    monkeypatch.setenv(serve.METRICS_FOLDER, "")
+    monkeypatch.setattr(sys.modules[__name__], "create_project_app", create_app)
+
+    # When the application is made on trial
+    with pytest.raises(SystemExit, match="1"):
+        serve.try_application(FACTORY)
+
+    # Then the log says which route to change
+    message = caplog.records[-1].getMessage()
+    assert message.startswith("cannot start: GET /healthz is registered twice")
+    assert message.endswith("give the route in app.py another path")
+
+
 @pytest.mark.usefixtures("marker")
 def test_a_service_without_an_application_does_not_start(
     server: ServerStandIn, monkeypatch: pytest.MonkeyPatch

@@ -20,6 +20,7 @@ from mlops_runtime.serving.api.operation import Operation, operation_of
 from mlops_runtime.serving.api.prediction_writer import PredictionWriter, RefusedRecord, csv_text
 from mlops_runtime.serving.api.problems import FieldError, Problem
 from mlops_runtime.serving.caching import Constant
+from mlops_runtime.serving.project_routes import check_routes
 from mlops_runtime.serving.routes import route_of
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.logs import REQUEST_ID, REQUEST_ID_HEADER
@@ -123,6 +124,7 @@ def blueprint(predictor: Predictor, settings: Settings, title: str) -> Blueprint
     @cache
     def document() -> Constant:
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        check_routes(app)
         content = Description(predictor, settings, title, app).document()
         return Constant(json.dumps(content, ensure_ascii=False), Format.JSON.value)
 
