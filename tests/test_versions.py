@@ -212,6 +212,40 @@ def test_the_aws_cli_is_that_of_the_environment(fresh: Path) -> None:
     assert result.stdout == "pipenv run aws pipenv run aws\n"
 
 
+def test_pipenv_is_a_module_where_it_is_no_command(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a PATH without pipenv
+    folders = os.environ["PATH"].split(os.pathsep)
+    monkeypatch.setenv("PATH", os.pathsep.join(each for each in folders if not (Path(each) / "pipenv").exists()))
+    print_pipenv = '--eval=print: ; @echo "$(PIPENV)"'
+
+    result = subprocess.run(["make", print_pipenv, "print"], cwd=fresh, capture_output=True, text=True, check=True)
+
+    assert result.stdout == "python3 -m pipenv\n"
+
+
+def test_a_project_without_vendor_is_told_how_to_upgrade(fresh: Path, tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(fresh, project, ignore=shutil.ignore_patterns("vendor"))
+
+    result = subprocess.run(["make", "upgrade"], cwd=project, capture_output=True, text=True, check=False)
+
+    assert result.returncode != 0
+    assert "no vendor/: pin a newer mlops-runtime in the Pipfile" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_readme_names_the_lines_of_a_project_without_vendor(fresh: Path) -> None:
+    # Given the one line that the README deletes
+    readme = (fresh / "README.md").read_text()
+    deleted = "COPY vendor/mlops_runtime"
+    assert f"the line `{deleted}` in `docker/trainer.Dockerfile`" in readme
+
+    # Then no other instruction copies from vendor/
+    lines = (fresh / "docker/trainer.Dockerfile").read_text().splitlines()
+    (line,) = [line for line in lines if line.startswith("COPY vendor")]
+    assert line.startswith(deleted)
+
+
 @pytest.mark.parametrize("name", ["VERSION", "MODEL"])
 @pytest.mark.parametrize(
     "value",

@@ -5,7 +5,7 @@ export PIPENV_IGNORE_VIRTUALENVS := 1
 export PIPENV_VERBOSITY := -1
 export PYTHONPATH := $(CURDIR)/src:$(CURDIR)/vendor
 
-PIPENV ?= pipenv
+PIPENV ?= $(if $(shell command -v pipenv 2>/dev/null),pipenv,python3 -m pipenv)
 PYTHON ?= .venv/bin/python
 ENV := .venv/.installed
 
@@ -27,7 +27,7 @@ install: $(ENV)  ## Make .venv from Pipfile.lock (only when the lock changed)
 NO_PIP_CONFIGURATION := env -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null
 
 $(ENV): Pipfile Pipfile.lock
-	@command -v $(PIPENV) >/dev/null || { echo "pipenv is missing: python3 -m pip install --user pipenv" >&2; exit 1; }
+	@$(PIPENV) --version >/dev/null 2>&1 || { echo "pipenv is missing: pipx install pipenv" >&2; exit 1; }
 	@$(NO_PIP_CONFIGURATION) $(PIPENV) verify >/dev/null 2>&1 || $(PIPENV) verify >/dev/null 2>&1 \
 	  || { echo "Pipfile.lock does not match Pipfile: run pipenv lock" >&2; exit 1; }
 	@echo "Installing the locked environment into .venv (a minute or two)"
@@ -41,6 +41,7 @@ doctor:  ## Report which tools and credentials are available, and how to get mis
 
 .PHONY: upgrade
 upgrade:  ## Replace the runtime in vendor/ by that of TEMPLATE, a folder or git address
+	@[ -d vendor ] || { echo "This project has no vendor/: pin a newer mlops-runtime in the Pipfile, run pipenv lock" >&2; exit 1; }
 	@PYTHONPATH=vendor PYTHONDONTWRITEBYTECODE=1 python3 -m mlops_runtime.operations.upgrade "$${TEMPLATE-}"
 
 .PHONY: clean

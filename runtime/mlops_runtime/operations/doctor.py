@@ -53,7 +53,7 @@ def checks(environment: Mapping[str, str]) -> list[Check]:
         Check("python", (sys.executable, "--version"), "everything", "install Python 3.11 or later", (3, 11)),
         Check("make", ("make", "--version"), "everything", "install GNU Make 4", (4,)),
         Check("git", ("git", "--version"), "versions", "install git", (2,)),
-        Check("pipenv", ("pipenv", "--version"), "make install", "python3 -m pip install --user pipenv", (2024,)),
+        Check("pipenv", ("pipenv", "--version"), "make install", "pipx install pipenv", (2024,)),
         Check("image engine", (*docker, "version"), "make docker", "install and start Docker, or set DOCKER=podman"),
         Check("kubectl", (*kubectl, "version", "--client"), "make deploy", "install kubectl", (1, 20)),
         Check("cluster", (*kubectl, "cluster-info"), "make deploy", "run make kubeconfig, or start kind"),
