@@ -226,7 +226,7 @@ def test_jinja_in_python_is_only_in_imports_and_the_title() -> None:
     for path in TEMPLATE_FOLDER.rglob("*.py"):
         for line in path.read_text().splitlines():
             if "{{" in line:
-                assert re.match(rr" *(from |import )|TITLE = ", line), f"{path}: {line}"
+                assert re.match(r" *(from |import )|TITLE = ", line), f"{path}: {line}"
             assert "{%" not in line, path
     assert {"makefile", "make/*.mk"} <= set(unrendered)
 
