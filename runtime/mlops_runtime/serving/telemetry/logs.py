@@ -93,6 +93,14 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line)
 
 
+class ServerFilter(logging.Filter):
+    """Drops the last line of granian, which says no more than the one before."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is written."""
+        return "see ya" not in record.getMessage()
+
+
 def configuration(level: str) -> dict[str, Any]:
     """Return the configuration of logging for a level, for `logging.config.dictConfig`."""
     here = {"handlers": ["stdout"], "level": level.upper(), "propagate": False}
@@ -106,8 +114,9 @@ def configuration(level: str) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"json": {"()": "mlops_runtime.serving.telemetry.logs.JsonFormatter"}},
         "handlers": {"stdout": stdout},
+        "filters": {"server": {"()": "mlops_runtime.serving.telemetry.logs.ServerFilter"}},
         # "_granian" is the logger of the server itself.
-        "loggers": {"webservice": here, "_granian": here},
+        "loggers": {"webservice": here, "_granian": here | {"filters": ["server"]}},
         "root": {"handlers": ["stdout"], "level": "WARNING"},
     }
 

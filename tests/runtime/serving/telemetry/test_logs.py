@@ -191,5 +191,18 @@ def test_a_line_logged_during_a_request_has_its_id(client: FlaskClient) -> None:
 def test_the_server_uses_the_logging_configuration_of_the_service() -> None:
     configuration = logs.configuration("warning")
 
-    assert configuration["loggers"]["_granian"] == configuration["loggers"]["webservice"]
+    assert configuration["loggers"]["_granian"].items() >= configuration["loggers"]["webservice"].items()
     assert configuration["loggers"]["_granian"]["level"] == "WARNING"
+
+
+@pytest.mark.parametrize(
+    ("message", "written"),
+    [
+        pytest.param("Granian shutdown completed, see ya!", False, id="farewell"),
+        pytest.param("Listening at: http://127.0.0.1:8000", True, id="address"),
+    ],
+)
+def test_the_server_does_not_say_goodbye(message: str, written: bool) -> None:
+    record = logging.LogRecord("_granian", logging.INFO, "", 1, message, (), None)
+
+    assert logs.ServerFilter().filter(record) == written
