@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, request
+from flask import Flask, Response, request
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 
 from mlops_runtime.contract import RecordModel
@@ -53,7 +53,7 @@ def create_app(
     marker = Marker(settings.marker)
     predict = with_metrics(predictor, metrics)
 
-    app = Flask(__name__)
+    app = Application(__name__)
     app.jinja_loader = template_loader(templates)
     # Without these options, half of a page with many fields is white space.
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
@@ -83,6 +83,17 @@ def create_app(
     app.wsgi_app = access_log(wsgi_app)  # type: ignore[assignment, method-assign]
     app.extensions[EXTENSION] = Service(predictor, settings, metrics, marker, access_log)
     return app
+
+
+class Application(Flask):
+    """Answers a request that the code of a project ends with `sys.exit` with status 500, as it does after an error."""
+
+    def full_dispatch_request(self) -> Response:
+        """Return the response to a request."""
+        try:
+            return super().full_dispatch_request()
+        except SystemExit as error:
+            raise RuntimeError("a route called sys.exit: raise an exception or return a response instead") from error
 
 
 def template_loader(templates: Path | None) -> BaseLoader:

@@ -47,7 +47,20 @@ def broken_app(predictor: Predictor, settings: Settings) -> Flask:
     def fail() -> str:
         raise RuntimeError("the reason")
 
+    @app.get("/exit")
+    def leave() -> str:
+        raise SystemExit("the reason")
+
     return app
+
+
+def test_a_route_that_exits_is_a_problem(broken_app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    response = broken_app.test_client().get("/exit")
+
+    assert (response.status_code, response.content_type) == (500, "application/problem+json")
+    assert "reason" not in response.text
+    failure = next(entry for entry in caplog.records if entry.exc_info)
+    assert "a route called sys.exit" in JsonFormatter().format(failure)
 
 
 def test_a_failure_is_a_problem_and_its_traceback_is_logged(
