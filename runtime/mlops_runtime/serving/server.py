@@ -105,8 +105,12 @@ def can_start(factory: str) -> bool:
 
     The factory runs in a child process, so that the application takes no memory in the parent of the workers.
     """
-    # Imports modules once, before the workers are forked.
-    import_string(factory)
+    try:
+        # Imports modules once, before the workers are forked.
+        import_string(factory)
+    except Exception as error:  # the code of a project can raise any
+        log_failure(factory, error)
+        return False
     process = get_context("fork").Process(target=try_application, args=(factory,))
     process.start()
     process.join()
@@ -122,6 +126,20 @@ def try_application(factory: str) -> None:
         except (SettingsError, ArtefactError, RouteError) as error:
             logger.critical("cannot start: %s", error)
             sys.exit(1)
+        except (Exception, SystemExit) as error:  # the code of a project can raise any
+            log_failure(factory, error)
+            sys.exit(1)
+
+
+def log_failure(factory: str, error: BaseException) -> None:
+    """Log that the code of the project failed, with the traceback."""
+    logger.critical(
+        "cannot start: %s failed with %s: %s; correct the line at the end of the traceback",
+        factory,
+        type(error).__name__,
+        error,
+        exc_info=error,
+    )
 
 
 def load_application(factory: str) -> "Flask":

@@ -219,6 +219,27 @@ def test_a_repeated_route_is_refused(monkeypatch: pytest.MonkeyPatch, caplog: py
     assert message.endswith("give the route in app.py another path")
 
 
+@pytest.mark.parametrize("error", [KeyError("CONTACT"), SystemExit(0)], ids=["error", "exit"])
+def test_a_factory_that_fails_is_logged_with_its_traceback(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    monkeypatch.setenv(serve.METRICS_FOLDER, "")
+    monkeypatch.setattr(Project, "error", error)
+
+    with pytest.raises(SystemExit, match="1"):
+        serve.try_application(FACTORY)
+
+    (line,) = caplog.records
+    assert line.getMessage().startswith(f"cannot start: {FACTORY} failed with {type(error).__name__}: ")
+    assert line.exc_info
+
+
+def test_a_factory_that_cannot_be_imported_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    assert not serve.can_start("no_such_module:create_app")
+
+    assert caplog.records[-1].getMessage().startswith("cannot start: no_such_module:create_app failed with ")
+
+
 @pytest.mark.usefixtures("marker")
 def test_a_service_without_an_application_does_not_start(
     server: ServerStandIn, monkeypatch: pytest.MonkeyPatch
