@@ -135,6 +135,7 @@ def site(workbench: Workbench, cluster: str) -> Iterator[Site]:
         "NAMESPACE": NAMESPACE,
         "ROLLOUT_TIMEOUT": "60s",
         "KUBECTL": "kubectl",
+        "LOGIN": "ecr",
     }
     subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)
     fit_to_server(workbench.folder)

@@ -47,7 +47,8 @@ class Site:
         return [Line(*re.split(r" {2,}", line.strip())[2:4]) for line in result.stdout.splitlines()]
 
     def deploy_first(self) -> None:
-        """Deploy a first version with the rights of a deployer alone, open a port to it, and get a key."""
+        """Deploy a first version, without AWS and with the rights of a deployer alone, open a port, and get a key."""
+        self.workbench.environment["LOGIN"] = "none"
         self.running = self.workbench.commit("First version")
         self.use_rights_of("deployer")
         result = self.workbench.make("deploy")

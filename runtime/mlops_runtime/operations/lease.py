@@ -16,9 +16,9 @@ from uuid import uuid4
 
 from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Kubectl, Object
 
-DURATION = 30
+DURATION = 20
 """Seconds without a renewal after which a lock may be taken over."""
-RENEW_INTERVAL = 8.0
+RENEW_INTERVAL = 5.0
 """Seconds between two renewals."""
 POLL_INTERVAL = 2.0
 """Seconds between two looks at a lock that somebody else holds."""

@@ -189,7 +189,7 @@ def test_a_lock_that_cannot_be_given_back_ends_by_itself(kubectl: KubectlInMemor
     with locked(kubectl, NAME, "me@here", 0):
         kubectl.failures.append(ClusterError("no right"))
 
-    assert kubectl.said == ["the lock x-deploy ends by itself in 30 s: no right"]
+    assert kubectl.said == [f"the lock x-deploy ends by itself in {DURATION} s: no right"]
 
 
 @dataclass(frozen=True)
