@@ -9,6 +9,7 @@ import getpass
 import json
 import math
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -42,6 +43,8 @@ RENDERED = Path("build/k8s/webservice.json")
 IMAGE = Path("build/webservice.image")
 CONTRACT = Path("build/contract.json")
 HELD_OUT = Path("build/held-out.json")
+
+COMMIT = re.compile("[0-9a-f]{7,64}")
 
 WHERE_TO_GO_ON = "`make status` shows what runs, `make repair` brings back the last verified version"
 
@@ -433,14 +436,17 @@ def without_namespace(manifests: Sequence[Object]) -> list[Object]:
 
 
 def image_of_manifests(manifests: Sequence[Object]) -> str:
-    """Return the image of the web-service in the manifests."""
-    return next(image_of(item) for item in manifests if is_deployment(item))
+    """Return the image of the web-service in the manifests; empty without one."""
+    return next((image_of(item) for item in manifests if is_deployment(item)), "")
 
 
 def is_ancestor(older: str, newer: str) -> bool:
     """Return whether a commit contains another one, as far as this clone knows both."""
+    # One of them was read from the cluster: git must not take it for an option.
+    if not (COMMIT.fullmatch(older) and COMMIT.fullmatch(newer)):
+        return False
     command = ["git", "merge-base", "--is-ancestor", older, newer]
-    return bool(older and newer) and subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 @contextmanager

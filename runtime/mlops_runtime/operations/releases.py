@@ -175,9 +175,12 @@ def rollback_target(releases: Sequence[Release], version: str = "") -> Release |
     if current is None:
         return None
     position = current.origin or current.number
+    numbers = {release.number for release in releases}
     states = (State.VERIFIED, State.ROLLED_BACK) if version else (State.VERIFIED,)
     for release in reversed(releases):
-        if release.origin or release.state not in states or release.version == current.version:
+        # A release that repeats another one stands for it when that one is no longer kept.
+        repeats = release.origin in numbers
+        if repeats or release.state not in states or release.version == current.version:
             continue
         if release.version == version or (not version and release.number < position):
             return release

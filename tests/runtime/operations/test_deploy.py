@@ -105,7 +105,7 @@ def commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
     git("init", "--quiet")
-    result = {"unknown": "0" * 40, "empty": ""}
+    result = {"unknown": "0" * 40, "empty": "", "option": "--all"}
     for name, start in (("older", ""), ("newer", ""), ("other", "older")):
         if start:
             git("checkout", "--quiet", "--detach", result[start])
@@ -125,6 +125,7 @@ def commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
         ("older", "unknown", False),
         ("empty", "newer", False),
         ("older", "empty", False),
+        ("older", "option", False),
     ],
 )
 def test_a_commit_contains_its_ancestors(commits: dict[str, str], older: str, newer: str, expected: bool) -> None:

@@ -169,6 +169,15 @@ def test_a_rollback_goes_to_a_verified_version_other_than_the_one_that_runs(outc
         assert target.number < current.number
 
 
+def test_a_version_of_which_only_a_rollback_is_kept_can_be_named() -> None:
+    past = history("v1", "v2 rolled back", "v1 of 1", "v3")[1:]
+
+    target = rollback_target(past, "v1")
+
+    assert target is not None
+    assert target.number == 3
+
+
 def test_a_rollback_repeats_a_release() -> None:
     target = replace(release_of(2, "v2"), outcome="2 pods", ended="then", notes=["tests skipped: x"], artefact="hash")
 
