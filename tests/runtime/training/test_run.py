@@ -244,7 +244,7 @@ def test_the_listener_is_called_after_each_step(settings: Any, each_contract: Co
     calls: list[str] = []
     listener = Listener(
         lambda table: calls.append(f"read {len(table)}"),
-        lambda score: calls.append(score.name),
+        lambda trial: calls.append(trial.score.name),
         lambda findings: calls.append(f"evaluated {findings.passed}"),
     )
     train(each_contract, settings, quick(each_contract), listener=listener)
