@@ -118,8 +118,9 @@ class Site:
 def fit_to_server(folder: Path) -> None:
     """Use the disruption budgets that a server before Kubernetes 1.21 knows, if it is one."""
     versions = subprocess.run(["kubectl", "api-versions"], check=True, capture_output=True, text=True).stdout
-    if "policy/v1\n" not in versions:
-        replace_in(folder / "k8s/base/poddisruptionbudget.yaml", "policy/v1", "policy/v1beta1")
+    budget = folder / "k8s/base/poddisruptionbudget.yaml"
+    if "policy/v1\n" not in versions and "policy/v1\n" in budget.read_text():
+        replace_in(budget, "policy/v1\n", "policy/v1beta1\n")
 
 
 def replace_in(path: Path, old: str, new: str) -> None:

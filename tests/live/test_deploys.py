@@ -265,7 +265,7 @@ def test_a_deploy_waits_for_the_api_server(site: Site, outage: tuple[Outage, Pat
 
         # When the API server is away for longer than the lock lasts
         way.cut()
-        time.sleep(30)
+        time.sleep(40)
         way.mend()
         status, output, errors = rest_of(process)
 

@@ -31,13 +31,13 @@ build/%.built:
 # A reason to leave out unit and system tests in an emergency; training and gate are never left out.
 override SKIP_TESTS := $(strip $(value SKIP_TESTS))
 export SKIP_TESTS
-TESTED := $(if $(SKIP_TESTS),skipped-tests,build/unittest-coverage.json build/test-coverage.json)
+UNIT_TESTED := $(if $(SKIP_TESTS),skipped-tests,build/unittest-coverage.json)
 
 .PHONY: publish
 publish: clean-tree login $(IMAGES:%=build/%.image)  ## Push both images once the tests pass; SKIP_TESTS="reason" leaves the tests out
 
 # Tags in ECR are immutable: a version that was published before is used as it is, but not in place of a given MODEL.
-build/%.image: build/%.built build/registry | login $(TESTED)
+build/%.image: build/%.built build/registry | login $(UNIT_TESTED)
 	@image="$$REGISTRY/$(PROJECT)/$*"; \
 	if $(DOCKER) pull --quiet "$$image:$(VERSION)" >/dev/null 2>&1; then \
 	  echo "$$image:$(VERSION) was published before"; \
@@ -49,6 +49,9 @@ build/%.image: build/%.built build/registry | login $(TESTED)
 	    || { tail -n 1 build/$*.push.log >&2; echo "cannot push $$image:$(VERSION): nothing was deployed" >&2; exit 1; }; \
 	fi; \
 	$(DOCKER) image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$$image:$(VERSION)" | grep -F -m 1 "$$image@" | tee $@
+
+# The trainer has no model yet: only the web-service is tested with one.
+build/webservice.image: | $(if $(SKIP_TESTS),,build/test-coverage.json)
 
 .PHONY: skipped-tests
 skipped-tests:

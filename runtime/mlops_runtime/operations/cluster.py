@@ -3,6 +3,7 @@
 import copy
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ POLL_INTERVAL = 1.0
 """Seconds between two looks at a rollout."""
 PROGRESS_INTERVAL = 10.0
 """Seconds after which a line is printed even if nothing has changed."""
+MAX_FAILURES = 3
+"""Attempts to verify a pod that stays ready, after which the release counts as failed."""
 MAX_RESTARTS = 2
 """Restarts of a container of a new pod after which the release counts as failed."""
 
@@ -303,6 +306,9 @@ class ProjectCluster:
 
     def _replicas(self, release: Release, base: Release | None, live: Live | None) -> int | None:
         """Return the number of pods to ask for; None for that of the manifest."""
+        if live is not None and not live.replicas:
+            # Without a pod nothing could be verified.
+            return replicas_of(release.manifests) or 1
         if live is None or base is None:
             return None
         wanted, before = replicas_of(release.manifests), replicas_of(base.manifests)
@@ -317,7 +323,7 @@ class ProjectCluster:
         Raises:
             ClusterError: if it cannot be changed.
         """
-        self._patch({"metadata": {"annotations": release.verified_annotations()}})
+        self._patch({"metadata": {"annotations": release.annotations() | release.verified_annotations()}})
 
     def remove(self, old: Release, new: Release) -> None:
         """Remove the objects that a release had and its successor has not.
@@ -325,6 +331,8 @@ class ProjectCluster:
         Raises:
             ClusterError: if one cannot be removed.
         """
+        if {item["kind"] for item in new.manifests} <= {"Deployment"}:
+            return  # adopted: its other objects were never recorded
         kept = {identity(item) for item in new.manifests}
         for item in old.manifests:
             if identity(item) not in kept:
@@ -394,6 +402,7 @@ class ProjectCluster:
         """
         started = self.now()
         verified: dict[str, PodFiles] = {}
+        failures: Counter[str] = Counter()
         trouble = "no pod is ready"
         while True:
             progress = progress or self.progress()
@@ -404,12 +413,15 @@ class ProjectCluster:
                     if isinstance(result, PodFiles):
                         verified[uid] = result
                     else:
+                        failures[uid] += 1
                         trouble = result
             if progress.complete and progress.ready and verified.keys() >= progress.ready.keys():
                 break
             if self.now() - started > self.verify_timeout:
-                if not verified:
-                    raise RolloutError(f"no pod could be verified in {self.verify_timeout:g} s: {trouble}")
+                # A pod that came late is no fault of the version; one that stays ready and does not answer is.
+                silent = any(failures[uid] >= MAX_FAILURES for uid in progress.ready.keys() - verified.keys())
+                if silent or not verified:
+                    raise RolloutError(f"a pod could not be verified in {self.verify_timeout:g} s: {trouble}")
                 break
             self.kubectl.sleep(POLL_INTERVAL)
             progress = None

@@ -51,7 +51,12 @@ WHERE_TO_GO_ON = "`make status` shows what runs, `make repair` brings back the l
 
 def say(line: str) -> None:
     """Print a line at once, also when the output is a pipe."""
-    print(line, flush=True)
+    print(printable(line), flush=True)
+
+
+def printable(line: str) -> str:
+    """Return a line with its control characters escaped: what the cluster says must not control the terminal."""
+    return "".join(character if character.isprintable() else repr(character)[1:-1] for character in line)
 
 
 class Settings:
@@ -146,7 +151,7 @@ class Commands:
         self.cluster.validate(manifests)
         with self._rollout() as rollout:
             self._adopt()
-            rollout.recover()
+            rollout.recover(going_on=True)
             snapshot = self.cluster.snapshot()
             base = last_verified(snapshot.releases)
             candidate = self._candidate(snapshot.releases, manifests)
@@ -171,7 +176,7 @@ class Commands:
         """
         self._check_target()
         with self._rollout() as rollout:
-            rollout.recover()
+            rollout.recover(going_on=True)
             releases = self.cluster.releases()
             current, wanted = last_verified(releases), self.settings.optional("TO")
             target = rollback_target(releases, wanted)
@@ -215,7 +220,8 @@ class Commands:
         say(f"image     {live.image}")
         say(f"pods      {progress.pods}{f': {progress.trouble}' if progress.trouble else ''}")
         for pod in progress.ready.values():
-            say(f"  {pod} runs {version_of(self.kubectl, pod)}")
+            version = version_of(self.kubectl, pod)
+            say(f"  {pod} runs {version if 'orbidden' not in version else 'a version that only operators may ask for'}")
         if base is not None:
             say(f"verified  {base.version} (release {base.number}) at {base.ended} by {base.who}: {base.outcome}")
         for release in releases:
@@ -286,14 +292,19 @@ class Commands:
     def _rollout(self) -> Iterator[Rollout]:
         """Yield what changes the cluster, while this process holds the lock."""
         with (
-            stop_signals(),
+            stop_signals() as shield,
             locked(self.kubectl, self.lock_name, self.who, self.settings.wait) as lock,
         ):
-            yield Rollout(self.cluster, lock.check, say, self._explain)
+            # A command that is repeated after an outage must not meet the release of whoever has the lock by then.
+            self.cluster.kubectl = replace(self.kubectl, before_retry=lock.check)
+            yield Rollout(self.cluster, lock.check, say, self._explain, shield)
 
     def _explain(self) -> str:
-        LOG.parent.mkdir(parents=True, exist_ok=True)
-        LOG.write_text(self.cluster.diagnosis(), encoding="utf-8")
+        try:
+            LOG.parent.mkdir(parents=True, exist_ok=True)
+            LOG.write_text(self.cluster.diagnosis(), encoding="utf-8")
+        except OSError as error:
+            return f"; {LOG} cannot be written: {error.strerror}"
         return f"; {LOG} has the events and logs of the pods"
 
     def _check_target(self, *, paused: bool = False) -> Snapshot:
@@ -346,7 +357,9 @@ class Commands:
             number=1, version=version, commit="", image=live.image, environment=self.settings.environment,
             manifests=self.cluster.adopted(), contract={}, who=self.who, started=now(),
         )  # fmt: skip
-        self.cluster.save(release.to(State.VERIFIED, "ran before releases were recorded"))
+        release = release.to(State.VERIFIED, "ran before releases were recorded")
+        self.cluster.save(release)
+        self.cluster.mark_verified(release)
 
     def _check_order(self, candidate: Release, base: Release | None, *, meanwhile: bool) -> None:
         """Check that the candidate is not older than what runs."""
@@ -356,6 +369,11 @@ class Commands:
             raise DeployError(
                 f"{base.version} runs and is newer than {candidate.version}: make rollback goes back;"
                 " ALLOW_OLDER=1 deploys it all the same"
+            )
+        if COMMIT.fullmatch(base.commit) and not knows(base.commit) and not self.settings.optional("ALLOW_OLDER"):
+            raise DeployError(
+                f"{base.version} runs, and this clone does not have its commit: run git pull, then deploy again;"
+                " ALLOW_OLDER=1 deploys all the same"
             )
         if meanwhile and not is_ancestor(base.commit, candidate.commit):
             raise DeployError(
@@ -449,9 +467,18 @@ def is_ancestor(older: str, newer: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
+def knows(commit: str) -> bool:
+    """Return whether this clone has a commit."""
+    command = ["git", "cat-file", "-e", f"{commit}^{{commit}}"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
 @contextmanager
-def stop_signals() -> Iterator[None]:
-    """Turn the first SIGINT or SIGTERM into an exception, which undoes the rollout; the third ends the process."""
+def stop_signals() -> Iterator[Callable[[], None]]:
+    """Turn the first SIGINT or SIGTERM into an exception, which undoes the rollout; the third ends the process.
+
+    Yields a function to call when an undo starts for another reason: the next signal then does not end it.
+    """
     count = 0
 
     def stop(number: int, _: FrameType | None) -> None:
@@ -464,9 +491,13 @@ def stop_signals() -> Iterator[None]:
             return
         raise KeyboardInterrupt
 
+    def shield() -> None:
+        nonlocal count
+        count = max(count, 1)
+
     previous = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield shield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
@@ -484,13 +515,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         run()
     except (ClusterError, KeysError) as error:
         after = f"; {WHERE_TO_GO_ON}" if command in ("deploy", "rollback", "repair") else ""
-        print(f"{command}: {error}{after}", file=sys.stderr)
+        print(printable(f"{command}: {error}{after}"), file=sys.stderr)
         return 1
     except (DeployError, RolloutError, LockError, OSError) as error:
-        print(f"{command}: {error}", file=sys.stderr)
+        print(printable(f"{command}: {error}"), file=sys.stderr)
         return 1
     except (InterruptedRolloutError, KeyboardInterrupt) as error:
-        print(f"{command}: {str(error) or 'stopped'}; {WHERE_TO_GO_ON}", file=sys.stderr)
+        print(printable(f"{command}: {str(error) or 'stopped'}; {WHERE_TO_GO_ON}"), file=sys.stderr)
         return 130
     return 0
 

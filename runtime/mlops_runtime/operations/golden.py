@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from http.client import HTTPException
 from typing import Any
 from urllib.error import URLError
 from urllib.request import ProxyHandler, Request, build_opener
@@ -46,7 +47,7 @@ def fetch(url: str, payload: Any = None, key: str = "") -> bytes:
             if response.status != HTTPStatus.OK:
                 raise ServiceError(f"{url} returned status {response.status}")
             return content
-    except (URLError, OSError) as error:
+    except (URLError, OSError, HTTPException) as error:
         raise ServiceError(f"{url} does not answer: {error}") from error
 
 

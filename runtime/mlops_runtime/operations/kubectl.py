@@ -13,6 +13,8 @@ API_TIMEOUT = 600.0
 """Seconds for which a command is repeated while the API server is away."""
 RETRY_INTERVAL = 2.0
 """Seconds between two attempts."""
+PROCESS_TIMEOUT = 120.0
+"""Seconds after which a kubectl process that does not end is stopped: it may ask for a code on the terminal."""
 REQUEST_TIMEOUT = "20s"
 """Time that the API server has for the response to one request."""
 
@@ -24,6 +26,9 @@ UNREACHABLE = re.compile(
 )
 """Errors of kubectl that pass once the API server is back."""
 UNAUTHORIZED = re.compile(r"Unauthorized|must be logged in|getting credentials|provide credentials|token.*expired")
+
+WRITING = ("apply", "create", "delete", "patch", "replace", "set")
+"""Commands that change something."""
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON."""
@@ -55,6 +60,7 @@ class Kubectl:
         say: receives a line about each wait.
         api_timeout: seconds for which a command is repeated while the API server is away or refuses the credentials.
         sleep: waits for a number of seconds.
+        before_retry: raises if a command that changes something must not be repeated.
     """
 
     command: Sequence[str]
@@ -62,6 +68,7 @@ class Kubectl:
     say: Callable[[str], None] = print
     api_timeout: float = API_TIMEOUT
     sleep: Callable[[float], None] = field(default=time.sleep)
+    before_retry: Callable[[], None] = lambda: None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], say: Callable[[str], None] = print) -> "Kubectl":
@@ -111,6 +118,8 @@ class Kubectl:
                     said = type(error).__name__
                     self.say(f"{error}; trying for {self.api_timeout:g} s")
                 self.sleep(RETRY_INTERVAL)
+                if arguments[0] in WRITING:
+                    self.before_retry()
 
     def once(self, *arguments: str, stdin: str | None = None) -> str:
         """Return the output of a command.
@@ -121,7 +130,14 @@ class Kubectl:
         command = [*self.command, "--namespace", self.namespace, "--request-timeout", REQUEST_TIMEOUT, *arguments]
         try:
             # A process group of its own: Ctrl-C stops this program, which then decides what to do.
-            result = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, process_group=0)
+            result = subprocess.run(
+                command, input=stdin, capture_output=True, encoding="utf-8", errors="replace", check=False,
+                process_group=0, timeout=PROCESS_TIMEOUT,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired as error:
+            raise UnreachableError(
+                f"kubectl {arguments[0]} does not end: type kubectl get pods to see whether it asks for something"
+            ) from error
         except OSError as error:
             raise ClusterError(f"{command[0]} does not start: {error.strerror}; see make doctor") from error
         if result.returncode == 0:
@@ -152,6 +168,8 @@ def error_of(arguments: Sequence[str], stderr: str) -> ClusterError:
     lines = [line for line in stderr.strip().splitlines() if not line.startswith(("Warning:", "E1", "E0", "I0"))]
     reason = (lines or stderr.strip().splitlines() or ["no message"])[-1].removeprefix("error: ")
     command = " ".join(arguments[:2])
+    if "denied the request" in stderr:
+        return ClusterError(f"kubectl {command}: {reason}")
     if "(AlreadyExists)" in stderr or "(Conflict)" in stderr or "object has been modified" in stderr:
         return ConflictError(f"kubectl {command}: {reason}")
     if UNAUTHORIZED.search(stderr) and "(Forbidden)" not in stderr:

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Kubectl, Object
 
-DURATION = 20
+DURATION = 30
 """Seconds without a renewal after which a lock may be taken over."""
 RENEW_INTERVAL = 5.0
 """Seconds between two renewals."""
@@ -118,7 +118,7 @@ def acquire(kubectl: Kubectl, name: str, who: str, wait: float, now: Callable[[]
         lease = kubectl.get("lease", name)
         version = str(lease.get("metadata", {}).get("resourceVersion", ""))
         # While the API server is away the holder cannot renew: only time in which it could counts.
-        if version != seen or now() - looked > RENEW_INTERVAL:
+        if version != seen or now() - looked > DURATION / 2:
             seen, since = version, now()
         looked = now()
         holder = holder_of(lease)
@@ -128,7 +128,8 @@ def acquire(kubectl: Kubectl, name: str, who: str, wait: float, now: Callable[[]
             continue
         if now() - started >= wait:
             raise LockError(
-                f"{shown(holder)} holds the lock {name}: wait for it to finish, or set WAIT to more seconds"
+                f"{shown(holder)} holds the lock {name}: wait for it to finish, or set WAIT to more seconds;"
+                f" if it is dead for certain, an administrator can run kubectl delete lease {name}"
             )
         if not waited:
             kubectl.say(f"waiting for {shown(holder)} to finish (at most {wait:g} s)")

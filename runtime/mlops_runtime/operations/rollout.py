@@ -65,6 +65,7 @@ class Rollout:
         check_lock: raises if this process does not hold the lock any more.
         say: receives a line about each step.
         explain: writes down what is known about a failure, before it is undone, and returns where.
+        shield: keeps the first signal to stop from ending an undo.
     """
 
     def __init__(
@@ -73,11 +74,13 @@ class Rollout:
         check_lock: Callable[[], None],
         say: Callable[[str], None],
         explain: Callable[[], str],
+        shield: Callable[[], None] = lambda: None,
     ) -> None:
         self.cluster = cluster
         self.check_lock = check_lock
         self.say = say
         self.explain = explain
+        self.shield = shield
 
     def deploy(self, candidate: Release) -> Release:
         """Deploy a release and return it verified; if that fails, undo it.
@@ -87,7 +90,7 @@ class Rollout:
             LockError: if somebody else has taken over the lock: nothing is undone then.
             ClusterError: if the cluster cannot be reached: the next command goes on from there.
         """
-        self.recover()
+        self.recover(going_on=True)
         base = last_verified(self.cluster.releases())
         self._save(candidate)
         self.say(f"deploying {candidate.version} as release {candidate.number}")
@@ -104,8 +107,11 @@ class Rollout:
         self.cluster.forget(self.cluster.releases())
         return release
 
-    def recover(self) -> bool:
+    def recover(self, *, going_on: bool = False) -> bool:
         """Restore the last verified release if a deploy was interrupted; return whether there was anything to do.
+
+        Args:
+            going_on: whether another release follows, which must not be held up if this one cannot be restored.
 
         Raises:
             DeployError: if it cannot be restored.
@@ -118,16 +124,25 @@ class Rollout:
         base = last_verified(releases)
         for release in interrupted:
             self.say(f"the deploy of {release.version} by {release.who} was interrupted ({release.state})")
-        if base is not None:
-            self.restore(base)
-        else:
+        state = State.FAILED
+        if base is None:
             self.check_lock()
             self.cluster.stop()
+        else:
+            try:
+                self.restore(base)
+                state = State.UNDONE
+            except DeployError as error:
+                if not going_on:
+                    raise
+                self.say(f"{error}; going on")
         for release in interrupted:
-            state = State.UNDONE if base is not None else State.FAILED
+            if base is not None and state is State.UNDONE:
+                self.check_lock()
+                self.cluster.remove(release, base)
+                if release.image != base.image:
+                    self.cluster.remove_replica_set(release.image)
             self._save(release.to(state, "interrupted"))
-            if base is not None and release.image != base.image:
-                self.cluster.remove_replica_set(release.image)
         return True
 
     def restore(self, release: Release) -> None:
@@ -180,6 +195,7 @@ class Rollout:
         Raises:
             DeployError: always; the message says what runs now.
         """
+        self.shield()
         self.say(f"{failed.version} failed: {reason}")
         where = self.explain()
         self.check_lock()

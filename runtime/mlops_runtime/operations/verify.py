@@ -7,6 +7,7 @@ this machine may be those of another training run.
 
 import json
 import re
+import select
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from mlops_runtime.operator_key import operator_key_file
 
 CONTAINER = "webservice"
 CONTAINER_PORT = 8000
+FORWARD_TIMEOUT = 20.0
+"""Seconds in which kubectl must forward a port."""
 OPERATOR_KEY = operator_key_file(Path("/tmp"), CONTAINER_PORT)  # noqa: S108 - of the container
 
 READ_FILES = f"""\
@@ -77,7 +80,9 @@ def forwarded(kubectl: Kubectl, pod: str) -> Iterator[str]:
     command = [*kubectl.command, "--namespace", kubectl.namespace, "port-forward", f"pod/{pod}", f":{CONTAINER_PORT}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
-            line = process.stdout.readline() if process.stdout else ""
+            line = ""
+            if process.stdout and select.select([process.stdout], [], [], FORWARD_TIMEOUT)[0]:
+                line = process.stdout.readline()
             port = re.search(r"127\.0\.0\.1:(\d+)", line)
             if not port:
                 process.terminate()

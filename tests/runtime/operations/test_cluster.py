@@ -330,7 +330,7 @@ def release_of(replicas: int, *others: Object, number: int = 4) -> Release:
     [
         pytest.param(2, 2, 2, 2, id="nobody has scaled it"),
         pytest.param(2, 2, 5, 5, id="somebody has scaled it"),
-        pytest.param(2, 2, 0, 0, id="somebody has stopped it"),
+        pytest.param(2, 2, 0, 2, id="somebody has stopped it"),
         pytest.param(3, 2, 5, 3, id="the project scales it"),
         pytest.param(3, None, 5, 3, id="no release before"),
         pytest.param(3, None, None, 3, id="no Deployment"),

@@ -13,6 +13,8 @@ from mlops_runtime.operations.deploy import (
     Settings,
     image_of_manifests,
     is_ancestor,
+    knows,
+    say,
     stop_signals,
     without_namespace,
 )
@@ -65,6 +67,20 @@ def test_the_first_signal_undoes_the_second_warns_the_third_ends(
         assert capsys.readouterr().out == "the rollout is being undone; stop once more to leave it as it is\n"
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
+
+
+def test_a_signal_does_not_end_an_undo_that_has_begun(capsys: pytest.CaptureFixture[str]) -> None:
+    with stop_signals() as shield:
+        shield()
+        signal.raise_signal(signal.SIGTERM)
+
+    assert capsys.readouterr().out == "the rollout is being undone; stop once more to leave it as it is\n"
+
+
+def test_what_the_cluster_says_does_not_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    say("v9\x1b[2K\nv9 runs: 2 pods é")
+
+    assert capsys.readouterr().out == "v9\\x1b[2K\\nv9 runs: 2 pods é\n"
 
 
 def test_signals_have_their_handlers_again_afterwards() -> None:
@@ -130,6 +146,10 @@ def commits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 )
 def test_a_commit_contains_its_ancestors(commits: dict[str, str], older: str, newer: str, expected: bool) -> None:
     assert is_ancestor(commits[older], commits[newer]) is expected
+
+
+def test_a_clone_knows_its_commits(commits: dict[str, str]) -> None:
+    assert [name for name, commit in commits.items() if knows(commit)] == ["older", "newer", "other"]
 
 
 def put_deployment(kubectl: KubectlInMemory, *, team: str = "", environment: str = "", paused: bool = False) -> None:

@@ -67,6 +67,9 @@ from tests.runtime.operations.conftest import Clock, KubectlInMemory
         pytest.param(
             "Unable to connect to the server: x509: expired: i/o timeout", ClusterError, id="certificate"
         ),
+        pytest.param(
+            'admission webhook "policy" denied the request: registry says 401 Unauthorized', ClusterError, id="webhook"
+        ),
         pytest.param('Error from server (NotFound): deployments "x" not found', ClusterError, id="not found"),
         pytest.param("", ClusterError, id="no message"),
     ],

@@ -249,6 +249,22 @@ def test_a_deploy_that_has_lost_the_lock_changes_nothing_more(image: Image, othe
     assert after_takeover in ([], [cluster])
 
 
+def test_a_release_that_cannot_be_restored_does_not_hold_up_the_next() -> None:
+    # Given a verified release whose image does not work any more, and a deploy that was killed
+    cluster = ClusterInMemory()
+    old = deploy(cluster, Image.GOOD)
+    cluster.records[old.number] = replace(old, image=Image.CRASHES)
+    cluster.before_step = steps(Killed, 4)
+    with suppress(Killed):
+        rollout_on(cluster).deploy(candidate_for(cluster, Image.WRONG))
+
+    # When a repair is tried, then it fails; when a working image is deployed, then that runs
+    cluster.before_step = lambda: None
+    with pytest.raises(DeployError, match="cannot be brought back"):
+        rollout_on(cluster).recover()
+    assert cluster.runs(deploy(cluster, Image.BETTER))
+
+
 def test_a_rollback_goes_to_the_version_before_and_leaves_the_other_out() -> None:
     # Given three verified releases
     cluster = ClusterInMemory()
