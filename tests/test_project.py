@@ -287,7 +287,11 @@ def test_commands_run_in_parallel(project: Path) -> None:
     [
         pytest.param(("install", "PIPENV=no-such-pipenv"), "pipenv is missing", id="no pipenv"),
         pytest.param(("docker", "DOCKER=no-such-engine"), "does not answer: start it", id="no engine"),
-        pytest.param(("context", "CLUSTER=elsewhere", "KUBECTL=no-such-kubectl"), "not to elsewhere", id="no kubectl"),
+        pytest.param(
+            ("context", "CLUSTER=elsewhere", "KUBECTL=no-such-kubectl"),
+            "no-such-kubectl does not start",
+            id="no kubectl",
+        ),
     ],
 )
 def test_a_missing_tool_is_reported_with_advice(project: Path, arguments: tuple[str, ...], message: str) -> None:

@@ -5,8 +5,6 @@ KEYS_SECRET := $(PROJECT)-webservice-keys
 export KUBECTL KEYS_SECRET
 
 MANIFESTS := $(PYTHON) -m mlops_runtime.operations.manifests
-# These commands need no environment: they work in a fresh clone.
-FROM_CLONE := $(if $(wildcard vendor),PYTHONPATH=vendor PYTHONDONTWRITEBYTECODE=1 python3,$(PYTHON))
 RELEASES := $(FROM_CLONE) -m mlops_runtime.operations.deploy
 KEYS := $(FROM_CLONE) -m mlops_runtime.operations.keys
 

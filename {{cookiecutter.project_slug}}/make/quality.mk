@@ -8,6 +8,8 @@ export PYTHONPATH := $(CURDIR)/src:$(CURDIR)/vendor
 PIPENV ?= $(if $(shell command -v pipenv 2>/dev/null),pipenv,python3 -m pipenv)
 PYTHON ?= .venv/bin/python
 ENV := .venv/.installed
+# For commands that need no environment: they work in a fresh clone.
+FROM_CLONE := $(if $(wildcard vendor),PYTHONPATH=vendor PYTHONDONTWRITEBYTECODE=1 python3,$(PYTHON))
 
 RUNTIME_SOURCES := $(if $(wildcard vendor),$(shell find vendor/mlops_runtime -type f -not -name '*.pyc'))
 MODEL_SOURCES := $(wildcard src/$(PACKAGE)/*.py) $(RUNTIME_SOURCES)
@@ -37,12 +39,12 @@ $(ENV): Pipfile Pipfile.lock
 
 .PHONY: doctor
 doctor:  ## Report which tools and credentials are available, and how to get missing ones
-	@AWS="$(AWS)" DOCKER="$(DOCKER)" KUBECTL="$(KUBECTL)" $(if $(wildcard vendor),PYTHONPATH=vendor python3,$(PYTHON)) -m mlops_runtime.operations.doctor
+	@AWS="$(AWS)" DOCKER="$(DOCKER)" KUBECTL="$(KUBECTL)" $(FROM_CLONE) -m mlops_runtime.operations.doctor
 
 .PHONY: upgrade
 upgrade:  ## Replace the runtime in vendor/ by that of TEMPLATE, a folder or git address
 	@[ -d vendor ] || { echo "This project has no vendor/: pin a newer mlops-runtime in the Pipfile, run pipenv lock" >&2; exit 1; }
-	@PYTHONPATH=vendor PYTHONDONTWRITEBYTECODE=1 python3 -m mlops_runtime.operations.upgrade "$${TEMPLATE-}"
+	@$(FROM_CLONE) -m mlops_runtime.operations.upgrade "$${TEMPLATE-}"
 
 .PHONY: clean
 clean:  ## Remove what the other commands created, except .venv

@@ -2,11 +2,7 @@
 
 .PHONY: context
 context:
-	@cluster=$$($(KUBECTL) config view --minify --output 'jsonpath={.clusters[0].name}' 2>/dev/null || true); \
-	case "$$cluster" in \
-	  $(CLUSTER)|arn:*:eks:$(AWS_REGION):*:cluster/$(CLUSTER)) ;; \
-	  *) echo "kubectl is set to the cluster '$$cluster', not to $(CLUSTER) of project.mk: run make kubeconfig, or set CLUSTER" >&2; exit 1 ;; \
-	esac
+	@$(RELEASES) context
 
 # An existing namespace is left as it is.
 CREATE_NAMESPACE = test -n "$$($(KUBECTL) get namespace "$$NAMESPACE" --ignore-not-found --output name)" \

@@ -31,12 +31,13 @@ from mlops_runtime.operations.cluster import (
     replicas_of,
 )
 from mlops_runtime.operations.compatibility import breaking_changes
+from mlops_runtime.operations.golden import ServiceError
 from mlops_runtime.operations.keys import KeysError, Secret
-from mlops_runtime.operations.kubectl import ClusterError, Kubectl, Object
+from mlops_runtime.operations.kubectl import ClusterError, ForbiddenError, Kubectl, Object
 from mlops_runtime.operations.lease import LockError, holder_of, locked, shown
 from mlops_runtime.operations.releases import Release, State, last_verified, now, rollback_of, rollback_target
 from mlops_runtime.operations.rollout import DeployError, InterruptedRolloutError, Rollout
-from mlops_runtime.operations.verify import version_of
+from mlops_runtime.operations.verify import ARTEFACT_METADATA, artefact_hash, version_of
 
 LOG = Path("build/rollout.log")
 RENDERED = Path("build/k8s/webservice.json")
@@ -73,6 +74,7 @@ class Settings:
         self.team = self.required("TEAM")
         self.environment = self.required("ENVIRONMENT")
         self.cluster = self.required("CLUSTER")
+        self.region = self.required("AWS_REGION")
         self.rollout_timeout = self.seconds("ROLLOUT_TIMEOUT", 180)
         self.verify_timeout = self.seconds("VERIFY_TIMEOUT", 60)
         self.wait = self.seconds("WAIT", 600)
@@ -125,6 +127,14 @@ class Commands:
 
     # Commands
 
+    def context(self) -> None:
+        """Check that kubectl is set to the cluster of the project.
+
+        Raises:
+            ClusterError: if it is set to another one.
+        """
+        self.kubectl.check_cluster(self.settings.cluster, self.settings.region)
+
     def check(self) -> None:
         """Check, before anything is tested or built, that a deploy can start.
 
@@ -164,7 +174,7 @@ class Commands:
             self._say_changes_by_hand(base)
             release = rollout.deploy(candidate)
             say(f"{release.version} runs: {release.outcome}")
-            self._keep_as_champion()
+            self._keep_as_champion(release)
             if base is None:
                 self._say_how_to_use(created)
 
@@ -209,7 +219,7 @@ class Commands:
         Raises:
             DeployError, ClusterError: if the cluster cannot be read.
         """
-        self.kubectl.check_cluster(self.settings.cluster)
+        self.kubectl.check_cluster(self.settings.cluster, self.settings.region)
         snapshot = self.cluster.snapshot()
         live, progress, releases = snapshot.live, snapshot.progress, snapshot.releases
         if live is None:
@@ -220,8 +230,12 @@ class Commands:
         say(f"image     {live.image}")
         say(f"pods      {progress.pods}{f': {progress.trouble}' if progress.trouble else ''}")
         for pod in progress.ready.values():
-            version = version_of(self.kubectl, pod)
-            say(f"  {pod} runs {version if 'orbidden' not in version else 'a version that only operators may ask for'}")
+            try:
+                say(f"  {pod} runs {version_of(self.kubectl, pod)}")
+            except ForbiddenError:
+                say(f"  {pod} runs a version that only operators may ask for")
+            except (ServiceError, ClusterError) as error:
+                say(f"  {pod} cannot be asked for its version: {error}")
         if base is not None:
             say(f"verified  {base.version} (release {base.number}) at {base.ended} by {base.who}: {base.outcome}")
         for release in releases:
@@ -244,7 +258,7 @@ class Commands:
         Raises:
             DeployError, ClusterError: if the cluster cannot be read.
         """
-        self.kubectl.check_cluster(self.settings.cluster)
+        self.kubectl.check_cluster(self.settings.cluster, self.settings.region)
         for release in self.cluster.releases():
             kind = f"rollback to release {release.origin}" if release.origin else ""
             details = "; ".join(filter(None, [kind, release.outcome, *release.notes]))
@@ -257,7 +271,7 @@ class Commands:
         Raises:
             DeployError, ClusterError: if that cannot be found out.
         """
-        self.kubectl.check_cluster(self.settings.cluster)
+        self.kubectl.check_cluster(self.settings.cluster, self.settings.region)
         live = self.cluster.live()
         if live is None:
             say("nothing is deployed yet: make deploy would create every object; make manifests.webservice prints them")
@@ -279,7 +293,7 @@ class Commands:
         Raises:
             DeployError, RolloutError, ClusterError: if it does not.
         """
-        self.kubectl.check_cluster(self.settings.cluster)
+        self.kubectl.check_cluster(self.settings.cluster, self.settings.region)
         base = last_verified(self.cluster.releases())
         if base is None:
             raise DeployError("no release was verified: run make deploy")
@@ -309,7 +323,7 @@ class Commands:
 
     def _check_target(self, *, paused: bool = False) -> Snapshot:
         """Check that the Deployment in the namespace is that of this project, team and environment."""
-        self.kubectl.check_cluster(self.settings.cluster)
+        self.kubectl.check_cluster(self.settings.cluster, self.settings.region)
         snapshot = self.cluster.snapshot()
         live = snapshot.live
         if live is None:
@@ -350,9 +364,12 @@ class Commands:
         if live is None or live.release or self.cluster.releases():
             return
         pods = list(self.cluster.progress().ready.values())
-        version = version_of(self.kubectl, pods[0]) if pods else ""
-        if not pods or version.startswith("unknown"):
+        if not pods:
             return
+        try:
+            version = version_of(self.kubectl, pods[0])
+        except ServiceError:
+            return  # what cannot be asked now could not be verified after an undo either
         release = Release(
             number=1, version=version, commit="", image=live.image, environment=self.settings.environment,
             manifests=self.cluster.adopted(), contract={}, who=self.who, started=now(),
@@ -426,9 +443,13 @@ class Commands:
         for line in self.cluster.foreign_fields():
             say(f"set by hand, kept: {line}")
 
-    def _keep_as_champion(self) -> None:
-        """Keep the held-out predictions of what was deployed, for the next model to be compared with."""
-        if not HELD_OUT.exists():
+    def _keep_as_champion(self, release: Release) -> None:
+        """Keep the held-out predictions of the model that was deployed, for the next one to be compared with."""
+        metadata = next(Path("src").glob(ARTEFACT_METADATA), None)
+        if not HELD_OUT.exists() or metadata is None:
+            return
+        if artefact_hash(metadata.read_text(encoding="utf-8")) != release.artefact:
+            say("the image has the model of another training run: the next model is compared with an older one")
             return
         try:
             champion.keep(self.settings.optional("CHAMPION_BUCKET"), self.settings.environment, HELD_OUT)
@@ -505,7 +526,7 @@ def stop_signals() -> Iterator[Callable[[], None]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status."""
-    names = ("check", "deploy", "rollback", "repair", "status", "history", "diff", "verify")
+    names = ("context", "check", "deploy", "rollback", "repair", "status", "history", "diff", "verify")
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.deploy", description=__doc__)
     parser.add_argument("command", choices=names)
     command = parser.parse_args(argv).command

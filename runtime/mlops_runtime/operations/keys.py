@@ -198,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         # What is said must not mix with a key that is printed.
         kubectl = Kubectl.from_environment(os.environ, partial(print, file=sys.stderr))
-        kubectl.check_cluster(os.environ["CLUSTER"])
+        kubectl.check_cluster(os.environ["CLUSTER"], os.environ["AWS_REGION"])
         project = os.environ["PROJECT"]
         secret = Secret(kubectl, os.environ["KEYS_SECRET"], f"app={project},component={CONTAINER}")
         if arguments.list:

@@ -46,6 +46,10 @@ class UnauthorizedError(ClusterError):
     """The credentials are missing or have expired."""
 
 
+class ForbiddenError(ClusterError):
+    """The credentials have no right to do this."""
+
+
 class ConflictError(ClusterError):
     """The object exists already, or has changed since it was read."""
 
@@ -82,19 +86,21 @@ class Kubectl:
             raise ClusterError("NAMESPACE is not set: run this with make, and see project.mk")
         return cls(tuple(shlex.split(environment.get("KUBECTL") or "kubectl")), namespace, say)
 
-    def check_cluster(self, wanted: str) -> None:
+    def check_cluster(self, wanted: str, region: str) -> None:
         """Check that kubectl is set to a cluster.
 
         Args:
-            wanted: name of the cluster, of which EKS makes an ARN.
+            wanted: name of the cluster.
+            region: of AWS, which is part of the name that EKS gives the cluster.
 
         Raises:
             ClusterError: if it is set to another one.
         """
         name = self.once("config", "view", "--minify", "--output", "jsonpath={.clusters[0].name}").strip()
-        if name != wanted and not (name.startswith("arn:") and name.endswith(f":cluster/{wanted}")):
+        arn = rf"arn:[^:]*:eks:{re.escape(region)}:[^:]*:cluster/{re.escape(wanted)}"
+        if name != wanted and not re.fullmatch(arn, name):
             raise ClusterError(
-                f"kubectl is set to the cluster {name!r}, not to {wanted} of project.mk:"
+                f"kubectl is set to the cluster {name!r}, not to {wanted} of project.mk in {region}:"
                 " run make kubeconfig, or set CLUSTER"
             )
 
@@ -177,5 +183,6 @@ def error_of(arguments: Sequence[str], stderr: str) -> ClusterError:
     if UNREACHABLE.search(stderr) and "(Forbidden)" not in stderr and "x509" not in stderr:
         return UnreachableError(f"the API server of the cluster does not answer ({reason})")
     if "(Forbidden)" in stderr and "quota" not in stderr:
-        return ClusterError(f"kubectl {command}: {reason}; infrastructure/rbac.yaml has the rights that commands need")
+        rights = "infrastructure/rbac.yaml has the rights that commands need"
+        return ForbiddenError(f"kubectl {command}: {reason}; {rights}")
     return ClusterError(f"kubectl {command}: {reason}")

@@ -188,5 +188,5 @@ def locked(kubectl: Kubectl, name: str, who: str, wait: float) -> Iterator[Lock]
         thread.join(timeout=RENEW_INTERVAL)
         try:
             lock.release()
-        except (ClusterError, ConflictError) as error:
+        except ClusterError as error:
             kubectl.say(f"the lock {name} ends by itself in {DURATION} s: {error}")

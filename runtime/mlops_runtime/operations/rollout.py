@@ -5,10 +5,10 @@ interruption left. docs/deploys.md draws the states.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from mlops_runtime.operations.cluster import Live, RolloutError
-from mlops_runtime.operations.kubectl import ClusterError
+from mlops_runtime.operations.kubectl import ClusterError, ConflictError, UnauthorizedError, UnreachableError
 from mlops_runtime.operations.releases import Release, State, last_verified
 
 
@@ -98,7 +98,6 @@ class Rollout:
             release = self._bring_up(candidate, base)
         except (RolloutError, InterruptedRolloutError) as error:
             self._undo(candidate, base, str(error))
-            raise AssertionError from error  # _undo always raises
         if base is not None:
             if candidate.origin:
                 self._save(base.to(State.ROLLED_BACK, f"left by release {candidate.number}"))
@@ -176,7 +175,7 @@ class Rollout:
         try:
             self.cluster.apply(candidate, base)
         except ClusterError as error:
-            if type(error) is not ClusterError:
+            if isinstance(error, (UnreachableError, UnauthorizedError, ConflictError)):
                 raise
             raise RolloutError(str(error)) from error  # the server refuses a manifest
         self._save(candidate.to(State.APPLIED))
@@ -189,7 +188,7 @@ class Rollout:
         self.cluster.mark_verified(release)
         return release
 
-    def _undo(self, failed: Release, base: Release | None, reason: str) -> None:
+    def _undo(self, failed: Release, base: Release | None, reason: str) -> NoReturn:
         """Go back to the last verified release, if the cluster is still at the failed one.
 
         Raises:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_runtime.operations.golden import ServiceError, check_predictions, check_version, running_version
-from mlops_runtime.operations.kubectl import ClusterError, Kubectl
+from mlops_runtime.operations.kubectl import Kubectl
 from mlops_runtime.operator_key import operator_key_file
 
 CONTAINER = "webservice"
@@ -26,10 +26,15 @@ FORWARD_TIMEOUT = 20.0
 """Seconds in which kubectl must forward a port."""
 OPERATOR_KEY = operator_key_file(Path("/tmp"), CONTAINER_PORT)  # noqa: S108 - of the container
 
+ARTEFACT_METADATA = "*_model/artefact/metadata.json"
+"""Metadata of the artefact in src/ of a project, and in /app/model of its image."""
+
+READ_KEY = f"if [ -e {OPERATOR_KEY} ]; then cat {OPERATOR_KEY}; fi"
+"""Shell script that prints the operator's key of a pod."""
 READ_FILES = f"""\
-if [ -e {OPERATOR_KEY} ]; then cat {OPERATOR_KEY}; fi; echo
+{READ_KEY}; echo
 cat /app/model/*_model/artefact/golden.json; echo
-cat /app/model/*_model/artefact/metadata.json"""
+cat /app/model/{ARTEFACT_METADATA}"""
 """Shell script that prints the operator's key, the golden records and the metadata of a pod, a line each."""
 
 
@@ -66,8 +71,12 @@ def read_pod(kubectl: Kubectl, pod: str) -> PodFiles:
     # Without that file, the metadata come first.
     if not isinstance(golden_records, list):
         raise ServiceError(f"the image of pod {pod} has no golden records")
-    metadata = content.lstrip()[end:].strip("\n")
-    return PodFiles(key.strip(), golden_records, sha256(metadata.encode()).hexdigest())
+    return PodFiles(key.strip(), golden_records, artefact_hash(content.lstrip()[end:]))
+
+
+def artefact_hash(metadata: str) -> str:
+    """Return the hash that names an artefact: of its metadata, without line breaks at both ends."""
+    return sha256(metadata.strip("\n").encode()).hexdigest()
 
 
 @contextmanager
@@ -113,10 +122,11 @@ def verify_pod(kubectl: Kubectl, pod: str, version: str) -> PodFiles:
 
 
 def version_of(kubectl: Kubectl, pod: str) -> str:
-    """Return the version that a pod reports, or why it cannot be asked."""
-    try:
-        key = kubectl.once("exec", pod, "--container", CONTAINER, "--", "sh", "-c", READ_FILES).partition("\n")[0]
-        with forwarded(kubectl, pod) as url:
-            return running_version(url, key.strip())
-    except (ServiceError, ClusterError) as error:
-        return f"unknown ({error})"
+    """Return the version that a pod reports.
+
+    Raises:
+        ServiceError, ClusterError: if it cannot be asked.
+    """
+    key = kubectl.once("exec", pod, "--container", CONTAINER, "--", "sh", "-c", READ_KEY)
+    with forwarded(kubectl, pod) as url:
+        return running_version(url, key.strip())

@@ -1,6 +1,7 @@
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,16 @@ from mlops_runtime.operations.deploy import (
 from mlops_runtime.operations.kubectl import ClusterError
 from mlops_runtime.operations.releases import Release, State, to_config_map
 from mlops_runtime.operations.rollout import DeployError, InterruptedRolloutError
+from mlops_runtime.operations.verify import artefact_hash
 from tests.runtime.operations.conftest import KubectlInMemory
 
-ENVIRONMENT = {"PROJECT": "x", "TEAM": "ward", "ENVIRONMENT": "production", "CLUSTER": "hospital"}
+ENVIRONMENT = {
+    "PROJECT": "x",
+    "TEAM": "ward",
+    "ENVIRONMENT": "production",
+    "CLUSTER": "hospital",
+    "AWS_REGION": "eu-central-1",
+}
 
 
 def test_settings_have_defaults() -> None:
@@ -230,7 +238,9 @@ def test_another_target_is_refused(
 def test_another_cluster_is_refused(kubectl: KubectlInMemory) -> None:
     commands = Commands(Settings(ENVIRONMENT | {"CLUSTER": "clinic"}), kubectl)
 
-    with pytest.raises(ClusterError, match=r"not to clinic of project\.mk: run make kubeconfig, or set CLUSTER"):
+    with pytest.raises(
+        ClusterError, match=r"not to clinic of project\.mk in eu-central-1: run make kubeconfig, or set CLUSTER"
+    ):
         check_target(commands)
 
 
@@ -291,3 +301,21 @@ def test_an_error_is_one_line_and_an_exit_status(
 
     assert deploy.main([command]) == status
     assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize(("artefact", "kept"), [("the same", True), ("another", False)], ids=["same", "another"])
+def test_only_the_model_in_the_image_becomes_the_champion(
+    commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, artefact: str, kept: bool
+) -> None:
+    # Given a project with held-out predictions, and an image with this or another training run
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src/x_model/artefact").mkdir(parents=True)
+    (tmp_path / "src/x_model/artefact/metadata.json").write_text("the same\n")
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/held-out.json").write_text("{}")
+
+    # When the image was verified
+    commands._keep_as_champion(replace(release_of(State.VERIFIED), artefact=artefact_hash(artefact)))
+
+    # Then the predictions are kept only if they are those of its model
+    assert (tmp_path / "build/champion/production/held-out.json").exists() is kept

@@ -17,7 +17,12 @@ SELECTOR = "app=x,component=webservice"
 @pytest.fixture(autouse=True)
 def settings(kubectl: KubectlInMemory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Set what make puts into the environment, and the cluster in memory behind kubectl."""
-    for name, value in {"PROJECT": "x", "KEYS_SECRET": "keys", "CLUSTER": "hospital"}.items():
+    for name, value in {
+        "PROJECT": "x",
+        "KEYS_SECRET": "keys",
+        "CLUSTER": "hospital",
+        "AWS_REGION": "eu-central-1",
+    }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(Kubectl, "from_environment", lambda *_: kubectl)
 
@@ -228,7 +233,7 @@ def test_a_failing_kubectl_is_an_error(
     assert capsys.readouterr().err == "keys: kubectl get secret: no\n"
 
 
-@pytest.mark.parametrize("name", ["PROJECT", "CLUSTER", "KEYS_SECRET"])
+@pytest.mark.parametrize("name", ["PROJECT", "CLUSTER", "AWS_REGION", "KEYS_SECRET"])
 def test_a_missing_setting_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

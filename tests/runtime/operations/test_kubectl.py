@@ -9,6 +9,7 @@ from mlops_runtime.operations.kubectl import (
     RETRY_INTERVAL,
     ClusterError,
     ConflictError,
+    ForbiddenError,
     Kubectl,
     UnauthorizedError,
     UnreachableError,
@@ -62,7 +63,7 @@ from tests.runtime.operations.conftest import Clock, KubectlInMemory
             id="changed since",
         ),
         pytest.param(
-            'Error from server (Forbidden): User "a" cannot list secrets: token expired', ClusterError, id="no right"
+            'Error from server (Forbidden): User "a" cannot list secrets: token expired', ForbiddenError, id="no right"
         ),
         pytest.param(
             "Unable to connect to the server: x509: expired: i/o timeout", ClusterError, id="certificate"
@@ -156,15 +157,23 @@ def test_no_object_is_empty(kubectl: KubectlInMemory) -> None:
     ids=["name", "ARN"],
 )
 def test_the_cluster_of_the_project_passes(name: str, wanted: str) -> None:
-    KubectlInMemory(cluster=name).check_cluster(wanted)
+    KubectlInMemory(cluster=name).check_cluster(wanted, "eu-central-1")
 
 
 @pytest.mark.parametrize(
-    "name", ["", "clinic", "my-hospital", "x:cluster/hospital", "arn:aws:eks:eu:1:cluster/my-hospital"]
+    "name",
+    [
+        "",
+        "clinic",
+        "my-hospital",
+        "x:cluster/hospital",
+        "arn:aws:eks:eu:1:cluster/my-hospital",
+        "arn:aws:eks:us:1:cluster/hospital",
+    ],
 )
 def test_another_cluster_is_refused(name: str) -> None:
     with pytest.raises(ClusterError, match=f"kubectl is set to the cluster {name!r}, not to hospital"):
-        KubectlInMemory(cluster=name).check_cluster("hospital")
+        KubectlInMemory(cluster=name).check_cluster("hospital", "eu")
 
 
 @pytest.fixture

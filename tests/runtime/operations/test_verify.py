@@ -115,7 +115,7 @@ def test_a_pod_that_predicts_something_else_is_wrong(
 
 
 def test_the_version_of_a_pod_is_shown(stub_kubectl: Kubectl, stub_service: StubService) -> None:
-    put(stub_kubectl, files_of_pod([], "secret"), stub_service({"/version": (200, b'{"version": "1.2.0"}')}, "secret"))
+    put(stub_kubectl, "secret\n", stub_service({"/version": (200, b'{"version": "1.2.0"}')}, "secret"))
 
     assert version_of(stub_kubectl, "pod-a") == "1.2.0"
 
@@ -123,12 +123,15 @@ def test_the_version_of_a_pod_is_shown(stub_kubectl: Kubectl, stub_service: Stub
 @pytest.mark.parametrize(
     ("pod", "url", "message"),
     [
-        pytest.param("pod-a", "", "unknown (kubectl cannot reach pod pod-a: no route)", id="no forwarding"),
+        pytest.param("pod-a", "", "kubectl cannot reach pod pod-a: no route", id="no forwarding"),
         pytest.param("pod-a", "http://127.0.0.1:9", "does not answer", id="nothing behind the port"),
-        pytest.param("pod-b", "", "unknown (kubectl exec pod-b: no such pod)", id="no such pod"),
+        pytest.param("pod-b", "", "kubectl exec pod-b: no such pod", id="no such pod"),
     ],
 )
-def test_why_a_version_is_unknown_is_shown(stub_kubectl: Kubectl, pod: str, url: str, message: str) -> None:
-    put(stub_kubectl, files_of_pod([]), url)
+def test_why_a_pod_cannot_be_asked_for_its_version_is_said(
+    stub_kubectl: Kubectl, pod: str, url: str, message: str
+) -> None:
+    put(stub_kubectl, "\n", url)
 
-    assert message in version_of(stub_kubectl, pod)
+    with pytest.raises((ServiceError, ClusterError), match=message):
+        version_of(stub_kubectl, pod)
