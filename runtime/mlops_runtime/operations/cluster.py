@@ -29,7 +29,7 @@ FIELD_MANAGER = "mlops-runtime"
 OWN_MANAGERS = {FIELD_MANAGER, "kubectl-set", "kubectl-rollout", "kubectl-annotate", "kube-controller-manager"}
 """Owners of fields that a rollout itself, or Kubernetes, has written."""
 POLL_INTERVAL = 1.0
-"""Seconds between two looks at a rollout."""
+"""Seconds between two polls of a rollout."""
 PROGRESS_INTERVAL = 10.0
 """Seconds after which a line is printed even if nothing has changed."""
 MAX_FAILURES = 3

@@ -21,7 +21,7 @@ DURATION = 30
 RENEW_INTERVAL = 5.0
 """Seconds between two renewals."""
 POLL_INTERVAL = 2.0
-"""Seconds between two looks at a lock that somebody else holds."""
+"""Seconds between two polls of a lock that somebody else holds."""
 
 
 class LockError(RuntimeError):

@@ -26,11 +26,11 @@ CONTAINER = "trainer"
 START_TIMEOUT = 300.0
 """Seconds in which the pod must start."""
 POLL_INTERVAL = 1.0
-"""Seconds between two looks at the Job."""
+"""Seconds between two polls of the Job."""
 PROGRESS_INTERVAL = 15.0
 """Seconds after which a line is printed even if nothing has changed."""
 OUTAGE = 10.0
-"""Seconds of a look at the Job beyond which the API server was away: they do not count as waiting."""
+"""Seconds of a poll beyond which the API server was away: they do not count as waiting."""
 
 HINTS = {
     "DeadlineExceeded": "raise activeDeadlineSeconds in k8s/trainer/job.yaml, or lower BUDGET",
