@@ -31,6 +31,9 @@ MAX_LENGTH = {"project_name": 60, "description": 200, "__author": 80}
 """Maximum number of characters of each free-text answer."""
 
 TASKS = ("auto", "binary", "multiclass", "regression")
+MAX_MISSING_LENGTH = 500
+"""Maximum number of characters of the words that mean a missing value."""
+
 SOURCES = Path(__file__).parent / "runtime"
 
 SHIPPED_NAME = "Oncology"
@@ -99,6 +102,16 @@ def task_error(task: str) -> str | None:
     return f"task {task!r} is not supported: type {', '.join(TASKS[:-1])} or {TASKS[-1]}."
 
 
+def missing_error(missing: str) -> str | None:
+    """Return an error message if the words that mean a missing value are not valid, else None."""
+    if len(missing) <= MAX_MISSING_LENGTH and missing.isprintable():
+        return None
+    return (
+        f"missing has unprintable characters or more than {MAX_MISSING_LENGTH}: "
+        "type words with commas between them, or auto."
+    )
+
+
 def table_error(answers: Mapping[str, str]) -> str | None:
     """Return an error message if the table or its target is not valid, else None."""
     if not answers["dataset"]:
@@ -123,6 +136,7 @@ def first_error(answers: Mapping[str, str]) -> str | None:
         region_error(answers["aws_region"]),
         team_error(answers["team"]),
         task_error(answers["task"]),
+        missing_error(answers["missing"]),
     )
     # The table is last because reading a large one takes seconds.
     return next(filter(None, errors), None) or table_error(answers)
@@ -153,12 +167,13 @@ def table_profile(answers: Mapping[str, str]) -> Any:
     Raises:
         ValueError: if the table is not suitable; the message is a single line.
     """
-    return _cached_profile(Path(dataset_path(answers)), answers["target"], answers["task"])
+    return _cached_profile(Path(dataset_path(answers)), answers["target"], answers["task"], answers["missing"])
 
 
 @functools.lru_cache(maxsize=1)
-def _cached_profile(path: Path, target: str, task: str) -> Any:
-    return _import_runtime("mlops_runtime.profiling.profile").profile(path, target, task)
+def _cached_profile(path: Path, target: str, task: str, missing: str) -> Any:
+    named = _import_runtime("mlops_runtime.profiling.markers").Named.from_answer(missing)
+    return _import_runtime("mlops_runtime.profiling.profile").profile(path, target, task, named)
 
 
 def _import_runtime(module: str) -> Any:

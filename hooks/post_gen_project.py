@@ -19,6 +19,7 @@ def replace_table() -> None:
     # A new project must not contain bytecode files.
     sys.dont_write_bytecode = True
     sys.path.insert(0, "vendor")
+    from mlops_runtime.profiling.markers import Named
     from mlops_runtime.profiling.profile import profile, summary
     from mlops_runtime.profiling.render import datamodel, readme
     from mlops_runtime.tables.table_copy import write_copy
@@ -28,7 +29,7 @@ def replace_table() -> None:
         shipped.unlink()
     copy = data / ANSWERS["__data"]
     write_copy(Path(ANSWERS["__dataset"]), copy)
-    table = profile(copy, ANSWERS["target"], ANSWERS["task"])
+    table = profile(copy, ANSWERS["target"], ANSWERS["task"], Named.from_answer(ANSWERS["missing"]))
     (data / "README.md").write_text(readme.render(table, copy.name), encoding="utf-8")
     (Path("src") / package / "datamodel.py").write_text(datamodel.render(table), encoding="utf-8")
     print(summary(table))

@@ -30,6 +30,7 @@ DEFAULTS = {
     "dataset": "",
     "target": "",
     "task": "auto",
+    "missing": "auto",
 }
 
 
@@ -221,6 +222,7 @@ def cookiecutter_command(*arguments: str, folder: Path, typed: str = "") -> subp
         "aws_region=moon",
         "team=Data Science",
         "task=guess",
+        "missing=\x07",
     ],
 )
 def test_an_invalid_answer_gives_one_line_and_no_files(tmp_path: Path, answer: str) -> None:
@@ -246,7 +248,7 @@ def test_an_invalid_answer_gives_one_line_and_no_files(tmp_path: Path, answer: s
 )
 def test_a_typed_answer_is_never_executed(tmp_path: Path, name: str) -> None:
     # Given a hostile project name, and a valid slug
-    typed = f"\n\n\n{name}\noncology\n" + "\n" * 3
+    typed = f"\n\n\n\n{name}\noncology\n" + "\n" * 3
 
     # When cookiecutter asks its questions
     result = cookiecutter_command(folder=tmp_path, typed=typed)

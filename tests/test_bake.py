@@ -41,8 +41,8 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
-def test_at_most_eight_questions_each_explained() -> None:
-    assert len(PROMPTS) <= 8
+def test_at_most_nine_questions_each_explained() -> None:
+    assert len(PROMPTS) <= 9
     assert set(QUESTIONS["__prompts__"]) == set(PROMPTS)
 
 
@@ -54,6 +54,7 @@ def test_every_answer_is_used(question: str) -> None:
         "dataset": r"cookiecutter\.__data\b",
         "target": r"cookiecutter\.__floors\b",
         "task": r"cookiecutter\.__floors\b",
+        "missing": r"cookiecutter\.__floors\b",
     }.get(question, rf"cookiecutter\.{question}\b")
     files = [path for path in TEMPLATE_FOLDER.rglob("*") if path.is_file() and path.suffix != ".pyc"]
 

@@ -10,10 +10,12 @@ from mlops_runtime.contract.fields import (
     Integer,
     Kind,
     LabelPrediction,
+    Missing,
     RecordModel,
     Task,
     Text,
     ValuePrediction,
+    Values,
     field_specs,
 )
 
@@ -28,10 +30,12 @@ __all__ = [
     "Kind",
     "LabelPrediction",
     "Layout",
+    "Missing",
     "RecordModel",
     "Task",
     "Text",
     "ValuePrediction",
+    "Values",
     "contract_json",
     "field_specs",
 ]

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -17,6 +17,7 @@ from mlops_runtime.contract.fields import (
     ValuePrediction,
     field_specs,
 )
+from mlops_runtime.missing import missing_words
 
 Prediction = LabelPrediction | ValuePrediction
 
@@ -35,13 +36,28 @@ class Contract:
         features: names of the fields: columns of the training table, keys in JSON.
         labels: labels that a prediction may have, in order; empty for regression.
         layout: where the values of a record are in the arrays.
+        missing: cells that mean a missing value, by the name of the field, and of the target.
         sha256: hash of the parts that a model depends on: descriptions and limits are excluded.
         record_adapter: validates a record.
         predictions_adapter: validates and serialises a list of predictions.
     """
 
-    def __init__(self, record: type[RecordModel], prediction: type[Prediction], task: Task, target: str) -> None:
+    def __init__(
+        self,
+        record: type[RecordModel],
+        prediction: type[Prediction],
+        task: Task,
+        target: str,
+        missing: Collection[str] | None = None,
+    ) -> None:
         """Derive the fields, labels and layout.
+
+        Args:
+            record: type of a record.
+            prediction: type of a prediction.
+            task: binary, multiclass or regression.
+            target: column of the training table that holds the label or value.
+            missing: words that mean a missing value in columns of words, instead of the usual ones; None for these.
 
         Raises:
             TypeError: if the type of a field is not supported, or the prediction does not fit the task.
@@ -57,6 +73,7 @@ class Contract:
         self.features = tuple(field.name for field in self.fields)
         self.labels = _labels(prediction)
         self.layout = Layout(self.fields)
+        self.missing = _missing(self.fields, target, self.labels, missing)
         self.sha256 = _sha256(task, target, self.labels, self.fields)
         self.record_adapter: TypeAdapter[RecordModel] = TypeAdapter(record)
         self.predictions_adapter: TypeAdapter[list[Prediction]] = TypeAdapter(list[prediction])  # type: ignore[valid-type]
@@ -65,6 +82,15 @@ class Contract:
     def description(self) -> str:
         """Description of a record: the docstring of its type."""
         return (self.record.__doc__ or "").strip()
+
+    def is_missing(self, name: str, cell: str) -> bool:
+        """Return whether a cell of a field or of the target means a missing value.
+
+        Args:
+            name: name of the field or the target.
+            cell: text of the cell, without blanks around it.
+        """
+        return cell in self.missing[name]
 
     def encode(self, records: Sequence[RecordModel]) -> Features:
         """Return records as arrays."""
@@ -114,6 +140,24 @@ def _labels(prediction: type[Prediction]) -> tuple[str, ...]:
         return ()
     annotation: Any = prediction.model_fields["label"].annotation
     return tuple(annotation)
+
+
+def _missing(
+    fields: Sequence[FieldSpec], target: str, labels: Sequence[str], named: Collection[str] | None
+) -> Mapping[str, frozenset[str]]:
+    words = {
+        field.name: missing_words(field.kind, named, field.missing, (*field.values, *field.choices)) for field in fields
+    }
+    kind = Kind.CHOICE if any(not _is_number(label) for label in labels) else Kind.NUMBER
+    return words | {target: missing_words(kind, named, values=[str(label) for label in labels])}
+
+
+def _is_number(label: str) -> bool:
+    try:
+        float(label.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _sha256(task: Task, target: str, labels: Sequence[str], fields: Sequence[FieldSpec]) -> str:

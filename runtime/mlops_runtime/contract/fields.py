@@ -55,6 +55,20 @@ class DateFormat:
     format: str
 
 
+class Missing:
+    """Words that mean a missing value in this column, in addition to those that do so in every column."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+
+class Values:
+    """Words that are values in this column, although they mean a missing value elsewhere, such as `None`."""
+
+    def __init__(self, *words: str) -> None:
+        self.words = words
+
+
 Integer = Annotated[float, Field(multiple_of=1)]
 """An integer. As in JSON Schema, 5.0 is valid: programs that allow missing values often send integers as floats."""
 
@@ -165,6 +179,8 @@ class FieldSpec:
         choices: allowed values of a choice.
         max_length: maximum number of characters of a category or text.
         date_format: strftime format of a date or time in the training table, or None for ISO 8601.
+        missing: words that mean a missing value in this column, in addition to those of every column.
+        values: words that are values in this column, although they mean a missing value elsewhere.
     """
 
     name: str
@@ -178,6 +194,8 @@ class FieldSpec:
     choices: tuple[str, ...] = ()
     max_length: int | None = None
     date_format: str | None = None
+    missing: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
 
 
 KINDS: Mapping[Any, Kind] = {
@@ -224,6 +242,8 @@ def _field_spec(attribute: str, field: FieldInfo) -> FieldSpec:
         choices=tuple(type_) if kind is Kind.CHOICE else (),
         max_length=marks[MaxLen].max_length if MaxLen in marks else None,
         date_format=marks[DateFormat].format if DateFormat in marks else None,
+        missing=marks[Missing].words if Missing in marks else (),
+        values=marks[Values].words if Values in marks else (),
     )
 
 

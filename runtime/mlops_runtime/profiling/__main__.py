@@ -47,7 +47,7 @@ def _compare(arguments: argparse.Namespace) -> int:
     existing = output.read_text(encoding="utf-8") if output.exists() else None
     edits = read_edits(existing)
     target, task = arguments.target or edits.target, arguments.task or edits.task
-    table = profile(arguments.data, target or "", task or TASKS[0])
+    table = profile(arguments.data, target or "", task or TASKS[0], edits.named())
     rendered = render(table, existing)
     if rendered == existing:
         print(f"{output} agrees with {arguments.data}")

@@ -5,20 +5,21 @@ import re
 import zlib
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from mlops_runtime.missing import NO_VALUES
 from mlops_runtime.profiling.names import words
 from mlops_runtime.tables.cells import (
     BOOLEAN_PAIRS,
     DATE_FORMATS,
     MAX_CATEGORY_LENGTH,
     TIME_FORMATS,
+    cleaned,
     iso_reader,
     number,
     without_unit,
 )
-from mlops_runtime.tables.source import MISSING
 
 MAX_INTEGER = 2**53
 """Limit of the integers that a float represents exactly."""
@@ -117,6 +118,8 @@ class Column:
         date_format: strftime format of the dates, or None for ISO 8601.
         mean_words: mean number of words of a text.
         max_length: number of characters of the longest value.
+        missing_words: words that mean a missing value in this column, in addition to those of every column.
+        values: words that are values in this column, although they mean a missing value elsewhere.
     """
 
     name: str
@@ -135,23 +138,28 @@ class Column:
     date_format: str | None = None
     mean_words: float = 0.0
     max_length: int = 0
+    missing_words: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
 
 
 class Tally:
     """Running statistics of the cells of a column, in bounded memory."""
 
-    def __init__(self, name: str, decimal: str, max_values: int) -> None:
+    def __init__(self, name: str, decimal: str, max_values: int, missing: frozenset[str] = frozenset()) -> None:
         """Start without cells.
 
         Args:
             name: name of the column.
             decimal: decimal mark of the table.
             max_values: maximum number of distinct values to count; if there are more, their number is estimated.
+            missing: cells that mean a missing value, in addition to `NO_VALUES`.
         """
         self.name = name
         self.rows = 0
         self.present = 0
         self.values: Counter[str] | None = Counter()
+        self.markers: Counter[str] = Counter()
+        self._missing = NO_VALUES | missing
         self.is_number = True
         self.integer_notation = True
         self.integral = True
@@ -202,14 +210,27 @@ class Tally:
             self.zeros += sum(counts[cell] for cell in zeros)
 
     def _count(self, cells: Sequence[str]) -> Counter[str]:
-        """Return the counts of the stripped cells that are not missing."""
+        """Return the counts of the cleaned cells that do not mean a missing value, and count the others."""
         counts = Counter(cells)
         distinct = list(counts)
-        if list(map(str.strip, distinct)) != distinct:
-            counts = Counter(map(str.strip, cells))
-        for marker in MISSING.intersection(counts):
-            del counts[marker]
+        if list(map(cleaned, distinct)) != distinct:
+            counts = Counter(map(cleaned, cells))
+        for marker in self._missing.intersection(counts):
+            count = counts.pop(marker)
+            if marker:
+                self.markers[marker] += count
         return counts
+
+    def restore(self, markers: Collection[str]) -> None:
+        """Count markers of missing values as words of the column."""
+        counts = Counter({marker: self.markers[marker] for marker in markers})
+        self.present += counts.total()
+        self.is_number, self.formats = False, {}
+        self.max_length = max(self.max_length, *map(len, markers))
+        if self.values is None:
+            self._add_to_sketch(counts)
+        else:
+            self.values.update(counts)
 
     def _add_unseen(self, cells: list[str]) -> None:
         self.max_length = max(self.max_length, max(map(len, cells)))

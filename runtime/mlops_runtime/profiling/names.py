@@ -28,7 +28,7 @@ CLASS_WORDS = frozenset(
     (
         "Annotated", "CONTRACT", "Category", "Contract", "Field", "Label", "LabelPrediction", "Prediction", "Record",
         "RecordModel", "StrEnum", "DateFormat",
-        "ExpectedRange", "Integer", "TARGET", "TASK", "Task", "Text", "ValuePrediction",
+        "ExpectedRange", "Integer", "MISSING", "Missing", "TARGET", "TASK", "Task", "Text", "ValuePrediction", "Values",
         *dir(builtins),
         # letters that are easily confused with digits
         "I", "O",

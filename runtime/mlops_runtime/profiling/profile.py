@@ -4,18 +4,20 @@ import contextlib
 import itertools
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from statistics import quantiles
 
+from mlops_runtime.missing import NO_VALUES, WORD_KINDS, missing_words
 from mlops_runtime.profiling.columns import Column, ExcludedColumn, Tally, infer_column, is_ambiguous, quoted
 from mlops_runtime.profiling.leakage import Values, leakage_warning
+from mlops_runtime.profiling.markers import NOTHING_NAMED, Named, marker_warnings, word_values
 from mlops_runtime.profiling.ranges import add_ranges
 from mlops_runtime.profiling.target import TASKS, Target, TargetError, infer_target
-from mlops_runtime.tables.cells import number
-from mlops_runtime.tables.source import MAX_IN_MEMORY, Source, cleaned, open_source
+from mlops_runtime.tables.cells import cleaned, number
+from mlops_runtime.tables.source import MAX_IN_MEMORY, Source, open_source
 
 MAX_ROWS = 2_000_000
 MAX_CELLS = 50_000_000
@@ -81,6 +83,7 @@ class Profile:
         columns: columns of the contract.
         excluded: name of each other column, with the reason to exclude it.
         warnings: sentences about problems that a person should check.
+        missing: words that a person named for a missing value in columns of words, or None.
     """
 
     path: Path
@@ -94,15 +97,17 @@ class Profile:
     columns: tuple[Column, ...]
     excluded: tuple[tuple[str, str], ...]
     warnings: tuple[str, ...]
+    missing: tuple[str, ...] | None = None
 
 
-def profile(path: Path, target: str, task: str = "auto") -> Profile:
+def profile(path: Path, target: str, task: str = "auto", named: Named = NOTHING_NAMED) -> Profile:
     """Profile a table.
 
     Args:
         path: path of the table.
         target: name of the column to predict.
         task: binary, multiclass, regression, or auto to infer the task from the target's values.
+        named: words for a missing value that a person named.
 
     Raises:
         SourceError: if the file can't be read as a table.
@@ -115,23 +120,30 @@ def profile(path: Path, target: str, task: str = "auto") -> Profile:
     _require_target(source, target)
     sampled = source.lines > MAX_ROWS or source.lines * len(source.header) > MAX_CELLS
     step = source.step(min(SAMPLE_ROWS, SAMPLE_CELLS // len(source.header))) if sampled else 1
-    tallies = _tallies(source, step, target)
+    tallies = _tallies(source, step, target, named)
     tally = tallies.pop(target)
     if not tally.rows:
         raise ProfileError(f"{path.name} has a header but no rows: add rows")
+    day_first = source.decimal == "," or source.delimiter == ";"
+    columns = {name: infer_column(column, source.decimal, day_first, sampled) for name, column in tallies.items()}
+    decisions = _restore_words(tallies, columns, tally, named)
+    for name, (column, values) in decisions.items():
+        if name != target and values:
+            columns[name] = infer_column(column, source.decimal, day_first, sampled)
     try:
         inferred = infer_target(tally, source.decimal, task, sampled)
     except TargetError as error:
         raise ProfileError(str(error)) from error
-    day_first = source.decimal == "," or source.delimiter == ";"
-    columns = {name: infer_column(column, source.decimal, day_first, sampled) for name, column in tallies.items()}
+    columns = {name: _with_words(column, decisions, named) for name, column in columns.items()}
     included = [column for column in columns.values() if isinstance(column, Column)]
     excluded = tuple((name, column.reason) for name, column in columns.items() if isinstance(column, ExcludedColumn))
     if not included:
         raise ProfileError(f"no column of {path.name} is suitable for training: {_reasons(excluded)}")
     ranged = add_ranges(included, [tallies[column.name] for column in included], sampled)
     warnings = [*_header_warnings(source), *_target_warnings(inferred, tally), *_date_warnings(ranged, tallies)]
-    compared, leaks = _compare(source, ranged, target, bool(inferred.labels))
+    missing = {column.name: _missing_words(column, named) for column in ranged}
+    missing[target] = _target_words(inferred, named)
+    compared, leaks = _compare(source, ranged, target, bool(inferred.labels), missing)
     return Profile(
         path=path,
         source=source,
@@ -143,8 +155,59 @@ def profile(path: Path, target: str, task: str = "auto") -> Profile:
         labels=inferred.labels,
         columns=compared,
         excluded=excluded,
-        warnings=(*leaks, *warnings),
+        warnings=(*leaks, *warnings, *marker_warnings(decisions)),
+        missing=named.words,
     )
+
+
+Decisions = dict[str, tuple[Tally, frozenset[str]]]
+"""Statistics of the columns of words that have markers of missing values, and which of these are values."""
+
+
+def _restore_words(
+    tallies: Mapping[str, Tally], columns: Mapping[str, Column | ExcludedColumn], target: Tally, named: Named
+) -> Decisions:
+    """Decide which markers of missing values are values in the columns of words, and count them as such."""
+    of_words = [
+        tally for name, tally in tallies.items() if tally.markers and not _is_of_other_kind(columns[name], tally)
+    ]
+    of_table = {marker for tally in tallies.values() if tally not in of_words for marker in tally.markers}
+    decisions = {}
+    if target.markers and not target.is_number:
+        of_words.append(target)
+    for tally in of_words:
+        values = word_values(tally, of_table, named, is_target=tally is target)
+        if values:
+            tally.restore(values)
+        decisions[tally.name] = (tally, values)
+    return decisions
+
+
+def _is_of_other_kind(column: Column | ExcludedColumn, tally: Tally) -> bool:
+    """Return whether a column consists of numbers, dates, times or truth values."""
+    if isinstance(column, Column):
+        return column.kind not in WORD_KINDS
+    return bool(tally.present) and (tally.is_number or bool(tally.formats))
+
+
+def _with_words(column: Column | ExcludedColumn, decisions: Decisions, named: Named) -> Column | ExcludedColumn:
+    """Return the column with the words that mean a missing value, or are values, in it alone."""
+    if isinstance(column, ExcludedColumn):
+        return column
+    _, values = decisions.get(column.name, (None, frozenset()))
+    usual = missing_words(column.kind, named.words)
+    own = () if column.kind == "choice" else sorted(values & usual)
+    return replace(column, missing_words=tuple(named.missing.get(column.name, ())), values=tuple(own))
+
+
+def _missing_words(column: Column, named: Named) -> frozenset[str]:
+    choices = [value for value, _ in column.most_common] if column.kind == "choice" else []
+    return missing_words(column.kind, named.words, column.missing_words, (*column.values, *choices))
+
+
+def _target_words(target: Target, named: Named) -> frozenset[str]:
+    kind = "choice" if target.labels else "number"
+    return missing_words(kind, named.words, values=target.labels)
 
 
 def summary(profile: Profile) -> str:
@@ -196,21 +259,24 @@ def _require_target(source: Source, target: str) -> None:
 
 def _lacks_header(source: Source) -> bool:
     """Return whether the names of all numeric columns are numbers."""
-    rows = [cleaned(cells) for _, cells in itertools.islice(source.raw_rows(), HEADER_CHECK_ROWS)]
+    rows = [list(map(cleaned, cells)) for _, cells in itertools.islice(source.raw_rows(), HEADER_CHECK_ROWS)]
     numeric = [
         name
         for name, cells in zip(source.header, zip(*rows, strict=True), strict=False)
-        if any(cells) and all(number(cell, source.decimal) is not None for cell in cells if cell)
+        if any(cells) and all(number(cell, source.decimal) is not None for cell in cells if cell not in NO_VALUES)
     ]
     return bool(numeric) and all(number(name, source.decimal) is not None for name in numeric)
 
 
-def _tallies(source: Source, step: int, target: str) -> dict[str, Tally]:
+def _tallies(source: Source, step: int, target: str, named: Named) -> dict[str, Tally]:
     """Return the statistics of each column, by name."""
     width = len(source.header)
     max_values = min(MAX_COLUMN_VALUES, max(MIN_COLUMN_VALUES, MAX_TOTAL_VALUES // width))
     tallies = {
-        name: Tally(name, source.decimal, MAX_COLUMN_VALUES if name == target else max_values) for name in source.header
+        name: Tally(
+            name, source.decimal, MAX_COLUMN_VALUES if name == target else max_values, named.in_every_kind(name)
+        )
+        for name in source.header
     }
     chunk_rows = max(1, min(CHUNK_ROWS, CHUNK_CELLS // width))
     rows = 0
@@ -260,10 +326,14 @@ def _date_warnings(columns: Sequence[Column], tallies: dict[str, Tally]) -> Iter
 
 
 def _compare(
-    source: Source, columns: Sequence[Column], target: str, labelled: bool
+    source: Source,
+    columns: Sequence[Column],
+    target: str,
+    labelled: bool,
+    missing: Mapping[str, frozenset[str]],
 ) -> tuple[tuple[Column, ...], list[str]]:
     """Return the columns with their quartiles, and warnings about columns that reveal the target."""
-    values = _values(source, columns, target, labelled)
+    values = _values(source, columns, target, labelled, missing)
     target_values = values.pop(target)
     compared, warnings = [], []
     for column in columns:
@@ -276,7 +346,13 @@ def _compare(
     return tuple(compared), warnings
 
 
-def _values(source: Source, columns: Sequence[Column], target: str, labelled: bool) -> dict[str, Values]:
+def _values(
+    source: Source,
+    columns: Sequence[Column],
+    target: str,
+    labelled: bool,
+    missing: Mapping[str, frozenset[str]],
+) -> dict[str, Values]:
     """Return a sample of the values of each column and the target, from rows with a target."""
     indices = {name: index for index, name in enumerate(source.header)}
     numeric = {column.name for column in columns if column.kind in ("number", "integer")}
@@ -286,11 +362,12 @@ def _values(source: Source, columns: Sequence[Column], target: str, labelled: bo
     values: dict[str, array[float] | list[str]] = {name: array("d") if name in numeric else [] for name in names}
     step = source.step(min(COMPARED_ROWS, max(1, COMPARED_CELLS // len(names))))
     interned: dict[str, str] = {}
-    rows = (row for row in map(cleaned, (raw for _, raw in source.raw_rows(step))) if row[indices[target]])
+    rows = (row for _, row in source.raw_rows(step) if cleaned(row[indices[target]]) not in missing[target])
     while chunk := list(itertools.islice(rows, max(1, CHUNK_CELLS // len(source.header)))):
         chunk_columns = list(zip(*chunk, strict=True))
         for name, column_values in values.items():
-            cells = chunk_columns[indices[name]]
+            words = missing[name]
+            cells = ["" if cell in words else cell for cell in map(cleaned, chunk_columns[indices[name]])]
             if isinstance(column_values, array):
                 column_values.extend(_floats(cells, source.decimal))
             else:

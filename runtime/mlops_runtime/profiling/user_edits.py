@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from mlops_runtime.profiling.markers import Named
+
 GENERATED = "In the table: "
 """Start of a generated description of a column."""
 
@@ -38,11 +40,15 @@ class FieldEdits:
         attribute: name of the attribute.
         description: source code of the argument `description`, or None if it is generated.
         enum: enum of a choice, or None.
+        missing: words that mean a missing value in this column as well.
+        values: words that are values in this column.
     """
 
     attribute: str
     description: str | None
     enum: EnumEdits | None
+    missing: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,7 @@ class UserEdits:
             generated.
         target: name of the target column, or None.
         task: binary, multiclass or regression, or None.
+        missing: words that mean a missing value in columns of words, or None.
     """
 
     docstrings: Mapping[str, str] = field(default_factory=dict)
@@ -67,6 +74,15 @@ class UserEdits:
     label_description: str | None = None
     target: str | None = None
     task: str | None = None
+    missing: tuple[str, ...] | None = None
+
+    def named(self) -> Named:
+        """Return the words for a missing value that the contract names."""
+        return Named(
+            words=self.missing,
+            missing={name: edit.missing for name, edit in self.fields.items() if edit.missing},
+            values={name: edit.values for name, edit in self.fields.items() if edit.values},
+        )
 
 
 def read_edits(code: str | None) -> UserEdits:
@@ -95,7 +111,28 @@ def read_edits(code: str | None) -> UserEdits:
         label_description=_label_description(code, classes.get("Prediction")),
         target=_assigned(tree, "TARGET"),
         task=_assigned(tree, "TASK"),
+        missing=_assigned_words(tree, "MISSING"),
     )
+
+
+def _assigned_words(tree: ast.Module, name: str) -> tuple[str, ...] | None:
+    """Return the strings of the tuple that is assigned to a name, or None."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            return tuple(_strings(node.value))
+    return None
+
+
+def _strings(node: ast.expr) -> Iterator[str]:
+    for each in ast.walk(node):
+        if isinstance(each, ast.Constant) and isinstance(each.value, str):
+            yield each.value
+
+
+def _words(annotation: ast.expr, mark: str) -> tuple[str, ...]:
+    """Return the arguments of a mark such as `Missing("-")` in the annotation of a field."""
+    calls = [node for node in ast.walk(annotation) if isinstance(node, ast.Call) and ast.unparse(node.func) == mark]
+    return tuple(word for call in calls for argument in call.args for word in _strings(argument))
 
 
 def _assigned(tree: ast.Module, name: str) -> str | None:
@@ -155,7 +192,8 @@ def _fields(code: str, record: ast.ClassDef, enums: Mapping[str, EnumEdits]) -> 
             description = ast.get_source_segment(code, argument)
         alias = arguments.get("alias")
         column = alias.value.value if alias and isinstance(alias.value, ast.Constant) else node.target.id
-        yield str(column), FieldEdits(node.target.id, description, enum)
+        missing, values = _words(node.annotation, "Missing"), _words(node.annotation, "Values")
+        yield str(column), FieldEdits(node.target.id, description, enum, missing, values)
 
 
 def _label_description(code: str, prediction: ast.ClassDef | None) -> str | None:

@@ -1,7 +1,7 @@
 """Conversion of cells to the format of the contract: decimal points, ISO 8601 dates, true and false."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from datetime import date, datetime, time
 from functools import cache
 
@@ -41,6 +41,11 @@ UNGROUP: Mapping[str, dict[int, int | None]] = {
 CURRENCIES = "$€£¥"
 UNITS = CURRENCIES + "%"
 """Symbols allowed after a number; currency symbols are allowed before it as well."""
+
+
+def cleaned(cell: str) -> str:
+    """Return a cell without blanks around it."""
+    return cell.strip()
 
 
 def without_unit(cell: str) -> tuple[str, str]:
@@ -174,6 +179,24 @@ def _time(parts: Mapping[str, str]) -> str:
 
 def _datetime(parts: Mapping[str, str]) -> str:
     return f"{_date(parts)}T{_time(parts)}"
+
+
+def cell_reader(kind: str, decimal: str, date_format: str | None, missing: Container[str]) -> Callable[[str], str]:
+    """Return a function that cleans a cell and converts it to the contract's format; "" for a missing value.
+
+    Args:
+        kind: as for `canonicalizer`.
+        decimal: as for `canonicalizer`.
+        date_format: as for `canonicalizer`.
+        missing: cells that mean a missing value.
+    """
+    canonical = canonicalizer(kind, decimal, date_format)
+
+    def read(cell: str) -> str:
+        text = cleaned(cell)
+        return "" if text in missing else canonical(text)
+
+    return read
 
 
 def canonicalizer(kind: str, decimal: str, date_format: str | None) -> Canonical:

@@ -11,31 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Protocol
 
+from mlops_runtime.tables.cells import cleaned
 from mlops_runtime.tables.dialects import detect_decimal, detect_delimiter, distinct_names
 from mlops_runtime.tables.encodings import SourceError, scan
 from mlops_runtime.tables.parquet import parquet_header, parquet_rows
 
-__all__ = ["GZIP", "MISSING", "PARQUET", "Source", "SourceError", "cleaned", "open_source"]
+__all__ = ["GZIP", "PARQUET", "Source", "SourceError", "open_source"]
 
-
-def _case_variants(word: str) -> Iterator[str]:
-    return map("".join, itertools.product(*({letter.lower(), letter.upper()} for letter in word)))
-
-
-MISSING = frozenset(
-    (
-        *("", "NA", "N/A", "n/a", "N.A.", "n.a.", "NULL", "null", "(null)", "<null>", "None", "<NA>", "NaT", "?"),
-        *("#N/A", "#NA", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!", "1.#IND", "-1.#IND", "1.#QNAN"),
-        r"\N",
-        *(
-            sign + word
-            for sign in ("", "+", "-")
-            for name in ("nan", "inf", "infinity")
-            for word in _case_variants(name)
-        ),
-    )
-)
-"""Cells that mean a missing value in any column. JSON has no infinities, so they count as missing too."""
 
 HEAD_SIZE = 1 << 18
 """Number of characters at the start of the file from which the delimiter is detected."""
@@ -121,7 +103,7 @@ class Source:
             SourceError: if a row is not valid, or longer than the header.
         """
         for line, cells in self.raw_rows():
-            yield line, cleaned(cells)
+            yield line, list(map(cleaned, cells))
 
     def sample(self, rows: int) -> list[list[str]]:
         """Return about this number of rows at regular distances in the file, with cleaned cells.
@@ -129,7 +111,7 @@ class Source:
         Raises:
             SourceError: as `rows`.
         """
-        return [cleaned(cells) for _, cells in self.raw_rows(self.step(rows))]
+        return [list(map(cleaned, cells)) for _, cells in self.raw_rows(self.step(rows))]
 
     def step(self, rows: int) -> int:
         """Return the step of a sample of this number of rows: one row out of `step` is in the sample."""
@@ -199,11 +181,6 @@ class ParquetSource(Source):
         for row, cells in enumerate(parquet_rows(self.path), start=1):
             if row % step == 0 and any(cells):
                 yield row + 1, cells
-
-
-def cleaned(cells: Iterable[str]) -> list[str]:
-    """Return the stripped cells, with "" for a missing value."""
-    return ["" if cell in MISSING else cell for cell in map(str.strip, cells)]
 
 
 def open_source(path: Path, max_in_memory: int = 0) -> Source:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mlops_runtime.contract import Contract, Features, RecordModel
-from mlops_runtime.tables.cells import canonicalizer
-from mlops_runtime.tables.source import MAX_IN_MEMORY, Source, SourceError, cleaned, open_source
+from mlops_runtime.tables.cells import canonicalizer, cell_reader, cleaned
+from mlops_runtime.tables.source import MAX_IN_MEMORY, Source, SourceError, open_source
 
 MIN_ROWS = 12
 """Minimum number of rows: with fewer, folds and held-out rows are too small."""
@@ -153,7 +153,11 @@ class _Reader:
         positions = {name: index for index, name in enumerate(source.header)}
         self._target_position = positions[contract.target]
         self._columns = tuple(
-            (field.name, positions[field.name], canonicalizer(field.kind.value, source.decimal, field.date_format))
+            (
+                field.name,
+                positions[field.name],
+                cell_reader(field.kind.value, source.decimal, field.date_format, contract.missing[field.name]),
+            )
             for field in contract.fields
         )
         labels = {str(label): index for index, label in enumerate(contract.labels)}
@@ -162,12 +166,11 @@ class _Reader:
         )
 
     def read(self) -> None:
-        for number, raw_cells in self._source.raw_rows(self._step):
+        for number, cells in self._source.raw_rows(self._step):
             if len(self.problems) >= MAX_PROBLEMS:
                 return
-            cells = cleaned(raw_cells)
-            cell = cells[self._target_position]
-            if not cell:
+            cell = cleaned(cells[self._target_position])
+            if self._contract.is_missing(self._contract.target, cell):
                 self._without_target += 1
                 continue
             try:
@@ -188,7 +191,8 @@ class _Reader:
                 self.problems.append(Problem(message, self._unknown_rows[label], self._contract.target))
 
     def _add(self, number: int, cells: Sequence[str], value: Any) -> None:
-        present = {name: canonical(cells[position]) for name, position, canonical in self._columns if cells[position]}
+        texts = {name: read(cells[position]) for name, position, read in self._columns}
+        present = {name: text for name, text in texts.items() if text}
         try:
             record = self._contract.record.model_validate_strings(present)
         except ValidationError as error:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mlops_runtime.profiling import profile as module
 from mlops_runtime.profiling.profile import Profile, ProfileError, profile, summary
 from mlops_runtime.profiling.render import datamodel, readme
-from mlops_runtime.tables.cells import canonicalizer
+from mlops_runtime.tables.cells import cell_reader
 from mlops_runtime.tables.source import SourceError
 
 WriteColumns = Callable[..., Path]
@@ -223,16 +223,16 @@ def profile_or_none(path: Path, target: str) -> Profile | None:
 def validated_records(table: Profile, contract: ModuleType) -> list[Any]:
     """Return the record of each row; raise a ValidationError if a row is not valid."""
     header = table.source.header
-    columns = [
-        (column.name, header.index(column.name), canonicalizer(column.kind, table.source.decimal, column.date_format))
+    readers = [
+        (
+            column.name,
+            header.index(column.name),
+            cell_reader(column.kind, table.source.decimal, column.date_format, contract.CONTRACT.missing[column.name]),
+        )
         for column in table.columns
     ]
-    return [
-        contract.Record.model_validate_strings(
-            {name: canonical(cells[index]) for name, index, canonical in columns if cells[index]}
-        )
-        for _, cells in table.source.rows()
-    ]
+    rows = [{name: read(cells[index]) for name, index, read in readers} for _, cells in table.source.raw_rows()]
+    return [contract.Record.model_validate_strings({name: text for name, text in row.items() if text}) for row in rows]
 
 
 @given(content=st.one_of(st.binary(max_size=200), st.text("a1,;\"'\n\t\r\0é|.", max_size=80).map(str.encode)))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mlops_runtime.tables import encodings
 from mlops_runtime.tables import source as module
 from mlops_runtime.tables.dialects import distinct_names
-from mlops_runtime.tables.source import MISSING, SourceError, open_source
+from mlops_runtime.tables.source import SourceError, open_source
 
 ROWS = [["id", "price (€)", "city"], ["1", "2.50", "Zürich"], ["2", "0.75", "Genève"], ["3", "4", ""]]
 
@@ -161,18 +161,6 @@ def test_any_header_gives_distinct_names(cells: list[str]) -> None:
     names = distinct_names(cells)
     assert len(set(names)) == len(cells)
     assert all(names)
-
-
-@pytest.mark.parametrize("word", ["", "NA", "N/A", "n/a", "NaN", "nan", "-nan", "NULL", "null", "None", "<NA>", "#N/A",
-                                  "?", "inf", "-inf", "Infinity", "-INFINITY"])  # fmt: skip
-def test_a_marker_of_a_missing_value_gives_an_empty_cell(word: str, tmp_path: Path) -> None:
-    path = tmp_path / "table.csv"
-    path.write_text(f"a,b\n1, {word} \n")
-    assert list(open_source(path).rows()) == [(2, ["1", ""])]
-
-
-def test_words_that_start_like_a_marker_are_values() -> None:
-    assert MISSING.isdisjoint({"Nan Goldin", "nano", "info", "NAN1", "0", "-"})
 
 
 def test_rows_have_the_number_of_their_last_line(tmp_path: Path) -> None:

@@ -60,6 +60,7 @@ def render(profile: Profile, existing: str | None = None) -> str:
         _imports(profile, fields),
         f"TASK = Task.{profile.task.upper()}",
         f"{assignment('TARGET', profile.target)}\n{_target_docstring(profile, edits)}",
+        *([] if profile.missing is None else [_missing(profile.missing)]),
     ]
     classes = [_choice(field, edits) for field in fields if field.enum is not None]
     classes.append(_record(profile, fields, edits))
@@ -67,8 +68,15 @@ def render(profile: Profile, existing: str | None = None) -> str:
         docstring = edits.docstrings.get("Label", f'"""Values of {prose(profile.target)}."""')
         classes.append(_enum("Label", docstring, profile.labels, edits.label))
     classes.append(_prediction(profile, edits))
-    classes.append("CONTRACT = Contract(Record, Prediction, TASK, TARGET)")
+    missing = "" if profile.missing is None else ", missing=MISSING"
+    classes.append(f"CONTRACT = Contract(Record, Prediction, TASK, TARGET{missing})")
     return "\n\n\n".join(["\n\n".join(blocks), *classes]) + "\n"
+
+
+def _missing(words: Sequence[str]) -> str:
+    elements = ", ".join(map(string, words))
+    docstring = '"""Words that mean a missing value in columns of words; "auto" stands for the usual ones."""'
+    return f"MISSING = ({elements}{',' if len(words) == 1 else ''})\n{docstring}"
 
 
 def _target_docstring(profile: Profile, edits: UserEdits) -> str:
@@ -95,7 +103,10 @@ def _fields(columns: Sequence[Column], edits: UserEdits) -> Iterator[_Field]:
 
 def _imports(profile: Profile, fields: Sequence[_Field]) -> str:
     kinds = {field.column.kind for field in fields}
-    annotated = any(field.column.expected or field.column.date_format for field in fields)
+    columns = [field.column for field in fields]
+    annotated = any(
+        column.expected or column.date_format or column.missing_words or column.values for column in columns
+    )
     dates = sorted(kinds & {"date", "datetime", "time"})
     names = {"Contract", "RecordModel", "Task", "LabelPrediction" if profile.labels else "ValuePrediction"}
     names.update(TYPES[kind] for kind in kinds & {"integer", "category", "text"})
@@ -103,6 +114,10 @@ def _imports(profile: Profile, fields: Sequence[_Field]) -> str:
         names.add("ExpectedRange")
     if any(field.column.date_format for field in fields):
         names.add("DateFormat")
+    if any(column.missing_words for column in columns):
+        names.add("Missing")
+    if any(column.values for column in columns):
+        names.add("Values")
     standard = [
         *([f"from datetime import {', '.join(dates)}"] if dates else []),
         *(["from enum import StrEnum"] if profile.labels or "choice" in kinds else []),
@@ -166,6 +181,9 @@ def _annotation(field: _Field) -> str:
         type_ = f"Annotated[{type_}, ExpectedRange({number(low)}, {number(high)})]"
     if column.date_format is not None:
         type_ = f"Annotated[{type_}, DateFormat({string(column.date_format)})]"
+    for mark, words in (("Missing", column.missing_words), ("Values", column.values)):
+        if words:
+            type_ = f"Annotated[{type_}, {mark}({', '.join(map(string, words))})]"
     return f"{type_} | None" if column.optional else type_
 
 

@@ -29,8 +29,8 @@ from mlops_runtime.serving.api.problems import MAX_ERRORS, FieldError, InvalidRe
 from mlops_runtime.serving.api.records import RecordReader, Result
 from mlops_runtime.serving.ui.field_text import listed
 from mlops_runtime.serving.ui.form import text_of
-from mlops_runtime.tables.cells import canonicalizer
-from mlops_runtime.tables.source import GZIP, PARQUET, Source, SourceError, cleaned, open_source
+from mlops_runtime.tables.cells import cell_reader
+from mlops_runtime.tables.source import GZIP, PARQUET, Source, SourceError, open_source
 
 UNSAFE = re.compile(r"[^\w. -]+")
 MAX_NAME_LENGTH = 100
@@ -152,7 +152,10 @@ class TablePrediction:
         fields = [spec for spec in contract.fields if spec.name in source.header]
         self._field_names = [spec.name for spec in fields]
         self._cell_readers = [
-            (source.header.index(spec.name), canonicalizer(spec.kind.value, source.decimal, spec.date_format))
+            (
+                source.header.index(spec.name),
+                cell_reader(spec.kind.value, source.decimal, spec.date_format, contract.missing[spec.name]),
+            )
             for spec in fields
         ]
         self._rows = self._faulty = 0
@@ -209,8 +212,7 @@ class TablePrediction:
         if len(cells) != len(self._source.header):
             detail = f"has {len(cells)} cells, but the header has {len(self._source.header)}"
             return RecordFaults((FieldError(pointer="", detail=detail),))
-        clean = cleaned(cells)
-        values = [canonical(clean[index]) if clean[index] else "" for index, canonical in self._cell_readers]
+        values = [read(cells[index]) for index, read in self._cell_readers]
         result = self._reader.read_row(self._field_names, values, 0, self._remaining)
         if isinstance(result, RecordFaults):
             self._remaining = max(0, self._remaining - result.count)
