@@ -1,5 +1,7 @@
 """The commands of make that change or show what runs on the cluster: deploy, rollback, repair, status, history, diff.
 
+The command champion prints the path of the held-out predictions of the model that was verified last, for make compare.
+
 Everything that they know is on the cluster, so that they work in a fresh clone. They need the standard library and
 kubectl alone. Settings come from the environment, where make puts those of project.mk.
 """
@@ -46,6 +48,7 @@ CONTRACT = Path("build/contract.json")
 HELD_OUT = Path("build/held-out.json")
 
 COMMIT = re.compile("[0-9a-f]{7,64}")
+ARTEFACT = re.compile("[0-9a-f]{64}")
 
 WHERE_TO_GO_ON = "`make status` shows what runs, `make repair` brings back the last verified version"
 
@@ -174,7 +177,7 @@ class Commands:
             self._say_changes_by_hand(base)
             release = rollout.deploy(candidate)
             say(f"{release.version} runs: {release.outcome}")
-            self._keep_as_champion(release)
+            self._keep_held_out(release)
             if base is None:
                 self._say_how_to_use(created)
 
@@ -286,6 +289,23 @@ class Commands:
         for item in base.manifests if base else ():
             if (key := (item["kind"], item["metadata"]["name"])) not in kept:
                 say(f"{' '.join(key)}: would be deleted")
+
+    def champion(self) -> None:
+        """Print the path of the held-out predictions of the model that was verified last; empty without one.
+
+        Raises:
+            ClusterError, ChampionError: if the cluster, or the bucket, cannot be read.
+        """
+        self.kubectl.check_cluster(self.settings.cluster, self.settings.region)
+        base = last_verified(self.cluster.releases())
+        path = None
+        # The hash was read from the cluster: a path must not be made of anything else.
+        if base and ARTEFACT.fullmatch(base.artefact):
+            bucket = self.settings.optional("CHAMPION_BUCKET")
+            path = champion.fetch(bucket, self.settings.environment, base.artefact)
+        if base and path is None:
+            print(printable(f"no held-out predictions of {base.version} were kept: not compared"), file=sys.stderr)
+        print(path or "")
 
     def verify(self) -> None:
         """Verify the version that should run.
@@ -443,18 +463,19 @@ class Commands:
         for line in self.cluster.foreign_fields():
             say(f"set by hand, kept: {line}")
 
-    def _keep_as_champion(self, release: Release) -> None:
+    def _keep_held_out(self, release: Release) -> None:
         """Keep the held-out predictions of the model that was deployed, for the next one to be compared with."""
         metadata = next(Path("src").glob(ARTEFACT_METADATA), None)
         if not HELD_OUT.exists() or metadata is None:
             return
         if artefact_hash(metadata.read_text(encoding="utf-8")) != release.artefact:
-            say("the image has the model of another training run: the next model is compared with an older one")
+            say("the image has the model of another training run: the next model cannot be compared with it")
             return
         try:
-            champion.keep(self.settings.optional("CHAMPION_BUCKET"), self.settings.environment, HELD_OUT)
+            bucket = self.settings.optional("CHAMPION_BUCKET")
+            champion.keep(bucket, self.settings.environment, release.artefact, HELD_OUT)
         except champion.ChampionError as error:
-            say(f"the next model will be compared with an older one: {error}")
+            say(f"the next model cannot be compared with this one: {error}")
 
     def _say_how_to_use(self, key_created: bool) -> None:
         kubectl = " ".join([*self.kubectl.command, "--namespace", self.kubectl.namespace])
@@ -526,7 +547,7 @@ def stop_signals() -> Iterator[Callable[[], None]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status."""
-    names = ("context", "check", "deploy", "rollback", "repair", "status", "history", "diff", "verify")
+    names = ("context", "check", "deploy", "rollback", "repair", "status", "history", "diff", "verify", "champion")
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.deploy", description=__doc__)
     parser.add_argument("command", choices=names)
     command = parser.parse_args(argv).command
@@ -538,7 +559,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         after = f"; {WHERE_TO_GO_ON}" if command in ("deploy", "rollback", "repair") else ""
         print(printable(f"{command}: {error}{after}"), file=sys.stderr)
         return 1
-    except (DeployError, RolloutError, LockError, OSError) as error:
+    except (DeployError, RolloutError, LockError, champion.ChampionError, OSError) as error:
         print(printable(f"{command}: {error}"), file=sys.stderr)
         return 1
     except (InterruptedRolloutError, KeyboardInterrupt) as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlops_runtime.operations import champion
-from mlops_runtime.operations.champion import ChampionError, fetch, keep, main
+from mlops_runtime.operations.champion import ChampionError, fetch, keep
 
 AWS = """
 import shutil, sys
@@ -50,58 +50,47 @@ def held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("bucket", ["", "bucket"], ids=["without a bucket", "in a bucket"])
 def test_what_is_kept_is_fetched_for_the_same_environment(bucket: str, held_out: Path) -> None:
     # given
-    assert fetch(bucket, "production") is None
+    assert fetch(bucket, "production", "a1") is None
     # when
-    keep(bucket, "production", held_out)
+    keep(bucket, "production", "a1", held_out)
     # then
-    fetched = fetch(bucket, "production")
+    fetched = fetch(bucket, "production", "a1")
     assert fetched
     assert fetched.read_text() == "predictions"
-    assert fetch(bucket, "staging") is None
+    assert fetch(bucket, "staging", "a1") is None
+    assert fetch(bucket, "production", "b2") is None
 
 
-@pytest.mark.parametrize("bucket", ["", "bucket"], ids=["without a bucket", "in a bucket"])
-def test_the_next_champion_replaces_the_one_before(bucket: str, held_out: Path) -> None:
-    keep(bucket, "production", held_out)
-    held_out.write_text("newer predictions")
-    keep(bucket, "production", held_out)
+def test_the_object_has_environment_and_artefact_in_its_key(held_out: Path, tmp_path: Path) -> None:
+    keep("bucket", "production", "a1", held_out)
 
-    fetched = fetch(bucket, "production")
-
-    assert fetched
-    assert fetched.read_text() == "newer predictions"
-
-
-def test_the_object_has_the_environment_in_its_key(held_out: Path, tmp_path: Path) -> None:
-    keep("bucket", "production", held_out)
-
-    assert (tmp_path / "a folder/objects/bucket/champion/production/held-out.json").exists()
+    assert (tmp_path / "a folder/objects/bucket/champion/production/a1.json").exists()
     assert not (tmp_path / "build").exists()
 
 
 def test_a_champion_in_a_bucket_is_not_one_without_a_bucket(held_out: Path) -> None:
-    keep("bucket", "production", held_out)
-    fetch("bucket", "production")
+    keep("bucket", "production", "a1", held_out)
+    fetch("bucket", "production", "a1")
 
-    assert fetch("", "production") is None
+    assert fetch("", "production", "a1") is None
 
 
 @pytest.mark.usefixtures("held_out")
 def test_a_bucket_that_cannot_be_read_is_no_missing_champion(tmp_path: Path) -> None:
-    message = r"^s3://broken/champion/production/held-out\.json cannot be read: .*AccessDenied.*; see make infra"
+    message = r"^s3://broken/champion/production/a1\.json cannot be read: .*AccessDenied.*; see make infra"
     with pytest.raises(ChampionError, match=message):
-        fetch("broken", "production")
+        fetch("broken", "production", "a1")
     assert not list((tmp_path / "build").rglob("*.json"))
 
 
 def test_a_bucket_that_cannot_be_written_is_an_error(held_out: Path) -> None:
     with pytest.raises(ChampionError, match=r"cannot be written: .*AccessDenied"):
-        keep("broken", "production", held_out)
+        keep("broken", "production", "a1", held_out)
 
 
 def test_a_file_that_does_not_exist_is_an_error(held_out: Path) -> None:
-    with pytest.raises(ChampionError, match=r"none\.json cannot be copied to build/champion/production/held-out\.json"):
-        keep("", "production", held_out.with_name("none.json"))
+    with pytest.raises(ChampionError, match=r"none\.json cannot be copied to build/champion/production/a1\.json"):
+        keep("", "production", "a1", held_out.with_name("none.json"))
 
 
 @pytest.mark.usefixtures("held_out")
@@ -115,42 +104,7 @@ def test_a_file_that_does_not_exist_is_an_error(held_out: Path) -> None:
 def test_an_aws_cli_that_does_not_work_is_an_error(command: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS", command)
     with pytest.raises(ChampionError, match=reason):
-        fetch("bucket", "production")
-
-
-def test_the_command_prints_the_path(
-    held_out: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("CHAMPION_BUCKET", "bucket")
-    monkeypatch.setenv("ENVIRONMENT", "production")
-
-    assert main() == 0
-    assert capsys.readouterr().out == "\n"
-    keep("bucket", "production", held_out)
-    assert main() == 0
-    assert Path(capsys.readouterr().out.strip()).read_text() == "predictions"
-
-
-@pytest.mark.usefixtures("held_out")
-@pytest.mark.parametrize(
-    ("environment", "message"),
-    [
-        pytest.param({"ENVIRONMENT": "production"}, "compare: s3://broken/champion/production/", id="bucket"),
-        pytest.param({}, "compare: ENVIRONMENT is not set: run this with make", id="environment"),
-    ],
-)
-def test_the_command_fails_in_one_line(
-    environment: dict[str, str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("CHAMPION_BUCKET", "broken")
-    monkeypatch.delenv("ENVIRONMENT", raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-
-    assert main() == 1
-    error = capsys.readouterr().err
-    assert error.startswith(message)
-    assert error.count("\n") == 1
+        fetch("bucket", "production", "a1")
 
 
 def test_the_module_needs_the_standard_library_alone() -> None:

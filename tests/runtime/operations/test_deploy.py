@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mlops_runtime.operations import deploy
+from mlops_runtime.operations import champion, deploy
 from mlops_runtime.operations.cluster import Snapshot
 from mlops_runtime.operations.deploy import (
     Commands,
@@ -304,7 +304,7 @@ def test_an_error_is_one_line_and_an_exit_status(
 
 
 @pytest.mark.parametrize(("artefact", "kept"), [("the same", True), ("another", False)], ids=["same", "another"])
-def test_only_the_model_in_the_image_becomes_the_champion(
+def test_held_out_predictions_are_kept_for_the_model_in_the_image(
     commands: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, artefact: str, kept: bool
 ) -> None:
     # Given a project with held-out predictions, and an image with this or another training run
@@ -315,7 +315,50 @@ def test_only_the_model_in_the_image_becomes_the_champion(
     (tmp_path / "build/held-out.json").write_text("{}")
 
     # When the image was verified
-    commands._keep_as_champion(replace(release_of(State.VERIFIED), artefact=artefact_hash(artefact)))
+    commands._keep_held_out(replace(release_of(State.VERIFIED), artefact=artefact_hash(artefact)))
 
     # Then the predictions are kept only if they are those of its model
-    assert (tmp_path / "build/champion/production/held-out.json").exists() is kept
+    assert [path.stem for path in tmp_path.glob("build/champion/production/*")] == [artefact_hash("the same")] * kept
+
+
+def put_releases(kubectl: KubectlInMemory, *artefacts: str) -> None:
+    """Put a verified release for each artefact on the cluster."""
+    for number, artefact in enumerate(artefacts, start=1):
+        release = replace(release_of(State.VERIFIED), number=number, artefact=artefact)
+        kubectl.put(to_config_map(release, "x"))
+
+
+def test_after_a_rollback_the_champion_is_the_older_model_again(
+    commands: Commands,
+    kubectl: KubectlInMemory,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Given two models with held-out predictions
+    monkeypatch.chdir(tmp_path)
+    first, second = artefact_hash("first"), artefact_hash("second")
+    (tmp_path / "held-out.json").write_text("{}")
+    for artefact in (first, second):
+        champion.keep("", "production", artefact, tmp_path / "held-out.json")
+
+    # When each was verified in turn, and then the first one again
+    champions = []
+    for artefacts in ([], [first], [first, second], [first, second, first]):
+        put_releases(kubectl, *artefacts)
+        commands.champion()
+        champions.append(Path(capsys.readouterr().out.strip()).stem)
+
+    # Then
+    assert champions == ["", first, second, first]
+
+
+@pytest.mark.parametrize("artefact", ["0" * 64, "", "../../../etc/passwd"], ids=["not kept", "unknown", "no hash"])
+def test_a_champion_without_held_out_predictions_is_said(
+    commands: Commands, kubectl: KubectlInMemory, capsys: pytest.CaptureFixture[str], artefact: str
+) -> None:
+    put_releases(kubectl, artefact)
+
+    commands.champion()
+
+    assert capsys.readouterr() == ("\n", "no held-out predictions of v1 were kept: not compared\n")
