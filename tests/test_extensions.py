@@ -1,5 +1,6 @@
 """The extension points of a project: each test edits a new project, with the code in its README."""
 
+import ast
 import json
 import re
 import shutil
@@ -15,7 +16,7 @@ from tests.test_client import served
 from tests.test_project import make
 
 QUICK = ("BUDGET=0", "FLOORS=skill=0.1", "MIN_COVERAGE=0")
-COMMANDS = ("unittest", "train", "test")
+COMMANDS = ("lint", "type-check", "unittest", "train", "test")
 
 
 @pytest.fixture
@@ -30,9 +31,37 @@ def readme_code(project: Path, file: str) -> list[str]:
     return [block for block in blocks if block.splitlines()[0].strip("#<>!- ") == file]
 
 
-def append(project: Path, file: str, code: str) -> None:
-    with (project / file).open("a") as opened:
-        opened.write(f"\n{code}")
+def edit(project: Path, file: str, code: str) -> None:
+    """Edit a module as the README says: imports at the top, definitions in the place of those with their names."""
+    path = project / file
+    old, new = (pieces(text) for text in (path.read_text(), code))
+    # A name that the module has keeps its place.
+    merged = {name: text for name, text in (old | new).items() if not name.startswith("import")}
+    imports = [text for each in (old, new) for name, text in each.items() if name.startswith("import")]
+    docstring, *rest = merged.values()
+    path.write_text("\n\n".join([docstring, "\n".join(imports), *rest]))
+    tidy(project, file)
+
+
+def tidy(project: Path, file: str) -> None:
+    """Sort the imports of a module, remove unused ones, and format it."""
+    for command in ("check --fix", "format"):
+        subprocess.run([sys.executable, "-m", "ruff", *command.split(), "--quiet", file], cwd=project, check=True)
+
+
+def pieces(code: str) -> dict[str, str]:
+    """Return the statements of a module, by the names that they define."""
+    result = {}
+    for position, statement in enumerate(ast.parse(code).body):
+        match statement:
+            case ast.ClassDef(name=name) | ast.FunctionDef(name=name) | ast.Assign(targets=[ast.Name(id=name)]):
+                key = name
+            case ast.Import() | ast.ImportFrom():
+                key = f"import {ast.unparse(statement)}"
+            case _:
+                key = f"statement {position}"
+        result[key] = ast.get_source_segment(code, statement) or ""
+    return result
 
 
 def assert_commands_succeed(project: Path, *variables: str) -> None:
@@ -48,14 +77,14 @@ def metadata(project: Path) -> dict[str, object]:
 
 def replace_candidates(project: Path, imports: str, estimator: str) -> None:
     candidate = f'CANDIDATES = (Candidate("own", {estimator}),)'
-    append(
+    edit(
         project, "src/trainer/estimators.py", f"from mlops_runtime.training import Candidate\n{imports}\n{candidate}\n"
     )
 
 
 def test_an_estimator_is_compared_with_the_others(edited: Path) -> None:
     (code, _) = readme_code(edited, "src/trainer/estimators.py")
-    append(edited, "src/trainer/estimators.py", code)
+    edit(edited, "src/trainer/estimators.py", code)
 
     # The budget is sufficient for the last candidate
     assert_commands_succeed(edited, "BUDGET=60")
@@ -121,6 +150,7 @@ def test_a_field_is_removed_and_another_gets_an_expected_range(edited: Path) -> 
     # A test of the shipped contract, which the user deletes with the first change.
     tests = edited / "tests/test_datamodel.py"
     tests.write_text(tests.read_text().split("def test_the_contract_is_the_one")[0])
+    tidy(edited, "tests/test_datamodel.py")
 
     assert_commands_succeed(edited)
 
@@ -132,12 +162,13 @@ def test_a_field_is_removed_and_another_gets_an_expected_range(edited: Path) -> 
 def test_the_user_changes_routes_pages_the_title_and_settings(edited: Path, tmp_path: Path) -> None:
     # Given the route and the page in the README, a setting, and another title
     (code,) = readme_code(edited, "src/webservice/app.py")
-    append(edited, "src/webservice/app.py", code)
+    edit(edited, "src/webservice/app.py", code)
     (page,) = readme_code(edited, "src/webservice/templates/page.html")
     templates = edited / "src/webservice/templates"
     templates.mkdir(exist_ok=True)
     (templates / "page.html").write_text(page.partition("\n")[2])
-    append(edited, "project.mk", "CONTACT ?= data-science@example.org\n")
+    with (edited / "project.mk").open("a") as settings:
+        settings.write("CONTACT ?= data-science@example.org\n")
     app = edited / "src/webservice/app.py"
     app.write_text(app.read_text().replace('TITLE = "Oncology"', 'TITLE = "Second opinion"'))
 
@@ -168,9 +199,9 @@ def install_packages(project: Path, folder: Path, *packages: str) -> str:
 def test_a_model_is_loaded_with_skops(edited: Path, tmp_path: Path) -> None:
     path = install_packages(edited, tmp_path / "packages", "skops", "prettytable", "wcwidth")
     (_, export) = readme_code(edited, "src/trainer/estimators.py")
-    append(edited, "src/trainer/estimators.py", export)
+    edit(edited, "src/trainer/estimators.py", export)
     (predictor,) = readme_code(edited, "src/oncology_model/classifier.py")
-    append(edited, "src/oncology_model/classifier.py", predictor)
+    edit(edited, "src/oncology_model/classifier.py", predictor)
 
     assert_commands_succeed(edited, f"PYTHONPATH={path}")
 
@@ -182,53 +213,70 @@ def test_a_model_is_loaded_with_skops(edited: Path, tmp_path: Path) -> None:
 RULE = '''
 """A rule in plain Python: the probability of a malignant tumour grows with the clump thickness."""
 
+from typing import Any, Self
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 
-class Rule(ClassifierMixin, BaseEstimator):
+class Rule(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """Learns the mean thickness of each label; their midpoint separates the labels."""
 
-    def fit(self, matrix, target):
+    def fit(self, matrix: NDArray[Any], target: NDArray[Any]) -> Self:
+        """Learn the midpoint."""
         self.classes_ = [0, 1]
         self.middle_ = float(sum(matrix[target == label, 0].mean() for label in (0, 1)) / 2)
         return self
 
-    def predict_proba(self, matrix):
+    def predict_proba(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
+        """Return the probabilities."""
         malignant = 1 / (1 + 2 ** (self.middle_ - matrix[:, 0]))
         return np.column_stack([1 - malignant, malignant])
 
-    def predict(self, matrix):
-        return self.predict_proba(matrix).argmax(axis=1)
+    def predict(self, matrix: NDArray[Any]) -> NDArray[np.intp]:
+        """Return the labels."""
+        return np.asarray(self.predict_proba(matrix).argmax(axis=1))
 '''
-RULE_ESTIMATORS = """
+RULE_ESTIMATORS = '''
 import json
 from mlops_runtime.training import Candidate
 from mlops_runtime.training.candidates import Preparation
+from mlops_runtime.training.fitted_model import FittedModel
 from trainer.rule import Rule
 
 CANDIDATES = (Candidate("rule", Rule(), preparation=Preparation.TREES),)
-EXPORT = lambda model: {"rule.json": json.dumps(model.estimator["estimator"].middle_).encode()}
-"""
-RULE_PREDICTOR = """
+
+def EXPORT(model: FittedModel) -> dict[str, bytes]:  # noqa: N802
+    """Return the rule."""
+    return {"rule.json": json.dumps(model.estimator["estimator"].middle_).encode()}
+'''
+RULE_PREDICTOR = '''
 import json
+from collections.abc import Mapping
 import numpy as np
+from mlops_runtime.contract import Features
 from mlops_runtime.model import Predictor
+from numpy.typing import NDArray
 
 class Classifier(Predictor):
-    def load_model(self, files):
+    """Predicts with the rule."""
+
+    def load_model(self, files: Mapping[str, bytes]) -> None:
+        """Load the midpoint."""
         self._middle = json.loads(files["rule.json"])
 
-    def outputs(self, features):
+    def outputs(self, features: Features) -> NDArray[np.float64]:
+        """Return the probabilities."""
         malignant = [1 / (1 + 2 ** (self._middle - thickness)) for thickness in features.numbers[:, 0].tolist()]
         return np.array([[1 - probability, probability] for probability in malignant])
-"""
+'''
 
 
 def test_a_model_in_plain_python_is_trained_and_served(edited: Path) -> None:
     (edited / "src/trainer/rule.py").write_text(RULE.lstrip())
-    append(edited, "src/trainer/estimators.py", RULE_ESTIMATORS)
-    append(edited, "src/oncology_model/classifier.py", RULE_PREDICTOR)
+    edit(edited, "src/trainer/estimators.py", RULE_ESTIMATORS)
+    edit(edited, "src/oncology_model/classifier.py", RULE_PREDICTOR)
 
     assert_commands_succeed(edited)
 
