@@ -20,6 +20,10 @@ test: lint type-check .venv/.installed  ## Run every test; those that need an en
 test.fast: .venv/.installed  ## Run the tests that need neither engine nor cluster
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --ignore tests/live $(ARGS)
 
+.PHONY: test.live
+test.live: .venv/.installed  ## Run the tests that need an engine or a cluster
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/live $(ARGS)
+
 .PHONY: lint
 lint: .venv/.installed  ## Check style and format (ruff), import directions (import-linter), declared packages (deptry)
 	@$(BIN)/python -m ruff check --quiet $(SOURCES)
