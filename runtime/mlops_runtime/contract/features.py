@@ -5,7 +5,7 @@ of a text. Encodings that are learned from data are in `mlops_runtime.model.enco
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -109,6 +109,12 @@ class Features:
         """Return the features of the given rows, in the given order."""
         indices = np.asarray(rows, dtype=np.intp)
         return type(self)(self.layout, self.numbers[indices], self.categories[indices], self.texts[indices])
+
+    def parts(self, rows: int) -> Iterator[Self]:
+        """Yield the features of this number of rows after the other; the last part may be shorter."""
+        for start in range(0, len(self), rows):
+            part = slice(start, start + rows)
+            yield type(self)(self.layout, self.numbers[part], self.categories[part], self.texts[part])
 
     def inputs(self) -> dict[str, NDArray[Any]]:
         """Return the inputs of the ONNX model by name, without those for which the contract has no field."""

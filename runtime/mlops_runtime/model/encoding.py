@@ -5,9 +5,12 @@ use the target.
 """
 
 import json
+from array import array
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from typing import Self
 
 import numpy as np
@@ -25,8 +28,14 @@ MAX_VALUES = 1000
 MAX_TERMS = 5_000
 """Maximum number of words of a text field."""
 
-MAX_CELLS = 30_000_000
-"""Maximum number of word counts in the matrix: with many rows, the encoding uses fewer words to fit into memory."""
+MAX_COUNTS = 10_000_000
+"""Maximum number of word counts of a text field: with many rows, the encoding uses fewer words to fit into memory."""
+
+MAX_COUNTED_WORDS = 1_000_000
+"""Maximum number of distinct words to count in the texts of a field."""
+
+MAX_CELLS = 2_000_000
+"""Maximum number of cells of a matrix that a model computes at once, so that its memory does not grow with the rows."""
 
 
 class ColumnKind(StrEnum):
@@ -64,8 +73,7 @@ class Encoding:
     def fitted(cls, features: Features) -> Self:
         """Learn the encoding from training rows."""
         values = tuple(_most_frequent(Counter(column.tolist()), MAX_VALUES) for column in features.categories.T)
-        max_terms = min(MAX_TERMS, MAX_CELLS // max(len(features), 1))
-        terms = tuple(_vocabulary(column.tolist(), max_terms) for column in features.texts.T)
+        terms = tuple(_vocabulary(column.tolist()) for column in features.texts.T)
         return cls(features.layout, values, terms)
 
     def to_json(self) -> bytes:
@@ -91,19 +99,43 @@ class Encoding:
         terms = [Column(ColumnKind.TERM, rank=rank) for words in self.terms for rank in range(len(words))]
         return (*numbers, *categories, *terms)
 
+    @property
+    def rows_at_once(self) -> int:
+        """Number of rows that a model processes at once, given the width of the one-hot encoded matrix."""
+        return max(1, MAX_CELLS // max(1, sum(max(column.cardinality, 1) for column in self.columns)))
+
     def matrix(self, features: Features) -> NDArray[np.float64]:
         """Return the features as a matrix of shape (rows, columns).
 
         A missing number is NaN, a missing or unknown category is -1, a term is its count in the text.
         All values are exact, so that a threshold splits the rows in the same way in scikit-learn and in ONNX.
         """
+        parts = [self.values_matrix(features)]
+        for (rows, columns, counts), terms in zip(self.word_counts(features), self.terms, strict=True):
+            part = np.zeros((len(features), len(terms)))
+            part[rows, columns] = counts
+            parts.append(part)
+        return np.concatenate(parts, axis=1)
+
+    def values_matrix(self, features: Features) -> NDArray[np.float64]:
+        """Return the columns of the matrix that are not words."""
         parts = [features.numbers]
         for values, column in zip(self.values, features.categories.T, strict=True):
             indices = {value: float(index) for index, value in enumerate(values)}
             parts.append(np.array([[indices.get(value, -1.0)] for value in column.tolist()]).reshape(-1, 1))
-        for terms, column in zip(self.terms, features.texts.T, strict=True):
-            parts.append(_counts(terms, column.tolist()))
         return np.concatenate(parts, axis=1)
+
+    def word_counts(self, features: Features) -> Iterator[tuple[NDArray[np.intc], NDArray[np.intc], NDArray[np.intc]]]:
+        """Yield the row, column and count of each word in each text, for one text field after the other."""
+        for terms, texts in zip(self.terms, features.texts.T, strict=True):
+            positions = {word: column for column, word in enumerate(terms)}
+            rows, columns, counts = (array("i") for _ in range(3))
+            for row, text in enumerate(texts.tolist()):
+                found = Counter(positions[word] for word in tokens(text) if word in positions)
+                rows.extend([row] * len(found))
+                columns.extend(found.keys())
+                counts.extend(found.values())
+            yield _as_array(rows), _as_array(columns), _as_array(counts)
 
 
 def _most_frequent(counts: Counter[str], maximum: int) -> tuple[str, ...]:
@@ -112,16 +144,18 @@ def _most_frequent(counts: Counter[str], maximum: int) -> tuple[str, ...]:
     return tuple(value for _, value in sorted(frequent)[:maximum])
 
 
-def _vocabulary(texts: list[str], max_terms: int) -> tuple[str, ...]:
-    """Return the words that occur in the most texts."""
-    return _most_frequent(Counter(word for text in texts for word in set(tokens(text))), max_terms)
+def _vocabulary(texts: list[str]) -> tuple[str, ...]:
+    """Return the words that occur in the most texts, as many as `MAX_TERMS` and `MAX_COUNTS` allow."""
+    frequencies: Counter[str] = Counter()
+    for text in texts:
+        frequencies.update(set(tokens(text)))
+        if len(frequencies) > MAX_COUNTED_WORDS:
+            # The counts of rare words are approximate: they start again after each removal.
+            frequencies = Counter({word: count for word, count in frequencies.items() if count >= MIN_FREQUENCY})
+    words = _most_frequent(frequencies, MAX_TERMS)
+    counts = accumulate(frequencies[word] for word in words)
+    return tuple(word for word, count in zip(words, counts, strict=True) if count <= MAX_COUNTS)
 
 
-def _counts(terms: tuple[str, ...], texts: list[str]) -> NDArray[np.float64]:
-    columns = {word: column for column, word in enumerate(terms)}
-    counts = np.zeros((len(texts), len(terms)))
-    for row, text in enumerate(texts):
-        for word in tokens(text):
-            if (column := columns.get(word)) is not None:
-                counts[row, column] += 1
-    return counts
+def _as_array(integers: "array[int]") -> NDArray[np.intc]:
+    return np.frombuffer(integers, dtype=np.intc)

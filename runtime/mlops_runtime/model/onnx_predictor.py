@@ -1,6 +1,7 @@
 """The predictor for ONNX models."""
 
 import os
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -16,6 +17,9 @@ import onnxruntime
 
 OUTPUT = "outputs"
 """Name of the graph's output: the probability of each label, or one value."""
+
+ROWS_AT_ONCE = "rows_at_once"
+"""Name of the property of the ONNX file with the maximum number of rows to run the graph on."""
 
 
 class OnnxModel:
@@ -44,9 +48,13 @@ class OnnxModel:
             raise ArtefactError(f"the model has the outputs {outputs}: not made by this trainer")
         # A graph has only those inputs that it uses.
         self._inputs = tuple(node.name for node in self._session.get_inputs())
+        # ONNX Runtime keeps the memory of its largest run. Without the property, a run has all rows.
+        self._rows_at_once = int(self._session.get_modelmeta().custom_metadata_map.get(ROWS_AT_ONCE, sys.maxsize))
 
     def outputs(self, features: Features) -> NDArray[np.float64]:
         """Return the probability of each label, shape (rows, labels), or the values, shape (rows, 1)."""
+        if len(features) > self._rows_at_once:
+            return np.concatenate([self.outputs(part) for part in features.parts(self._rows_at_once)])
         inputs = features.inputs()
         (outputs,) = self._session.run([OUTPUT], {name: inputs[name] for name in self._inputs})
         return np.asarray(outputs, dtype=np.float64)

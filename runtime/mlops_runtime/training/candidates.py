@@ -29,7 +29,9 @@ MAX_ONE_HOT_CELLS = 30_000_000
 """Maximum number of values of a category, and of cells, to one-hot encode for other estimators."""
 
 MAX_TREE_TERMS = 300
-"""Number of the most common words that trees use: trees try every column at every node."""
+MAX_TREE_TERM_CELLS = 30_000_000
+"""Number of the most common words that trees use, and of their counts: trees try every column at every node, and
+need a dense matrix."""
 
 SPARSE_DENSITY = 0.3
 """Maximum share of nonzero cells in a sparse matrix."""
@@ -189,7 +191,7 @@ def _columns(problem: LearningProblem, seed: int, *, scaled: bool) -> ColumnTran
     interpretation of term specificity and its application in retrieval, Journal of Documentation 28).
     """
     numbers = [index for index, column in enumerate(problem.columns) if column.kind is ColumnKind.NUMBER]
-    max_terms = len(problem.columns) if scaled else MAX_TREE_TERMS
+    max_terms = len(problem.columns) if scaled else min(MAX_TREE_TERMS, MAX_TREE_TERM_CELLS // max(problem.rows, 1))
     terms = [
         index
         for index, column in enumerate(problem.columns)
@@ -205,12 +207,20 @@ def _columns(problem: LearningProblem, seed: int, *, scaled: bool) -> ColumnTran
         max_one_hot = max(MAX_ONE_HOT, min(MAX_ONE_HOT_LINEAR, MAX_ONE_HOT_CELLS // max(problem.rows, 1)))
     few = [index for index, cardinality in cardinalities.items() if cardinality <= max_one_hot]
     many = [index for index, cardinality in cardinalities.items() if cardinality > max_one_hot]
+
+    def of_dense(transformer: Any, chosen: list[int]) -> Any:
+        """Return a transformer of columns that may be sparse, as those of a table with texts are."""
+        if not terms:
+            return transformer
+        dense = ColumnTransformer([("columns", "passthrough", list(range(len(chosen))))], sparse_threshold=0)
+        return Pipeline([("dense", dense), ("transformer", transformer)])
+
     prepared: Any = "passthrough"
     weighted: Any = "passthrough"
     if scaled:
         weighted = TfidfTransformer(sublinear_tf=True)
         imputer = SimpleImputer(strategy="median", add_indicator=True, keep_empty_features=True)
-        prepared = Pipeline([("imputer", imputer), ("scaler", StandardScaler())])
+        prepared = of_dense(Pipeline([("imputer", imputer), ("scaler", StandardScaler())]), numbers)
     one_hot = OneHotEncoder(
         categories=[np.arange(max(cardinalities[index], 1), dtype=np.float64) for index in few],
         handle_unknown="ignore",
@@ -224,8 +234,8 @@ def _columns(problem: LearningProblem, seed: int, *, scaled: bool) -> ColumnTran
             (name, transformer, chosen)
             for name, transformer, chosen in (
                 ("numbers", prepared, numbers),
-                ("few", one_hot, few),
-                ("many", targets, many),
+                ("few", of_dense(one_hot, few), few),
+                ("many", of_dense(targets, many), many),
                 ("terms", weighted, terms),
             )
             if chosen

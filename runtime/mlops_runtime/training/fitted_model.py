@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mlops_runtime.contract import Contract, Features
 from mlops_runtime.model.encoding import Encoding
+from mlops_runtime.training.matrix import Matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,21 @@ class FittedModel:
 
     def outputs(self, features: Features) -> NDArray[np.float64]:
         """Return the outputs of the estimator, shape (rows, labels) or (rows, 1)."""
-        return outputs_of(self.estimator, self.encoding.matrix(features), len(self.contract.labels))
+        labels, encoding = len(self.contract.labels), self.encoding
+        parts = [
+            outputs_of(self.estimator, encoding.matrix(part), labels) for part in features.parts(encoding.rows_at_once)
+        ]
+        return np.concatenate([np.empty((0, labels or 1)), *parts])
 
 
-def outputs_of(estimator: Any, matrix: NDArray[np.float64], labels: int) -> NDArray[np.float64]:
+def outputs_of(estimator: Any, matrix: Matrix, labels: int) -> NDArray[np.float64]:
     """Return probabilities, shape (rows, labels), or predicted values, shape (rows, 1), if there are no labels.
 
     A label without training rows has the probability 0.
     """
     if not labels:
         return np.asarray(estimator.predict(matrix), dtype=np.float64).reshape(-1, 1)
-    outputs = np.zeros((len(matrix), labels))
-    outputs[:, estimator.classes_] = estimator.predict_proba(matrix)
+    probabilities = estimator.predict_proba(matrix)
+    outputs = np.zeros((len(probabilities), labels))
+    outputs[:, estimator.classes_] = probabilities
     return outputs

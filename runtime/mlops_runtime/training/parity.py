@@ -1,6 +1,6 @@
 """Parity: the predictor must return the outputs of the estimator, on rows of the table and on synthetic rows."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def check_parity(
         ParityError: if a label differs, or if outputs differ by more than `GOLDEN_TOLERANCE`.
     """
     largest, wrong_labels = 0.0, 0
-    for part in _chunks(features):
+    for part in features.parts(CHUNK):
         actual, expected = predictor.outputs(part), estimator(part)
         if not isinstance(actual, np.ndarray):
             raise ParityError(
@@ -110,8 +110,3 @@ def _labels(outputs: NDArray[np.float64]) -> NDArray[np.intp]:
     """Return the index of the most probable label; probabilities within the tolerance of the highest are equal."""
     greatest: NDArray[np.bool_] = outputs >= outputs.max(axis=1, keepdims=True) - GOLDEN_TOLERANCE
     return np.asarray(greatest.argmax(axis=1), dtype=np.intp)
-
-
-def _chunks(features: Features) -> Iterator[Features]:
-    for start in range(0, len(features), CHUNK):
-        yield features.take(np.arange(start, min(start + CHUNK, len(features))))

@@ -30,6 +30,7 @@ from mlops_runtime.training.golden import golden_records
 from mlops_runtime.training.held_out import held_out_predictions
 from mlops_runtime.training.importance import importances
 from mlops_runtime.training.interval import conformal_interval
+from mlops_runtime.training.matrix import training_matrix
 from mlops_runtime.training.parity import ParityError, check_parity, drawn_features
 from mlops_runtime.training.report.report import Findings, render_report
 from mlops_runtime.training.search import Selection, Trial, baseline_estimator, loss_of, select_estimator
@@ -224,7 +225,7 @@ class _Run:
                 self.settings.data, [Problem("no word occurs in two or more rows: there is nothing to learn from")]
             )
         selection = select_estimator(
-            encoding.matrix(training.features),
+            training_matrix(encoding, training.features),
             training.target,
             LearningProblem(encoding.columns, len(self.contract.labels), len(training)),
             self.settings.seed,

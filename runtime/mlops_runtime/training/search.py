@@ -1,5 +1,6 @@
 """The search: candidates compared by cross-validation, within a budget of time."""
 
+import math
 import time
 import warnings
 from collections import Counter
@@ -18,6 +19,7 @@ from sklearn.pipeline import Pipeline
 from mlops_runtime.training.candidates import Candidate, CandidateError, LearningProblem, check_candidate
 from mlops_runtime.training.error_location import described
 from mlops_runtime.training.fitted_model import outputs_of
+from mlops_runtime.training.matrix import Matrix, without_empty_columns
 
 FOLDS = 5
 LARGE_TABLE_FOLDS = 3
@@ -134,7 +136,7 @@ def baseline_estimator(labels: int) -> Any:
 
 
 def select_estimator(
-    matrix: NDArray[np.float64],
+    matrix: Matrix,
     target: NDArray[Any],
     problem: LearningProblem,
     seed: int,
@@ -172,7 +174,8 @@ def select_estimator(
             raise CandidateError(f"{count} candidates have the name {name}: change the kind or the parameters")
     started = time.monotonic()
     rows = _selection_rows(target, problem, seed)
-    sample, sample_target = matrix[rows], target[rows]
+    # Indexing copies the matrix.
+    sample, sample_target = (matrix, target) if len(rows) == len(target) else (matrix[rows], target[rows])
     folds = fold_of_each_row(sample_target, problem, seed)
     baseline, _ = _cross_validate("baseline", baseline_estimator(problem.labels), sample, sample_target, folds, problem)
     trials: list[Trial] = []
@@ -296,7 +299,7 @@ def _shuffled(target: NDArray[Any], problem: LearningProblem, seed: int) -> NDAr
 def _cross_validate(
     name: str,
     estimator: Any,
-    matrix: NDArray[np.float64],
+    matrix: Matrix,
     target: NDArray[Any],
     folds: NDArray[np.intp],
     problem: LearningProblem,
@@ -319,15 +322,12 @@ def _splits(folds: NDArray[np.intp]) -> Iterator[tuple[NDArray[np.bool_], NDArra
         yield ~held_out, held_out
 
 
-def _fit(name: str, estimator: Any, matrix: NDArray[np.float64], target: NDArray[Any]) -> tuple[Any, bool]:
+def _fit(name: str, estimator: Any, matrix: Matrix, target: NDArray[Any]) -> tuple[Any, bool]:
     """Return the fitted estimator, and whether it converged."""
     if target.dtype.kind == "i" and (target == target[0]).all():
         # A fold may hold out the only row of a label. Classifiers refuse training rows with a single label.
         return baseline_estimator(1).fit(matrix, target), True
-    empty = np.isnan(matrix).all(axis=0)
-    if empty.any():
-        # Boosters fail on a column without any value; a constant column has the same effect and works.
-        matrix = np.where(empty, 0.0, matrix)
+    matrix = without_empty_columns(matrix)
     with warnings.catch_warnings(record=True) as caught:
         # The score has this warning; shown for each fit, it would hide all other lines.
         warnings.simplefilter("always", ConvergenceWarning)
@@ -341,7 +341,7 @@ def _fit(name: str, estimator: Any, matrix: NDArray[np.float64], target: NDArray
     return fitted, len(others) == len(caught)
 
 
-def _outputs(name: str, fitted: Any, matrix: NDArray[np.float64], problem: LearningProblem) -> NDArray[np.float64]:
+def _outputs(name: str, fitted: Any, matrix: Matrix, problem: LearningProblem) -> NDArray[np.float64]:
     try:
         outputs = outputs_of(fitted, matrix, problem.labels)
     except Exception as error:  # third-party estimators may raise any exception
@@ -386,10 +386,10 @@ class _FitTime:
 
 
 def _measure_fit_time(
-    candidate: Candidate, problem: LearningProblem, seed: int, matrix: NDArray[np.float64], target: NDArray[Any]
+    candidate: Candidate, problem: LearningProblem, seed: int, matrix: Matrix, target: NDArray[Any]
 ) -> _FitTime:
     """Return the time that boosters take on these rows, measured by two short fits; 0 for a small matrix."""
-    if matrix.size * max(problem.labels, 1) < MIN_TIMED_CELLS:
+    if math.prod(matrix.shape) * max(problem.labels, 1) < MIN_TIMED_CELLS:
         return _FitTime(0.0, 0.0)
     shorter, longer = (
         _seconds(
@@ -407,7 +407,7 @@ def _parameter(candidate: Candidate, name: str) -> int:
     return value
 
 
-def _seconds(name: str, estimator: Pipeline, matrix: NDArray[np.float64], target: NDArray[Any]) -> float:
+def _seconds(name: str, estimator: Pipeline, matrix: Matrix, target: NDArray[Any]) -> float:
     started = time.monotonic()
     _fit(name, estimator, matrix, target)
     return time.monotonic() - started

@@ -54,9 +54,38 @@ def test_only_the_most_frequent_are_learned(monkeypatch: pytest.MonkeyPatch) -> 
     assert Encoding.fitted(features).terms == (("bb",),)
 
 
-def test_the_vocabulary_shrinks_with_the_number_of_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "MAX_CELLS", 2 * ROWS)
-    assert len(Encoding.fitted(orders.features(ROWS)).terms[0]) == 2
+def test_many_rows_have_fewer_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given: 5 counts of the most frequent word, 3 of the next
+    features = encoded_orders([""] * 6, ["aa bb cc", "aa bb cc", "aa bb", "aa", "aa aa", ""])
+    # when
+    monkeypatch.setattr(encoding, "MAX_COUNTS", 8)
+    # then
+    assert Encoding.fitted(features).terms == (("aa", "bb"),)
+
+
+def test_words_are_counted_in_bounded_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given: a frequent word among rare ones
+    monkeypatch.setattr(encoding, "MAX_COUNTED_WORDS", 3)
+    features = encoded_orders([""] * 20, [f"rare{row} common" for row in range(20)])
+    # then
+    assert Encoding.fitted(features).terms == (("common",),)
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows"),
+    [
+        pytest.param((), 100, id="none"),
+        pytest.param((Column(ColumnKind.NUMBER),) * 5, 20, id="numbers"),
+        pytest.param((Column(ColumnKind.CATEGORICAL, 49), Column(ColumnKind.TERM)), 2, id="one-hot"),
+        pytest.param((Column(ColumnKind.TERM),) * 1000, 1, id="more-than-fit"),
+    ],
+)
+def test_a_wide_matrix_is_computed_for_fewer_rows_at_once(
+    columns: tuple[Column, ...], rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "MAX_CELLS", 100)
+    monkeypatch.setattr(Encoding, "columns", columns)
+    assert Encoding(LAYOUT, (), ()).rows_at_once == rows
 
 
 def test_no_rows_give_an_empty_encoding() -> None:

@@ -16,7 +16,7 @@ from mlops_runtime.model.artefact import MODEL_FILE, ArtefactError
 from mlops_runtime.model.baseline import ValueBaseline
 from mlops_runtime.model.golden import agrees
 from mlops_runtime.model.metadata import Estimate, Interval
-from mlops_runtime.model.onnx_predictor import OnnxPredictor
+from mlops_runtime.model.onnx_predictor import ROWS_AT_ONCE, OnnxPredictor
 from mlops_runtime.model.predictor import Predictor, interval_bounds, predictions_from_outputs
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import Order
@@ -44,6 +44,13 @@ def assert_consistent(prediction: LabelPrediction | ValuePrediction, labels: tup
 @pytest.fixture(scope="module")
 def model(artefact: Path) -> bytes:
     return (artefact / MODEL_FILE).read_bytes()
+
+
+def with_property(content: bytes, name: str, value: str) -> bytes:
+    """Return a model with another value of a property."""
+    model = onnx.load_model_from_string(content)
+    onnx.helper.set_model_props(model, {name: value})
+    return bytes(model.SerializeToString())
 
 
 def with_model(predictor: Predictor, content: bytes) -> OnnxPredictor:
@@ -252,3 +259,27 @@ def test_the_interval_of_a_non_negative_target_starts_at_zero() -> None:
 def test_values_without_an_interval_are_refused() -> None:
     with pytest.raises(ArtefactError, match=r"no interval.*run `make train`"):
         interval_bounds(np.array([1.0]), None)
+
+
+@pytest.mark.parametrize(
+    ("rows", "sizes"),
+    [
+        pytest.param(3, [3], id="one-run"),
+        pytest.param(7, [3, 3, 1], id="three-runs"),
+    ],
+)
+def test_the_model_runs_on_a_limited_number_of_rows_at_once(
+    rows: int, sizes: list[int], predictor: Predictor, model: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    limited = with_model(predictor, with_property(model, ROWS_AT_ONCE, "3"))
+    features = orders.features(rows)
+    expected = predictor.outputs(features)
+    runs: list[int] = []
+    inputs = Features.inputs
+    monkeypatch.setattr(Features, "inputs", lambda part: runs.append(len(part)) or inputs(part))
+    # when
+    outputs = limited.outputs(features)
+    # then
+    np.testing.assert_allclose(outputs, expected, rtol=1e-12)
+    assert runs == sizes

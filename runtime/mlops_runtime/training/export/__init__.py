@@ -56,11 +56,11 @@ def onnx_model(encoding: Encoding, estimator: Any, labels: int) -> bytes:
     graph = Graph()
     matrix = encode(graph, encoding)
     if not labels:
-        return graph.model(convert(graph, matrix, estimator, "predict"), 1)
+        return graph.model(convert(graph, matrix, estimator, "predict"), 1, encoding.rows_at_once)
     probabilities = convert(graph, matrix, estimator, "predict_proba")
     if len(estimator.classes_) < labels:
         # A label without a training row has the probability 0.
         probabilities = graph.add("MatMul", probabilities, graph.constant(np.eye(labels)[estimator.classes_]))
     # Because of rounding, an average of ones may exceed 1.
     limits = graph.constant(0.0), graph.constant(1.0)
-    return graph.model(graph.add("Clip", probabilities, *limits), labels)
+    return graph.model(graph.add("Clip", probabilities, *limits), labels, encoding.rows_at_once)

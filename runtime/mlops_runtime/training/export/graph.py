@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from mlops_runtime.model.onnx_predictor import OUTPUT
+from mlops_runtime.model.onnx_predictor import OUTPUT, ROWS_AT_ONCE
 
 OPSET = 18
 ML = "ai.onnx.ml"
@@ -112,11 +112,18 @@ class Graph:
             self._nodes.append(inner)
         return renamed(output)
 
-    def model(self, output: str, columns: int) -> bytes:
-        """Return the bytes of a model with one output; they are deterministic."""
+    def model(self, output: str, columns: int, rows_at_once: int) -> bytes:
+        """Return the bytes of a model with one output; they are deterministic.
+
+        Args:
+            output: name of the result.
+            columns: number of columns of the output.
+            rows_at_once: maximum number of rows to run the model on, which bounds its memory.
+        """
         self._nodes.append(helper.make_node("Identity", [output], [OUTPUT], name=OUTPUT))
         outputs = [helper.make_tensor_value_info(OUTPUT, TensorProto.DOUBLE, [None, columns])]
         graph = helper.make_graph(self._nodes, "model", self._inputs, outputs, self._constants)
         versions = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_OPSET)]
         model = helper.make_model(graph, opset_imports=versions, ir_version=IR_VERSION)
+        helper.set_model_props(model, {ROWS_AT_ONCE: str(rows_at_once)})
         return bytes(model.SerializeToString(deterministic=True))
