@@ -31,6 +31,9 @@ MAX_TERMS = 5_000
 MAX_COUNTS = 10_000_000
 """Maximum number of word counts of a text field: with many rows, the encoding uses fewer words to fit into memory."""
 
+MAX_TERM_CELLS = 300_000_000
+"""Maximum number of rows times words: the exported model computes each cell, and is compared on all rows."""
+
 MAX_COUNTED_WORDS = 1_000_000
 """Maximum number of distinct words to count in the texts of a field."""
 
@@ -145,14 +148,14 @@ def _most_frequent(counts: Counter[str], maximum: int) -> tuple[str, ...]:
 
 
 def _vocabulary(texts: list[str]) -> tuple[str, ...]:
-    """Return the words that occur in the most texts, as many as `MAX_TERMS` and `MAX_COUNTS` allow."""
+    """Return the words that occur in the most texts, as many as the limits above allow."""
     frequencies: Counter[str] = Counter()
     for text in texts:
         frequencies.update(set(tokens(text)))
         if len(frequencies) > MAX_COUNTED_WORDS:
             # The counts of rare words are approximate: they start again after each removal.
             frequencies = Counter({word: count for word, count in frequencies.items() if count >= MIN_FREQUENCY})
-    words = _most_frequent(frequencies, MAX_TERMS)
+    words = _most_frequent(frequencies, min(MAX_TERMS, MAX_TERM_CELLS // max(len(texts), 1)))
     counts = accumulate(frequencies[word] for word in words)
     return tuple(word for word, count in zip(words, counts, strict=True) if count <= MAX_COUNTS)
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mlops_runtime.contract import Contract, Features
 from mlops_runtime.model.encoding import Encoding
-from mlops_runtime.training.matrix import Matrix
+from mlops_runtime.training.matrix import Matrix, training_matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,8 @@ class FittedModel:
         """Return the outputs of the estimator, shape (rows, labels) or (rows, 1)."""
         labels, encoding = len(self.contract.labels), self.encoding
         parts = [
-            outputs_of(self.estimator, encoding.matrix(part), labels) for part in features.parts(encoding.rows_at_once)
+            outputs_of(self.estimator, training_matrix(encoding, part), labels)
+            for part in features.parts(encoding.rows_at_once)
         ]
         return np.concatenate([np.empty((0, labels or 1)), *parts])
 

@@ -54,11 +54,12 @@ def test_only_the_most_frequent_are_learned(monkeypatch: pytest.MonkeyPatch) -> 
     assert Encoding.fitted(features).terms == (("bb",),)
 
 
-def test_many_rows_have_fewer_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    # given: 5 counts of the most frequent word, 3 of the next
+@pytest.mark.parametrize(("limit", "value"), [("MAX_COUNTS", 8), ("MAX_TERM_CELLS", 12)])
+def test_many_rows_have_fewer_words(limit: str, value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given: six rows, of which five have the most frequent word and three the next
     features = encoded_orders([""] * 6, ["aa bb cc", "aa bb cc", "aa bb", "aa", "aa aa", ""])
     # when
-    monkeypatch.setattr(encoding, "MAX_COUNTS", 8)
+    monkeypatch.setattr(encoding, limit, value)
     # then
     assert Encoding.fitted(features).terms == (("aa", "bb"),)
 
