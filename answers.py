@@ -5,6 +5,7 @@ late: cookiecutter creates the project folder before the hook, and deletes it if
 slug `..`, it would delete a folder of the user.
 """
 
+import contextlib
 import functools
 import importlib
 import keyword
@@ -121,6 +122,8 @@ def table_error(answers: Mapping[str, str]) -> str | None:
             f"cookiecutter runs on Python {sys.version.split()[0]}, but reading a table needs 3.11 or later: "
             "install cookiecutter for that version."
         )
+    if address := _import_runtime("mlops_runtime.tables.formats").address_advice(answers["dataset"]):
+        return str(address)
     try:
         table_profile(answers)
     except ValueError as error:
@@ -156,9 +159,13 @@ def package_name(answers: Mapping[str, str]) -> str:
 def dataset_path(answers: Mapping[str, str]) -> str:
     """Return the absolute path of the table, because hooks run in another folder; "" for the shipped table."""
     # The pre_gen hook calls this again from the project folder, where a relative path is not valid.
-    return answers.get("__dataset") or (
-        str(Path(answers["dataset"]).expanduser().absolute()) if answers["dataset"] else ""
-    )
+    if answers.get("__dataset") or not answers["dataset"]:
+        return answers.get("__dataset", "")
+    path = Path(answers["dataset"])
+    # The home of a user who does not exist raises RuntimeError; reading the table says that there is no such file.
+    with contextlib.suppress(RuntimeError):
+        path = path.expanduser()
+    return str(path.absolute())
 
 
 def table_profile(answers: Mapping[str, str]) -> Any:

@@ -195,6 +195,21 @@ def test_the_defaults_are_accepted() -> None:
     assert first_error(DEFAULTS) is None
 
 
+@pytest.mark.parametrize(
+    ("dataset", "message"),
+    [
+        pytest.param("~no-such-user/x.csv", "x.csv does not exist: check the path", id="home-of-nobody"),
+        pytest.param("s3://bucket/x.csv", "is an address, not a path: run `aws s3 cp", id="s3"),
+        pytest.param("https://example.org/x.csv", "is an address, not a path: run `curl", id="url"),
+    ],
+)
+def test_a_dataset_that_is_no_file_is_refused_in_one_sentence(dataset: str, message: str) -> None:
+    error = first_error(DEFAULTS | {"dataset": dataset, "target": "y"})
+    assert error is not None
+    assert message in error
+    assert "\n" not in error
+
+
 def cookiecutter_command(*arguments: str, folder: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
     """Run cookiecutter from the command line."""
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""The reader of tables, delimited text or Parquet, for profiling, training and serving.
+"""The reader of tables, delimited text, JSON or Parquet, for profiling, training and serving.
 
 The interface:
 
@@ -8,6 +8,8 @@ The interface:
   format, and words for a missing value to empty strings.
 - `source.SourceError` is raised if a file can't be read; its message says what to do next.
 
-`encodings` and `dialects` detect the format of a file, `parquet` reads Parquet, `table_copy` copies a table into
-a project. Only Parquet and encodings other than UTF-8 and UTF-16 need more than the standard library.
+`formats` recognises files that are not delimited text, and says what to do with those that are not read.
+`compression` decompresses, `encodings` and `dialects` detect how text is written, `records` reads JSON, `arrow`
+reads Parquet, ORC and Feather, `parts` lists the files of a folder, and `table_copy` copies a table into a project.
+Only `arrow` and encodings other than UTF-8 and UTF-16 need more than the standard library.
 """

@@ -5,7 +5,10 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 DELIMITERS = "\t;|,"
 """Delimiters in descending order of preference: a comma is also part of prose and of numbers."""
@@ -24,6 +27,115 @@ AMBIGUOUS_COMMA = re.compile(r"[+-]?\d{1,3},\d{3}", re.ASCII)
 """Numbers whose comma may be a decimal mark or a thousands separator."""
 
 
+COMMENT = re.compile(r"\s*(#|//|%)")
+"""Start of a comment before the header."""
+
+EXCEL_DELIMITER = re.compile(r"sep=(.)\s*", re.IGNORECASE)
+"""Line by which Excel is told the delimiter."""
+
+MAX_PREAMBLE = 50
+"""Maximum number of lines before the header."""
+
+MIN_TABLE_ROWS = 3
+MIN_UNIFORMITY = 0.9
+"""Minimum number of rows of equal width, and their minimum share, for a header that is not the first row."""
+
+
+class Reader(Protocol):
+    """Type of the object that csv.reader returns."""
+
+    line_num: int
+
+    def __iter__(self) -> Iterator[list[str]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How text is divided into rows.
+
+    Attributes:
+        delimiter: between cells; a space stands for any number of spaces.
+        preamble: number of lines before the header.
+        unnamed: number of columns at the left that the header does not name, as R writes the names of rows.
+    """
+
+    delimiter: str
+    preamble: int = 0
+    unnamed: int = 0
+
+
+def csv_reader(lines: Iterable[str], delimiter: str, *, strict: bool = True) -> Reader:
+    """Return a reader of the rows; a space as the delimiter stands for any number of spaces."""
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " ", strict=strict)
+
+
+def detect_dialect(head: str, complete: bool) -> Dialect:
+    """Return how a text is divided into rows.
+
+    Args:
+        head: start of the file.
+        complete: whether the head is the complete file; otherwise its last row may be truncated.
+    """
+    lines = list(io.StringIO(head, newline=""))
+    told = EXCEL_DELIMITER.fullmatch(lines[0].lstrip("\ufeff")) if lines else None
+    if told:
+        return Dialect(told[1], 1)
+    comments = _comment_lines(lines)
+    text = "".join(lines[comments:])
+    delimiter = detect_delimiter(text, complete)
+    rows = _leading_rows(text, delimiter, complete)
+    if not rows:
+        return Dialect(delimiter)
+    if comments and len(rows[0]) > 1:
+        # The header may be a comment as well.
+        (last,) = _leading_rows(lines[comments - 1], delimiter) or [[]]
+        if len(last) == len(rows[0]):
+            return Dialect(delimiter, comments - 1)
+    title = 0 if delimiter == " " else _title_rows(rows)
+    width = len(rows[title])
+    named = len(rows[title + 1 :]) >= MIN_TABLE_ROWS and all(rows[title])
+    longer = named and all(len(cells) == width + 1 and cells[-1] for cells in rows[title + 1 :])
+    return Dialect(delimiter, comments + _lines_of(lines[comments:], title, delimiter), int(longer))
+
+
+def _comment_lines(lines: list[str]) -> int:
+    """Return the number of lines of comments, and of blank lines between them, at the start."""
+    commented = 0
+    for number, line in enumerate(lines[:MAX_PREAMBLE], start=1):
+        if COMMENT.match(line):
+            commented = number
+        elif line.strip():
+            return commented
+    return 0
+
+
+def _title_rows(rows: list[list[str]]) -> int:
+    """Return the number of rows before the header: shorter than the table's, with few cells."""
+    ((width, _),) = Counter(map(len, rows)).most_common(1)
+    first = next((index for index, cells in enumerate(rows) if len(cells) == width and 2 * _filled(cells) > width), 0)
+    after = rows[first + 1 :]
+    uniform = sum(len(cells) == width for cells in after)
+    titles = all(2 * _filled(cells) <= width and _is_title(cells, width) for cells in rows[:first])
+    return first if titles and uniform >= max(MIN_TABLE_ROWS, MIN_UNIFORMITY * len(after)) else 0
+
+
+def _filled(cells: list[str]) -> int:
+    return sum(map(bool, map(str.strip, cells)))
+
+
+def _is_title(cells: list[str], width: int) -> bool:
+    # A header may leave all columns but one without a name.
+    return len(cells) < width or (width > MIN_TABLE_ROWS and bool(cells[0]) and _filled(cells) == 1)
+
+
+def _lines_of(lines: list[str], rows: int, delimiter: str) -> int:
+    """Return the number of lines of the first rows that are not blank."""
+    reader = csv_reader(lines, delimiter, strict=False)
+    for _ in itertools.islice(filter(any, reader), rows):
+        pass
+    return reader.line_num
+
+
 def detect_delimiter(head: str, complete: bool) -> str:
     """Return the delimiter that gives the most rows of equal width; a comma if none splits the header.
 
@@ -40,7 +152,20 @@ def detect_delimiter(head: str, complete: bool) -> str:
         # Rounded, so that a single ragged row does not decide.
         return round(sum(len(cells) == width for cells in rows) / len(rows), 1), width
 
+    def uniform(delimiter: str) -> tuple[int, int]:
+        """Return the number of rows of the table below a title, and their width."""
+        rows = [cells[: -1 if cells[-1] == "" else None] for cells in _leading_rows(head, delimiter, complete)]
+        ((width, count),) = Counter(map(len, rows)).most_common(1) or [(0, 0)]
+        first = next((index for index, cells in enumerate(rows) if len(cells) == width), 0)
+        regular = width > 1 and count >= max(MIN_TABLE_ROWS, MIN_UNIFORMITY * len(rows[first:]))
+        return (count, width) if regular else (0, 0)
+
     best = max(DELIMITERS, key=uniformity)
+    if uniformity(best)[0] > MIN_UNIFORMITY / 2:
+        return best
+    below = max(DELIMITERS + " ", key=uniform)
+    if uniform(below)[1]:
+        return below
     return best if uniformity(best)[1] else ","
 
 
@@ -77,7 +202,7 @@ def _leading_rows(text: str, delimiter: str, complete: bool = True) -> list[list
     """Return the first rows that are not blank, up to the first that is not valid CSV."""
     rows: list[list[str]] = []
     with contextlib.suppress(csv.Error):
-        for cells in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter):
+        for cells in csv_reader(io.StringIO(text, newline=""), delimiter, strict=False):
             if any(cells):
                 rows.append(cells)
             if len(rows) == HEAD_ROWS:

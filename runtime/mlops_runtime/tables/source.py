@@ -1,23 +1,25 @@
 """A table in a file, read row by row."""
 
 import csv
-import gzip
 import hashlib
 import io
 import itertools
-import zlib
-from collections.abc import Iterable, Iterator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
 
+from mlops_runtime.tables.arrow import arrow_header, arrow_rows
 from mlops_runtime.tables.cells import cleaned
-from mlops_runtime.tables.dialects import detect_decimal, detect_delimiter, distinct_names
+from mlops_runtime.tables.compression import READ_ERRORS, opened
+from mlops_runtime.tables.dialects import Dialect, Reader, csv_reader, detect_decimal, detect_dialect, distinct_names
 from mlops_runtime.tables.encodings import SourceError, scan
-from mlops_runtime.tables.parquet import parquet_header, parquet_rows
+from mlops_runtime.tables.formats import ARROW, ORC, PARQUET, START_SIZE, address_advice, advice_for
+from mlops_runtime.tables.parts import files_of, partition_of, require_equal_columns
+from mlops_runtime.tables.records import is_json, json_header, json_rows
 
-__all__ = ["GZIP", "PARQUET", "Source", "SourceError", "open_source"]
-
+__all__ = ["ConvertedSource", "Source", "SourceError", "open_source"]
 
 HEAD_SIZE = 1 << 18
 """Number of characters at the start of the file from which the delimiter is detected."""
@@ -32,29 +34,17 @@ MAX_COLUMNS = 20_000
 """Maximum number of columns. The name of a column takes fifty times the memory of its delimiter, so that a file of
 delimiters alone could exhaust the memory."""
 
-GZIP = b"\x1f\x8b"
-PARQUET = b"PAR1"
+FOOTER = re.compile(
+    r"\W*(grand[ -]?total|(sub-?)?totals?|sum|summe|gesamt(summe)?|somme|suma)\W*"
+    r"|\(?\d[\d,.]* (rows?|records?)\b.*|(source|notes?|generated|printed|end of)\b.*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""First cells of rows that end a report: sums, the number of rows, notes."""
 
-OTHER_FORMATS = {
-    b"PK": "is an Excel workbook or a zip archive: save the sheet, or the file inside, as CSV",
-    b"\xd0\xcf\x11\xe0": "is an Excel workbook: save the sheet as CSV",
-    b"BZh": "is compressed by bzip2: decompress it, or use gzip",
-    b"\xfd7zXZ": "is compressed by xz: decompress it, or use gzip",
-    b"\x28\xb5\x2f\xfd": "is compressed by zstd: decompress it, or use gzip",
-}
-
-READ_ERRORS = (OSError, EOFError, zlib.error, UnicodeError)
-"""Exceptions of reading; a damaged gzip file raises EOFError or zlib.error."""
+MAX_FOOTERS = 10
+"""Maximum number of rows at the end of a file that may be such rows."""
 
 QUOTE_ADVICE = "is a quotation mark not closed? Within a quoted cell, a quotation mark must be doubled"
-
-
-class _Reader(Protocol):
-    """Type of the object that csv.reader returns."""
-
-    line_num: int
-
-    def __iter__(self) -> Iterator[list[str]]: ...
 
 
 @dataclass(slots=True)
@@ -71,7 +61,9 @@ class Source:
         quoted: whether the file contains a quotation mark: only a quoted cell can contain a line end.
         raw_header: cells of the header, unchanged.
         content: bytes of the file if it is kept in memory.
+        preamble: number of lines before the header, such as a title or comments.
         repeated_headers: number of rows equal to the header that the last reading skipped.
+        footers: number of rows after the table, such as sums, that the last reading skipped.
     """
 
     path: Path
@@ -83,7 +75,9 @@ class Source:
     quoted: bool
     raw_header: list[str] = field(default_factory=list)
     content: bytes | None = field(default=None, repr=False)
+    preamble: int = 0
     repeated_headers: int = 0
+    footers: int = 0
 
     def sha256(self) -> str:
         """Return the SHA-256 of the file.
@@ -129,16 +123,31 @@ class Source:
         Raises:
             SourceError: as `rows`.
         """
+        rows = self._rows(step, fit)
+        if not fit:
+            yield from rows
+            return
+        pending: list[tuple[int, list[str]]] = []
+        for line, cells in rows:
+            if FOOTER.fullmatch(cells[0]) and len(pending) < MAX_FOOTERS and _is_footer(cells):
+                pending.append((line, cells))
+                continue
+            yield from pending
+            pending = []
+            yield line, cells
+        self.footers = len(pending)
+
+    def _rows(self, step: int, fit: bool) -> Iterator[tuple[int, list[str]]]:
         line = 0
-        self.repeated_headers = 0
+        self.repeated_headers = self.footers = 0
         try:
             with (
-                _opened(self.path, self.content) as binary,
+                opened(self.path, self.content) as binary,
                 io.TextIOWrapper(binary, self.encoding, newline="") as text,
             ):
-                reader = csv.reader(text, delimiter=self.delimiter, strict=True)
+                line = sum(1 for _ in itertools.islice(text, self.preamble))
+                reader = csv_reader(text, self.delimiter)
                 next(filter(any, reader), None)
-                line = reader.line_num
                 for line, cells in self._numbered(text, reader, step):
                     row = self._fitted(line, cells) if fit and len(cells) != len(self.header) else cells
                     if row == self.raw_header:
@@ -146,20 +155,20 @@ class Source:
                     elif any(row) and not _is_end_of_file(row):
                         yield line, row
         except csv.Error as error:
-            line = max(line + 1, reader.line_num)
+            line = max(line + 1, self.preamble + reader.line_num)
             raise SourceError(f"{self.path.name}, row {line} is not valid CSV: {_csv_advice(error)}") from error
         except READ_ERRORS as error:
             raise SourceError(f"{self.path.name} can't be read after row {line}: {error}; is it complete?") from error
 
-    def _numbered(self, text: Iterator[str], reader: "_Reader", step: int) -> Iterator[tuple[int, list[str]]]:
+    def _numbered(self, text: Iterator[str], reader: Reader, step: int) -> Iterator[tuple[int, list[str]]]:
         if step == 1 or self.quoted:
             for cells in itertools.islice(reader, step - 1, None, step):
-                yield reader.line_num, cells
+                yield self.preamble + reader.line_num, cells
         else:
             # Without quotation marks, each line is a row: the skipped ones need no parsing.
             lines = itertools.islice(text, step - 1, None, step)
-            rows = csv.reader(lines, delimiter=self.delimiter, strict=True)
-            yield from zip(itertools.count(reader.line_num + step, step), rows, strict=False)
+            rows = csv_reader(lines, self.delimiter)
+            yield from zip(itertools.count(self.preamble + reader.line_num + step, step), rows, strict=False)
 
     def _fitted(self, line: int, cells: list[str]) -> list[str]:
         width = len(self.header)
@@ -171,22 +180,37 @@ class Source:
         return cells[:width] + [""] * (width - len(cells))
 
 
-class ParquetSource(Source):
-    """A table in a Parquet file, with its values converted to text."""
+@dataclass(slots=True)
+class ConvertedSource(Source):
+    """A table that is no delimited text, with its values converted to text.
 
-    __slots__ = ()
+    Attributes:
+        converted: returns the cells of each row.
+        files: files of the table.
+    """
+
+    converted: Callable[[], Iterator[list[str]]] = lambda: iter(())
+    files: tuple[Path, ...] = ()
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the file, or of those of its parts."""
+        hashes = []
+        for path in self.files:
+            with path.open("rb") as file:
+                hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     def raw_rows(self, step: int = 1, *, fit: bool = True) -> Iterator[tuple[int, list[str]]]:  # noqa: ARG002
         """Yield one row out of `step` as text, with the line number that it would have in a CSV file."""
-        for row, cells in enumerate(parquet_rows(self.path), start=1):
+        for row, cells in enumerate(self.converted(), start=1):
             if row % step == 0 and any(cells):
                 yield row + 1, cells
 
 
 def open_source(path: Path, max_in_memory: int = 0) -> Source:
-    """Open the table in a file: delimited text, plain or gzip, or Parquet.
+    """Open the table in a file: delimited text, JSON, Parquet, ORC or Feather, or a folder of these.
 
-    The complete file is read once to determine its encoding.
+    Text may be compressed by gzip, bzip2, xz or zip. It is read once to determine its encoding.
 
     Args:
         path: path of the file.
@@ -196,66 +220,108 @@ def open_source(path: Path, max_in_memory: int = 0) -> Source:
         SourceError: if the file does not exist, or does not contain a table.
     """
     try:
+        if path.is_dir():
+            return _open_parts(path)
         with path.open("rb") as file:
-            start = file.read(8)
-            if start.startswith(PARQUET):
-                names, rows = parquet_header(path)
-                return ParquetSource(path, "parquet", "", ".", distinct_names(names), rows, True)
-            for signature, advice in OTHER_FORMATS.items():
-                if start.startswith(signature):
-                    raise SourceError(f"{path.name} {advice}")
+            start = file.read(START_SIZE)
+            if advice := advice_for(path.name, start):
+                raise SourceError(advice)
+            if is_converted(start):
+                return _open_converted(path, start)
             size = path.stat().st_size
             content = start + file.read() if size <= max_in_memory else None
-        with _opened(path, content) as binary:
-            properties = scan(path.name, binary)
-        with _opened(path, content) as binary, io.TextIOWrapper(binary, properties.encoding, newline="") as text:
-            head = text.read(HEAD_SIZE)
-            delimiter = detect_delimiter(head, len(head) < HEAD_SIZE)
-            text.seek(0)
-            raw_header = _header(path, text, delimiter)
-    except IsADirectoryError as error:
-        raise SourceError(f"{path} is a folder: give the path of a file") from error
+        return _open_text(path, content)
     except FileNotFoundError as error:
-        raise SourceError(f"{path} does not exist: check the path") from error
+        raise SourceError(address_advice(str(path)) or f"{path} does not exist: check the path") from error
     except READ_ERRORS as error:
         raise SourceError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _open_text(path: Path, content: bytes | None) -> Source:
+    with opened(path, content) as binary:
+        properties = scan(path.name, binary)
+    with opened(path, content) as binary, io.TextIOWrapper(binary, properties.encoding, newline="") as text:
+        head = text.read(HEAD_SIZE)
+        dialect = detect_dialect(head, len(head) < HEAD_SIZE)
+        text.seek(0)
+        raw_header = _header(path, itertools.islice(text, dialect.preamble, None), dialect)
     return Source(
         path,
         properties.encoding,
-        delimiter,
-        detect_decimal([head, *properties.excerpts], delimiter),
+        dialect.delimiter,
+        detect_decimal([head, *properties.excerpts], dialect.delimiter),
         distinct_names(raw_header),
         properties.lines,
         properties.quoted,
         raw_header,
         content,
+        dialect.preamble,
     )
 
 
-def _opened(path: Path, content: bytes | None) -> IO[bytes]:
-    """Open the file, or its content in memory, and decompress gzip."""
-    file = path.open("rb") if content is None else io.BufferedReader(io.BytesIO(content))
-    if not file.peek(2).startswith(GZIP):
-        return file
-    file.close()
-    return gzip.open(path if content is None else io.BytesIO(content))  # type: ignore[return-value]
+def is_converted(start: bytes) -> bool:
+    """Return whether a file that starts with these bytes is no delimited text, and its values are converted."""
+    return start.startswith((PARQUET, ORC, *ARROW)) or is_json(start)
 
 
-def _header(path: Path, text: Iterable[str], delimiter: str) -> list[str]:
+def _open_converted(path: Path, start: bytes) -> Source:
+    header, rows = (json_header, json_rows) if is_json(start) else (arrow_header, arrow_rows)
+    names, count = header(path)
+    _require_possible(path, names)
+    return ConvertedSource(
+        *(path, "utf-8", ",", ".", distinct_names(names), count, True), converted=lambda: rows(path), files=(path,)
+    )
+
+
+def _open_parts(folder: Path) -> Source:
+    """Open the table whose rows are in the files of a folder."""
+    files = files_of(folder)
+    parts = [open_source(file) for file in files]
+    partitions = [partition_of(folder, file) for file in files]
+    headers = [(*part.header, *partition) for part, partition in zip(parts, partitions, strict=True)]
+    require_equal_columns(folder, list(zip(files, headers, strict=True)))
+
+    def rows() -> Iterator[list[str]]:
+        for part, partition in zip(parts, partitions, strict=True):
+            for _, cells in part.raw_rows():
+                yield [*cells, *partition.values()]
+
+    ((decimal, _),) = Counter(part.decimal for part in parts).most_common(1)
+    lines = sum(part.lines for part in parts)
+    first = parts[0]
+    return ConvertedSource(
+        *(folder, first.encoding, first.delimiter, decimal, distinct_names(headers[0]), lines, True),
+        converted=rows,
+        files=tuple(files),
+    )
+
+
+def _header(path: Path, text: Iterable[str], dialect: Dialect) -> list[str]:
     """Return the cells of the first row that is not blank.
 
     Raises:
         SourceError: if there is no such row, or it is not valid.
     """
     try:
-        cells = next(filter(any, csv.reader(text, delimiter=delimiter, strict=True)), None)
+        cells = next(filter(any, csv_reader(text, dialect.delimiter)), None)
     except csv.Error as error:
         raise SourceError(f"{path.name}, row 1 is not valid CSV: {_csv_advice(error)}") from error
     if cells is None:
         raise SourceError(f"{path.name} contains no table: the first row must name the columns")
-    if len(cells) > MAX_COLUMNS:
-        raise SourceError(f"{path.name} has more than {MAX_COLUMNS:,} columns: is it a table?")
+    cells = [*[""] * dialect.unnamed, *cells]
+    while dialect.delimiter == " " and cells[-1] == "":
+        cells.pop()
+    _require_possible(path, cells)
     return cells
+
+
+def _require_possible(path: Path, names: list[str]) -> None:
+    if len(names) > MAX_COLUMNS:
+        raise SourceError(f"{path.name} has more than {MAX_COLUMNS:,} columns: is it a table?")
+
+
+def _is_footer(cells: list[str]) -> bool:
+    return len(cells) > 1 and not all(cells)
 
 
 def _is_end_of_file(cells: list[str]) -> bool:

@@ -5,7 +5,9 @@ import re
 import shutil
 from pathlib import Path
 
-from mlops_runtime.tables.source import PARQUET, open_source
+from mlops_runtime.tables.compression import opened
+from mlops_runtime.tables.formats import START_SIZE
+from mlops_runtime.tables.source import is_converted, open_source
 
 GZIP_SUFFIX = ".gz"
 TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".txt")
@@ -20,19 +22,25 @@ def copy_name(path: Path) -> str:
 
 
 def write_copy(path: Path, copy: Path) -> None:
-    """Copy a table byte by byte. Convert a Parquet file to CSV, which every environment can read.
+    """Copy a table byte by byte, or decompressed. Convert other formats to CSV, which every environment can read.
 
     Raises:
-        SourceError: if a Parquet file cannot be read.
+        SourceError: if the table cannot be read.
         OSError: if a file cannot be read or written.
     """
-    with path.open("rb") as table:
-        magic = table.read(len(PARQUET))
-    if magic != PARQUET:
+    if path.is_dir() or is_converted(_start(path)):
+        source = open_source(path)
+        with copy.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, delimiter=source.delimiter, lineterminator="\n")
+            writer.writerow(source.header)
+            writer.writerows(cells for _, cells in source.raw_rows())
+    elif copy.suffix == GZIP_SUFFIX:
         shutil.copyfile(path, copy)
-        return
-    source = open_source(path)
-    with copy.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(source.header)
-        writer.writerows(cells for _, cells in source.rows())
+    else:
+        with opened(path) as table, copy.open("wb") as file:
+            shutil.copyfileobj(table, file)
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(START_SIZE)

@@ -209,9 +209,11 @@ def test_an_invalid_row_is_refused_with_its_number(content: str, message: str, s
         pytest.param(b" \n\n", "is empty", id="blank-lines"),
         pytest.param(codecs.BOM_UTF8, "contains no table", id="byte-order-mark-alone"),
         pytest.param(gzip.compress(b""), "is empty", id="empty-gzip"),
-        pytest.param(b"PK\x03\x04 and so on", "Excel workbook or a zip archive: save", id="zip"),
+        pytest.param(
+            b"PK\x03\x04 and so on", "can't be unpacked, File is not a zip file: run `unzip table.csv`", id="zip"
+        ),
         pytest.param(b"\xd0\xcf\x11\xe0 and so on", "Excel workbook: save", id="old-excel"),
-        pytest.param(b"BZh91AY", "decompress it", id="bzip2"),
+        pytest.param(b"BZh91AY", "can't be read", id="truncated-bzip2"),
         pytest.param(b"a,b\n1,\0\n", "null bytes: save", id="null-bytes"),
         pytest.param(b'"a,b\n1,2\n', "row 1 is not valid CSV", id="unclosed-quotation-mark"),
         pytest.param("a,b\n".encode("utf-16-le"), "null bytes: save", id="utf-16-without-byte-order-mark"),
@@ -241,7 +243,7 @@ def test_a_line_that_is_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [pytest.param("none.csv", "does not exist", id="no-file"), pytest.param("", "is a folder", id="folder")],
+    [pytest.param("none.csv", "does not exist", id="no-file"), pytest.param("", "is an empty folder", id="folder")],
 )
 def test_a_path_without_a_file_is_refused(name: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=message):

@@ -30,7 +30,8 @@ from mlops_runtime.serving.api.records import RecordReader, Result
 from mlops_runtime.serving.ui.field_text import listed
 from mlops_runtime.serving.ui.form import text_of
 from mlops_runtime.tables.cells import cell_reader
-from mlops_runtime.tables.source import GZIP, PARQUET, Source, SourceError, open_source
+from mlops_runtime.tables.formats import COMPRESSED
+from mlops_runtime.tables.source import Source, SourceError, open_source
 
 UNSAFE = re.compile(r"[^\w. -]+")
 MAX_NAME_LENGTH = 100
@@ -126,8 +127,8 @@ def _source(path: Path) -> Source:
         SourceError: if the file is not a table, or compressed.
     """
     with path.open("rb") as file:
-        start = file.read(len(PARQUET))
-    if start.startswith((GZIP, PARQUET)):
+        start = file.read(max(map(len, COMPRESSED)))
+    if start.startswith(COMPRESSED):
         raise SourceError(f"{path.name} is compressed: save the table as CSV")
     return open_source(path)
 
