@@ -129,7 +129,7 @@ def _source(path: Path) -> Source:
     with path.open("rb") as file:
         start = file.read(max(map(len, COMPRESSED)))
     if start.startswith(COMPRESSED):
-        raise SourceError(f"{path.name} is compressed: save the table as CSV")
+        raise SourceError(f"{path.name} is compressed, or an Excel workbook: save the table as CSV")
     return open_source(path)
 
 
