@@ -257,7 +257,7 @@ def _listener(contract: Contract, settings: Settings, progress: Progress, candid
         print(f"On {findings.metadata.rows['held_out']:,} held-out rows: {', '.join(values)}.")
         progress.update(task, description="Exporting")
 
-    return Listener(on_read, on_scored, on_evaluated)
+    return Listener(partial(print, flush=True), on_read, on_scored, on_evaluated)
 
 
 def _refuse(error: Exception, settings: Settings, code: int) -> int:

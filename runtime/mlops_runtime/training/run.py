@@ -31,6 +31,7 @@ from mlops_runtime.training.held_out import held_out_predictions
 from mlops_runtime.training.importance import importances
 from mlops_runtime.training.interval import conformal_interval
 from mlops_runtime.training.matrix import training_matrix
+from mlops_runtime.training.memory import memory_limit, memory_warning
 from mlops_runtime.training.parity import ParityError, check_parity, drawn_features
 from mlops_runtime.training.report.report import Findings, render_report
 from mlops_runtime.training.search import Selection, Trial, baseline_estimator, loss_of, select_estimator
@@ -93,6 +94,7 @@ class GateError(RuntimeError):
 class Listener:
     """Callbacks that report the progress of a run."""
 
+    on_warning: Callable[[str], None] = lambda _: None
     on_read: Callable[[Table], None] = lambda _: None
     on_scored: Callable[[Trial], None] = lambda _: None
     on_evaluated: Callable[[Findings], None] = lambda _: None
@@ -135,7 +137,12 @@ def train(
     listener = listener or Listener()
     lock_sha256 = artefact.sha256(settings.lock.read_bytes())
     prepare_folder(settings.artefact)
-    table = read_table(contract, settings.data, settings.max_rows)
+
+    def on_opened(rows: int) -> None:
+        if warning := memory_warning(contract, rows, memory_limit()):
+            listener.on_warning(warning)
+
+    table = read_table(contract, settings.data, settings.max_rows, on_opened)
     listener.on_read(table)
     cells = len(table) * len(contract.features)
     with threadpool_limits(limits=1 if cells <= MAX_SINGLE_THREAD_CELLS else None):

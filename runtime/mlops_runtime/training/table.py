@@ -103,7 +103,9 @@ class Table:
         )
 
 
-def read_table(contract: Contract, path: Path, max_rows: int = MAX_ROWS) -> Table:
+def read_table(
+    contract: Contract, path: Path, max_rows: int = MAX_ROWS, on_opened: Callable[[int], None] = lambda _: None
+) -> Table:
     """Return the validated table of a file.
 
     Rows without a target are dropped, and rows with a label that is not in the contract and has no other row.
@@ -113,6 +115,7 @@ def read_table(contract: Contract, path: Path, max_rows: int = MAX_ROWS) -> Tabl
         contract: contract of the rows.
         path: path of the file.
         max_rows: approximate maximum number of rows to read, which bounds memory and time.
+        on_opened: called with the estimated number of rows to read, before they are read.
 
     Raises:
         TableError: if the file cannot be read, or breaks the contract.
@@ -121,6 +124,7 @@ def read_table(contract: Contract, path: Path, max_rows: int = MAX_ROWS) -> Tabl
         source = open_source(path, MAX_IN_MEMORY)
         if problems := list(_header_problems(contract, source.header)):
             raise TableError(path, problems)
+        on_opened(min(source.lines, max_rows))
         reader = _Reader(contract, source, max_rows)
         reader.read()
         sha256 = source.sha256()

@@ -3,7 +3,14 @@ import sys
 from pathlib import Path
 from random import Random
 
-from tests.runtime.conftest import LOCK, TEMPLATE
+import pytest
+
+from mlops_runtime.contract import Contract
+from mlops_runtime.testing import synthetic
+from mlops_runtime.training import memory
+from mlops_runtime.training.memory import MEGABYTE, estimated_memory, memory_limit, memory_warning
+from mlops_runtime.training.run import Listener, train
+from tests.runtime.conftest import LOCK, TEMPLATE, training_settings
 
 ROWS = 6_000
 WORDS = 3_000
@@ -15,6 +22,7 @@ from mlops_runtime.contract import Contract, Integer, RecordModel, Task, Text, V
 from pydantic import Field
 from mlops_runtime.training import Settings, importance, parity, train
 from mlops_runtime.training.candidates import default_candidates
+from mlops_runtime.training.memory import estimated_memory
 
 class Record(RecordModel):
     title: Text = Field(alias="title")
@@ -33,7 +41,7 @@ contract = Contract(Record, Prediction, Task.REGRESSION, "price")
 importance.MAX_REPEATS = importance.MIN_REPEATS = 1
 parity.DRAWN_ROWS = 100
 train(contract, settings, default_candidates(contract)[:1])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, estimated_memory(contract, 6000) // 2**20)
 """
 
 
@@ -52,4 +60,67 @@ def test_a_small_table_with_many_words_needs_little_memory(tmp_path: Path) -> No
     trained = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert trained.returncode == 0, trained.stderr
     # then: of which the libraries take more than half
-    assert int(trained.stdout) < 600
+    peak, estimate = map(int, trained.stdout.split())
+    assert peak < 600
+    assert peak < 1.25 * estimate
+
+
+def test_the_estimate_grows_with_the_rows(contract: Contract) -> None:
+    assert 400 * MEGABYTE < estimated_memory(contract, 1000) < 450 * MEGABYTE
+    assert estimated_memory(contract, 10_000_000) > 5 * estimated_memory(contract, 1_000_000)
+
+
+@pytest.mark.parametrize(
+    ("texts", "limit"),
+    [
+        pytest.param([f"{600 * MEGABYTE}\n"], 600 * MEGABYTE, id="a-limit"),
+        pytest.param([f"{1 << 62}", f"{600 * MEGABYTE}"], 600 * MEGABYTE, id="two-limits"),
+        pytest.param(["max\n"], None, id="no-limit"),
+        pytest.param([], None, id="no-container"),
+    ],
+)
+def test_the_limit_is_that_of_the_container(
+    texts: list[str], limit: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    files = tuple(tmp_path / str(number) for number in range(2))
+    for file, text in zip(files, texts, strict=False):
+        file.write_text(text)
+    monkeypatch.setattr(memory, "LIMIT_FILES", files)
+    # then
+    if limit is None:
+        assert memory_limit() > 600 * MEGABYTE
+    else:
+        assert memory_limit() == limit
+
+
+def test_a_run_that_may_exceed_its_limit_is_warned_about_with_rows_that_fit(contract: Contract) -> None:
+    limit = 2048 * MEGABYTE
+    assert memory_warning(contract, 10_000, limit) == ""
+    warning = memory_warning(contract, 50_000_000, limit)
+    assert warning.startswith("Training on 50,000,000 rows may need ")
+    rows = int(warning.partition("MAX_ROWS=")[2].partition(",")[0])
+    assert 100_000 < rows < 50_000_000
+    assert memory_warning(contract, rows, limit) == ""
+
+
+def test_the_warning_comes_before_the_rows_are_read(
+    contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    monkeypatch.setattr("mlops_runtime.training.run.memory_limit", lambda: 100 * MEGABYTE)
+    data = synthetic.write_table(tmp_path / "orders.csv", synthetic.rows_of_table(100, contract.task))
+
+    class ReadError(Exception):
+        """Ends the run."""
+
+    def on_read(_: object) -> None:
+        raise ReadError
+
+    warnings: list[str] = []
+    # when
+    with pytest.raises(ReadError):
+        train(contract, training_settings(tmp_path, data), listener=Listener(warnings.append, on_read))
+    # then
+    assert len(warnings) == 1
+    assert "and 100 MB are there" in warnings[0]

@@ -27,6 +27,9 @@ from mlops_runtime.training.evaluation import ValueOutcomes
 INK, MUTED, RULE, ACCENT, SECOND, PAPER = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
 VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", ACCENT: "accent", SECOND: "second", PAPER: "paper"}
 
+MAX_CURVE_POINTS = 2000
+"""Maximum number of points of a curve: a figure of one for each of a million rows takes hundreds of megabytes."""
+
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "axes.edgecolor": RULE,
@@ -77,7 +80,7 @@ def roc_figure(
     def draw(axes: Axes) -> None:
         # The curve needs positive and negative rows.
         if truth.any() and not truth.all():
-            false_positive_rate, recall, _ = roc_curve(truth, probability, drop_intermediate=False)
+            false_positive_rate, recall = _thinned(*roc_curve(truth, probability, drop_intermediate=False)[:2])
             axes.fill_between(false_positive_rate, recall, color=ACCENT, alpha=0.12, linewidth=0, step=None)
             axes.plot(false_positive_rate, recall, color=ACCENT, linewidth=2)
             _mark_predicted(axes, predicted[~truth].mean(), predicted[truth].mean())
@@ -105,7 +108,7 @@ def precision_recall_figure(
         axes.axhline(prevalence, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
         axes.text(0.02, prevalence + 0.02, "random", color=MUTED)
         if truth.any():
-            precision, recall, _ = precision_recall_curve(truth, probability)
+            precision, recall = _thinned(*precision_recall_curve(truth, probability)[:2])
             axes.fill_between(recall, precision, color=ACCENT, alpha=0.12, linewidth=0, step="post")
             axes.step(recall, precision, color=ACCENT, linewidth=2, where="post")
             if predicted.any():
@@ -113,6 +116,13 @@ def precision_recall_figure(
         _unit_square(axes, "Recall", "Precision")
 
     return _svg("precision-recall", draw, f"Precision-recall curve; the average precision is {average_precision:.3f}")
+
+
+def _thinned(*coordinates: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    """Return as many points of a curve as a figure can show, with its first and its last point."""
+    count = len(coordinates[0])
+    points = np.linspace(0, count - 1, min(count, MAX_CURVE_POINTS)).round().astype(np.intp)
+    return [each[points] for each in coordinates]
 
 
 def calibration_figure(observed: NDArray[np.bool_], probability: NDArray[np.float64]) -> str:

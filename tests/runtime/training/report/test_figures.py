@@ -166,3 +166,14 @@ def test_a_few_huge_residuals_do_not_hide_the_others() -> None:
 def test_wilson_intervals_equal_published_values(successes: int, count: int, low: float, high: float) -> None:
     bounds = figures.wilson_interval(np.array([successes]), np.array([count]))
     assert [bound[0] for bound in bounds] == pytest.approx([low, high], abs=5e-5)
+
+
+@pytest.mark.parametrize("draw", [figures.roc_figure, figures.precision_recall_figure], ids=["roc", "precision-recall"])
+def test_the_curve_of_many_rows_has_few_points(draw: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # given: labels in turn, so that the curve has a corner at each row
+    rows = 10_000
+    probability, truth = np.linspace(0.01, 0.99, rows), np.arange(rows) % 3 > 0
+    # then
+    assert len(draw(truth, probability > 0.5, probability, 0.5)) < 300_000
+    monkeypatch.setattr(figures, "MAX_CURVE_POINTS", rows)
+    assert len(draw(truth, probability > 0.5, probability, 0.5)) > 300_000
