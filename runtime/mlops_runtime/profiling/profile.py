@@ -306,6 +306,8 @@ def _header_warnings(source: Source) -> Iterator[str]:
     if source.repeated_headers:
         rows = "1 row repeats" if source.repeated_headers == 1 else f"{source.repeated_headers} rows repeat"
         yield f"{rows} the header: excluded"
+    if not source.encoding.startswith("utf"):
+        yield f"the table is not in UTF-8 and read as {source.encoding}: if names or words are wrong, save it in UTF-8"
     for count, place in ((source.preamble, "before the header"), (source.footers, "after the table, such as sums,")):
         if count:
             yield f"1 line {place} was skipped" if count == 1 else f"{count} lines {place} were skipped"

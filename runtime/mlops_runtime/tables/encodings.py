@@ -4,7 +4,7 @@ import codecs
 import re
 from dataclasses import dataclass
 from importlib import import_module
-from typing import IO
+from typing import IO, Any
 
 BLOCK_SIZE = 1 << 20
 """Bytes per read."""
@@ -24,11 +24,25 @@ MIN_DISTINCT_BYTES = 3
 """Minimum number of distinct non-ASCII bytes for a detection; with fewer, the encoding is taken to be cp1252."""
 
 PLAUSIBLE_ENCODINGS = re.compile(
-    r"(windows-125\d|iso-8859-\d+|koi8-[rut]|cp9\d\d|shift_jis\S*|euc-\S+|gb\S+|big5\S*|macroman)"
+    r"(windows-125\d|cp1258|iso-8859-\d+|koi8-[ru]|ibm866|cp874|tis-620|cp9\d\d|shift_jis\S*|euc-\S+|gb\S+|big5\S*"
+    r"|macroman)"
 )
-"""Encodings in which tables occur. If chardet detects another one, such as a DOS code page, cp1252 is more likely."""
+"""Encodings in which tables occur. If chardet detects none of these, cp1252 is more likely."""
+
+DOS_ENCODINGS = re.compile(r"cp(437|85[028])")
+"""Encodings that are likely only if bytes have no character in cp1252."""
+
+WESTERN_SHARE = 0.65
+"""Share of the highest confidence at which cp1252 is taken instead: most tables outside UTF-8 are in Western languages,
+and a few accents are in many encodings."""
+
+SYMBOL_IN_WORD = re.compile(r"[^\W\d_][\xa1-\xbf\xd7\xf7][^\W\d_]")
+"""Text that is not Western: in cp1252, it has a symbol between letters."""
+
+CP1252_BYTES = frozenset(range(256)) - {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 
 NON_ASCII_LINE = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
+DIGITS = re.compile(rb"[0-9]+")
 NON_ASCII_BYTE = re.compile(rb"[\x80-\xff]")
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -182,16 +196,32 @@ def _legacy_encoding(name: str, sample: bytes, file: IO[bytes]) -> str:
     candidates = ["cp1252", "latin-1"]
     if len(set(NON_ASCII_BYTE.findall(sample))) >= MIN_DISTINCT_BYTES:
         try:
-            detected = import_module("chardet").detect(sample)["encoding"] or ""
+            # Rows that differ by numbers alone count once: frequent names are no evidence of a language.
+            sample = b"\n".join(dict.fromkeys(DIGITS.sub(b"", sample).split(b"\n")))
+            detected = import_module("chardet").detect_all(sample)
         except ImportError as error:
             raise SourceError(
                 f"{name} is not in UTF-8: save it as CSV in UTF-8, or run `python -m pip install chardet`, "
                 "which detects other encodings"
             ) from error
-        if PLAUSIBLE_ENCODINGS.fullmatch(detected.lower()):
-            candidates.insert(0, codecs.lookup(detected).name)
+        candidates = [*_likely(detected, sample), *candidates]
     # Latin-1 decodes every byte.
     return next(encoding for encoding in candidates if _decodes(file, encoding))
+
+
+def _likely(detected: list[dict[str, Any]], sample: bytes) -> list[str]:
+    """Return the codec that chardet detected with the highest confidence, if tables occur in it."""
+    confidences = {(each["encoding"] or "").lower(): each["confidence"] for each in detected}
+    dos = any(byte not in CP1252_BYTES for byte in sample)
+    likely = [
+        name for name in confidences if PLAUSIBLE_ENCODINGS.fullmatch(name) or (dos and DOS_ENCODINGS.fullmatch(name))
+    ]
+    if not likely:
+        return []
+    western = confidences.get("windows-1252", 0.0) >= WESTERN_SHARE * confidences[likely[0]]
+    if western and not SYMBOL_IN_WORD.search(sample.decode("cp1252", "ignore")):
+        return []
+    return [codecs.lookup(likely[0]).name]
 
 
 def _decodes(file: IO[bytes], encoding: str) -> bool:
