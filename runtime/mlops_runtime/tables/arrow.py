@@ -105,6 +105,8 @@ def _columns(pyarrow: Any, name: str, kind: str, width: int, batches: Iterator[A
     size = max(1, BATCH_CELLS // width)
     try:
         for batch in batches:
+            # Values of a damaged file could end outside its memory.
+            batch.validate(full=True)
             table = _flattened(pyarrow, pyarrow.Table.from_batches([batch]))
             for start in range(0, table.num_rows, size):
                 yield [column.combine_chunks() for column in table.slice(start, size).columns]
