@@ -16,6 +16,7 @@ from mlops_runtime.contract.fields import (
     Text,
     ValuePrediction,
     Values,
+    Words,
     field_specs,
 )
 
@@ -36,6 +37,7 @@ __all__ = [
     "Text",
     "ValuePrediction",
     "Values",
+    "Words",
     "contract_json",
     "field_specs",
 ]

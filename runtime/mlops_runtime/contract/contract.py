@@ -32,6 +32,10 @@ class Contract:
         prediction: type of a prediction.
         task: binary, multiclass or regression.
         target: column of the training table that holds the label or value.
+        left_out: columns of the training table that are no fields, such as identifiers; a request may have them.
+        ignored: columns that a request may have and that have no influence: the target, and those left out.
+        key: column that identifies a record in requests, or None; it comes back beside the prediction.
+        decimal: decimal mark of numbers in the training table; the same in a number that JSON has as text.
         fields: description of each field, in order.
         features: names of the fields: columns of the training table, keys in JSON.
         labels: labels that a prediction may have, in order; empty for regression.
@@ -49,6 +53,10 @@ class Contract:
         task: Task,
         target: str,
         missing: Collection[str] | None = None,
+        *,
+        left_out: Sequence[str] = (),
+        key: str | None = None,
+        decimal: str = ".",
     ) -> None:
         """Derive the fields, labels and layout.
 
@@ -58,9 +66,13 @@ class Contract:
             task: binary, multiclass or regression.
             target: column of the training table that holds the label or value.
             missing: words that mean a missing value in columns of words, instead of the usual ones; None for these.
+            left_out: columns of the training table that are no fields.
+            key: column that identifies a record in requests, or None.
+            decimal: decimal mark of numbers in the training table.
 
         Raises:
-            TypeError: if the type of a field is not supported, or the prediction does not fit the task.
+            TypeError: if the type of a field is not supported, the prediction does not fit the task, or a column is
+                both a field and left out.
         """
         if issubclass(prediction, ValuePrediction) != (task is Task.REGRESSION):
             base = "ValuePrediction" if task is Task.REGRESSION else "LabelPrediction"
@@ -71,6 +83,13 @@ class Contract:
         self.target = target
         self.fields = field_specs(record)
         self.features = tuple(field.name for field in self.fields)
+        self.left_out = tuple(left_out)
+        self.key = key
+        self.decimal = decimal
+        without_field = (*self.left_out, *([] if key is None else [key]))
+        if both := sorted(set(without_field).intersection(self.features)):
+            raise TypeError(f"{both[0]!r} is a field: it cannot be the key or left out as well")
+        self.ignored = frozenset((*without_field, target)).difference(self.features)
         self.labels = _labels(prediction)
         self.layout = Layout(self.fields)
         self.missing = _missing(self.fields, target, self.labels, missing)
@@ -114,6 +133,7 @@ def contract_json(contract: Contract) -> dict[str, Any]:
         "task": str(contract.task),
         "target": contract.target,
         "labels": [str(label) for label in contract.labels],
+        "left_out": list(contract.left_out),
         "fields": [
             {"name": field.name, "required": field.name in required, **_field_json(field, properties[field.name])}
             for field in contract.fields

@@ -69,6 +69,23 @@ class Values:
         self.words = words
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """Words for true and false in the training table; a request may use them, in any case."""
+
+    true: str
+    false: str
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The word for true and the word for false."""
+        return self.true, self.false
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Add the words to the JSON schema."""
+        return handler(schema) | {"x-words": {"true": self.true, "false": self.false}}
+
+
 Integer = Annotated[float, Field(multiple_of=1)]
 """An integer. As in JSON Schema, 5.0 is valid: programs that allow missing values often send integers as floats."""
 
@@ -181,6 +198,7 @@ class FieldSpec:
         date_format: strftime format of a date or time in the training table, or None for ISO 8601.
         missing: words that mean a missing value in this column, in addition to those of every column.
         values: words that are values in this column, although they mean a missing value elsewhere.
+        words: words for true and false in the training table.
     """
 
     name: str
@@ -196,6 +214,7 @@ class FieldSpec:
     date_format: str | None = None
     missing: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
+    words: Words = Words("true", "false")
 
 
 KINDS: Mapping[Any, Kind] = {
@@ -244,6 +263,7 @@ def _field_spec(attribute: str, field: FieldInfo) -> FieldSpec:
         date_format=marks[DateFormat].format if DateFormat in marks else None,
         missing=marks[Missing].words if Missing in marks else (),
         values=marks[Values].words if Values in marks else (),
+        words=marks.get(Words, Words("true", "false")),
     )
 
 

@@ -28,10 +28,16 @@ def breaking_changes(old: Json, new: Json) -> list[str]:
     if not old:
         return []
     fields = {field["name"]: field for field in new["fields"]}
+    known = tuple(fields)
     changes = []
     for field in old["fields"]:
-        changes += _field_changes(field, fields.pop(field["name"], None))
+        if field["name"] not in new.get("left_out", ()):
+            changes += _field_changes(field, fields.pop(field["name"], None))
     changes += [_change(field, "new and required", "without it") for field in fields.values() if field["required"]]
+    changes += [
+        f"column `{name}`: left out before, unknown now; requests with it get status 422"
+        for name in _without(old.get("left_out", ()), [*new.get("left_out", ()), *known])
+    ]
     changes += [
         f"{name}: `{old[name]}` before, `{new[name]}` now; predictions have another meaning"
         for name in ("task", "target")

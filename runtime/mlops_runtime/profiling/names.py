@@ -28,7 +28,8 @@ CLASS_WORDS = frozenset(
     (
         "Annotated", "CONTRACT", "Category", "Contract", "Field", "Label", "LabelPrediction", "Prediction", "Record",
         "RecordModel", "StrEnum", "DateFormat",
-        "ExpectedRange", "Integer", "MISSING", "Missing", "TARGET", "TASK", "Task", "Text", "ValuePrediction", "Values",
+        "ExpectedRange", "Integer", "KEY", "LEFT_OUT", "MISSING", "Missing", "TARGET", "TASK",
+        "Task", "Text", "ValuePrediction", "Values", "Words",
         *dir(builtins),
         # letters that are easily confused with digits
         "I", "O",

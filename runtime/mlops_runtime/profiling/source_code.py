@@ -1,6 +1,7 @@
 """Values as Python source code, in the style of the ruff formatter."""
 
 import unicodedata
+from collections.abc import Sequence
 
 LINE_LENGTH = 120
 INDENT = 4
@@ -32,6 +33,15 @@ def assignment(name: str, text: str, indent: int = 0) -> str:
     if width(line) > LINE_LENGTH >= width(inner):
         return f"{space}{name} = (\n{inner}\n{space})"
     return line
+
+
+def strings(name: str, texts: Sequence[str]) -> str:
+    """Return the assignment of a tuple of strings to a name, on one line or one per string."""
+    literals = [string(text) for text in texts]
+    line = f"{name} = ({', '.join(literals)}{',' if len(literals) == 1 else ''})"
+    if width(line) <= LINE_LENGTH:
+        return line
+    return "\n".join([f"{name} = (", *(f"{' ' * INDENT}{literal}," for literal in literals), ")"])
 
 
 def prose(text: str, max_length: int = 80) -> str:

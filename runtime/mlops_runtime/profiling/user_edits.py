@@ -65,6 +65,7 @@ class UserEdits:
         target: name of the target column, or None.
         task: binary, multiclass or regression, or None.
         missing: words that mean a missing value in columns of words, or None.
+        key: column that identifies a record, or None.
     """
 
     docstrings: Mapping[str, str] = field(default_factory=dict)
@@ -83,6 +84,8 @@ class UserEdits:
             missing={name: edit.missing for name, edit in self.fields.items() if edit.missing},
             values={name: edit.values for name, edit in self.fields.items() if edit.values},
         )
+
+    key: str | None = None
 
 
 def read_edits(code: str | None) -> UserEdits:
@@ -112,6 +115,7 @@ def read_edits(code: str | None) -> UserEdits:
         target=_assigned(tree, "TARGET"),
         task=_assigned(tree, "TASK"),
         missing=_assigned_words(tree, "MISSING"),
+        key=_assigned(tree, "KEY"),
     )
 
 

@@ -181,7 +181,13 @@ def _datetime(parts: Mapping[str, str]) -> str:
     return f"{_date(parts)}T{_time(parts)}"
 
 
-def cell_reader(kind: str, decimal: str, date_format: str | None, missing: Container[str]) -> Callable[[str], str]:
+def cell_reader(
+    kind: str,
+    decimal: str,
+    date_format: str | None,
+    missing: Container[str],
+    words: tuple[str, str] = ("true", "false"),
+) -> Callable[[str], str]:
     """Return a function that cleans a cell and converts it to the contract's format; "" for a missing value.
 
     Args:
@@ -189,8 +195,9 @@ def cell_reader(kind: str, decimal: str, date_format: str | None, missing: Conta
         decimal: as for `canonicalizer`.
         date_format: as for `canonicalizer`.
         missing: cells that mean a missing value.
+        words: as for `canonicalizer`.
     """
-    canonical = canonicalizer(kind, decimal, date_format)
+    canonical = canonicalizer(kind, decimal, date_format, words)
 
     def read(cell: str) -> str:
         text = cleaned(cell)
@@ -199,19 +206,22 @@ def cell_reader(kind: str, decimal: str, date_format: str | None, missing: Conta
     return read
 
 
-def canonicalizer(kind: str, decimal: str, date_format: str | None) -> Canonical:
+def canonicalizer(
+    kind: str, decimal: str, date_format: str | None, words: tuple[str, str] = ("true", "false")
+) -> Canonical:
     """Return a function that converts a cell to the contract's format, and returns an invalid cell unchanged.
 
     Args:
         kind: kind of the field: number, integer, boolean, choice, category, text, date, datetime or time.
         decimal: decimal mark of the table, a point or a comma.
         date_format: strftime format of the column's dates, or None for ISO 8601.
+        words: words of the column for true and false, beside the common ones.
     """
     match kind:
         case "number" | "integer":
             return _canonical_number(decimal)
         case "boolean":
-            return _canonical_boolean
+            return _canonical_boolean(words)
         case "category":
             return lambda cell: cell[:MAX_CATEGORY_LENGTH]
         case "text":
@@ -233,6 +243,7 @@ def _canonical_number(decimal: str) -> Canonical:
     return canonical
 
 
-def _canonical_boolean(cell: str) -> str:
-    value = BOOLEANS.get(cell.lower())
-    return cell if value is None else str(value).lower()
+def _canonical_boolean(words: tuple[str, str]) -> Canonical:
+    known = {word: str(value).lower() for word, value in BOOLEANS.items()} | {"1": "true", "0": "false"}
+    known |= zip(map(str.casefold, words), ("true", "false"), strict=True)
+    return lambda cell: known.get(cell.casefold(), cell)

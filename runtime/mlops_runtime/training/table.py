@@ -160,7 +160,13 @@ class _Reader:
             (
                 field.name,
                 positions[field.name],
-                cell_reader(field.kind.value, source.decimal, field.date_format, contract.missing[field.name]),
+                cell_reader(
+                    field.kind.value,
+                    source.decimal,
+                    field.date_format,
+                    contract.missing[field.name],
+                    field.words.pair,
+                ),
             )
             for field in contract.fields
         )

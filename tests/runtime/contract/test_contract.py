@@ -62,6 +62,21 @@ def test_a_field_of_an_unsupported_type_is_refused() -> None:
         Contract(Unsupported, ValuePrediction, Task.REGRESSION, "target")
 
 
+def test_columns_left_out_the_key_and_the_target_are_ignored_in_requests() -> None:
+    contract = Contract(orders.Order, ValuePrediction, Task.REGRESSION, "price", left_out=("id", "shop"), key="order")
+
+    assert contract.ignored == {"id", "shop", "order", "price"}
+    assert contract.sha256 == Contract(orders.Order, ValuePrediction, Task.REGRESSION, "price").sha256
+
+
+@pytest.mark.parametrize(
+    "columns", [pytest.param({"left_out": ("Items",)}, id="left out"), pytest.param({"key": "Items"}, id="key")]
+)
+def test_a_field_is_neither_left_out_nor_the_key(columns: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match="'Items' is a field"):
+        Contract(orders.Order, ValuePrediction, Task.REGRESSION, "price", **columns)
+
+
 @pytest.mark.parametrize(
     ("changes", "same"),
     [

@@ -48,6 +48,14 @@ def with_limits(name: str, **limits: Any) -> Callable[[dict[str, Any]], Any]:
     return lambda contract: field(contract, name)["limits"].update(limits)
 
 
+def test_a_column_that_is_no_longer_left_out_is_told() -> None:
+    old = ORDERS | {"left_out": ["id", "Items"]}
+
+    assert breaking_changes(old, ORDERS) == [
+        "column `id`: left out before, unknown now; requests with it get status 422"
+    ]
+
+
 def with_field(*, required: bool) -> Callable[[dict[str, Any]], Any]:
     new = {"name": "Age", "kind": "number", "required": required, "nullable": False, "choices": [], "limits": {}}
     return lambda contract: contract["fields"].append(new)
@@ -57,6 +65,9 @@ def with_field(*, required: bool) -> Callable[[dict[str, Any]], Any]:
     ("change", "sentences"),
     [
         pytest.param(without("Items"), ["field `Items`: removed; requests with it get status 422"], id="field removed"),
+        pytest.param(
+            lambda contract: (without("Items")(contract), contract["left_out"].append("Items")), [], id="field left out"
+        ),
         pytest.param(
             with_field(required=True),
             ["field `Age`: new and required; requests without it get status 422"],

@@ -79,7 +79,7 @@ def test_every_float_is_read(value: float, decimal: str) -> None:
 
 @pytest.mark.parametrize(
     ("cell", "expected"),
-    [("Yes", "true"), ("no", "false"), ("T", "true"), ("f", "false"), ("TRUE", "true"), ("n", "false"), ("1", "1")],
+    [("Yes", "true"), ("no", "false"), ("T", "true"), ("f", "false"), ("TRUE", "true"), ("n", "false"), ("1", "true")],
 )
 def test_booleans_are_converted_to_true_and_false(cell: str, expected: str) -> None:
     assert canonical(cell, "boolean") == expected

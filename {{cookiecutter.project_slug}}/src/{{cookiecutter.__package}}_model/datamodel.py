@@ -14,6 +14,9 @@ TASK = Task.BINARY
 TARGET = "Class"
 """Column of the training table with the label."""
 
+LEFT_OUT = ("Sample_code_number",)
+"""Columns that are no fields: a request may have them, and they are ignored."""
+
 
 class Record(RecordModel):
     """Nine measurements of one fine needle aspirate of a breast mass."""
@@ -88,4 +91,4 @@ class Prediction(LabelPrediction):
     label: Label = Field(description="The more probable label")
 
 
-CONTRACT = Contract(Record, Prediction, TASK, TARGET)
+CONTRACT = Contract(Record, Prediction, TASK, TARGET, left_out=LEFT_OUT)

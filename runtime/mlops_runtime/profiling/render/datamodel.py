@@ -7,8 +7,9 @@ from mlops_runtime.profiling.columns import Column
 from mlops_runtime.profiling.descriptions import description
 from mlops_runtime.profiling.names import attribute_name, class_name, member_name
 from mlops_runtime.profiling.profile import Profile
-from mlops_runtime.profiling.source_code import LINE_LENGTH, assignment, number, prose, string
+from mlops_runtime.profiling.source_code import LINE_LENGTH, assignment, number, prose, string, strings
 from mlops_runtime.profiling.user_edits import GENERATED, LABEL_DESCRIPTIONS, EnumEdits, UserEdits, read_edits
+from mlops_runtime.tables.cells import BOOLEANS
 
 MODULE_DOCSTRING = '''"""The contract: the fields of a record and of a prediction.
 
@@ -27,6 +28,9 @@ TYPES = {
     "time": "time",
 }
 """Types of the contract by kind; a choice is an enum."""
+
+LEFT_OUT_DOCSTRING = '"""Columns that are no fields: a request may have them, and they are ignored."""'
+KEY_DOCSTRING = '"""Column that identifies a record: it comes back beside the prediction."""'
 
 PREDICTIONS = {
     "label": '"""The predicted label and its probability."""',
@@ -61,6 +65,7 @@ def render(profile: Profile, existing: str | None = None) -> str:
         f"TASK = Task.{profile.task.upper()}",
         f"{assignment('TARGET', profile.target)}\n{_target_docstring(profile, edits)}",
         *([] if profile.missing is None else [_missing(profile.missing)]),
+        *_columns_without_field(profile, edits),
     ]
     classes = [_choice(field, edits) for field in fields if field.enum is not None]
     classes.append(_record(profile, fields, edits))
@@ -68,8 +73,7 @@ def render(profile: Profile, existing: str | None = None) -> str:
         docstring = edits.docstrings.get("Label", f'"""Values of {prose(profile.target)}."""')
         classes.append(_enum("Label", docstring, profile.labels, edits.label))
     classes.append(_prediction(profile, edits))
-    missing = "" if profile.missing is None else ", missing=MISSING"
-    classes.append(f"CONTRACT = Contract(Record, Prediction, TASK, TARGET{missing})")
+    classes.append(_contract(profile, edits))
     return "\n\n\n".join(["\n\n".join(blocks), *classes]) + "\n"
 
 
@@ -82,6 +86,26 @@ def _missing(words: Sequence[str]) -> str:
 def _target_docstring(profile: Profile, edits: UserEdits) -> str:
     noun = "label" if profile.labels else "value"
     return edits.target_docstring or f'"""Column of the training table with the {noun}."""'
+
+
+def _left_out(profile: Profile) -> tuple[str, ...]:
+    return tuple(name for name, _ in profile.excluded)
+
+
+def _columns_without_field(profile: Profile, edits: UserEdits) -> Iterator[str]:
+    if left_out := _left_out(profile):
+        yield f"{strings('LEFT_OUT', left_out)}\n{LEFT_OUT_DOCSTRING}"
+    if edits.key is not None:
+        yield f"{assignment('KEY', edits.key)}\n{KEY_DOCSTRING}"
+
+
+def _contract(profile: Profile, edits: UserEdits) -> str:
+    further = [
+        *(["left_out=LEFT_OUT"] if _left_out(profile) else []),
+        *(["key=KEY"] if edits.key is not None else []),
+        *(["missing=MISSING"] if profile.missing is not None else []),
+    ]
+    return f"CONTRACT = Contract({', '.join(['Record', 'Prediction', 'TASK', 'TARGET', *further])})"
 
 
 def _fields(columns: Sequence[Column], edits: UserEdits) -> Iterator[_Field]:
@@ -105,7 +129,8 @@ def _imports(profile: Profile, fields: Sequence[_Field]) -> str:
     kinds = {field.column.kind for field in fields}
     columns = [field.column for field in fields]
     annotated = any(
-        column.expected or column.date_format or column.missing_words or column.values for column in columns
+        column.expected or column.date_format or column.missing_words or column.values or _words(column)
+        for column in columns
     )
     dates = sorted(kinds & {"date", "datetime", "time"})
     names = {"Contract", "RecordModel", "Task", "LabelPrediction" if profile.labels else "ValuePrediction"}
@@ -118,6 +143,8 @@ def _imports(profile: Profile, fields: Sequence[_Field]) -> str:
         names.add("Missing")
     if any(column.values for column in columns):
         names.add("Values")
+    if any(map(_words, columns)):
+        names.add("Words")
     standard = [
         *([f"from datetime import {', '.join(dates)}"] if dates else []),
         *(["from enum import StrEnum"] if profile.labels or "choice" in kinds else []),
@@ -184,7 +211,19 @@ def _annotation(field: _Field) -> str:
     for mark, words in (("Missing", column.missing_words), ("Values", column.values)):
         if words:
             type_ = f"Annotated[{type_}, {mark}({', '.join(map(string, words))})]"
+    if truth := _words(column):
+        type_ = f"Annotated[{type_}, Words({', '.join(map(string, truth))})]"
     return f"{type_} | None" if column.optional else type_
+
+
+def _words(column: Column) -> tuple[str, str] | None:
+    """Return the most common words for true and false of a boolean column; None if they are true and false."""
+    if column.kind != "boolean":
+        return None
+    words = {BOOLEANS[value.lower()]: value for value, _ in reversed(column.most_common) if value.lower() in BOOLEANS}
+    if len(words) < 2 or words[True].lower() == "true":
+        return None
+    return words[True], words[False]
 
 
 def _prediction(profile: Profile, edits: UserEdits) -> str:

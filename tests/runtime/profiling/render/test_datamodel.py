@@ -32,7 +32,9 @@ def column(name: str, kind: str, **attributes: object) -> Column:
     return Column(name=name, kind=kind, **(defaults | attributes))  # type: ignore[arg-type]
 
 
-def profile_of(columns: Sequence[Column], labels: Sequence[str] = (), target: str = "target") -> Profile:
+def profile_of(
+    columns: Sequence[Column], labels: Sequence[str] = (), target: str = "target", left_out: Sequence[str] = ()
+) -> Profile:
     path = Path("orders.csv")
     return Profile(
         path=path,
@@ -44,7 +46,7 @@ def profile_of(columns: Sequence[Column], labels: Sequence[str] = (), target: st
         reason="requested",
         labels=tuple(labels),
         columns=tuple(columns),
-        excluded=(),
+        excluded=tuple((name, "it is an identifier") for name in left_out),
         warnings=(),
     )
 
@@ -247,6 +249,56 @@ def test_rendering_is_idempotent() -> None:
         assert render(profile_of(EVERY_KIND, ["no", "yes"]), text) == text
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        pytest.param(("no", "yes"), ("yes", "no"), id="yes-and-no"),
+        pytest.param(("N", "Y", "y"), ("Y", "N"), id="letters-of-two-cases"),
+        pytest.param(("f", "t"), ("t", "f"), id="t-and-f"),
+        pytest.param(("FALSE", "TRUE"), ("true", "false"), id="true-and-false"),
+    ],
+)
+def test_a_truth_value_keeps_the_words_of_the_table(
+    import_contract: Import, words: Sequence[str], expected: tuple[str, str]
+) -> None:
+    # Given a boolean column with these values, the most common first
+    express = column("Express", "boolean", most_common=tuple((word, 9 - rank) for rank, word in enumerate(words)))
+
+    # When the contract is rendered
+    (spec,) = field_specs(import_contract(render(profile_of([express]))).Record)
+
+    # Then it has the words for true and false
+    assert (spec.words.true, spec.words.false) == expected
+
+
+@pytest.mark.parametrize(
+    "left_out", [("id",), ("id", "constant"), tuple(f"column {n} " + "x" * 30 for n in range(9))], ids=len
+)
+def test_columns_without_a_field_are_left_out(
+    tmp_path: Path, import_contract: Import, left_out: tuple[str, ...]
+) -> None:
+    # Given a profile with columns that profiling excludes
+    text = render(profile_of(EVERY_KIND, left_out=left_out))
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "contracts" / "contract.py").write_text(text, encoding="utf-8")
+
+    # Then the contract lists them, as ruff formats it
+    assert import_contract(text).CONTRACT.left_out == left_out
+    assert run_ruff("format", tmp_path / "contracts") == ""
+
+
+def test_the_key_is_kept(import_contract: Import) -> None:
+    # Given a contract to which a person has added a key
+    text = render(profile_of(EVERY_KIND, left_out=["id"])).replace("\n\n\nclass", '\n\nKEY = "id"\n\n\nclass', 1)
+
+    # When it is rendered again
+    again = render(profile_of(EVERY_KIND, left_out=["id"]), text)
+
+    # Then it has the key
+    assert import_contract(again).CONTRACT.key == "id"
+    assert render(profile_of(EVERY_KIND, left_out=["id"]), again) == again
+
+
 def test_a_new_name_differs_from_existing_ones(import_contract: Import) -> None:
     # given: a column whose name another field has already
     columns = [column("kilos", "number"), EVERY_KIND[0], column("Box", "choice"), EVERY_KIND[3]]
@@ -290,6 +342,7 @@ PROFILES = st.builds(
     columns=st.lists(COLUMNS, min_size=1, max_size=5, unique_by=lambda drawn: drawn.name),
     labels=st.one_of(st.just(()), st.lists(NAMES, min_size=2, max_size=4, unique=True)),
     target=NAMES,
+    left_out=st.just(()),
 )
 
 
