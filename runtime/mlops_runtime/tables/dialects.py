@@ -184,16 +184,26 @@ def detect_decimal(texts: Iterable[str], delimiter: str) -> str:
     return "," if delimiter == ";" and any(map(AMBIGUOUS_COMMA.fullmatch, cells)) else "."
 
 
+def decimal_of(cells: Iterable[str], default: str) -> str:
+    """Return the decimal mark of most of the numbers in which it is unambiguous; the default without one."""
+    numbers = [cell for cell in cells if len(cell) < MAX_NUMBER_LENGTH]
+    commas = sum(DECIMAL_COMMA.fullmatch(cell) is not None for cell in numbers)
+    points = sum(DECIMAL_POINT.fullmatch(cell) is not None for cell in numbers)
+    if commas == points:
+        return default
+    return "," if commas > points else "."
+
+
 def distinct_names(cells: Sequence[str]) -> tuple[str, ...]:
     """Return distinct names for the columns of a header: `column_3` for an empty cell, `name_2` for a duplicate."""
     names: dict[str, None] = {}
     header = [" ".join(cell.split()) for cell in cells]
+    taken = set(header)
+    numbers: dict[str, Iterator[int]] = {}
     for position, cell in enumerate(header, start=1):
         name = base = cell or f"column_{position}"
-        for number in itertools.count(2):
-            if name not in names and (name == cell or name not in header):
-                break
-            name = f"{base}_{number}"
+        while name in names or (name != cell and name in taken):
+            name = f"{base}_{next(numbers.setdefault(base, itertools.count(2)))}"
         names[name] = None
     return tuple(names)
 

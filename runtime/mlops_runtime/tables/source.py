@@ -6,7 +6,7 @@ import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +20,8 @@ from mlops_runtime.tables.parts import files_of, partition_of, require_equal_col
 from mlops_runtime.tables.records import is_json, json_header, json_rows
 
 __all__ = ["ConvertedSource", "Source", "SourceError", "open_source"]
+
+COMMON_DELIMITERS = ",;\t|"
 
 HEAD_SIZE = 1 << 18
 """Number of characters at the start of the file from which the delimiter is detected."""
@@ -111,7 +113,7 @@ class Source:
         """Return the step of a sample of this number of rows: one row out of `step` is in the sample."""
         return max(1, -(-self.lines // rows))
 
-    def raw_rows(self, step: int = 1, *, fit: bool = True) -> Iterator[tuple[int, list[str]]]:
+    def raw_rows(self, step: int = 1, *, fit: bool = True, blank: bool = False) -> Iterator[tuple[int, list[str]]]:
         """Yield the line number and the unchanged cells of one row out of `step`.
 
         Blank rows are skipped, and so are repeated headers, which concatenated files have.
@@ -119,11 +121,12 @@ class Source:
         Args:
             step: distance between the rows.
             fit: pad a short row and refuse a long one; otherwise rows may have any number of cells.
+            blank: yield rows whose cells are all empty too.
 
         Raises:
             SourceError: as `rows`.
         """
-        rows = self._rows(step, fit)
+        rows = self._rows(step, fit, blank)
         if not fit:
             yield from rows
             return
@@ -137,7 +140,7 @@ class Source:
             yield line, cells
         self.footers = len(pending)
 
-    def _rows(self, step: int, fit: bool) -> Iterator[tuple[int, list[str]]]:
+    def _rows(self, step: int, fit: bool, blank: bool) -> Iterator[tuple[int, list[str]]]:
         line = 0
         self.repeated_headers = self.footers = 0
         try:
@@ -152,7 +155,7 @@ class Source:
                     row = self._fitted(line, cells) if fit and len(cells) != len(self.header) else cells
                     if row == self.raw_header:
                         self.repeated_headers += 1
-                    elif any(row) and not _is_end_of_file(row):
+                    elif (any(row) or (blank and row)) and not _is_end_of_file(row):
                         yield line, row
         except csv.Error as error:
             line = max(line + 1, self.preamble + reader.line_num)
@@ -171,13 +174,14 @@ class Source:
             yield from zip(itertools.count(self.preamble + reader.line_num + step, step), rows, strict=False)
 
     def _fitted(self, line: int, cells: list[str]) -> list[str]:
-        width = len(self.header)
-        if any(map(str.strip, cells[width:])):
+        row = fitted(cells, len(self.header))
+        if row is None:
+            columns = f"{len(self.header)} columns"
             raise SourceError(
-                f"{self.path.name}, row {line} has {len(cells)} cells, but the header names {width} columns: "
+                f"{self.path.name}, row {line} has {len(cells)} cells, but the header names {columns}: "
                 "correct the row, or put a cell that contains the delimiter in quotation marks"
             )
-        return cells[:width] + [""] * (width - len(cells))
+        return row
 
 
 @dataclass(slots=True)
@@ -200,14 +204,27 @@ class ConvertedSource(Source):
                 hashes.append(hashlib.file_digest(file, "sha256").hexdigest())
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
-    def raw_rows(self, step: int = 1, *, fit: bool = True) -> Iterator[tuple[int, list[str]]]:  # noqa: ARG002
+    def raw_rows(
+        self,
+        step: int = 1,
+        *,
+        fit: bool = True,  # noqa: ARG002
+        blank: bool = False,  # noqa: ARG002
+    ) -> Iterator[tuple[int, list[str]]]:
         """Yield one row out of `step` as text, with the line number that it would have in a CSV file."""
         for row, cells in enumerate(self.converted(), start=1):
             if row % step == 0 and any(cells):
                 yield row + 1, cells
 
 
-def open_source(path: Path, max_in_memory: int = 0) -> Source:
+def fitted(cells: Sequence[str], width: int) -> list[str] | None:
+    """Return a row with the number of cells of its header: a short row is padded; None if a row is too long."""
+    if any(map(str.strip, cells[width:])):
+        return None
+    return [*cells[:width], *[""] * (width - len(cells))]
+
+
+def open_source(path: Path, max_in_memory: int = 0, names: Collection[str] = ()) -> Source:
     """Open the table in a file: delimited text, JSON, Parquet, ORC or Feather, or a folder of these.
 
     Text may be compressed by gzip, bzip2, xz or zip. It is read once to determine its encoding.
@@ -215,6 +232,7 @@ def open_source(path: Path, max_in_memory: int = 0) -> Source:
     Args:
         path: path of the file.
         max_in_memory: maximum size in bytes of a file that is kept in memory.
+        names: of columns that are expected, which tell the delimiter; empty if they are not known.
 
     Raises:
         SourceError: if the file does not exist, or does not contain a table.
@@ -230,21 +248,44 @@ def open_source(path: Path, max_in_memory: int = 0) -> Source:
                 return _open_converted(path, start)
             size = path.stat().st_size
             content = start + file.read() if size <= max_in_memory else None
-        return _open_text(path, content)
+        return text_source(path, content, names)
     except FileNotFoundError as error:
         raise SourceError(address_advice(str(path)) or f"{path} does not exist: check the path") from error
     except READ_ERRORS as error:
         raise SourceError(f"{path} can't be read: {getattr(error, 'strerror', None) or error}") from error
 
 
-def _open_text(path: Path, content: bytes | None) -> Source:
+def text_source(path: Path, content: bytes | None, names: Collection[str] = ()) -> Source:
+    """Return the table in delimited text.
+
+    Args:
+        path: path of the file, or a name for messages.
+        content: bytes of the file, or None to read them from the file.
+        names: of columns that are expected, which tell the dialect; empty if they are not known.
+
+    Raises:
+        SourceError: if it is not a table.
+        OSError: if the file can't be read.
+    """
     with opened(path, content) as binary:
         properties = scan(path.name, binary)
     with opened(path, content) as binary, io.TextIOWrapper(binary, properties.encoding, newline="") as text:
         head = text.read(HEAD_SIZE)
+
+        def header(dialect: Dialect) -> list[str]:
+            text.seek(0)
+            return _header(path, itertools.islice(text, dialect.preamble, None), dialect)
+
+        def expected(dialect: Dialect) -> int:
+            try:
+                return len(set(names).intersection(distinct_names(header(dialect))))
+            except SourceError:
+                return 0
+
         dialect = detect_dialect(head, len(head) < HEAD_SIZE)
-        text.seek(0)
-        raw_header = _header(path, itertools.islice(text, dialect.preamble, None), dialect)
+        if names:
+            dialect = max([dialect, *map(Dialect, COMMON_DELIMITERS)], key=expected)
+        raw_header = header(dialect)
     return Source(
         path,
         properties.encoding,
