@@ -8,6 +8,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from mlops_runtime.contract import FieldSpec, Kind, RecordModel, field_specs
+from mlops_runtime.missing import missing_words
+from mlops_runtime.tables.cells import cleaned
 
 MAX_DRAWN = 30
 """Maximum number of fields with a drawn value; the others have a default value."""
@@ -28,6 +30,15 @@ def valid_numbers(field: FieldSpec) -> st.SearchStrategy[float]:
     return st.floats(minimum, maximum) | valid
 
 
+def valid_texts(field: FieldSpec) -> st.SearchStrategy[str]:
+    """Return a strategy for the texts of a field that a table can hold and that do not mean a missing value."""
+    missing = missing_words(field.kind, None, field.missing, field.values)
+    # A null character ends a table.
+    characters = st.characters(codec="utf-8", exclude_characters="\0")
+    texts = st.text(characters, min_size=1, max_size=min(field.max_length or 40, 40))
+    return texts.filter(lambda text: cleaned(text) == text and text not in missing)
+
+
 def valid_values(field: FieldSpec) -> st.SearchStrategy[Any]:
     """Return a strategy for the valid values of a field."""
     values: st.SearchStrategy[Any]
@@ -39,7 +50,7 @@ def valid_values(field: FieldSpec) -> st.SearchStrategy[Any]:
         case Kind.CHOICE:
             values = st.sampled_from(field.choices)
         case Kind.CATEGORY | Kind.TEXT:
-            values = st.text(st.characters(codec="utf-8"), min_size=1, max_size=min(field.max_length or 40, 40))
+            values = valid_texts(field)
         case Kind.DATE:
             values = st.dates()
         case Kind.DATETIME:

@@ -6,14 +6,14 @@ from typing import Any
 
 from mlops_runtime.contract import FieldSpec, Kind
 
-NUMBERS = ['"5"', "true", "NaN", "Infinity", "-Infinity", "1e400", "1" * 400, "[1]", '{"a": 1}']
-TEXTS = ['""', "1", "true", '["a"]', f'"{"x" * 20_001}"']
-DATES = ['"yesterday"', '"2024-02-30"', '"0000-01-01T00:00"', '""', "1e3", "true", '["2024-12-31"]']
+NUMBERS = ['"five"', '"5 or 6"', "true", "Infinity", "-Infinity", "1e400", "1" * 400, "[1]", '{"a": 1}']
+TEXTS = ["1", "true", '["a"]']
+DATES = ['"yesterday"', '"2024-02-30"', '"0000-01-01T00:00"', "1e3", "true", '["2024-12-31"]']
 WRONG = {
     Kind.NUMBER: NUMBERS,
     Kind.INTEGER: [*NUMBERS, "1.5"],
-    Kind.BOOLEAN: ['"true"', "1", "[true]", '{"a": 1}'],
-    Kind.CHOICE: ['"no choice of this contract"', '""', "1.5", "[1]", '{"a": 1}'],
+    Kind.BOOLEAN: ['"perhaps"', "2", "0.5", "[true]", '{"a": 1}'],
+    Kind.CHOICE: ['"no choice of this contract"', "1.5", "[1]", '{"a": 1}'],
     Kind.CATEGORY: TEXTS,
     Kind.TEXT: TEXTS,
     Kind.DATE: DATES,
@@ -22,13 +22,16 @@ WRONG = {
 }
 """JSON that no field of the kind takes."""
 
+MISSING = ['""', '" "', '"NULL"', '" NaN "', "NaN"]
+"""JSON that means a missing value in a field of any kind."""
+
 STRANGE = {
-    Kind.NUMBER: ["1e308", "-1e308", "-0.0", "5e-324", "9" * 300],
+    Kind.NUMBER: ["1e308", "-1e308", "-0.0", "5e-324", "9" * 300, '"5"', '" 1e3 "'],
     Kind.INTEGER: ["1e308", "-1e308", "-0.0", "9" * 300],
-    Kind.BOOLEAN: ["-0", "1e0"],
+    Kind.BOOLEAN: ["-0", "1e0", '"true"', '"Y"', '"f"', '"0"'],
     Kind.CHOICE: [r'"\u0000"', r'"\ud800"', f'"{"x" * 30_000}"', "9" * 300],
-    Kind.CATEGORY: [r'"a\u0000b"', r'"\ud800"', '" "', r'"\ud83d\ude00"', f'"{"ü" * 200}"'],
-    Kind.TEXT: [r'"a\u0000b"', r'"\ud800"', '" "', r'"\ud83d\ude00"', f'"{"ü" * 20_000}"', f'"{"ab " * 6_000}"'],
+    Kind.CATEGORY: [r'"a\u0000b"', r'"\ud800"', r'"\ud83d\ude00"', f'"{"ü" * 200}"', f'"{"x" * 20_001}"'],
+    Kind.TEXT: [r'"a\u0000b"', r'"\ud800"', r'"\ud83d\ude00"', f'"{"ü" * 20_000}"', f'"{"ab " * 6_000}"'],
     Kind.DATE: ['"0001-01-01"', '"9999-12-31"', '"2024-12-31T00:00"', '"1735689600"', '"99999-01-01"'],
     Kind.DATETIME: [
         '"0001-01-01T00:00:00+23:59"',

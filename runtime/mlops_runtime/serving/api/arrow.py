@@ -5,10 +5,12 @@ because a few bytes can expand to gigabytes, and all offsets are validated befor
 """
 
 import struct
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
+
+from mlops_runtime.serving.api.record_keys import KEY, key_text
 
 if TYPE_CHECKING:
     import pyarrow
@@ -31,7 +33,9 @@ class ArrowError(ValueError):
     """A body is not a valid or supported stream of Arrow."""
 
 
-def read(body: bytes, max_rows: int, check_columns: Callable[[Sequence[str]], None]) -> Iterator[dict[str, Any]]:
+def read(
+    body: bytes, max_rows: int, columns_of: Callable[[Sequence[str]], Collection[str]]
+) -> Iterator[dict[str, Any]]:
     """Yield the rows of a stream as JSON values by column.
 
     Dates and times become texts, and decimals become floats.
@@ -39,7 +43,7 @@ def read(body: bytes, max_rows: int, check_columns: Callable[[Sequence[str]], No
     Args:
         body: stream in the Arrow IPC format.
         max_rows: maximum number of rows; if the stream has more, one further row is yielded.
-        check_columns: called with the names of the columns before the first row; may raise an error.
+        columns_of: function of the names of all columns that returns those to read; may raise an error.
 
     Raises:
         ArrowError: if the body is not a valid stream, is compressed, or has columns of unsupported types.
@@ -49,13 +53,14 @@ def read(body: bytes, max_rows: int, check_columns: Callable[[Sequence[str]], No
     try:
         refuse_compressed(pyarrow.ipc.MessageReader.open_stream(body))
         with pyarrow.ipc.open_stream(body) as stream:
-            check_columns(stream.schema.names)
-            for field in stream.schema:
-                _check_type(field)
+            wanted = columns_of(stream.schema.names)
+            indices = [index for index, name in enumerate(stream.schema.names) if name in wanted]
+            for index in indices:
+                _check_type(stream.schema.field(index))
             rows = characters = 0
             for batch in stream:
                 batch.validate(full=True)
-                part = batch.slice(0, max_rows + 1 - rows)
+                part = batch.select(indices).slice(0, max_rows + 1 - rows)
                 characters += sum(map(_characters, part.columns))
                 if characters > len(body) + MAX_REPEATED_CHARACTERS:
                     raise ArrowError(f"its texts have more than {characters - 1} characters")
@@ -180,6 +185,19 @@ def _values(column: "pyarrow.Array") -> list[Any]:
     return values
 
 
+def _keys(values: Sequence[Any]) -> "pyarrow.Array":
+    """Return keys as a column of their type; keys of several types, or without a type, as texts."""
+    import pyarrow
+
+    if len({type(value) for value in values if value is not None}) == 1:
+        try:
+            return pyarrow.array(values)
+        except (pyarrow.ArrowException, OverflowError):
+            # An integer may have more than 64 bits.
+            pass
+    return pyarrow.array([None if value is None else key_text(value) for value in values], pyarrow.string())
+
+
 def write(columns: Sequence[str], texts: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
     """Return a table as a stream of Arrow.
 
@@ -190,8 +208,12 @@ def write(columns: Sequence[str], texts: Sequence[str], rows: Sequence[Sequence[
     """
     import pyarrow
 
-    schema = pyarrow.schema([(name, pyarrow.string() if name in texts else pyarrow.float64()) for name in columns])
-    arrays = [pyarrow.array(column, field.type) for column, field in zip(zip(*rows, strict=True), schema, strict=True)]
+    types = {name: pyarrow.string() if name in texts else pyarrow.float64() for name in columns}
+    arrays = [
+        _keys(column) if name == KEY else pyarrow.array(column, types[name])
+        for name, column in zip(columns, zip(*rows, strict=True), strict=True)
+    ]
+    schema = pyarrow.schema([(name, array.type) for name, array in zip(columns, arrays, strict=True)])
     file = BytesIO()
     with pyarrow.ipc.new_stream(file, schema) as stream:
         stream.write_batch(pyarrow.record_batch(arrays, schema=schema))

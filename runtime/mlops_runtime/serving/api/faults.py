@@ -1,6 +1,7 @@
 """Finds and describes faults of records: which values break the contract, and which values it allows."""
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,8 +12,8 @@ from pydantic_core import ErrorDetails, to_json
 
 from mlops_runtime.contract import Contract, FieldSpec
 from mlops_runtime.serving.api.problems import MAX_ERRORS, FieldError, contract_violation, pointer
+from mlops_runtime.serving.api.table_values import TableValues
 from mlops_runtime.serving.ui.field_text import allowed, listed, nearest, shortened
-from mlops_runtime.serving.ui.number_format import MAX_INTEGER_LENGTH, exact
 
 MAX_FAULTS_PER_RECORD = 3
 """Maximum number of faults in the error that replaces a prediction."""
@@ -42,24 +43,33 @@ class FaultFinder:
     a maximum length.
     """
 
-    def __init__(self, contract: Contract) -> None:
+    def __init__(self, contract: Contract, values: TableValues | None = None) -> None:
+        """Prepare the descriptions.
+
+        Args:
+            contract: of the records.
+            values: converts values of requests; by default a new object.
+        """
         self._contract = contract
+        self._values = values or TableValues(contract)
         self._fields = {field.name: field for field in contract.fields}
+        self._names = (*self._fields, *sorted(self._values.ignored))
         self._required = tuple(field.name for field in contract.fields if not field.optional)
 
     def of_columns(self, names: Sequence[str]) -> RecordFaults | None:
         """Return the faults in the header of a table, which apply to all of its records; None without faults."""
-        if len(names) > len(self._fields) + MAX_EXTRA_COLUMNS:
+        if len(names) > len(self._names) + MAX_EXTRA_COLUMNS:
             detail = (
                 f"has {len(names)} columns, and a record {len(self._fields)} fields: send one column for each field"
             )
             return RecordFaults((FieldError(pointer="", detail=f"The table {detail}"),))
         distinct = dict.fromkeys(names)
-        errors = [self._unknown(name, (), suggest=True) for name in distinct if name not in self._fields]
+        counts = Counter(names)
+        errors = [self._unknown(name, (), suggest=True) for name in distinct if not self._is_known(name)]
         errors += [
             FieldError(pointer=pointer((shortened(name),)), field=shortened(name), detail="is there more than once")
             for name in distinct
-            if names.count(name) > 1
+            if counts[name] > 1 and name not in self._values.ignored
         ]
         errors += [
             FieldError(pointer=pointer((name,)), field=name, detail="is missing: the table has no such column")
@@ -67,6 +77,9 @@ class FaultFinder:
             if name not in distinct
         ]
         return RecordFaults(tuple(errors[:MAX_ERRORS]), len(errors)) if errors else None
+
+    def _is_known(self, name: str) -> bool:
+        return name in self._fields or name in self._values.ignored
 
     def of_json(self, document: Any, location: tuple[int, ...], remaining: int) -> RecordFaults:
         """Return the faults of a JSON record that breaks the contract.
@@ -81,8 +94,9 @@ class FaultFinder:
             return RecordFaults((FieldError(pointer=pointer(location), detail=detail),))
         # pydantic keeps a copy of the record for each missing field. So it validates a reduced record: missing fields
         # are null, and lists and objects, which no field accepts, are replaced by an empty list.
+        values = self._values.of_json(document)
         missing = {name for name in self._required if name not in document}
-        known = {name: document[name] for name in self._fields if name in document}
+        known = {name: values[name] for name in self._fields if name in values}
         small: dict[str, Any] = {name: [] if isinstance(known[name], dict | list) else known[name] for name in known}
         content = to_json(small | dict.fromkeys(missing), inf_nan_mode="constants")
         try:
@@ -91,7 +105,7 @@ class FaultFinder:
             details = _details(error)
         else:
             details = []
-        unknown = [name for name in document if name not in self._fields]
+        unknown = [name for name in document if not self._is_known(name)]
         return self._of_record(details, known, missing, unknown, location, remaining, empty="null")
 
     def of_texts(
@@ -144,7 +158,7 @@ class FaultFinder:
         return RecordFaults(tuple(islice(errors(), max(remaining, MAX_FAULTS_PER_RECORD))), count)
 
     def _unknown(self, name: str, location: tuple[int, ...], *, suggest: bool) -> FieldError:
-        question = _suggestion(name, self._fields) if suggest else ""
+        question = _suggestion(name, self._names) if suggest else ""
         known = f"{question} The fields are" if question else "; the fields are"
         return FieldError(
             pointer=pointer((*location, shortened(name))),
@@ -177,16 +191,7 @@ def _details(error: ValidationError) -> list[ErrorDetails]:
 
 def _meant_choice(value: Any, field: FieldSpec) -> str:
     """Return a suggestion of the choice that is most similar to a wrong value; an empty text without one."""
-    match value:
-        case bool():
-            return ""
-        case str():
-            return _suggestion(value, field.choices)
-        case int() | float() if abs(value) < MAX_INTEGER_LENGTH:
-            # Callers may send a choice such as "3" as a JSON number.
-            digits = exact(float(value))
-            return _suggestion(digits, [digits]) if digits in field.choices else ""
-    return ""
+    return _suggestion(value, field.choices) if isinstance(value, str) else ""
 
 
 def _suggestion(word: str, known: Collection[str]) -> str:

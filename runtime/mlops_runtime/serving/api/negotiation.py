@@ -1,5 +1,7 @@
 """Content negotiation: the format of a request, that of its response, and how faulty records are handled."""
 
+import codecs
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +26,12 @@ FORMATS = tuple(each for each in Format if each is not Format.ARROW or arrow.AVA
 """Formats that this service supports: Arrow only where pyarrow is installed."""
 
 UTF_8 = frozenset({"utf-8", "utf8", "us-ascii"})
+CHARSETS = re.compile(
+    r"utf-?(?:8|16|32)(?:-?[lb]e)?|(?:us-)?ascii|latin-?1|iso-?8859-?\d+|(?:windows-|cp)\d+|koi8-[rut]|shift_jis|"
+    r"euc-(?:jp|kr)|gb2312|gbk|gb18030|big5|mac-?roman",
+    re.IGNORECASE,
+)
+"""Encodings of tables: others, such as punycode, take time that grows with the square of the length."""
 LENIENT = "handling=lenient"
 """The preference (RFC 7240) for a response that has an error instead of the prediction of each faulty record."""
 
@@ -36,15 +44,23 @@ class Negotiation:
         request_format: format of the request.
         response_format: format of the response.
         lenient: whether a faulty record gets an error of its own instead of failing the request.
+        charset: encoding of a table; None to detect it.
+        key: column whose value comes back beside each prediction, or None.
     """
 
     request_format: Format
     response_format: Format
     lenient: bool = False
+    charset: str | None = None
+    key: str | None = None
 
 
-def negotiate(headers: Headers) -> Negotiation:
+def negotiate(headers: Headers, key: str | None = None) -> Negotiation:
     """Return the formats and the handling that the headers of a request select.
+
+    Args:
+        headers: of the request.
+        key: column that the caller has named as the key, or None.
 
     Raises:
         UnsupportedMediaType: if the service cannot read the format of the body.
@@ -54,7 +70,11 @@ def negotiate(headers: Headers) -> Negotiation:
         raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
     sent = request_format_of(headers.get("Content-Type", ""))
     return Negotiation(
-        sent, response_format_of(headers.get("Accept", ""), sent), prefers_lenient(headers.get("Prefer", ""))
+        request_format=sent,
+        response_format=response_format_of(headers.get("Accept", ""), sent),
+        lenient=prefers_lenient(headers.get("Prefer", "")),
+        charset=charset_of(headers.get("Content-Type", "")) if sent is Format.CSV else None,
+        key=key,
     )
 
 
@@ -72,11 +92,27 @@ def request_format_of(content_type: str) -> Format:
         raise UnsupportedMediaType(
             f"{why}Send the body as {alternatives(FORMATS)}, and name the format in the header Content-Type."
         )
-    if sent is Format.CSV and parameters.get("charset", "utf-8").lower() not in UTF_8:
-        raise UnsupportedMediaType("Send the table in UTF-8.")
     if sent is Format.CSV and parameters.get("header", "present").lower() != "present":
         raise UnsupportedMediaType("Send the table with a header: a first line with the names of the fields.")
     return sent
+
+
+def charset_of(content_type: str) -> str | None:
+    """Return the encoding that a Content-Type header names, or None.
+
+    Raises:
+        UnsupportedMediaType: if it is not an encoding of tables.
+    """
+    _, parameters = parse_options_header(content_type)
+    charset = parameters.get("charset")
+    if charset is None:
+        return None
+    if not CHARSETS.fullmatch(charset):
+        raise UnsupportedMediaType("Send the table in UTF-8, or in another encoding without naming it.")
+    try:
+        return "utf-8-sig" if charset.lower() in UTF_8 else codecs.lookup(charset).name
+    except LookupError as error:
+        raise UnsupportedMediaType("Send the table in UTF-8, or in another encoding without naming it.") from error
 
 
 def response_format_of(accept: str, sent: Format) -> Format:

@@ -7,12 +7,14 @@ from io import StringIO
 from typing import Any
 
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
 from mlops_runtime.contract import Contract, LabelPrediction, ValuePrediction
 from mlops_runtime.serving.api import arrow
 from mlops_runtime.serving.api.faults import MAX_FAULTS_PER_RECORD, RecordFaults
 from mlops_runtime.serving.api.negotiation import Format
 from mlops_runtime.serving.api.problems import FieldError
+from mlops_runtime.serving.api.record_keys import KEY
 
 TEXT_COLUMNS = ("label", "warnings", "error")
 """Columns of texts in a table of predictions; the others have numbers."""
@@ -40,24 +42,35 @@ class PredictionWriter:
     def __init__(self, contract: Contract) -> None:
         self._labels = contract.labels
 
-    def write(self, outcomes: Sequence[Outcome], wanted: Format, *, many: bool, errors: bool) -> bytes:
+    def write(
+        self,
+        outcomes: Sequence[Outcome],
+        wanted: Format,
+        keys: Sequence[Any] | None = None,
+        *,
+        many: bool,
+        errors: bool,
+    ) -> bytes:
         """Return the predictions in a format.
 
         Args:
             outcomes: prediction or error of each record.
             wanted: format of the result.
+            keys: key of each record, which comes first; None if there are no keys.
             many: whether JSON has a list, even for one prediction; the other formats are always lists.
             errors: whether a table has a column for errors.
         """
-        match wanted:
-            case Format.JSON if many:
-                return b"[" + b",".join(outcome.model_dump_json().encode() for outcome in outcomes) + b"]"
-            case Format.JSON:
-                return outcomes[0].model_dump_json().encode()
-            case Format.NDJSON:
-                return b"".join(outcome.model_dump_json().encode() + b"\n" for outcome in outcomes)
+        if wanted in (Format.JSON, Format.NDJSON):
+            objects = [outcome.model_dump_json().encode() for outcome in outcomes]
+            if keys is not None:
+                objects = [_with_key(key, content) for key, content in zip(keys, objects, strict=True)]
+            if wanted is Format.NDJSON:
+                return b"".join(content + b"\n" for content in objects)
+            return b"[" + b",".join(objects) + b"]" if many else objects[0]
         columns = self.columns(errors=errors)
         rows = [self.cells(outcome, errors=errors) for outcome in outcomes]
+        if keys is not None:
+            columns, rows = [KEY, *columns], [[key, *row] for key, row in zip(keys, rows, strict=True)]
         if wanted is Format.CSV:
             return csv_text(columns, rows).encode()
         return arrow.write(columns, TEXT_COLUMNS, rows)
@@ -82,6 +95,11 @@ class PredictionWriter:
             case ValuePrediction():
                 cells = [outcome.value, outcome.low, outcome.high]
         return [*cells, "; ".join(outcome.warnings) or None, *([None] if errors else [])]
+
+
+def _with_key(key: Any, content: bytes) -> bytes:
+    """Return a JSON object with the key as its first member."""
+    return b'{"' + KEY.encode() + b'":' + to_json(key) + b"," + content[1:]
 
 
 def refused(faults: RecordFaults) -> RefusedRecord:

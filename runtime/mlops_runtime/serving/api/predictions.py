@@ -10,6 +10,7 @@ from mlops_runtime.contract import Contract, RecordModel
 from mlops_runtime.serving.api.faults import RecordFaults
 from mlops_runtime.serving.api.negotiation import LENIENT, Format, Negotiation, negotiate
 from mlops_runtime.serving.api.prediction_writer import PredictionWriter, refused
+from mlops_runtime.serving.api.record_keys import KEY
 from mlops_runtime.serving.api.records import RecordReader, all_valid, is_list
 from mlops_runtime.serving.telemetry.logs import RECORDS_KEY
 
@@ -57,7 +58,9 @@ class PredictionApi:
         """
         many = negotiation.request_format is not Format.JSON or is_list(body)
         lenient = negotiation.lenient and many
-        results = self._reader.read(body, negotiation.request_format)
+        reader = self._reader if negotiation.key is None else self._reader.with_key(negotiation.key)
+        read = reader.read(body, negotiation.request_format, negotiation.charset)
+        results = read.results
         if lenient:
             records = [result for result in results if not isinstance(result, RecordFaults)]
         else:
@@ -65,7 +68,7 @@ class PredictionApi:
         predictions = iter(self._predict(records) if records else [])
         outcomes = [refused(result) if isinstance(result, RecordFaults) else next(predictions) for result in results]
         return PredictionResponse(
-            content=self._writer.write(outcomes, negotiation.response_format, many=many, errors=lenient),
+            content=self._writer.write(outcomes, negotiation.response_format, read.keys, many=many, errors=lenient),
             media_type=CSV_TYPE if negotiation.response_format is Format.CSV else negotiation.response_format,
             records=len(records),
             lenient=lenient,
@@ -85,7 +88,7 @@ def blueprint(contract: Contract, predict: Predict, max_records: int) -> Bluepri
 
     @routes.post("/v1/predictions")
     def predictions() -> Response:
-        result = api.respond(request.get_data(cache=False), negotiate(request.headers))
+        result = api.respond(request.get_data(cache=False), negotiate(request.headers, request.args.get(KEY)))
         request.environ[RECORDS_KEY] = result.records
         response = Response(result.content, content_type=result.media_type)
         if result.lenient:

@@ -4,20 +4,21 @@ The contract validates the records of all formats in the same way. A fault is lo
 from 0, and the name of its field.
 """
 
-import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from http import HTTPStatus
-from io import BytesIO, TextIOWrapper
+from io import BytesIO
 from itertools import islice
-from typing import Annotated, Any, NamedTuple, TypeVar, cast
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, Self, TypeVar, cast
 
 from pydantic import Field, GetCoreSchemaHandler, TypeAdapter, ValidationError
 from pydantic_core import CoreSchema, core_schema, from_json, to_json
 
-from mlops_runtime.contract import Contract, RecordModel
+from mlops_runtime.contract import Contract, Kind, RecordModel
 from mlops_runtime.serving.api import arrow
 from mlops_runtime.serving.api.faults import FaultFinder, RecordFaults, check, repeated_names
 from mlops_runtime.serving.api.negotiation import Format
@@ -30,6 +31,13 @@ from mlops_runtime.serving.api.problems import (
     pointer,
     too_many_records,
 )
+from mlops_runtime.serving.api.record_keys import key_fault
+from mlops_runtime.serving.api.table_values import ReadCells, TableValues
+from mlops_runtime.serving.ui.field_text import shortened
+from mlops_runtime.tables.cells import cleaned
+from mlops_runtime.tables.dialects import decimal_of
+from mlops_runtime.tables.formats import COMPRESSED, START_SIZE, advice_for
+from mlops_runtime.tables.source import Source, SourceError, fitted, text_source
 
 MAX_MEMORY_FACTOR = 128
 """Maximum memory for reading a body, as a multiple of MAX_CONTENT_LENGTH, in any format, valid or not. Most of it
@@ -57,6 +65,19 @@ class RepeatedNames(NamedTuple):
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of a request.
+
+    Attributes:
+        results: each record, or its faults.
+        keys: key of each record; None if there are no keys.
+    """
+
+    results: list[Result]
+    keys: list[Any] | None = None
+
+
 class RecordReader:
     """Reads the records of a contract.
 
@@ -69,15 +90,38 @@ class RecordReader:
         self._record: TypeAdapter[RecordModel | None] = TypeAdapter(record)
         self._records: TypeAdapter[list[RecordModel | None]] = TypeAdapter(records)
         self._read_texts = contract.record.model_validate_strings
-        self._faults = FaultFinder(contract)
+        self._contract = contract
+        self._values = TableValues(contract)
+        self._faults = FaultFinder(contract, self._values)
+        self._key = contract.key
+        self._key_required = False
+        self._strings = tuple(
+            (field.attribute, contract.missing[field.name])
+            for field in contract.fields
+            if field.kind in (Kind.CATEGORY, Kind.TEXT)
+        )
+        self._all_optional = all(field.optional for field in contract.fields)
         self._max_records = max_records
 
-    def read(self, body: bytes, sent: Format) -> list[Result]:
+    def with_key(self, name: str) -> Self:
+        """Return a reader of the same records that also reads keys from a column.
+
+        Args:
+            name: of a field, or of a column that is ignored otherwise.
+        """
+        reader = copy(self)
+        reader._key, reader._key_required = name, True
+        reader._values = self._values.ignoring(name)
+        reader._faults = FaultFinder(self._contract, reader._values)
+        return reader
+
+    def read(self, body: bytes, sent: Format, charset: str | None = None) -> Records:
         """Return the records of a body, or their faults.
 
         Args:
             body: of a request.
             sent: format of the body.
+            charset: encoding of a table; None to detect it.
 
         Raises:
             InvalidRequestError: if the body is not in the format, has no records or too many, has faults that do not
@@ -85,38 +129,51 @@ class RecordReader:
         """
         match sent:
             case Format.JSON:
-                return self._read_json(body)
+                return self.read_json(body)
             case Format.NDJSON:
-                return _read_each(self._limited(_lines(body)), self._read_line)
+                lines = self._limited(_lines(body))
+                keys = [_json_or_none(line) for line in lines] if self._may_have_keys(body) else []
+                return self._with_keys(_read_each(lines, self._read_line), keys)
             case Format.CSV:
-                return _read_each(self._limited(self._table_rows(body)), lambda row, *args: self.read_row(*row, *args))
+                return self._read_table(body, charset)
             case Format.ARROW:
-                return _read_each(
-                    self._limited(self._arrow_rows(body)),
-                    lambda values, number, left: self._read_values(values, (number,), left),
-                )
+                rows = self._limited(self._arrow_rows(body))
+                results = _read_each(rows, lambda values, number, left: self._read_values(values, (number,), left))
+                return self._with_keys(results, rows)
 
-    def read_valid_json(self, body: bytes) -> list[RecordModel]:
+    def read_json(self, body: bytes) -> Records:
         """Return the records of JSON: one record or a list of them.
 
         Raises:
-            InvalidRequestError: if the body is not JSON, or a record breaks the contract.
+            InvalidRequestError: if the body is not JSON, or is a faulty record outside a list.
         """
-        return all_valid(self._read_json(body))
+        results = self._read_json(body)
+        if not self._may_have_keys(body):
+            return self._with_keys(results, [])
+        document = from_json(body)
+        return self._with_keys(results, document if is_list(body) else [document])
 
-    def read_row(self, header: Sequence[str], cells: Sequence[str], number: int, remaining: int = MAX_ERRORS) -> Result:
+    def cell_reader(self, header: Sequence[str], decimal: str) -> ReadCells:
+        """Return a function that reads the cells of a row; see `TableValues.cell_reader`."""
+        return self._values.cell_reader(header, decimal)
+
+    def read_row(
+        self, read_cells: ReadCells, header: Sequence[str], row: Sequence[str], number: int, remaining: int
+    ) -> Result:
         """Return the record in a row of a table, or its faults; an empty cell is a missing value.
 
         Args:
-            header: names of the columns, all of which are fields.
-            cells: of the row.
+            read_cells: reads the cells of a row.
+            header: names of the columns.
+            row: its cells.
             number: index of the record in the request, from 0.
             remaining: number of faults that the response can still list.
         """
-        if len(cells) != len(header):
-            detail = f"has {len(cells)} cells, and the header {len(header)}"
+        cells = fitted(row, len(header))
+        if cells is None:
+            detail = f"has {len(row)} cells, and the header {len(header)}"
             return RecordFaults((FieldError(pointer=pointer((number,)), detail=detail),))
-        texts = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
+        texts = read_cells(cells)
         try:
             return self._read_texts(texts)
         except ValidationError as error:
@@ -156,8 +213,8 @@ class RecordReader:
         # pydantic needs 450 bytes for each list and object, however short. A body with more of them than records can
         # have is parsed to Python objects directly, which need less.
         nested = len(body) > self._max_records and body.count(b"{") + body.count(b"[") > self._max_records + 1
-        records = [] if nested else self._validated(body, many)
-        if nested or any(record is None for record in records):
+        records = [] if nested or self._key_required else self._validated(body, many)
+        if not records or any(record is None for record in records):
             results, names = self._from_documents(body, many, records, location, remaining)
         else:
             results = cast("list[Result]", records)
@@ -194,7 +251,7 @@ class RecordReader:
     def _validated(self, body: bytes, many: bool) -> list[RecordModel | None]:
         """Return the records of JSON, with None for invalid ones; raises the errors of `_results`."""
         try:
-            return self._records.validate_json(body) if many else [self._record.validate_json(body)]
+            records = self._records.validate_json(body) if many else [self._record.validate_json(body)]
         except ValidationError as error:
             match error.errors(include_input=False)[0]["type"]:
                 case "too_long":
@@ -202,37 +259,58 @@ class RecordReader:
                 case "too_short":
                     raise no_records() from error
             raise
+        return [self._if_clean(record) for record in records] if self._strings else records
+
+    def _if_clean(self, record: RecordModel | None) -> RecordModel | None:
+        """Return a record, or None if one of its texts has another meaning in a table, such as a missing value."""
+        if record is None:
+            return None
+        values = vars(record)
+        for attribute, missing in self._strings:
+            text = values[attribute]
+            if text is not None and (text in missing or cleaned(text) != text):
+                return None
+        return record
 
     def _read_values(self, values: Any, location: tuple[int, ...], remaining: int) -> Result:
         """Return the record with these JSON values, or its faults."""
-        if isinstance(values, dict) and not any(isinstance(value, dict | list) for value in values.values()):
-            record = self._record.validate_json(to_json(values, inf_nan_mode="constants"))
-            if record is not None:
-                return record
+        if isinstance(values, dict):
+            converted = self._values.of_json(values)
+            if not any(isinstance(value, dict | list) for value in converted.values()):
+                record = self._record.validate_json(to_json(converted, inf_nan_mode="constants"))
+                if record is not None:
+                    return record
         return self._faults.of_json(values, location, remaining)
 
-    def _table_rows(self, body: bytes) -> Iterator[tuple[list[str], list[str]]]:
-        """Yield the header with the cells of each row of CSV (RFC 4180).
+    def _read_table(self, body: bytes, charset: str | None) -> Records:
+        """Return the records of delimited text.
 
         Raises:
-            InvalidRequestError: if the body is not valid CSV, or its header does not match the contract.
+            InvalidRequestError: if the body is not a table, or its header does not match the contract.
         """
-        # Excel writes a byte order mark before the header.
-        reader = csv.reader(TextIOWrapper(BytesIO(body), "utf-8-sig", newline=""), strict=True)
+        if not body.strip():
+            raise no_records()
         try:
-            header = next(reader, None)
-            if header is None:
-                raise no_records()
-            check(self._faults.of_columns(header))
-            for cells in reader:
-                if cells:
-                    yield header, cells
-        except UnicodeDecodeError as error:
-            detail = f"The table is not in UTF-8: {error.reason}, after line {reader.line_num}."
-            raise InvalidRequestError(HTTPStatus.BAD_REQUEST, detail) from error
-        except csv.Error as error:
-            detail = f"The table is not valid CSV (RFC 4180): {error}, in line {reader.line_num}."
-            raise InvalidRequestError(HTTPStatus.BAD_REQUEST, detail) from error
+            source = _text_source(body, charset, self._contract.features)
+            check(self._faults.of_columns(self._written_names(source)))
+            rows = self._limited(cells for _, cells in source.raw_rows(fit=False, blank=self._all_optional))
+        except SourceError as error:
+            raise InvalidRequestError(HTTPStatus.BAD_REQUEST, f"{error}.") from error
+        read_cells = self.cell_reader(source.header, decimal_mark(self._contract, source, rows))
+        results = _read_each(rows, lambda row, *args: self.read_row(read_cells, source.header, row, *args))
+        if self._key is None or self._key not in source.header:
+            return self._with_keys(results, [])
+        column = source.header.index(self._key)
+        keys = [row[column] if column < len(row) else None for row in rows]
+        return self._with_keys(results, [{self._key: key} for key in keys])
+
+    def _written_names(self, source: Source) -> list[str]:
+        """Return the names of the columns of a table: an unknown one, such as `a_2` for the second `a`, as written."""
+        known = {*self._contract.features, *self._values.ignored}
+        return [
+            name if name in known else " ".join(written.split()) or name
+            for name, written in zip(source.header, source.raw_header, strict=True)
+        ]
 
     def _arrow_rows(self, body: bytes) -> Iterator[dict[str, Any]]:
         """Yield the values of each row of a stream of Arrow, by column.
@@ -241,10 +319,45 @@ class RecordReader:
             InvalidRequestError: if the body is not such a stream, or its columns do not match the contract.
         """
         try:
-            yield from arrow.read(body, self._max_records, lambda names: check(self._faults.of_columns(names)))
+            yield from arrow.read(body, self._max_records, self._wanted)
         except arrow.ArrowError as error:
             detail = f"The body is not a stream of Arrow that can be read: {error}."
             raise InvalidRequestError(HTTPStatus.BAD_REQUEST, detail) from error
+
+    def _wanted(self, names: Sequence[str]) -> Collection[str]:
+        """Return the columns to read, of all columns.
+
+        Raises:
+            InvalidRequestError: if they do not match the contract.
+        """
+        check(self._faults.of_columns(names))
+        return {*self._contract.features, *([] if self._key is None else [self._key])}.intersection(names)
+
+    def _may_have_keys(self, body: bytes) -> bool:
+        """Return whether JSON may have keys; a name may have escapes."""
+        if self._key is None or self._key_required:
+            return self._key_required
+        return json.dumps(self._key, ensure_ascii=False).encode() in body or b"\\" in body
+
+    def _with_keys(self, results: list[Result], rows: Sequence[Any]) -> Records:
+        """Return the results with the key of each record; a record with a wrong key is faulty.
+
+        Args:
+            results: of the records.
+            rows: values of each record by name; empty if there are no keys.
+        """
+        keys = [row.get(self._key) if isinstance(row, dict) else None for row in rows]
+        if not self._key_required and all(key is None for key in keys):
+            return Records(results)
+        keys = keys or [None] * len(results)
+        for number, key in enumerate(keys):
+            if (detail := key_fault(key)) is not None:
+                name = shortened(str(self._key))
+                results[number] = RecordFaults(
+                    (FieldError(pointer=pointer((number, name)), field=name, detail=detail),)
+                )
+                keys[number] = None
+        return Records(results, keys)
 
     def _limited(self, rows: Iterable[Row]) -> list[Row]:
         """Return the rows.
@@ -258,6 +371,54 @@ class RecordReader:
         if not taken:
             raise no_records()
         return taken
+
+
+def _text_source(body: bytes, charset: str | None, names: Collection[str]) -> Source:
+    """Return the source of a table in the body of a request.
+
+    Raises:
+        SourceError: if it is not a table, or not in the encoding.
+    """
+    if body.startswith(COMPRESSED):
+        raise SourceError("The table is compressed, or a workbook: send it as plain text")
+    if advice := advice_for("The table", body[:START_SIZE]):
+        raise SourceError(advice)
+    if charset is not None:
+        try:
+            body = body.decode(charset).encode()
+        except UnicodeDecodeError as error:
+            raise SourceError(
+                f"The table is not in {charset.upper()}: {error.reason}, after {error.start} bytes"
+            ) from error
+    return text_source(Path("The table"), body, names)
+
+
+def decimal_mark(contract: Contract, source: Source, rows: Iterable[Sequence[str]]) -> str:
+    """Return the decimal mark of a table: that of most numbers in the columns of the contract's numbers.
+
+    Args:
+        contract: of the records.
+        source: of the table.
+        rows: some of its rows.
+    """
+    positions = [
+        source.header.index(field.name)
+        for field in contract.fields
+        if field.kind in (Kind.NUMBER, Kind.INTEGER) and field.name in source.header
+    ]
+    # RFC 4180 has commas between cells, and then numbers have points.
+    default = "." if source.delimiter == "," else contract.decimal
+    if source.delimiter == "," and contract.decimal == ".":
+        return default
+    cells = (row[position].strip() for row in rows for position in positions if position < len(row))
+    return decimal_of(cells, default)
+
+
+def _json_or_none(line: bytes) -> Any:
+    try:
+        return from_json(line)
+    except ValueError:
+        return None
 
 
 def all_valid(results: list[Result]) -> list[RecordModel]:

@@ -1,20 +1,22 @@
 """A fast path for predictions without Flask, which takes longer for a request than the model.
 
 Valid requests with JSON records and a JSON response are processed here, with the reader of the Flask route.
-All others are passed to Flask: other formats, and requests with faults.
+All others are passed to Flask: other formats, requests with keys, and those with faults.
 """
 
 import logging
 from collections.abc import Iterable
 from io import BytesIO
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from werkzeug.exceptions import InternalServerError
 
 from mlops_runtime.contract import Contract
 from mlops_runtime.serving.api.predictions import Predict
 from mlops_runtime.serving.api.problems import InvalidRequestError, problem_response
-from mlops_runtime.serving.api.records import RecordReader, is_list
+from mlops_runtime.serving.api.record_keys import KEY
+from mlops_runtime.serving.api.records import RecordReader, all_valid, is_list
 from mlops_runtime.serving.telemetry.logs import RECORDS_KEY, REQUEST_ID_KEY
 
 if TYPE_CHECKING:
@@ -46,7 +48,11 @@ def with_fast_path(
             return application(environ, start_response)
         body = environ["wsgi.input"].read(length)
         try:
-            records = reader.read_valid_json(body)
+            read = reader.read_json(body)
+            records = all_valid(read.results)
+            if read.keys is not None:
+                environ["wsgi.input"] = BytesIO(body)
+                return application(environ, start_response)
             predictions = predict(records)
         except InvalidRequestError:
             environ["wsgi.input"] = BytesIO(body)
@@ -74,7 +80,12 @@ def is_plain(environ: "WSGIEnvironment") -> bool:
         and environ["REQUEST_METHOD"] == "POST"
         and environ.get("CONTENT_TYPE", "").lower() in PLAIN_TYPES
         and environ.get("HTTP_ACCEPT", "*/*") in PLAIN_ACCEPTS
+        and not _has_key(environ.get("QUERY_STRING", ""))
         and "HTTP_PREFER" not in environ
         and "HTTP_CONTENT_ENCODING" not in environ
         and environ.get("CONTENT_LENGTH", "").isdecimal()
     )
+
+
+def _has_key(query: str) -> bool:
+    return bool(query) and KEY in parse_qs(query, keep_blank_values=True)

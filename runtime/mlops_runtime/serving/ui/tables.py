@@ -25,11 +25,10 @@ from mlops_runtime.model import GoldenRecord
 from mlops_runtime.serving.api.faults import MAX_FAULTS_PER_RECORD, RecordFaults
 from mlops_runtime.serving.api.prediction_writer import PredictionWriter, fault_text
 from mlops_runtime.serving.api.predictions import Predict
-from mlops_runtime.serving.api.problems import MAX_ERRORS, FieldError, InvalidRequestError
-from mlops_runtime.serving.api.records import RecordReader, Result
+from mlops_runtime.serving.api.problems import MAX_ERRORS, InvalidRequestError
+from mlops_runtime.serving.api.records import RecordReader, Result, decimal_mark
 from mlops_runtime.serving.ui.field_text import listed
 from mlops_runtime.serving.ui.form import text_of
-from mlops_runtime.tables.cells import cell_reader
 from mlops_runtime.tables.formats import COMPRESSED
 from mlops_runtime.tables.source import Source, SourceError, open_source
 
@@ -38,6 +37,8 @@ MAX_NAME_LENGTH = 100
 """Maximum number of characters of a file name."""
 MAX_LISTED_FAULTS = 10
 """Maximum number of faulty rows that the page lists."""
+DECIMAL_ROWS = 1000
+"""Number of rows in which the decimal mark is detected."""
 MAX_FAULTY_ROWS = 10_000
 """Number of faulty rows after which reading stops, as a wrong column has a fault in each row."""
 
@@ -109,7 +110,7 @@ def uploaded(contract: Contract, file: FileStorage) -> Iterator[Source]:
         file.save(path)
         file.close()
         try:
-            source = _source(path)
+            source = _source(path, contract.features)
         except SourceError as error:
             raise InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, f"{error}.") from error
         required = [spec.name for spec in contract.fields if not spec.optional]
@@ -120,7 +121,7 @@ def uploaded(contract: Contract, file: FileStorage) -> Iterator[Source]:
         yield source
 
 
-def _source(path: Path) -> Source:
+def _source(path: Path, names: Sequence[str]) -> Source:
     """Return the source of a table; compressed files are refused, because they can expand without limit.
 
     Raises:
@@ -130,7 +131,7 @@ def _source(path: Path) -> Source:
         start = file.read(max(map(len, COMPRESSED)))
     if start.startswith(COMPRESSED):
         raise SourceError(f"{path.name} is compressed, or an Excel workbook: save the table as CSV")
-    return open_source(path)
+    return open_source(path, names=names)
 
 
 class TablePrediction:
@@ -150,15 +151,8 @@ class TablePrediction:
         self._predict = predict
         self._writer = PredictionWriter(contract)
         self._names = unique_names(self._writer.columns(errors=True), source.header)
-        fields = [spec for spec in contract.fields if spec.name in source.header]
-        self._field_names = [spec.name for spec in fields]
-        self._cell_readers = [
-            (
-                source.header.index(spec.name),
-                cell_reader(spec.kind.value, source.decimal, spec.date_format, contract.missing[spec.name]),
-            )
-            for spec in fields
-        ]
+        first_rows = (cells for _, cells in _batch(source.raw_rows(fit=False), DECIMAL_ROWS)[0])
+        self._read_cells = reader.cell_reader(source.header, decimal_mark(contract, source, first_rows))
         self._rows = self._faulty = 0
         # Number of faults that are still described in detail.
         self._remaining = MAX_ERRORS
@@ -210,11 +204,7 @@ class TablePrediction:
         )
 
     def _read(self, cells: Sequence[str]) -> Result:
-        if len(cells) != len(self._source.header):
-            detail = f"has {len(cells)} cells, but the header has {len(self._source.header)}"
-            return RecordFaults((FieldError(pointer="", detail=detail),))
-        values = [read(cells[index]) for index, read in self._cell_readers]
-        result = self._reader.read_row(self._field_names, values, 0, self._remaining)
+        result = self._reader.read_row(self._read_cells, self._source.header, cells, 0, self._remaining)
         if isinstance(result, RecordFaults):
             self._remaining = max(0, self._remaining - result.count)
         return result

@@ -54,7 +54,7 @@ FAULTY = {
     "json-not-json": (Format.JSON, b"[" * LENGTH),
     "json-empty-list": (Format.JSON, b" " * LENGTH + b"[]"),
     "json-too-many-records": (Format.JSON, filled(b"1,", b"[", b"1]")[-LENGTH:].replace(b"1,", b"[1,", 1)),
-    "json-wrong-value": (Format.JSON, order("x" * LENGTH)),
+    "json-wrong-value": (Format.JSON, b'{"Weight (kg)": "' + b"x" * LENGTH + b'"}'),
     "json-unknown-field": (Format.JSON, b'[{"' + b"x" * LENGTH + b'": 1}]'),
     "json-repeated-name": (Format.JSON, order("x" * 20_000)[:-1] + b', "Remark": "' + b"x" * 20_000 + b'"}'),
     "ndjson-not-json": (Format.NDJSON, b"{\n" + b" " * LENGTH),

@@ -57,10 +57,29 @@ def test_an_unknown_content_type_is_refused_with_the_known_ones(content_type: st
         request_format_of(content_type)
 
 
-@pytest.mark.parametrize("parameter", ["charset=latin-1", "header=absent"])
-def test_a_table_in_another_charset_or_without_a_header_is_refused(parameter: str) -> None:
+def test_a_table_without_a_header_is_refused() -> None:
+    with pytest.raises(UnsupportedMediaType, match="Send the table with a header"):
+        request_format_of("text/csv; header=absent")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "charset"),
+    [
+        ("", None),
+        ("; charset=utf-8", "utf-8-sig"),
+        ('; charset="UTF-16"', "utf-16"),
+        ("; charset=latin-1", "iso8859-1"),
+        ("; charset=Windows-1250", "cp1250"),
+    ],
+)
+def test_the_charset_of_a_table_is_read_from_its_content_type(parameter: str, charset: str | None) -> None:
+    assert negotiate(Headers({"Content-Type": f"text/csv{parameter}"})).charset == charset
+
+
+@pytest.mark.parametrize("charset", ["punycode", "zlib", "windows-9999", "x" * 1000])
+def test_a_table_in_an_unknown_charset_is_refused(charset: str) -> None:
     with pytest.raises(UnsupportedMediaType, match="Send the table"):
-        request_format_of(f"text/csv; {parameter}")
+        negotiate(Headers({"Content-Type": f"text/csv; charset={charset}"}))
 
 
 def test_arrow_without_its_package_is_refused_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:

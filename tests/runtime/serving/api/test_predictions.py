@@ -18,7 +18,7 @@ from mlops_runtime.serving.ui.field_text import allowed
 from mlops_runtime.testing.synthetic import FIELDS, Order
 from tests.runtime.serving.api.bodies import WRITERS
 from tests.runtime.serving.conftest import ONE_OF_EACH_KIND
-from tests.runtime.serving.literals import STRANGE, WRONG, with_literal
+from tests.runtime.serving.literals import MISSING, STRANGE, WRONG, with_literal
 
 URL = "/v1/predictions"
 FIELD = FIELDS[0]
@@ -155,6 +155,17 @@ def test_null_is_accepted_for_optional_fields_only(
     response = post(client, record | {field.name: None})
 
     assert response.status_code == (200 if field.optional else 422)
+
+
+@pytest.mark.parametrize("literal", MISSING)
+@pytest.mark.parametrize("field", ONE_OF_EACH_KIND)
+def test_a_word_for_a_missing_value_is_the_same_as_null(
+    client: FlaskClient, record: dict[str, Any], field: FieldSpec, literal: str
+) -> None:
+    response = post(client, with_literal(record, field, literal).encode())
+
+    expected = post(client, record | {field.name: None})
+    assert (response.status_code, response.json) == (expected.status_code, expected.json)
 
 
 @pytest.mark.parametrize("field", ONE_OF_EACH_KIND)
