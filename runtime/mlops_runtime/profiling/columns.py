@@ -1,31 +1,20 @@
 """Inference of the kind of each column of a table, from running statistics of all its cells."""
 
 import math
-import re
 import zlib
 from array import array
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlops_runtime.missing import NO_VALUES
+from mlops_runtime.profiling.dates import DateStatistics, Reading
 from mlops_runtime.profiling.names import words
-from mlops_runtime.tables.cells import (
-    BOOLEAN_PAIRS,
-    DATE_FORMATS,
-    MAX_CATEGORY_LENGTH,
-    TIME_FORMATS,
-    cleaned,
-    iso_reader,
-    number,
-    without_unit,
-)
+from mlops_runtime.profiling.numbers import NumberStatistics, Sentinel
+from mlops_runtime.tables.cells import BOOLEAN_PAIRS, MAX_CATEGORY_LENGTH, MIN_SHARE, cleaned
 
 MAX_INTEGER = 2**53
 """Limit of the integers that a float represents exactly."""
-
-MAX_NUMBER = 1e100
-"""Limit of the numbers whose square is safely a finite float."""
 
 SKETCH_SIZE = 1024
 """Number of hashes from which the number of distinct values is estimated. The relative error is about 3 %, which is
@@ -52,48 +41,17 @@ MIN_IDENTIFIER_SHARE = 0.9
 IDENTIFIER_WORDS = frozenset(("id", "ids", "uuid", "guid", "key", "index", "no", "nr", "number"))
 """Last words of the names of identifiers."""
 
+MIN_DATES_AS_NUMBERS = 3
+"""Minimum number of distinct integers of eight digits that are taken for dates."""
+
 MIN_WORDS_OF_TEXT = 2
 """Minimum mean number of words of a text."""
 
 MIN_LENGTH_OF_TEXT = 40
 """Minimum mean number of characters of a text whose mean number of words is between one and `MIN_WORDS_OF_TEXT`."""
 
-MIN_NUMBER_SHARE = 0.9
-"""Minimum share of numbers for an unusable column to be reported as numeric with a few invalid cells."""
-
-MIN_COUNTED_VALUES = 10_000
-"""Number of values after which numbers are no longer counted in a column if they are less than half of its values."""
-
 MAX_EXAMPLES = 5
 """Maximum number of most frequent values kept of a column that is not a choice."""
-
-NOT_A_NUMBER = {".": re.compile(r"[^0-9.eE+\-\n]"), ",": re.compile(r"[^0-9,eE+\-\n]")}
-LEADING_ZERO = re.compile(r"(?:^|\n)[+-]?0[0-9]")
-"""A value with a leading zero, such as 007, is a code and not a number."""
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """A format of dates or times: the kind, and the strftime format, or None for ISO 8601."""
-
-    kind: str
-    date_format: str | None
-
-    @property
-    def year_first(self) -> bool:
-        """Whether this is ISO 8601 with optional leading zeros."""
-        return (self.date_format or "").startswith("%Y-%m-%d")
-
-
-FORMATS = (
-    Format("date", None),
-    Format("datetime", None),
-    Format("time", None),
-    *(Format("date", day) for day in DATE_FORMATS),
-    *(Format("datetime", f"{day} {clock}") for day in DATE_FORMATS for clock in TIME_FORMATS),
-    *(Format("time", clock) for clock in TIME_FORMATS),
-)
-"""Formats in descending order of preference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +78,9 @@ class Column:
         max_length: number of characters of the longest value.
         missing_words: words that mean a missing value in this column, in addition to those of every column.
         values: words that are values in this column, although they mean a missing value elsewhere.
+        odd: number of cells that are no number, date or time, though the others are; they count as missing.
+        odd_cells: some of these cells.
+        sentinels: numbers that may stand for a missing value.
     """
 
     name: str
@@ -140,12 +101,62 @@ class Column:
     max_length: int = 0
     missing_words: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
+    odd: int = 0
+    odd_cells: tuple[str, ...] = ()
+    sentinels: tuple[Sentinel, ...] = ()
+
+
+class Statistics:
+    """Running statistics of the cells of a column that do not mean a missing value."""
+
+    def __init__(self, decimal: str, max_odd: float) -> None:
+        """Start without cells; the arguments are those of `NumberStatistics`."""
+        self.numbers = NumberStatistics(decimal, max_odd)
+        self.dates = DateStatistics(max_odd)
+        self.max_length = 0
+        self._distinct = 0
+        self._characters = 0
+        self._spaces = 0
+
+    def add(self, counts: Counter[str]) -> None:
+        """Add distinct cells with their counts."""
+        if not counts:
+            return
+        are_numbers = self.numbers.add(counts)
+        self.dates.add(counts, are_numbers and not self.numbers.may_be_dates)
+        self.max_length = max(self.max_length, max(map(len, counts)))
+        if not are_numbers:
+            joined = "\n".join(counts)
+            self._distinct += len(counts)
+            self._characters += len(joined) - len(counts) + 1
+            self._spaces += joined.count(" ")
+
+    @property
+    def mean_words(self) -> float:
+        """Mean number of words of the distinct values."""
+        return (self._spaces + self._distinct) / max(1, self._distinct)
+
+    @property
+    def mean_length(self) -> float:
+        """Mean number of characters of the distinct values."""
+        return self._characters / max(1, self._distinct)
 
 
 class Tally:
-    """Running statistics of the cells of a column, in bounded memory."""
+    """Running statistics of the cells of a column, in bounded memory.
 
-    def __init__(self, name: str, decimal: str, max_values: int, missing: frozenset[str] = frozenset()) -> None:
+    The distinct values are counted and looked at in the end. If there are too many, they are looked at as they come.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        decimal: str,
+        max_values: int,
+        missing: frozenset[str] = frozenset(),
+        max_rows: float = math.inf,
+        nameless: bool = False,
+    ) -> None:
         """Start without cells.
 
         Args:
@@ -153,30 +164,23 @@ class Tally:
             decimal: decimal mark of the table.
             max_values: maximum number of distinct values to count; if there are more, their number is estimated.
             missing: cells that mean a missing value, in addition to `NO_VALUES`.
+            max_rows: number of rows that the table has at most.
+            nameless: whether the header names another column, and not this one.
         """
         self.name = name
+        self.nameless = nameless
         self.rows = 0
         self.present = 0
         self.values: Counter[str] | None = Counter()
         self.markers: Counter[str] = Counter()
-        self._missing = NO_VALUES | missing
-        self.is_number = True
-        self.integer_notation = True
-        self.integral = True
-        self.low = math.inf
-        self.high = -math.inf
-        self.zeros = 0
-        self.numbers = 0
-        self.formats: dict[Format, tuple[str, str]] | None = None
         self.equals_row_numbers = [True, True]
-        self.max_length = 0
+        self._missing = NO_VALUES | missing
         self._decimal = decimal
         self._max_values = max_values
+        self._max_rows = max_rows
+        self._statistics: Statistics | None = None
         self._sketch: array[int] = array("q")
         self._max_hash = 2**63
-        self._distinct_seen = 0
-        self._characters = 0
-        self._spaces = 0
 
     def add(self, cells: Sequence[str], row_numbers: Sequence[Sequence[str]] = ()) -> None:
         """Add the cells of the next rows.
@@ -191,23 +195,40 @@ class Tally:
         ]
         counts = self._count(cells)
         self.present += counts.total()
-        unseen = list(counts if self.values is None else counts.keys() - self.values.keys())
-        if self.values is not None and len(self.values) + len(unseen) > self._max_values:
-            self._add_to_sketch(self.values)
-            self.values = None
-        if self.values is None:
-            self._add_to_sketch(unseen)
-        else:
+        self._add(counts)
+
+    def _add(self, counts: Counter[str]) -> None:
+        if self.values is not None:
+            self._statistics = None
             self.values.update(counts)
-        if unseen:
-            self._add_unseen(unseen)
-        if self.is_number:
-            self.numbers += counts.total()
-        elif self.present < MIN_COUNTED_VALUES or self.numbers * 2 > self.present:
-            self.numbers += sum(counts[cell] for cell in counts if number(cell, self._decimal) is not None)
-        if self.is_number and self.low <= 0 <= self.high:
-            zeros = [cell for cell in counts if cell[:1] in "+-0.," and not cell.strip("+-0.,eE")]
-            self.zeros += sum(counts[cell] for cell in zeros)
+            if len(self.values) <= self._max_values:
+                return
+            counts, self.values = self.values, None
+            self._statistics = Statistics(self._decimal, (1 - MIN_SHARE) * self._max_rows)
+        self._add_to_sketch(counts)
+        self.statistics.add(counts)
+
+    @property
+    def statistics(self) -> Statistics:
+        """Statistics of the cells."""
+        if self._statistics is None:
+            self._statistics = Statistics(self._decimal, (1 - MIN_SHARE) * self.present)
+            self._statistics.add(self.values or Counter())
+        return self._statistics
+
+    @property
+    def numbers(self) -> NumberStatistics:
+        """Statistics of the numbers."""
+        return self.statistics.numbers
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the column consists of numbers, except for a few odd cells."""
+        return self.numbers.is_column
+
+    def dates(self, day_first: bool = False) -> Reading | None:
+        """Return how the dates of the column are read, or None if it does not consist of dates."""
+        return self.statistics.dates.best(day_first)
 
     def _count(self, cells: Sequence[str]) -> Counter[str]:
         """Return the counts of the cleaned cells that do not mean a missing value, and count the others."""
@@ -225,56 +246,7 @@ class Tally:
         """Count markers of missing values as words of the column."""
         counts = Counter({marker: self.markers[marker] for marker in markers})
         self.present += counts.total()
-        self.is_number, self.formats = False, {}
-        self.max_length = max(self.max_length, *map(len, markers))
-        if self.values is None:
-            self._add_to_sketch(counts)
-        else:
-            self.values.update(counts)
-
-    def _add_unseen(self, cells: list[str]) -> None:
-        self.max_length = max(self.max_length, max(map(len, cells)))
-        if self.is_number:
-            self._add_numbers(cells)
-        if self.formats is None:
-            self.formats = dict.fromkeys(FORMATS, ("", ""))
-        if self.formats:
-            self._add_dates(cells)
-        if not self.is_number and not self.formats:
-            joined = "\n".join(cells)
-            self._distinct_seen += len(cells)
-            self._characters += len(joined) - len(cells) + 1
-            self._spaces += joined.count(" ")
-
-    def _add_numbers(self, cells: Sequence[str]) -> None:
-        numbers = _numbers(cells, self._decimal)
-        if numbers is None:
-            self.is_number = False
-            return
-        text, values = numbers
-        low, high = min(values), max(values)
-        if not -MAX_NUMBER < low <= high < MAX_NUMBER:
-            self.is_number = False
-            return
-        self.low, self.high = min(self.low, low), max(self.high, high)
-        if self.integer_notation:
-            self.integer_notation = "." not in text and "e" not in text and "E" not in text
-        self.integral = self.integral and (self.integer_notation or all(map(float.is_integer, values)))
-
-    def _add_dates(self, cells: Sequence[str]) -> None:
-        """Remove the formats that do not match all cells, and update the range of dates in the others."""
-        matching: dict[Format, tuple[str, str]] = {}
-        for form, (first, last) in (self.formats or {}).items():
-            iso = Format(form.kind, None)
-            if form.year_first and iso in matching:
-                # Dates in ISO 8601 match the format with optional zeros too: no need to parse them again.
-                if form.kind == "date":
-                    matching[form] = matching[iso]
-                continue
-            dates = _dates(form, cells)
-            if dates:
-                matching[form] = (min(first or dates[0], *dates), max(last, *dates))
-        self.formats = matching
+        self._add(counts)
 
     def _add_to_sketch(self, cells: Sequence[str] | Counter[str]) -> None:
         # The hash of a tuple of an integer is evenly distributed and, unlike that of a string, the same in each run.
@@ -309,58 +281,20 @@ class Tally:
         return self.distinct / self.present
 
     @property
-    def mean_words(self) -> float:
-        """Mean number of words of the distinct values."""
-        return (self._spaces + self._distinct_seen) / max(1, self._distinct_seen)
-
-    @property
-    def mean_length(self) -> float:
-        """Mean number of characters of the distinct values."""
-        return self._characters / max(1, self._distinct_seen)
-
-    @property
     def is_integer(self) -> bool:
         """Whether the numbers are integers.
 
         Many programs convert an integer column with missing values to floats, such as 5.0. Without missing values,
         a decimal point shows that the column is not an integer column.
         """
-        integer = self.integer_notation or (self.integral and self.present < self.rows)
-        return self.is_number and integer and max(-self.low, self.high) < MAX_INTEGER
+        numbers = self.numbers
+        integer = numbers.integer_notation or (numbers.integral and numbers.count < self.rows)
+        return self.is_number and integer and max(-numbers.low, numbers.high) < MAX_INTEGER
 
-
-def _dates(form: Format, cells: Sequence[str]) -> list[str] | None:
-    """Return the dates in ISO 8601, or None if a cell does not match the format."""
-    read = iso_reader(form.kind, form.date_format)
-    dates = []
-    for cell in cells:
-        date = read(cell)
-        if date is None:
-            return None
-        dates.append(date)
-    return dates
-
-
-def _numbers(cells: Sequence[str], decimal: str) -> tuple[str, list[float]] | None:
-    """Return the joined numbers with decimal points, and their values; None if a cell is not a number."""
-    joined = "\n".join(cells)
-    if NOT_A_NUMBER[decimal].search(joined):
-        # Numbers with thousands separators or units, or cells that are not numbers.
-        plain = [number(cell, decimal) for cell in cells]
-        # Amounts in two currencies can't be compared; neither can 5 % and 0.05.
-        if None in plain or len({without_unit(cell)[1] for cell in cells}) > 1:
-            return None
-        joined = "\n".join(filter(None, plain))
-    elif decimal == ",":
-        joined = joined.replace(",", ".")
-    if LEADING_ZERO.search(joined):
-        return None
-    try:
-        values = list(map(float, joined.split("\n")))
-    except ValueError:
-        return None
-    # A cell that contains a line end gives two numbers.
-    return (joined, values) if len(values) == len(cells) else None
+    @property
+    def has_identifier_name(self) -> bool:
+        """Whether the name is that of an identifier; the index of a table is exported without a name."""
+        return self.nameless or not IDENTIFIER_WORDS.isdisjoint(words(self.name)[-1:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,12 +304,11 @@ class ExcludedColumn:
     reason: str
 
 
-def infer_column(tally: Tally, decimal: str, day_first: bool, sampled: bool) -> Column | ExcludedColumn:
+def infer_column(tally: Tally, day_first: bool, sampled: bool) -> Column | ExcludedColumn:
     """Infer the column of the contract, or the reason to exclude it.
 
     Args:
         tally: statistics of the cells.
-        decimal: decimal mark of the table.
         day_first: whether to read an ambiguous date such as 3/4/2020 as the third of April.
         sampled: whether only a sample of the rows was read: then the contract must allow values that are not in it.
     """
@@ -383,58 +316,64 @@ def infer_column(tally: Tally, decimal: str, day_first: bool, sampled: bool) -> 
         return ExcludedColumn("all values are missing")
     if tally.values is not None and len(tally.values) == 1:
         return ExcludedColumn(f"its only value is {quoted(next(iter(tally.values)))}")
-    if tally.is_number:
+    dates = tally.dates(day_first)
+    if tally.is_number and not (dates and _are_dates(dates, tally)):
         return _number_column(tally, sampled)
-    if tally.formats:
-        return _date_column(tally, day_first, sampled)
-    return _string_column(tally, decimal, sampled)
+    if dates is not None:
+        return _date_column(tally, dates, sampled)
+    return _string_column(tally, sampled)
+
+
+def _are_dates(dates: Reading, tally: Tally) -> bool:
+    """Return whether integers of eight digits are dates: all are, and they are no identifier."""
+    complete = not dates.odd and not tally.numbers.odd
+    return complete and tally.distinct >= MIN_DATES_AS_NUMBERS and not tally.has_identifier_name
 
 
 def _number_column(tally: Tally, sampled: bool) -> Column | ExcludedColumn:
-    if tally.integer_notation:
+    numbers = tally.numbers
+    if numbers.integer_notation:
         if any(tally.equals_row_numbers):
             return ExcludedColumn("it numbers the rows")
-        has_identifier_name = not IDENTIFIER_WORDS.isdisjoint(words(tally.name)[-1:])
-        if tally.distinct_share >= MIN_IDENTIFIER_SHARE and (has_identifier_name or not tally.is_integer):
-            return ExcludedColumn(f"it is an identifier: {tally.distinct} of {tally.present} values are distinct")
+        if tally.distinct_share >= MIN_IDENTIFIER_SHARE and (tally.has_identifier_name or not tally.is_integer):
+            kind = "the index of the rows" if tally.nameless else "an identifier"
+            return ExcludedColumn(f"it is {kind}: {tally.distinct} of {tally.present} values are distinct")
     kind = "integer" if tally.is_integer and not sampled else "number"
-    return _column(tally, kind, sampled, low=tally.low, high=tally.high)
+    return replace(
+        _column(tally, kind, sampled, odd=numbers.odd, odd_cells=numbers.odd_cells),
+        low=numbers.low,
+        high=numbers.high,
+        sentinels=tuple(numbers.sentinels(tally.distinct)),
+    )
 
 
-def _date_column(tally: Tally, day_first: bool, sampled: bool) -> Column:
-    formats = tally.formats or {}
-    form = next(iter(formats))
-    if is_ambiguous(tally) and not day_first:
-        form = next(other for other in formats if (other.date_format or "").startswith("%m"))
-    low, high = formats[form]
-    return _column(tally, form.kind, sampled, low=low, high=high, date_format=form.date_format)
+def _date_column(tally: Tally, dates: Reading, sampled: bool) -> Column:
+    return replace(
+        _column(tally, dates.kind, sampled, odd=dates.odd, odd_cells=dates.odd_cells),
+        low=dates.low,
+        high=dates.high,
+        date_format=dates.date_format,
+    )
 
 
 def is_ambiguous(tally: Tally) -> bool:
-    """Return whether all dates of a column are valid with day and month in either order."""
-    starts = {(form.date_format or "")[:2] for form in tally.formats or ()}
-    return {"%d", "%m"} <= starts
+    """Return whether day and month of the dates of a column cannot be told apart."""
+    return tally.statistics.dates.is_ambiguous
 
 
-def _string_column(tally: Tally, decimal: str, sampled: bool) -> Column | ExcludedColumn:
+def _string_column(tally: Tally, sampled: bool) -> Column | ExcludedColumn:
     values = tally.values
     if values is not None and not sampled:
         if frozenset(map(str.lower, values)) in BOOLEAN_PAIRS:
             return _column(tally, "boolean", sampled)
-        if _is_complete(values, tally.present) and tally.max_length <= MAX_CATEGORY_LENGTH:
+        if _is_complete(values, tally.present) and tally.statistics.max_length <= MAX_CATEGORY_LENGTH:
             return _column(tally, "choice", sampled)
     if tally.distinct_share <= MAX_DISTINCT_SHARE:
         return _column(tally, "category", sampled)
-    long = tally.mean_words > 1 and tally.mean_length >= MIN_LENGTH_OF_TEXT
-    if tally.mean_words >= MIN_WORDS_OF_TEXT or long:
-        return _column(tally, "text", sampled, mean_words=tally.mean_words)
-    if tally.numbers >= MIN_NUMBER_SHARE * tally.present and values is not None:
-        word = next((value for value in values if number(value, decimal) is None), None)
-        if word is not None:
-            return ExcludedColumn(
-                f"{tally.numbers} of {tally.present} values are numbers, others are words such as {quoted(word)}: "
-                "empty these cells to use the column"
-            )
+    statistics = tally.statistics
+    long = statistics.mean_words > 1 and statistics.mean_length >= MIN_LENGTH_OF_TEXT
+    if statistics.mean_words >= MIN_WORDS_OF_TEXT or long:
+        return replace(_column(tally, "text", sampled), mean_words=statistics.mean_words)
     return ExcludedColumn(f"it is an identifier: {tally.distinct} of {tally.present} values are distinct")
 
 
@@ -452,32 +391,24 @@ def _is_complete(values: Counter[str], present: int) -> bool:
     )
 
 
-def _column(
-    tally: Tally,
-    kind: str,
-    sampled: bool,
-    *,
-    low: float | str | None = None,
-    high: float | str | None = None,
-    date_format: str | None = None,
-    mean_words: float = 0.0,
-) -> Column:
+def _column(tally: Tally, kind: str, sampled: bool, odd: int = 0, odd_cells: Collection[str] = ()) -> Column:
     values = tally.values or Counter()
+    if odd:
+        values = Counter({value: count for value, count in values.items() if value not in odd_cells})
     # Values of equal count are sorted, so that a table always gives the same contract.
     most_common = sorted(values.items(), key=lambda pair: (-pair[1], pair[0]))
+    present = tally.present - odd
     return Column(
         name=tally.name,
         kind=kind,
         rows=tally.rows,
-        missing=tally.rows - tally.present,
+        missing=tally.rows - present,
         distinct=tally.distinct,
-        optional=sampled or tally.present < tally.rows,
+        optional=sampled or present < tally.rows,
         most_common=tuple(most_common if kind == "choice" else most_common[:MAX_EXAMPLES]),
-        low=low,
-        high=high,
-        date_format=date_format,
-        mean_words=mean_words,
-        max_length=tally.max_length,
+        max_length=tally.statistics.max_length,
+        odd=odd,
+        odd_cells=tuple(odd_cells),
     )
 
 

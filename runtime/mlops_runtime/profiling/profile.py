@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,8 +15,17 @@ from mlops_runtime.missing import NO_VALUES, WORD_KINDS, missing_words
 from mlops_runtime.profiling.columns import Column, ExcludedColumn, Tally, infer_column, is_ambiguous, quoted
 from mlops_runtime.profiling.leakage import Values, leakage_warning
 from mlops_runtime.profiling.markers import NOTHING_NAMED, Named, marker_warnings, word_values
+from mlops_runtime.profiling.oddities import (
+    OddRows,
+    case_warnings,
+    odd_cells,
+    odd_rows,
+    odd_warnings,
+    same_but_case,
+    sentinel_warnings,
+)
 from mlops_runtime.profiling.ranges import add_ranges
-from mlops_runtime.profiling.target import TASKS, Target, TargetError, infer_target
+from mlops_runtime.profiling.target import TASKS, Target, TargetError, infer_target, merged_labels
 from mlops_runtime.tables.cells import cleaned, number
 from mlops_runtime.tables.source import MAX_IN_MEMORY, Source, open_source
 
@@ -48,6 +58,9 @@ MAX_LISTED_NAMES = 10
 
 MAX_LISTED_SENTENCES = 3
 """Maximum number of excluded columns, and of warnings, in a summary."""
+
+UNNAMED = re.compile(r"Unnamed: \d+")
+"""Name that pandas gives to a column without one."""
 
 KIND_NAMES = {
     "number": ("number", "numbers"),
@@ -125,11 +138,11 @@ def profile(path: Path, target: str, task: str = "auto", named: Named = NOTHING_
     if not tally.rows:
         raise ProfileError(f"{path.name} has a header but no rows: add rows")
     day_first = source.decimal == "," or source.delimiter == ";"
-    columns = {name: infer_column(column, source.decimal, day_first, sampled) for name, column in tallies.items()}
+    columns = {name: infer_column(column, day_first, sampled) for name, column in tallies.items()}
     decisions = _restore_words(tallies, columns, tally, named)
     for name, (column, values) in decisions.items():
         if name != target and values:
-            columns[name] = infer_column(column, source.decimal, day_first, sampled)
+            columns[name] = infer_column(column, day_first, sampled)
     try:
         inferred = infer_target(tally, source.decimal, task, sampled)
     except TargetError as error:
@@ -140,10 +153,20 @@ def profile(path: Path, target: str, task: str = "auto", named: Named = NOTHING_
     if not included:
         raise ProfileError(f"no column of {path.name} is suitable for training: {_reasons(excluded)}")
     ranged = add_ranges(included, [tallies[column.name] for column in included], sampled)
-    warnings = [*_header_warnings(source), *_target_warnings(inferred, tally), *_date_warnings(ranged, tallies)]
+    odd = {column.name: column.odd_cells for column in ranged if column.odd} | {target: inferred.odd_cells}
+    rows = odd_rows(source, step, {name: cells for name, cells in odd.items() if cells})
+    warnings = [
+        *_header_warnings(source),
+        *_target_warnings(inferred, tally, rows),
+        *odd_warnings(ranged, rows),
+        *_date_warnings(ranged, tallies),
+        *sentinel_warnings(ranged),
+        *case_warnings(ranged, tallies),
+    ]
     missing = {column.name: _missing_words(column, named) for column in ranged}
     missing[target] = _target_words(inferred, named)
-    compared, leaks = _compare(source, ranged, target, bool(inferred.labels), missing)
+    labels = merged_labels(tally.values or Counter(), source.decimal) if inferred.labels else None
+    compared, leaks = _compare(source, ranged, target, labels, missing)
     return Profile(
         path=path,
         source=source,
@@ -187,7 +210,7 @@ def _is_of_other_kind(column: Column | ExcludedColumn, tally: Tally) -> bool:
     """Return whether a column consists of numbers, dates, times or truth values."""
     if isinstance(column, Column):
         return column.kind not in WORD_KINDS
-    return bool(tally.present) and (tally.is_number or bool(tally.formats))
+    return bool(tally.present) and (tally.is_number or tally.dates() is not None)
 
 
 def _with_words(column: Column | ExcludedColumn, decisions: Decisions, named: Named) -> Column | ExcludedColumn:
@@ -274,9 +297,14 @@ def _tallies(source: Source, step: int, target: str, named: Named) -> dict[str, 
     max_values = min(MAX_COLUMN_VALUES, max(MIN_COLUMN_VALUES, MAX_TOTAL_VALUES // width))
     tallies = {
         name: Tally(
-            name, source.decimal, MAX_COLUMN_VALUES if name == target else max_values, named.in_every_kind(name)
+            name,
+            source.decimal,
+            MAX_COLUMN_VALUES if name == target else max_values,
+            named.in_every_kind(name),
+            max_rows=source.lines / step + 1,
+            nameless=position == 0 and _is_nameless(source),
         )
-        for name in source.header
+        for position, name in enumerate(source.header)
     }
     chunk_rows = max(1, min(CHUNK_ROWS, CHUNK_CELLS // width))
     rows = 0
@@ -288,6 +316,12 @@ def _tallies(source: Source, step: int, target: str, named: Named) -> dict[str, 
             tally.add(cells, row_numbers)
         rows += len(chunk)
     return tallies
+
+
+def _is_nameless(source: Source) -> bool:
+    """Return whether the first column alone has no name, as the index that pandas exports."""
+    names = [name.strip() for name in source.raw_header or source.header]
+    return len(names) > 1 and (not names[0] or UNNAMED.fullmatch(names[0]) is not None)
 
 
 def _chunks(rows: Iterable[tuple[int, list[str]]], size: int) -> Iterator[list[list[str]]]:
@@ -313,15 +347,19 @@ def _header_warnings(source: Source) -> Iterator[str]:
             yield f"1 line {place} was skipped" if count == 1 else f"{count} lines {place} were skipped"
 
 
-def _target_warnings(target: Target, tally: Tally) -> Iterator[str]:
+def _target_warnings(target: Target, tally: Tally, rows: OddRows) -> Iterator[str]:
     missing = tally.rows - tally.present
+    if target.odd:
+        excluded = "its row is" if target.odd == 1 else "their rows are"
+        yield f"{odd_cells(tally.name, target.odd, rows)} no number: {excluded} excluded"
     if missing:
-        rows = "1 row is" if missing == 1 else f"{missing} rows are"
-        yield f"{rows} without a value of the target {quoted(tally.name)}: excluded"
+        count = "1 row is" if missing == 1 else f"{missing} rows are"
+        yield f"{count} without a value of the target {quoted(tally.name)}: excluded"
     if target.excluded:
         names = ", ".join(quoted(label) for label, _ in target.excluded[:MAX_LISTED_SENTENCES])
         more = len(target.excluded) - MAX_LISTED_SENTENCES
         yield f"labels of a single row are excluded: {names}" + (f" and {more} more" if more > 0 else "")
+    yield from same_but_case(tally.name, target.labels, "labels")
 
 
 def _date_warnings(columns: Sequence[Column], tallies: dict[str, Tally]) -> Iterator[str]:
@@ -334,18 +372,18 @@ def _compare(
     source: Source,
     columns: Sequence[Column],
     target: str,
-    labelled: bool,
+    labels: Mapping[str, str] | None,
     missing: Mapping[str, frozenset[str]],
 ) -> tuple[tuple[Column, ...], list[str]]:
     """Return the columns with their quartiles, and warnings about columns that reveal the target."""
-    values = _values(source, columns, target, labelled, missing)
+    values = _values(source, columns, target, labels, missing)
     target_values = values.pop(target)
     compared, warnings = [], []
     for column in columns:
         column_values = values.pop(column.name)
         quartiles = _quartiles(column_values) if isinstance(column_values, array) else None
         compared.append(replace(column, quartiles=quartiles))
-        warning = leakage_warning(column, column_values, target_values, labelled)
+        warning = leakage_warning(column, column_values, target_values, labels is not None)
         if warning is not None:
             warnings.append(warning)
     return tuple(compared), warnings
@@ -355,13 +393,13 @@ def _values(
     source: Source,
     columns: Sequence[Column],
     target: str,
-    labelled: bool,
+    labels: Mapping[str, str] | None,
     missing: Mapping[str, frozenset[str]],
 ) -> dict[str, Values]:
     """Return a sample of the values of each column and the target, from rows with a target."""
     indices = {name: index for index, name in enumerate(source.header)}
     numeric = {column.name for column in columns if column.kind in ("number", "integer")}
-    if not labelled:
+    if labels is None:
         numeric.add(target)
     names = [*(column.name for column in columns), target]
     values: dict[str, array[float] | list[str]] = {name: array("d") if name in numeric else [] for name in names}
@@ -378,6 +416,8 @@ def _values(
             else:
                 # Equal strings share one object, to save memory.
                 column_values.extend([interned.setdefault(cell, cell) for cell in cells])
+    if labels is not None:
+        values[target] = [labels.get(cell, cell) for cell in values[target]]  # type: ignore[arg-type]
     return dict(values)
 
 

@@ -68,53 +68,67 @@ def add_ranges(columns: Sequence[Column], tallies: Sequence[Tally], sampled: boo
             continue
         if sampled:
             limits = Limits()
-        elif scale is not None or (tally.low, tally.high) in shared:
-            limits = Limits(tally.low, tally.high)
+        elif scale is not None or (tally.numbers.low, tally.numbers.high) in shared:
+            limits = Limits(tally.numbers.low, tally.numbers.high)
         else:
             limits = _limits(column, tally)
         bounded = limits.minimum is not None and limits.maximum is not None
-        expected = None if bounded else expected_range(tally.low, tally.high, integer=column.kind == "integer")
+        expected = (
+            None if bounded else expected_range(tally.numbers.low, tally.numbers.high, integer=column.kind == "integer")
+        )
         ranged.append(replace(column, minimum=limits.minimum, maximum=limits.maximum, expected=expected))
     return tuple(ranged)
 
 
 def _scale(tally: Tally) -> tuple[float, float] | None:
     """Return the lowest and highest value of an integer column if it is a rating scale, else None."""
-    if tally.values is None or tally.low not in (0, 1) or tally.high - tally.low >= MAX_SCALE_VALUES:
+    low, high = tally.numbers.low, tally.numbers.high
+    if tally.values is None or low not in (0, 1) or high - low >= MAX_SCALE_VALUES:
         return None
     counter: Counter[int] = Counter()
     for cell, count in tally.values.items():
-        counter[_small_integer(cell)] += count
-    counts = [counter[value] for value in range(int(tally.low), int(tally.high) + 1)]
+        if (value := _small_integer(cell)) is not None:
+            counter[value] += count
+    counts = [counter[value] for value in range(int(low), int(high) + 1)]
     if 0 in counts:
         return None
-    ends = (tally.low, tally.high)
+    ends = (low, high)
     if ends == (0, 1):
         return ends
-    has_rare_end = min(counts[0], counts[-1]) < MIN_END_SHARE * tally.present / len(counts)
+    present = tally.numbers.count
+    has_rare_end = min(counts[0], counts[-1]) < MIN_END_SHARE * present / len(counts)
     # Counts of things, such as a number of children, start at 0 and are the less frequent the higher they are.
-    descends = tally.low == 0 and counts == sorted(counts, reverse=True)
-    return None if has_rare_end or descends or tally.present < MIN_SCALE_ROWS else ends
+    descends = low == 0 and counts == sorted(counts, reverse=True)
+    return None if has_rare_end or descends or present < MIN_SCALE_ROWS else ends
 
 
-def _small_integer(cell: str) -> int:
-    return int(float(cell.replace(",", ".")))
+def _small_integer(cell: str) -> int | None:
+    """Return the integer in a cell, or None if it is odd."""
+    try:
+        return int(float(cell.replace(",", ".")))
+    except ValueError:
+        return None
 
 
 def _limits(column: Column, tally: Tally) -> Limits:
-    if tally.low < 0 or tally.present < MIN_LIMIT_ROWS:
+    numbers = tally.numbers
+    if numbers.low < 0 or numbers.count < MIN_LIMIT_ROWS:
         return Limits()
     if column.kind == "number":
         for top in (1.0, 100.0):
             distance = MAX_END_DISTANCE * top
-            if tally.low <= distance and top - distance <= tally.high <= top and (top == 1 or _is_percentage(tally)):
+            if (
+                numbers.low <= distance
+                and top - distance <= numbers.high <= top
+                and (top == 1 or _is_percentage(tally))
+            ):
                 return Limits(0.0, top)
-    return Limits(0.0) if tally.zeros >= MIN_ZERO_SHARE * tally.present else Limits()
+    return Limits(0.0) if numbers.zeros >= MIN_ZERO_SHARE * numbers.count else Limits()
 
 
 def _is_percentage(tally: Tally) -> bool:
     """Return whether the name of a column says that it is a percentage, or its maximum is exactly 100."""
-    return "%" in tally.name or not PERCENT_WORDS.isdisjoint(words(tally.name)) or tally.high == 100
+    return "%" in tally.name or not PERCENT_WORDS.isdisjoint(words(tally.name)) or tally.numbers.high == 100
 
 
 def expected_range(low: float, high: float, integer: bool) -> tuple[float, float]:

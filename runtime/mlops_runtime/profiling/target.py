@@ -1,5 +1,6 @@
 """Inference of the task and the labels from the target column."""
 
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -42,12 +43,16 @@ class Target:
         reason: reason for the task, and how to choose another one.
         labels: sorted labels, as in the table; empty for regression.
         excluded: labels with too few rows, each with its number of rows.
+        odd: number of cells that are no number, though the others are; these rows are excluded.
+        odd_cells: some of these cells.
     """
 
     task: str
     reason: str
     labels: tuple[str, ...]
     excluded: tuple[tuple[str, int], ...] = ()
+    odd: int = 0
+    odd_cells: tuple[str, ...] = ()
 
 
 def infer_target(tally: Tally, decimal: str, task: str, sampled: bool) -> Target:
@@ -81,13 +86,23 @@ def infer_target(tally: Tally, decimal: str, task: str, sampled: bool) -> Target
 
 
 def _is_amount(tally: Tally) -> bool:
-    if not tally.is_number or (tally.values is not None and len(tally.values) == 2):
+    distinct = tally.distinct
+    if not tally.is_number or distinct == 2 or _has_labels_of_words(tally):
         return False
     max_labels = min(MAX_INTEGER_LABELS, MAX_INTEGER_LABEL_SHARE * tally.present)
-    return not tally.integral or tally.values is None or len(tally.values) > max_labels
+    return not tally.numbers.integral or tally.values is None or distinct > max_labels
+
+
+def _has_labels_of_words(tally: Tally) -> bool:
+    """Return whether words beside integers are labels: each occurs in several rows."""
+    words, values = tally.numbers.odd_cells, tally.values
+    if not words or values is None or len(values) > MAX_LABELS or not tally.numbers.integral:
+        return False
+    return all(values[cell] >= MIN_ROWS_OF_A_LABEL for cell in words)
 
 
 def _regression(tally: Tally, decimal: str, task: str) -> Target:
+    numbers = tally.numbers
     if not tally.is_number:
         word = next((value for value in tally.values or () if number(value, decimal) is None), None)
         example = f" such as {quoted(word)}" if word is not None else ""
@@ -95,15 +110,37 @@ def _regression(tally: Tally, decimal: str, task: str) -> Target:
             f"task=regression needs numbers, and {quoted(tally.name)} contains other values{example}: "
             "empty these cells, or set task=multiclass"
         )
+    odd_cells = tuple(numbers.odd_cells)
     if task == "regression":
-        return Target("regression", "regression, as requested", ())
-    distinct = "many" if tally.values is None else str(len(tally.values))
+        return Target("regression", "regression, as requested", (), odd=numbers.odd, odd_cells=odd_cells)
+    distinct = "many" if tally.values is None else str(len(tally.values) - (numbers.odd > 0))
     advice = OVERRIDE_ADVICE.format(task="multiclass", meaning="labels")
-    return Target("regression", f"{distinct} distinct numbers in {tally.present} rows are amounts; {advice}", ())
+    reason = f"{distinct} distinct numbers in {numbers.count} rows are amounts; {advice}"
+    return Target("regression", reason, (), odd=numbers.odd, odd_cells=odd_cells)
+
+
+def merged_labels(values: Counter[str], decimal: str) -> dict[str, str]:
+    """Return the label of each value: numbers that are equal are one label, in its most frequent notation.
+
+    Args:
+        values: values of the target with their counts.
+        decimal: decimal mark of the table.
+    """
+    numbers = {value: number(value, decimal) for value in values}
+    if None in numbers.values():
+        return {value: value for value in values}
+    groups: defaultdict[float, list[str]] = defaultdict(list)
+    for value, text in numbers.items():
+        groups[float(text or 0)].append(value)
+    return {
+        value: min(group, key=lambda each: (-values[each], len(each), each))
+        for group in groups.values()
+        for value in group
+    }
 
 
 def _labelled(tally: Tally, decimal: str, task: str, sampled: bool) -> Target:
-    values = tally.values
+    values = tally.values and _merged(tally.values, decimal)
     if values is None or len(values) > MAX_LABELS:
         count = "too many to count" if values is None else str(len(values))
         advice = "set task=regression" if tally.is_number else "is it an identifier or text?"
@@ -129,11 +166,19 @@ def _labelled(tally: Tally, decimal: str, task: str, sampled: bool) -> Target:
 def _reason(tally: Tally, task: str, distinct: int) -> str:
     if task != "auto":
         return f"{task}, as requested"
-    if not tally.is_number:
+    if not tally.is_number or tally.numbers.odd:
         return f"{distinct} distinct values are labels"
     advice = OVERRIDE_ADVICE.format(task="regression", meaning="amounts")
-    kind = "integers" if tally.integral else "numbers"
+    kind = "integers" if tally.numbers.integral else "numbers"
     return f"{distinct} distinct {kind} in {tally.present} rows are labels; {advice}"
+
+
+def _merged(values: Counter[str], decimal: str) -> Counter[str]:
+    labels = merged_labels(values, decimal)
+    merged: Counter[str] = Counter()
+    for value, count in values.items():
+        merged[labels[value]] += count
+    return merged
 
 
 def sorted_labels(labels: Collection[str], decimal: str) -> tuple[str, ...]:

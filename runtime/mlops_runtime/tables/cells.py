@@ -1,21 +1,32 @@
-"""Conversion of cells to the format of the contract: decimal points, ISO 8601 dates, true and false."""
+"""Conversion of cells to the format of the contract: decimal points, ISO 8601, true and false."""
 
+import math
 import re
+import unicodedata
 from collections.abc import Callable, Container, Mapping
-from datetime import date, datetime, time
-from functools import cache
+
+from mlops_runtime.tables.dates import date_reader
 
 Canonical = Callable[[str], str]
+"""Function that converts a cell to the contract's format."""
+
+MIN_SHARE = 0.9
+"""Minimum share of numbers, or of dates, in a column of them. The other cells are odd and count as missing."""
 
 MAX_CATEGORY_LENGTH = 200
 MAX_TEXT_LENGTH = 20_000
 """Maximum number of characters of the contract's types."""
+
+MAX_FINITE_DIGITS = 300
+"""Number of digits above which an integer may be no finite float."""
 
 BOOLEANS: Mapping[str, bool] = {
     "true": True, "yes": True, "y": True, "t": True,
     "false": False, "no": False, "n": False, "f": False,
 }  # fmt: skip
 """Words for true and false, in lower case; cells are compared without regard to case."""
+
+TRUTH_WORDS = ("true", "false")
 
 BOOLEAN_PAIRS = tuple(frozenset(pair) for pair in (("true", "false"), ("yes", "no"), ("y", "n"), ("t", "f")))
 
@@ -43,9 +54,23 @@ UNITS = CURRENCIES + "%"
 """Symbols allowed after a number; currency symbols are allowed before it as well."""
 
 
+INVISIBLE = re.compile(
+    "[\u00ad\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]"
+    "|(?<![^\\x00-\\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\\x00-\\x7f])"
+)
+"""Characters without a width. Joiners are left between letters of other scripts and in emoji, where they matter."""
+
+BLANKS = re.compile(r"[^\S\r\n]{2,}|[^\S\r\n ]")
+"""Blanks within a line other than a single space."""
+
+
 def cleaned(cell: str) -> str:
-    """Return a cell without blanks around it."""
-    return cell.strip()
+    """Return a cell without blanks around it and invisible characters in it, with single spaces between words."""
+    text = cell.strip()
+    if text.isascii():
+        return BLANKS.sub(" ", text) if "  " in text or "\t" in text else text
+    visible = INVISIBLE.sub("", unicodedata.normalize("NFC", text))
+    return BLANKS.sub(" ", visible).strip()
 
 
 def without_unit(cell: str) -> tuple[str, str]:
@@ -79,168 +104,81 @@ def _plain_number(cell: str, decimal: str) -> str | None:
     return None
 
 
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-
-DIRECTIVES = {
-    "%Y": r"(?P<year>\d{4})",
-    "%y": r"(?P<short_year>\d{2})",
-    "%m": r"(?P<month>\d{1,2})",
-    "%b": rf"(?P<month_name>{'|'.join(MONTHS)})",
-    "%d": r"(?P<day>\d{1,2})",
-    "%H": r"(?P<hour>\d{1,2})",
-    "%I": r"(?P<hour>\d{1,2})",
-    "%M": r"(?P<minute>\d{2})",
-    "%S": r"(?P<second>\d{2})",
-    "%p": r"(?P<am_pm>[ap]m)",
-}
-"""Regular expressions for strftime directives. Names of months are English in every locale."""
-
-DATE_FORMATS = (
-    "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d", "%Y-%m-%d",
-    "%d %b %Y", "%d-%b-%Y", "%b %d, %Y",
-    "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%b-%y",
-)  # fmt: skip
-TIME_FORMATS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
-
-ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-ISO_DATETIME = re.compile(
-    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?(?:Z|[+-]\d\d:\d\d)?",
-    re.ASCII,
-)
-ISO_TIME = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d{1,6})?)?", re.ASCII)
+Reader = Callable[[str], str | None]
+"""Function that converts a cell to the contract's format; "" for a missing value, None for an odd cell."""
 
 
-@cache
-def iso_reader(kind: str, date_format: str | None) -> Callable[[str], str | None]:
-    """Return a function that converts a cell to ISO 8601, or returns None if it does not match the format.
+def value_reader(
+    kind: str, decimal: str, date_format: str | None, missing: Container[str], words: tuple[str, str] = TRUTH_WORDS
+) -> Reader:
+    """Return a function that cleans a cell and converts it to the contract's format.
 
-    Args:
-        kind: date, datetime or time.
-        date_format: strftime format of the cells, or None for ISO 8601.
-    """
-    return _iso_reader(kind) if date_format is None else _format_reader(kind, date_format)
-
-
-def _iso_reader(kind: str) -> Callable[[str], str | None]:
-    pattern, parse = {
-        "date": (ISO_DATE, date.fromisoformat),
-        "datetime": (ISO_DATETIME, datetime.fromisoformat),
-        "time": (ISO_TIME, time.fromisoformat),
-    }[kind]
-
-    def read(cell: str) -> str | None:
-        if not pattern.fullmatch(cell):
-            return None
-        try:
-            parse(cell)
-        except ValueError:
-            return None
-        return cell
-
-    return read
-
-
-def _format_reader(kind: str, date_format: str) -> Callable[[str], str | None]:
-    parts = re.split(r"(%[A-Za-z])", date_format)
-    pattern = re.compile("".join(DIRECTIVES.get(part) or re.escape(part) for part in parts), re.ASCII | re.IGNORECASE)
-    isoformat = {"date": _date, "datetime": _datetime, "time": _time}[kind]
-
-    def read(cell: str) -> str | None:
-        match = pattern.fullmatch(cell)
-        try:
-            return isoformat(match.groupdict()) if match else None
-        except ValueError:
-            return None
-
-    return read
-
-
-def _date(parts: Mapping[str, str]) -> str:
-    month = MONTHS.index(parts["month_name"].lower()) + 1 if "month_name" in parts else int(parts["month"])
-    return date(_year(parts), month, int(parts["day"])).isoformat()
-
-
-def _year(parts: Mapping[str, str]) -> int:
-    if "year" in parts:
-        return int(parts["year"])
-    # POSIX defines for strptime that 69 to 99 mean 1969 to 1999.
-    short_year = int(parts["short_year"])
-    return short_year + (1900 if short_year >= 69 else 2000)
-
-
-def _time(parts: Mapping[str, str]) -> str:
-    hour = int(parts["hour"])
-    if "am_pm" in parts:
-        if not 1 <= hour <= 12:
-            raise ValueError(f"{hour} is not an hour of the 12-hour clock")
-        hour = hour % 12 + (12 if parts["am_pm"].lower() == "pm" else 0)
-    return time(hour, int(parts["minute"]), int(parts.get("second", 0))).isoformat()
-
-
-def _datetime(parts: Mapping[str, str]) -> str:
-    return f"{_date(parts)}T{_time(parts)}"
-
-
-def cell_reader(
-    kind: str,
-    decimal: str,
-    date_format: str | None,
-    missing: Container[str],
-    words: tuple[str, str] = ("true", "false"),
-) -> Callable[[str], str]:
-    """Return a function that cleans a cell and converts it to the contract's format; "" for a missing value.
-
-    Args:
-        kind: as for `canonicalizer`.
-        decimal: as for `canonicalizer`.
-        date_format: as for `canonicalizer`.
-        missing: cells that mean a missing value.
-        words: as for `canonicalizer`.
-    """
-    canonical = canonicalizer(kind, decimal, date_format, words)
-
-    def read(cell: str) -> str:
-        text = cleaned(cell)
-        return "" if text in missing else canonical(text)
-
-    return read
-
-
-def canonicalizer(
-    kind: str, decimal: str, date_format: str | None, words: tuple[str, str] = ("true", "false")
-) -> Canonical:
-    """Return a function that converts a cell to the contract's format, and returns an invalid cell unchanged.
+    It returns "" for a missing value, and None for an odd cell: one that is no number, date or time in a column of
+    these. Cells of other kinds are returned even if the contract does not allow them.
 
     Args:
         kind: kind of the field: number, integer, boolean, choice, category, text, date, datetime or time.
         decimal: decimal mark of the table, a point or a comma.
-        date_format: strftime format of the column's dates, or None for ISO 8601.
+        date_format: strftime format that shows the order of the dates' parts, or None for ISO 8601.
+        missing: cells that mean a missing value.
         words: words of the column for true and false, beside the common ones.
     """
+    convert = _converter(kind, decimal, date_format, words)
+
+    def read(cell: str) -> str | None:
+        text = cleaned(cell)
+        return "" if text in missing else convert(text)
+
+    return read
+
+
+def cell_reader(
+    kind: str, decimal: str, date_format: str | None, missing: Container[str], words: tuple[str, str] = TRUTH_WORDS
+) -> Canonical:
+    """Return a function like that of `value_reader`, which returns an odd cell as it is."""
+    read = value_reader(kind, decimal, date_format, missing, words)
+
+    def read_any(cell: str) -> str:
+        text = read(cell)
+        return cleaned(cell) if text is None else text
+
+    return read_any
+
+
+def canonicalizer(kind: str, decimal: str, date_format: str | None, words: tuple[str, str] = TRUTH_WORDS) -> Canonical:
+    """Return a function that converts a cell to the contract's format, and returns an odd cell unchanged.
+
+    The arguments are those of `value_reader`.
+    """
+    convert = _converter(kind, decimal, date_format, words)
+    return lambda cell: convert(cell) or cell
+
+
+def _converter(kind: str, decimal: str, date_format: str | None, words: tuple[str, str]) -> Reader:
     match kind:
         case "number" | "integer":
-            return _canonical_number(decimal)
+            return _number_converter(decimal)
         case "boolean":
             return _canonical_boolean(words)
         case "category":
             return lambda cell: cell[:MAX_CATEGORY_LENGTH]
         case "text":
             return lambda cell: cell[:MAX_TEXT_LENGTH]
-        case "date" | "datetime" | "time" if date_format is not None:
-            read = iso_reader(kind, date_format)
-            return lambda cell: read(cell) or cell
+        case "date" | "datetime" | "time":
+            return date_reader(kind, date_format)
         case _:
             return str
 
 
-def _canonical_number(decimal: str) -> Canonical:
-    def canonical(cell: str) -> str:
+def _number_converter(decimal: str) -> Reader:
+    def convert(cell: str) -> str | None:
         # A fast path for the most frequent cells.
-        if cell.isdigit():
+        if cell.isdigit() and cell.isascii() and len(cell) < MAX_FINITE_DIGITS:
             return cell
-        return number(cell, decimal) or cell
+        text = number(cell, decimal)
+        return text if text is not None and math.isfinite(float(text)) else None
 
-    return canonical
+    return convert
 
 
 def _canonical_boolean(words: tuple[str, str]) -> Canonical:

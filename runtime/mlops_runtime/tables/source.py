@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlops_runtime.tables.arrow import arrow_header, arrow_rows
-from mlops_runtime.tables.cells import cleaned
 from mlops_runtime.tables.compression import READ_ERRORS, opened
 from mlops_runtime.tables.dialects import Dialect, Reader, csv_reader, detect_decimal, detect_dialect, distinct_names
 from mlops_runtime.tables.encodings import SourceError, scan
@@ -93,21 +92,21 @@ class Source:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the line number and the cleaned cells of each row that is not blank.
+        """Yield the line number and the stripped cells of each row that is not blank.
 
         Raises:
             SourceError: if a row is not valid, or longer than the header.
         """
         for line, cells in self.raw_rows():
-            yield line, list(map(cleaned, cells))
+            yield line, list(map(str.strip, cells))
 
     def sample(self, rows: int) -> list[list[str]]:
-        """Return about this number of rows at regular distances in the file, with cleaned cells.
+        """Return about this number of rows at regular distances in the file, with stripped cells.
 
         Raises:
             SourceError: as `rows`.
         """
-        return [list(map(cleaned, cells)) for _, cells in self.raw_rows(self.step(rows))]
+        return [list(map(str.strip, cells)) for _, cells in self.raw_rows(self.step(rows))]
 
     def step(self, rows: int) -> int:
         """Return the step of a sample of this number of rows: one row out of `step` is in the sample."""

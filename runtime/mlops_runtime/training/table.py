@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from mlops_runtime.contract import Contract, Features, RecordModel
-from mlops_runtime.tables.cells import canonicalizer, cell_reader, cleaned
+from mlops_runtime.contract import Contract, Features, Kind, RecordModel
+from mlops_runtime.tables.cells import MIN_SHARE, cleaned, number, value_reader
 from mlops_runtime.tables.source import MAX_IN_MEMORY, Source, SourceError, open_source
 
 MIN_ROWS = 12
@@ -37,6 +37,16 @@ TOLERANCE = 10
 
 CHUNK = 10_000
 """Number of records to convert to arrays at a time; arrays take a tenth of the memory of records."""
+
+MAX_ODD_SHARE = 2 * (1 - MIN_SHARE)
+"""Maximum share of odd cells among those of a column of numbers, dates or times: profiling allows half as many, and
+other rows may have been read for it."""
+
+NOUNS: Mapping[Kind, str] = {
+    Kind.NUMBER: "finite number", Kind.INTEGER: "finite number", Kind.DATE: "date",
+    Kind.DATETIME: "date and time", Kind.TIME: "time of day",
+}  # fmt: skip
+"""What a cell of a column is, by the kind of the column."""
 
 MAX_RECORDS = 10_000
 """Maximum number of rows to keep as records, evenly spaced, for the choice of golden records."""
@@ -138,6 +148,31 @@ def read_table(
     return Table(reader.features(), np.array(reader.target), reader.records, ignored, tuple(reader.notes()), sha256)
 
 
+@dataclass(slots=True)
+class _OddCells:
+    """Odd cells of a column: no numbers, dates or times, though the others are.
+
+    Attributes:
+        count: number of these cells.
+        row: row of the first one.
+        cell: the first one.
+        last_row: row of the last one.
+        last_cell: the last one.
+    """
+
+    count: int = 0
+    row: int = 0
+    cell: str = ""
+    last_row: int = 0
+    last_cell: str = ""
+
+    def add(self, row: int, cell: str) -> None:
+        if not self.count:
+            self.row, self.cell = row, cell
+        self.last_row, self.last_cell = row, cell
+        self.count += 1
+
+
 class _Reader:
     """Converts the rows of a file to arrays."""
 
@@ -150,6 +185,9 @@ class _Reader:
         self._step = source.step(max_rows + max_rows // TOLERANCE)
         self._every = 1
         self._without_target = 0
+        self._odd = {name: _OddCells() for name in (*contract.features, contract.target)}
+        self._kinds = {field.name: field.kind for field in contract.fields}
+        self._present = dict.fromkeys(self._odd, 0)
         self._unknown: Counter[str] = Counter()
         self._unknown_rows: dict[str, int] = {}
         self._chunk: list[RecordModel] = []
@@ -160,7 +198,7 @@ class _Reader:
             (
                 field.name,
                 positions[field.name],
-                cell_reader(
+                value_reader(
                     field.kind.value,
                     source.decimal,
                     field.date_format,
@@ -170,13 +208,11 @@ class _Reader:
             )
             for field in contract.fields
         )
-        labels = {str(label): index for index, label in enumerate(contract.labels)}
-        self._value: Callable[[str], Any] = (
-            labels.__getitem__ if labels else _number_parser(canonicalizer("number", source.decimal, None))
-        )
+        labels = [str(label) for label in contract.labels]
+        self._value = _label_reader(labels, source.decimal) if labels else _value_reader(source.decimal)
 
     def read(self) -> None:
-        for number, cells in self._source.raw_rows(self._step):
+        for row, cells in self._source.raw_rows(self._step):
             if len(self.problems) >= MAX_PROBLEMS:
                 return
             cell = cleaned(cells[self._target_position])
@@ -187,30 +223,55 @@ class _Reader:
                 value = self._value(cell)
             except KeyError:
                 self._unknown[cell] += 1
-                self._unknown_rows.setdefault(cell, number)
+                self._unknown_rows.setdefault(cell, row)
                 continue
             except ValueError:
-                self.problems.append(
-                    Problem(f"{reprlib.repr(cell)} is not a finite number", number, self._contract.target)
-                )
+                self._odd[self._contract.target].add(row, cell)
                 continue
-            self._add(number, cells, value)
+            self._add(row, cells, value)
+        if not self.problems:
+            self._check_odd_cells()
         for label, count in self._unknown.items():
             if count >= MIN_LABEL_ROWS:
                 message = f"{reprlib.repr(label)} is not a label of the contract ({_listed(self._contract.labels)})"
                 self.problems.append(Problem(message, self._unknown_rows[label], self._contract.target))
 
+    def _check_odd_cells(self) -> None:
+        """Refuse the table if a column of numbers, dates or times has too many other cells."""
+        for name, odd in self._odd.items():
+            if odd.count > MAX_ODD_SHARE * (odd.count + self._present[name]):
+                noun = NOUNS[self._kinds.get(name, Kind.NUMBER)]
+                message = f"{reprlib.repr(odd.cell)} is no {noun}, and neither are {odd.count - 1} further cells"
+                self.problems.append(Problem(message, odd.row, name))
+
+    def _texts(self, number: int, cells: Sequence[str]) -> dict[str, str]:
+        """Return the cells of the fields that have a value, in the format of the contract."""
+        texts = {}
+        for name, position, read in self._columns:
+            text = read(cells[position])
+            if text:
+                texts[name] = text
+                self._present[name] += 1
+            elif text is None:
+                self._odd[name].add(number, cleaned(cells[position]))
+        return texts
+
     def _add(self, number: int, cells: Sequence[str], value: Any) -> None:
-        texts = {name: read(cells[position]) for name, position, read in self._columns}
-        present = {name: text for name, text in texts.items() if text}
+        present = self._texts(number, cells)
         try:
             record = self._contract.record.model_validate_strings(present)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 name = str(detail["loc"][0])
-                self.problems.append(Problem(_cell_message(present.get(name), detail["msg"]), number, name))
+                odd = self._odd[name]
+                if name not in present and odd.count and odd.last_row == number:
+                    message = _odd_message(odd.last_cell, self._kinds[name])
+                else:
+                    message = _cell_message(present.get(name), detail["msg"])
+                self.problems.append(Problem(message, number, name))
             return
         row = len(self.target)
+        self._present[self._contract.target] += 1
         self.target.append(value)
         if row % self._every == 0:
             self.records[row] = record
@@ -239,6 +300,12 @@ class _Reader:
             yield f"One in {self._step} of about {self._source.lines:,} rows was read: MAX_ROWS sets the maximum."
         if self._without_target:
             yield f"{_count(self._without_target)} without a value in {self._contract.target}: not used."
+        for name, odd in self._odd.items():
+            if odd.count:
+                is_target = name == self._contract.target
+                treatment = "not used" if is_target else "counted as missing"
+                cells = f"{_cells(odd.count)} of {name}, the first {reprlib.repr(odd.cell)} in row {odd.row}"
+                yield f"{cells}, cannot be read in this column: {treatment}."
         single = [label for label, count in self._unknown.items() if count < MIN_LABEL_ROWS]
         if single:
             target = self._contract.target
@@ -249,19 +316,39 @@ def _count(rows: int) -> str:
     return "1 row" if rows == 1 else f"{rows} rows"
 
 
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
+
+
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
     return ", ".join(reprlib.repr(str(name)) for name in names[:MAX_LISTED]) + more
 
 
-def _number_parser(canonical: Callable[[str], str]) -> Callable[[str], float]:
-    def value(cell: str) -> float:
-        number = float(canonical(cell))
-        if not math.isfinite(number):
-            raise ValueError(cell)
-        return number
+def _value_reader(decimal: str) -> Callable[[str], float]:
+    """Return a function that returns the number in a cell, or raises a ValueError."""
 
-    return value
+    def read(cell: str) -> float:
+        value = float(number(cell, decimal) or "nan")
+        if not math.isfinite(value):
+            raise ValueError(cell)
+        return value
+
+    return read
+
+
+def _label_reader(labels: Sequence[str], decimal: str) -> Callable[[str], int]:
+    """Return a function that returns the index of a label, or raises a KeyError; equal numbers are one label."""
+    indices = {label: index for index, label in enumerate(labels)}
+    numbers = {float(text): index for label, index in indices.items() if (text := number(label, decimal)) is not None}
+    if len(numbers) < len(labels):
+        return indices.__getitem__
+
+    def read(cell: str) -> int:
+        text = number(cell, decimal)
+        return indices[cell] if text is None else numbers[float(text)]
+
+    return read
 
 
 def _header_problems(contract: Contract, header: Sequence[str]) -> Iterator[Problem]:
@@ -276,6 +363,11 @@ def _header_problems(contract: Contract, header: Sequence[str]) -> Iterator[Prob
             nearest = get_close_matches(name, unknown, n=1)
             hint = f"; rename {nearest[0]!r} if it is this column" if nearest else ""
             yield Problem(f"the header does not have this column{hint}", 1, name)
+
+
+def _odd_message(cell: str, kind: Kind) -> str:
+    reason = f"it is no {NOUNS[kind]}, and the column requires a value"
+    return f"{reprlib.repr(cell)} breaks the contract: {reason}; see make datamodel"
 
 
 def _cell_message(cell: str | None, message: str) -> str:

@@ -17,7 +17,7 @@ def ranged(*columns: Sequence[object], name: str = "column", sampled: bool = Fal
         tally = Tally(name, ".", 20_000)
         tally.add(tuple(map(str, values)))
         tallies.append(tally)
-    inferred = [infer_column(tally, ".", True, sampled) for tally in tallies]
+    inferred = [infer_column(tally, True, sampled) for tally in tallies]
     return list(add_ranges([column for column in inferred if isinstance(column, Column)], tallies, sampled))
 
 

@@ -75,7 +75,6 @@ def test_the_reason_says_how_to_choose_another_task(cells: Sequence[object], rea
         pytest.param([f"v{n}" for n in range(30)], "auto", "0 of them in 2 rows or more", id="distinct-values"),
         pytest.param([*"abcdefghijkl", "l"], "auto", "1 of them in 2 rows or more", id="one-label-after-exclusion"),
         pytest.param(["a", "b"] * 10, "regression", "other values such as 'a'", id="regression-of-words"),
-        pytest.param([*map(str, AMOUNTS), "3.0M"], "regression", "such as '3.0M'", id="regression-with-a-word"),
         pytest.param(["a", "b", "c"] * 10, "binary", "has 3: set task=multiclass", id="binary-of-three"),
         pytest.param(AMOUNTS, "multiclass", "set task=regression", id="multiclass-of-numbers"),
     ],

@@ -1,15 +1,11 @@
-from datetime import datetime
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_runtime.contract import fields
 from mlops_runtime.tables.cells import (
-    DATE_FORMATS,
     MAX_CATEGORY_LENGTH,
     MAX_TEXT_LENGTH,
-    TIME_FORMATS,
     canonicalizer,
     number,
 )
@@ -98,37 +94,3 @@ def test_the_maximum_lengths_equal_those_of_the_contract() -> None:
         text: fields.Text
 
     assert [field.max_length for field in fields.field_specs(Record)] == [MAX_CATEGORY_LENGTH, MAX_TEXT_LENGTH]
-
-
-@pytest.mark.parametrize(
-    ("cell", "kind", "date_format", "expected"),
-    [
-        pytest.param("2020-02-29", "date", None, "2020-02-29", id="iso"),
-        pytest.param("5/3/2020", "date", "%d/%m/%Y", "2020-03-05", id="day-first"),
-        pytest.param("5/3/2020", "date", "%m/%d/%Y", "2020-05-03", id="month-first"),
-        pytest.param("05.03.2020", "date", "%d.%m.%Y", "2020-03-05", id="points"),
-        pytest.param("5 MAR 2020", "date", "%d %b %Y", "2020-03-05", id="name-of-the-month"),
-        pytest.param("Mar 5, 2020", "date", "%b %d, %Y", "2020-03-05", id="american-name"),
-        pytest.param("5/3/2020 7:05", "datetime", "%d/%m/%Y %H:%M", "2020-03-05T07:05:00", id="with-time"),
-        pytest.param("5/3/2020 12:05:09 AM", "datetime", "%d/%m/%Y %I:%M:%S %p", "2020-03-05T00:05:09", id="midnight"),
-        pytest.param("12:00 pm", "time", "%I:%M %p", "12:00:00", id="noon"),
-        pytest.param("7:05", "time", "%H:%M", "07:05:00", id="one-digit-hour"),
-        pytest.param("31/2/2020", "date", "%d/%m/%Y", "31/2/2020", id="no-such-day"),
-        pytest.param("13:00 pm", "time", "%I:%M %p", "13:00 pm", id="no-such-hour"),
-        pytest.param("soon", "date", "%d/%m/%Y", "soon", id="word"),
-    ],
-)
-def test_dates_are_converted_to_iso_8601(cell: str, kind: str, date_format: str | None, expected: str) -> None:
-    assert canonical(cell, kind, ".", date_format) == expected
-
-
-@given(
-    value=st.datetimes(min_value=datetime(1000, 1, 1)).map(lambda value: value.replace(microsecond=0)),  # noqa: DTZ001
-    date_part=st.sampled_from(DATE_FORMATS),
-    time_part=st.sampled_from(TIME_FORMATS),
-)
-def test_each_format_agrees_with_strptime(value: datetime, date_part: str, time_part: str) -> None:
-    date_format = f"{date_part} {time_part}"
-    cell = value.strftime(date_format)
-    expected = datetime.strptime(cell, date_format).isoformat()  # noqa: DTZ007
-    assert canonical(cell, "datetime", ".", date_format) == expected

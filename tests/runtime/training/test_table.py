@@ -2,13 +2,14 @@ import csv
 import gzip
 import io
 from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import pytest
 
-from mlops_runtime.contract import Contract, Kind, Task
+from mlops_runtime.contract import Contract, Kind, LabelPrediction, Task
 from mlops_runtime.model.artefact import sha256
 from mlops_runtime.tables.source import open_source
 from mlops_runtime.testing import synthetic as orders
@@ -287,17 +288,17 @@ def test_every_missing_column_is_named(rows: Rows, problems: Callable[..., Any])
         pytest.param("express", "", "requires a value", id="missing-boolean"),
         pytest.param("courier", "NA", "requires a value", id="missing-category"),
         pytest.param("ordered", "?", "requires a value", id="missing-date"),
-        pytest.param("weight", "heavy", "valid number", id="word-for-a-number"),
+        pytest.param("weight", "heavy", "no finite number", id="word-for-a-number"),
         pytest.param("weight", "-0.5", "greater than or equal to 0", id="too-low"),
         pytest.param("weight", "1000.5", "less than or equal to 1000", id="too-high"),
         pytest.param("weight", "9" * 200, "less than or equal to 1000", id="much-too-high"),
-        pytest.param("margin", "1e999", "finite", id="infinite"),
+        pytest.param("weight", "1e999", "no finite number", id="infinite"),
         pytest.param("items", "2.5", "multiple of 1", id="fraction-for-an-integer"),
         pytest.param("express", "perhaps", "valid boolean", id="invalid-boolean"),
         pytest.param("size", "enormous", "'large'", id="unknown-choice"),
-        pytest.param("ordered", "31/02/2024", "date", id="invalid-day"),
-        pytest.param("ordered", "12/31/2024", "date", id="month-before-day"),
-        pytest.param("paid", "yesterday", "datetime", id="word-for-a-datetime"),
+        pytest.param("ordered", "31/02/2024", "no date", id="invalid-day"),
+        pytest.param("ordered", "12/31/2024", "no date", id="month-before-day"),
+        pytest.param("ordered", "yesterday", "no date", id="word-for-a-date"),
         pytest.param("slot", "25:00:00", "time", id="invalid-hour"),
     ],
 )
@@ -368,11 +369,76 @@ def test_the_target_has_the_indices_of_labels(each_contract: Contract, rows: Row
 
 @of_values
 @pytest.mark.parametrize("value", ["elsewhere", "1e999", "1,2,3", "12 kg", "0x10"])
-def test_a_value_that_is_not_a_finite_number_is_refused(
-    value: str, rows: Rows, target: str, problems: Callable[..., Any]
+def test_a_row_whose_value_is_no_number_is_dropped_with_a_note(
+    value: str, rows: Rows, target: str, read: Callable[[Rows], Any]
 ) -> None:
     rows[2][-1] = value
-    assert [str(problem) for problem in problems(rows)] == [f"row 3, column {target}: {value!r} is not a finite number"]
+    table = read(rows)
+    assert len(table) == ROWS - 1
+    assert table.notes == (
+        f"1 cell of {target}, the first {value!r} in row 3, cannot be read in this column: not used.",
+    )
+
+
+@of_values
+def test_a_target_of_words_is_refused(rows: Rows, target: str, problems: Callable[..., Any]) -> None:
+    for cells in rows[1::3]:
+        cells[-1] = "high"
+    (problem,) = problems(rows)
+    assert (problem.row, problem.column) == (2, target)
+    assert problem.message.startswith("'high' is no finite number, and neither are ")
+
+
+@pytest.mark.parametrize(
+    ("field", "cell"),
+    [
+        pytest.param("margin", "3.0M", id="number"),
+        pytest.param("margin", "1e999", id="infinite"),
+        pytest.param("items", "several", id="integer"),
+        pytest.param("paid", "yesterday", id="datetime"),
+    ],
+)
+def test_an_odd_cell_is_missing_with_a_note(field: str, cell: str, rows: Rows, read: Callable[[Rows], Any]) -> None:
+    # given two odd cells, and the same table with empty ones
+    whole = [list(cells) for cells in rows]
+    for row in (6, 9):
+        rows[row][POSITIONS[field]] = cell
+        whole[row][POSITIONS[field]] = ""
+    # when
+    table = read(rows)
+    # then
+    name = NAMES[POSITIONS[field]]
+    assert table.notes == (
+        f"2 cells of {name}, the first {cell!r} in row 7, cannot be read in this column: counted as missing.",
+    )
+    assert_same(table, read(whole))
+
+
+def test_a_column_of_odd_cells_is_refused(rows: Rows, problems: Callable[..., Any]) -> None:
+    for cells in rows[1::2]:
+        cells[POSITIONS["margin"]] = "much"
+    (problem,) = problems(rows)
+    assert problem.column == NAMES[POSITIONS["margin"]]
+    assert problem.message.startswith("'much' is no finite number, and neither are ")
+
+
+@of_labels
+def test_labels_that_are_equal_as_numbers_are_one(rows: Rows, tmp_path: Path) -> None:
+    # given a contract with numbers as labels, and a table with two notations
+    class Label(StrEnum):
+        ZERO = "0"
+        ONE = "1"
+
+    class Prediction(LabelPrediction):
+        label: Label
+
+    contract = Contract(orders.Order, Prediction, Task.BINARY, "y")
+    targets = ["0", "1", "0.0", "1.0", "1e0", "+1"] * ROWS
+    table = [[*cells[:-1], cell] for cells, cell in zip(rows, ["y", *targets], strict=False)]
+    # when
+    read = read_table(contract, orders.write_table(tmp_path / "table.csv", table))
+    # then
+    assert read.target.tolist() == ([0, 1, 0, 1, 1, 1] * ROWS)[:ROWS]
 
 
 @of_values

@@ -1,0 +1,90 @@
+"""Warnings about cells that do not fit their column: odd cells, sentinels, and values that differ only in case."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from mlops_runtime.profiling.columns import Column, Tally, quoted
+from mlops_runtime.tables.cells import cleaned
+from mlops_runtime.tables.source import Source
+
+MAX_LISTED = 3
+"""Maximum number of values in a warning."""
+
+OddRows = Mapping[str, Sequence[tuple[int, str]]]
+"""Rows of some odd cells, with the cells, by the name of the column."""
+
+NOUNS = {
+    "number": "number", "integer": "number", "date": "date", "datetime": "date and time", "time": "time of day",
+}  # fmt: skip
+
+
+def odd_rows(source: Source, step: int, cells: Mapping[str, Collection[str]]) -> OddRows:
+    """Return the first row of each odd cell; the file is read up to the last of them.
+
+    Args:
+        source: table.
+        step: one row out of `step` is read.
+        cells: odd cells by the name of their column.
+    """
+    wanted = {name: set(values) for name, values in cells.items()}
+    found: defaultdict[str, list[tuple[int, str]]] = defaultdict(list)
+    positions = [(name, source.header.index(name), values) for name, values in wanted.items()]
+    for line, row in source.raw_rows(step) if positions else ():
+        for name, position, values in positions:
+            cell = cleaned(row[position])
+            if cell in values:
+                values.discard(cell)
+                found[name].append((line, cell))
+        if not any(values for _, _, values in positions):
+            break
+    return found
+
+
+def odd_cells(name: str, odd: int, rows: OddRows) -> str:
+    """Return the start of a sentence about odd cells: their number, column, rows and values, and a verb."""
+    places = ", ".join(f"{quoted(cell)} in row {row}" for row, cell in rows.get(name, ())[:MAX_LISTED])
+    if odd == 1:
+        return f"1 cell of {quoted(name)}, {places}, is"
+    return f"{odd} cells of {quoted(name)}, such as {places}, are"
+
+
+def odd_warnings(columns: Sequence[Column], rows: OddRows) -> Iterator[str]:
+    """Yield a sentence about the odd cells of each column that has any."""
+    for column in columns:
+        if column.odd:
+            start = odd_cells(column.name, column.odd, rows)
+            verb = "counts" if column.odd == 1 else "count"
+            yield f"{start} no {NOUNS[column.kind]}, though the others are: {verb} as missing"
+
+
+def sentinel_warnings(columns: Sequence[Column]) -> Iterator[str]:
+    """Yield a sentence about each number that may stand for a missing value."""
+    for column in columns:
+        for sentinel in column.sentinels:
+            yield (
+                f"{sentinel.rows} cells of {quoted(column.name)} are {sentinel.cell}, far from the others "
+                f"({sentinel.low:g} to {sentinel.high:g}): if that means a missing value, "
+                f'add Missing("{sentinel.cell}") to its field in datamodel.py, or answer missing="auto,{sentinel.cell}"'
+            )
+
+
+def case_warnings(columns: Sequence[Column], tallies: Mapping[str, Tally]) -> Iterator[str]:
+    """Yield a sentence about the values of each column that differ only in case."""
+    for column in columns:
+        if column.kind in ("choice", "category"):
+            yield from same_but_case(column.name, tallies[column.name].values or (), "values")
+
+
+def same_but_case(name: str, values: Collection[str], noun: str) -> Iterator[str]:
+    """Yield a sentence about values that differ only in case, if there are any."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for value in values:
+        groups[value.casefold()].append(value)
+    same = [group for group in groups.values() if len(group) > 1]
+    if same:
+        first = ", ".join(map(quoted, sorted(same[0])[:MAX_LISTED]))
+        more = f" and {len(same) - 1} more such groups" if len(same) > 1 else ""
+        yield (
+            f"{first}{more} differ only in case and are different {noun} of {quoted(name)}: "
+            "write them in the same way in the table to merge them"
+        )
