@@ -14,7 +14,7 @@ MAX_ODD_EXAMPLES = 3
 BATCH = 1_000
 """Number of distinct cells after which a hopeless order is noticed."""
 
-MAX_FORM_LENGTH = 24
+MAX_FORM_LENGTH = 23
 """Maximum length of a strftime format in a contract: the first line of a field then fits the line length."""
 
 FORM_CELLS = 20
