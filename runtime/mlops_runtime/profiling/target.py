@@ -120,7 +120,7 @@ def _regression(tally: Tally, decimal: str, task: str) -> Target:
 
 
 def merged_labels(values: Counter[str], decimal: str) -> dict[str, str]:
-    """Return the label of each value: numbers that are equal are one label, in its most frequent notation.
+    """Return the label of each value: numbers that are equal are one label, in its shortest notation.
 
     Args:
         values: values of the target with their counts.
@@ -132,11 +132,7 @@ def merged_labels(values: Counter[str], decimal: str) -> dict[str, str]:
     groups: defaultdict[float, list[str]] = defaultdict(list)
     for value, text in numbers.items():
         groups[float(text or 0)].append(value)
-    return {
-        value: min(group, key=lambda each: (-values[each], len(each), each))
-        for group in groups.values()
-        for value in group
-    }
+    return {value: min(group, key=lambda each: (len(each), each)) for group in groups.values() for value in group}
 
 
 def _labelled(tally: Tally, decimal: str, task: str, sampled: bool) -> Target:
