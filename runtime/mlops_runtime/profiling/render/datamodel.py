@@ -103,6 +103,7 @@ def _contract(profile: Profile, edits: UserEdits) -> str:
     further = [
         *(["left_out=LEFT_OUT"] if _left_out(profile) else []),
         *(["key=KEY"] if edits.key is not None else []),
+        *([f"decimal={string(profile.source.decimal)}"] if profile.source.decimal != "." else []),
         *(["missing=MISSING"] if profile.missing is not None else []),
     ]
     return f"CONTRACT = Contract({', '.join(['Record', 'Prediction', 'TASK', 'TARGET', *further])})"

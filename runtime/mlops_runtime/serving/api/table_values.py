@@ -94,7 +94,8 @@ def _json_converter(contract: Contract, field: FieldSpec) -> Callable[[Any], Any
     def convert(value: Any) -> Any:
         match value:
             case str():
-                return _typed(field, read_cell(value)) or None
+                text = read_cell(value)
+                return _typed(field, text) if text else None
             case bool():
                 return float(value) if is_zero_or_one(field) else value
             case float() if math.isnan(value):

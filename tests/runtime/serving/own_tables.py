@@ -1,0 +1,94 @@
+"""Odd tables, each of which trains: what their rows have to do with an API is tested with all of them."""
+
+import codecs
+import random
+from collections.abc import Callable, Sequence
+
+ROWS = 120
+
+Cells = Sequence[str]
+
+
+def rows(*columns: Callable[[int], str]) -> list[list[str]]:
+    return [[column(number) for column in columns] for number in range(ROWS)]
+
+
+def amount(number: int) -> str:
+    return f"{random.Random(number).uniform(-900, 900):.2f}"
+
+
+def place(number: int) -> str:
+    return ("north", "south", "west")[number % 3]
+
+
+def outcome(number: int) -> str:
+    return "yes" if number % 4 else "no"
+
+
+def words(*some: str) -> Callable[[int], str]:
+    return lambda number: some[number // 2 % len(some)]
+
+
+def grouped(number: int) -> str:
+    return f"{random.Random(number).randint(1000, 99_000_000):,}"
+
+
+def german(number: int) -> str:
+    return f"{random.Random(number).uniform(1000, 90_000):,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+def text(header: Cells, cells: Sequence[Cells], delimiter: str = ",", end: str = "\n") -> str:
+    def quoted(cell: str) -> str:
+        return '"' + cell.replace('"', '""') + '"' if {delimiter, '"', "\n", "\r"} & set(cell) else cell
+
+    return "".join(delimiter.join(map(quoted, row)) + end for row in [header, *cells])
+
+
+HEADER = ("x", "k", "y")
+PLAIN = rows(amount, place, outcome)
+
+
+def with_column(*values: str) -> str:
+    """Return a table with a further column of these values, in turn."""
+    return text(("v", *HEADER), [[values[n // 2 % len(values)], *row] for n, row in enumerate(PLAIN)])
+
+
+TABLES: dict[str, str | bytes] = {
+    "plain": text(HEADER, PLAIN),
+    "semicolons": text(HEADER, PLAIN, ";"),
+    "bars": text(HEADER, PLAIN, "|"),
+    "tabs": text(HEADER, PLAIN, "\t"),
+    "line ends of Windows": text(HEADER, PLAIN, end="\r\n"),
+    "decimal commas": text(HEADER, [[x.replace(".", ","), *rest] for x, *rest in PLAIN], ";"),
+    "thousands": text(HEADER, rows(grouped, place, outcome)),
+    "thousands and decimal commas": text(HEADER, rows(german, place, outcome), ";"),
+    "currency": text(HEADER, [[f"${x}" if x[0] != "-" else f"-${x[1:]}", *rest] for x, *rest in PLAIN]),
+    "per cent": text(HEADER, [[f"{x} %", *rest] for x, *rest in PLAIN]),
+    "UTF-8 with a mark": codecs.BOM_UTF8 + text(HEADER, PLAIN).encode(),
+    "UTF-16": text(HEADER, PLAIN).encode("utf-16"),
+    "Latin-1": text(HEADER, rows(amount, words("Köln", "Gießen", "Übersee"), outcome)).encode("latin-1"),
+    "repeated names": text(("x", "x", "k", "k", "y"), rows(amount, lambda n: amount(n + 1), place, place, outcome)),
+    "names that are empty": text(("", "x", "", "y"), rows(lambda n: str(3 * n), amount, place, outcome)),
+    "a repeated header": text(HEADER, [*PLAIN[:50], HEADER, *PLAIN[50:]]),
+    "empty rows": text(HEADER, [*PLAIN[:50], ["", "", ""], *PLAIN[50:], ["", "", ""]]),
+    "an identifier and a constant": text(
+        ("id", "source", *HEADER), [[f"A-{n:04}", "web", *row] for n, row in enumerate(PLAIN)]
+    ),
+    "yes and no": with_column("yes", "no"),
+    "Y and N": with_column("Y", "N"),
+    "t and f": with_column("t", "f"),
+    "TRUE and FALSE": with_column("TRUE", "FALSE"),
+    "0 and 1": with_column("0", "1"),
+    "words for missing numbers": with_column("1.5", "NA", "2.5", "NULL", "7", "", "#N/A", "-"),
+    "words for missing words": with_column("red", "N/A", "blue", "", "null"),
+    "None as a word": with_column("None", "Mild", "Severe"),
+    "blanks around cells": text(HEADER, [[f" {cell} " for cell in row] for row in PLAIN]),
+    "commas and quotes": with_column("a, b", 'c "d"', "e"),
+    "line breaks": with_column("a\nb", "c\nd", "e"),
+    "long categories": with_column("a" * 300, "b" * 250, "c"),
+    "days of Europe": with_column("31.12.2024", "01.02.2023", "15.06.2022"),
+    "days of the USA": with_column("12/31/2024", "02/01/2023", "06/15/2022"),
+    "dates and times": with_column("2024-12-31 13:45:00", "2023-02-01 08:00:00", "2022-06-15 23:59:59"),
+    "short rows": text(("x", "y", "k"), rows(amount, outcome, place)).replace(",west\n", "\n"),
+}
+"""Content of a file by name; the target is `y`."""
