@@ -19,6 +19,7 @@ from mlops_runtime.serving.api.negotiation import FORMATS, LENIENT, Format
 from mlops_runtime.serving.api.operation import Operation, operation_of
 from mlops_runtime.serving.api.prediction_writer import PredictionWriter, RefusedRecord, csv_text
 from mlops_runtime.serving.api.problems import FieldError, Problem
+from mlops_runtime.serving.api.record_keys import KEY, MAX_KEY_LENGTH
 from mlops_runtime.serving.caching import Constant
 from mlops_runtime.serving.project_routes import check_routes
 from mlops_runtime.serving.routes import route_of
@@ -80,6 +81,23 @@ PREFER = {
     "schema": {"type": "string"},
     "examples": {"lenient": {"summary": "Describe faulty records in their places", "value": LENIENT}},
 }
+
+IGNORED = "Ignored: a column of the training table without influence on the prediction"
+KEY_SCHEMA: Part = {"type": ["string", "number", "boolean", "null"], "maxLength": MAX_KEY_LENGTH}
+KEY_PARAMETER = {
+    "name": KEY,
+    "in": "query",
+    "description": f"Name of a column whose value comes back as `{KEY}` beside each prediction: text of at most "
+    f"{MAX_KEY_LENGTH} characters, a number, true, false or null. A record without it gets null. Unless it is a field, "
+    "the column has no influence on the prediction.",
+    "schema": {"type": "string"},
+}
+TABLE_VALUES = (
+    "The schema has the form that programs should send. The rows of the training table are accepted as well, as they "
+    "are: its other columns are ignored; texts are stripped, and cut to the greatest length; numbers and dates may be "
+    "texts in the notation of the table; truth values may be the `x-words` of the schema or 1 and 0, in any case; "
+    "and the words that mean a missing value in the table, and NaN, mean null."
+)
 
 PREDICTION_ERRORS: Mapping[str, str] = {
     "400": "The body is not in the format that Content-Type names",
@@ -167,6 +185,25 @@ class Description:
             list(modes), ref_template=SCHEMAS + "{model}", schema_generator=Schemas
         )
         self.schemas = definitions["$defs"]
+        self._add_ignored_columns()
+        self._add_keys()
+
+    def _schema(self, described: type[BaseModel], mode: JsonSchemaMode = "serialization") -> Part:
+        schema: Part = self.schemas[self.reference(described, mode)["$ref"].removeprefix(SCHEMAS)]
+        return schema
+
+    def _add_ignored_columns(self) -> None:
+        """Add the columns that a record may have and that are ignored."""
+        contract = self._contract
+        properties = self._schema(contract.record, "validation")["properties"]
+        properties |= {name: {"description": IGNORED} for name in (*contract.left_out, contract.target)}
+        if contract.key is not None:
+            properties[contract.key] = KEY_SCHEMA | {"description": "Comes back as `key` beside the prediction"}
+
+    def _add_keys(self) -> None:
+        """Add the key that a prediction, or the error in its place, has."""
+        for described in (self._contract.prediction, RefusedRecord):
+            self._schema(described)["properties"][KEY] = KEY_SCHEMA | {"description": "Key of the record, if asked for"}
 
     def document(self) -> Part:
         """Return the document; its examples are golden records."""
@@ -222,9 +259,10 @@ class Description:
             "Predictions come in the format that the header `Accept` names, and else in that of the records. The "
             f"predictions of a list are in its order. A list may have at most {settings.max_records} records, and the "
             f"body at most {settings.max_content_length} bytes.\n\n"
+            f"{TABLE_VALUES}\n\n"
             "Nothing of a request is kept: the same records get the same predictions until the next release, and a "
             "request without a response may be sent again.",
-            "parameters": [PREFER],
+            "parameters": [PREFER, KEY_PARAMETER],
             "requestBody": {"required": True, "content": self._record_contents(records)},
             "responses": {
                 "200": _response(
@@ -245,8 +283,9 @@ class Description:
                 "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in listed),
             ),
             table=_text(
-                "A table in UTF-8 (RFC 4180): a header with the names of fields, and a record a row. An empty cell is "
-                "a missing value",
+                "A table: a header with the names of fields, and a record a row, best in UTF-8 as RFC 4180 has it. "
+                "Other delimiters, decimal marks and encodings are detected, as in training. Rows that are empty or "
+                "repeat the header are no records. An empty cell is a missing value",
                 "A table",
                 csv_text(list(listed[0]), [list(record.values()) for record in listed]),
             ),

@@ -46,7 +46,8 @@ def accepted(field: FieldSpec) -> str:
         case Kind.INTEGER:
             return f"a whole number {bounds(field)}".rstrip()
         case Kind.BOOLEAN:
-            return "true or false"
+            words = "" if field.words.true.casefold() == "true" else f", or {field.words.true} or {field.words.false}"
+            return f"true or false{words}"
         case Kind.CHOICE:
             return f"one of {listed(field.choices)}"
         case Kind.CATEGORY | Kind.TEXT:

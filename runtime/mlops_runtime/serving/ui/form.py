@@ -68,7 +68,7 @@ class Input:
     def advice(self) -> str:
         """Message for a value that the contract does not accept."""
         if self.spec.kind is Kind.BOOLEAN:
-            advice = "Choose yes or no"
+            advice = f"Choose {' or '.join(text for _, text in self.options)}"
         elif self.options:
             advice = f"Choose {field_text.accepted(self.spec)}"
         else:
@@ -121,12 +121,17 @@ def _attributes(spec: FieldSpec) -> dict[str, str]:
 def _options(spec: FieldSpec) -> tuple[tuple[str, str], ...]:
     """Return the value and the text of each option; none if the value is typed."""
     if spec.kind is Kind.BOOLEAN:
-        return BOOLEAN_OPTIONS
+        return (("true", spec.words.true), ("false", spec.words.false)) if has_words(spec) else BOOLEAN_OPTIONS
     if spec.kind is Kind.CHOICE:
         return tuple((with_line_feeds(choice), str(choice)) for choice in spec.choices)
     if spec.kind is Kind.INTEGER and (spec.minimum, spec.maximum) == (0, 1):
         return ZERO_OR_ONE_OPTIONS
     return ()
+
+
+def has_words(spec: FieldSpec) -> bool:
+    """Return whether the table has words of its own for true and false."""
+    return spec.words.true.casefold() != "true"
 
 
 def suggestions(spec: FieldSpec, baseline: Baseline, limit: int) -> tuple[str, ...]:

@@ -78,9 +78,9 @@ def test_every_reference_resolves(document: dict[str, Any]) -> None:
 def test_the_record_schema_matches_the_contract(document: dict[str, Any], contract: Contract) -> None:
     record = schema_of(document, contract.record)
 
-    assert tuple(record["properties"]) == contract.features
+    assert tuple(record["properties"]) == (*contract.features, contract.target)
     assert record["additionalProperties"] is False
-    assert [field["description"] for field in record["properties"].values()] == [
+    assert [record["properties"][field.name]["description"] for field in contract.fields] == [
         field.description for field in contract.fields
     ]
 
