@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from mlops_runtime.missing import NO_VALUES, WORD_KINDS, WORDS
 from mlops_runtime.profiling.columns import Column, Tally, quoted
 from mlops_runtime.tables.cells import cleaned
 from mlops_runtime.tables.source import Source
@@ -42,7 +43,8 @@ def odd_rows(source: Source, step: int, cells: Mapping[str, Collection[str]]) ->
 
 def odd_cells(name: str, odd: int, rows: OddRows) -> str:
     """Return the start of a sentence about odd cells: their number, column, rows and values, and a verb."""
-    places = ", ".join(f"{quoted(cell)} in row {row}" for row, cell in rows.get(name, ())[:MAX_LISTED])
+    found = [(row, cell) for row, cell in rows.get(name, ()) if cell not in NO_VALUES]
+    places = ", ".join(f"{quoted(cell)} in row {row}" for row, cell in found[:MAX_LISTED])
     if odd == 1:
         return f"1 cell of {quoted(name)}, {places}, is"
     return f"{odd} cells of {quoted(name)}, such as {places}, are"
@@ -55,6 +57,31 @@ def odd_warnings(columns: Sequence[Column], rows: OddRows) -> Iterator[str]:
             start = odd_cells(column.name, column.odd, rows)
             verb = "counts" if column.odd == 1 else "count"
             yield f"{start} no {NOUNS[column.kind]}, though the others are: {verb} as missing"
+
+
+def unusual_markers(columns: Sequence[Column], tallies: Mapping[str, Tally]) -> dict[str, list[str]]:
+    """Return the words among the numbers, dates, times and truth values that are a value in a column of words."""
+    words = {
+        column.name: [cell for cell in tallies[column.name].markers if cell not in WORDS]
+        for column in columns
+        if column.kind not in WORD_KINDS
+    }
+    return {name: cells for name, cells in words.items() if cells}
+
+
+def unusual_marker_warnings(
+    markers: Mapping[str, Sequence[str]], tallies: Mapping[str, Tally], rows: OddRows
+) -> Iterator[str]:
+    """Yield a sentence about such words in each column: their number, the first row, and that they are missing."""
+    for name, cells in markers.items():
+        count = sum(tallies[name].markers[cell] for cell in cells)
+        if count and (places := [place for place in rows.get(name, ()) if place[1] in cells]):
+            row, cell = places[0]
+            start = f"1 cell of {quoted(name)} is" if count == 1 else f"{count} cells of {quoted(name)}, the first"
+            if count == 1:
+                yield f"{start} {quoted(cell)}, in row {row}: counts as missing"
+            else:
+                yield f"{start} {quoted(cell)} in row {row}, are words for a missing value: count as missing"
 
 
 def sentinel_warnings(columns: Sequence[Column]) -> Iterator[str]:

@@ -23,6 +23,8 @@ from mlops_runtime.profiling.oddities import (
     odd_warnings,
     same_but_case,
     sentinel_warnings,
+    unusual_marker_warnings,
+    unusual_markers,
 )
 from mlops_runtime.profiling.ranges import add_ranges
 from mlops_runtime.profiling.target import TASKS, Target, TargetError, infer_target, merged_labels
@@ -154,11 +156,14 @@ def profile(path: Path, target: str, task: str = "auto", named: Named = NOTHING_
         raise ProfileError(f"no column of {path.name} is suitable for training: {_reasons(excluded)}")
     ranged = add_ranges(included, [tallies[column.name] for column in included], sampled)
     odd = {column.name: column.odd_cells for column in ranged if column.odd} | {target: inferred.odd_cells}
-    rows = odd_rows(source, step, {name: cells for name, cells in odd.items() if cells})
+    markers = unusual_markers(ranged, tallies)
+    wanted = {name: (*odd.get(name, ()), *markers.get(name, ())) for name in odd.keys() | markers.keys()}
+    rows = odd_rows(source, step, {name: cells for name, cells in wanted.items() if cells})
     warnings = [
         *_header_warnings(source),
         *_target_warnings(inferred, tally, rows),
         *odd_warnings(ranged, rows),
+        *unusual_marker_warnings(markers, tallies, rows),
         *_date_warnings(ranged, tallies),
         *sentinel_warnings(ranged),
         *case_warnings(ranged, tallies),

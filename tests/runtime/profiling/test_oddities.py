@@ -93,6 +93,27 @@ def test_odd_cells_of_each_kind_are_missing(good: list[str], odd: str, kind: str
     assert len(training) == 90
 
 
+@pytest.mark.parametrize(
+    ("positions", "sentence"),
+    [
+        pytest.param([4], "1 cell of 'x' is 'unknown', in row 6: counts as missing", id="one"),
+        pytest.param(
+            [4, 9],
+            "2 cells of 'x', the first 'unknown' in row 6, are words for a missing value: count as missing",
+            id="two",
+        ),
+    ],
+)
+def test_a_word_among_numbers_is_named(positions: list[int], sentence: str, trained: Trained) -> None:
+    cells = [str(row * 7 % 90) for row in range(200)]
+    for position in positions:
+        cells[position] = "unknown"
+    table, training = trained(x=cells)
+    assert table.columns[0].kind == "integer"
+    assert sentence in table.warnings
+    assert len(training) == 200
+
+
 def test_codes_with_leading_zeros_are_no_numbers(trained: Trained) -> None:
     table, _ = trained(zip=[f"{1000 + 97 * row % 90000:05}" for row in range(400)])
     assert "zip" not in [column.name for column in table.columns if column.kind in ("number", "integer")]
