@@ -157,12 +157,30 @@ def test_a_training_table_is_predicted(predictor: Predictor) -> None:
         pytest.param(b"PK\x03\x04", "Excel workbook", id="workbook"),
         pytest.param(b"\x1f\x8b\x08\x00", "save the table as CSV", id="gzip"),
         pytest.param(b"PAR1\x00", "save the table as CSV", id="parquet"),
+        pytest.param(b"BZh9", "save the table as CSV", id="bzip2"),
+        pytest.param(b"\xfd7zXZ\0", "save the table as CSV", id="xz"),
+        pytest.param(b"<!doctype html>", "is an HTML page", id="html"),
+        pytest.param(b'[{"a": 1}]', "It lacks Weight", id="json-of-other-columns"),
+        pytest.param(b'[{"a": ', "is not valid JSON", id="truncated-json"),
         pytest.param(b"," * 2_000_000 + b"a", f"more than {MAX_COLUMNS:,} columns", id="delimiters"),
     ],
 )
 def test_a_file_that_is_not_a_table_is_refused(predictor: Predictor, content: bytes, message: str) -> None:
     with pytest.raises(InvalidRequestError, match=message):
         batches_of(content, predictor)
+
+
+@given(damage=st.lists(st.tuples(st.integers(0, 400), st.binary(max_size=3)), max_size=5))
+def test_a_damaged_table_is_answered_or_refused(
+    damage: list[tuple[int, bytes]], predictor: Predictor, cells: list[list[str]]
+) -> None:
+    content = table_of([NAMES, *cells[:5]])
+    for position, piece in damage:
+        content = content[:position] + piece + content[position + len(piece) :]
+    try:
+        assert batches_of(content, predictor)[-1].done
+    except InvalidRequestError as error:
+        assert "\n" not in str(error)  # noqa: PT017 - either is right
 
 
 def test_an_unreadable_row_ends_the_table_with_the_reason(predictor: Predictor, cells: list[list[str]]) -> None:
