@@ -4,9 +4,9 @@ import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mlops_runtime.operator_key import operator_key_file
 
@@ -24,7 +24,7 @@ class Settings(BaseModel):
     port: int = Field(default=8000, ge=1, le=65535)
     workers: int = Field(default=1, ge=1, le=64, description="Processes; on Kubernetes add pods instead")
     threads: int = Field(default=1, ge=1, le=256, description="Threads for ordinary requests in each process")
-    log_level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(str.lower)] = "info"
     version: str = Field(default="development", description="The release that /version reports")
     max_content_length: int = Field(default=1024 * 1024, ge=1, description="Bytes of a request body")
     max_records: int = Field(default=1000, ge=1, description="Records of one request")

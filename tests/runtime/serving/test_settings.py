@@ -84,6 +84,11 @@ def test_an_unusable_value_is_reported_with_its_variable(name: str, value: str) 
         Settings.from_environment({name: value})
 
 
+@pytest.mark.parametrize("value", ["INFO", "Info", "info"])
+def test_a_log_level_may_have_capital_letters(value: str) -> None:
+    assert Settings.from_environment({"LOG_LEVEL": value}).log_level == "info"
+
+
 @pytest.mark.parametrize("file", ["marker", "operator_key"])
 def test_services_on_different_ports_do_not_share_a_file(file: str) -> None:
     first, second = (getattr(Settings(port=port), file) for port in (8000, 8001))
