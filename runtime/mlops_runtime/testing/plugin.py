@@ -4,6 +4,7 @@ To use it, add `pytest_plugins = ["mlops_runtime.testing.plugin"]` and the sessi
 `create_app` to `tests/conftest.py`. A fixture of the same name there replaces a fixture of this plugin.
 """
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -31,7 +32,11 @@ def client(create_app: CreateApp, predictor: Predictor) -> FlaskClient:
 @pytest.fixture(scope="session")
 def service() -> Iterator[str]:
     """The URL of the service of the project, `python -m webservice`, on a free local port."""
-    with running_service() as url:
+    with running_service() as url, pytest.MonkeyPatch.context() as patch:
+        # A proxy that the environment names does not reach a service on this machine.
+        others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, f"127.0.0.1,{others}")
         yield url
 
 

@@ -72,6 +72,11 @@ def test_a_project_uses_the_fixtures(
     pytester.makeconftest(CONFTEST.format(artefact=str(artefact)))
     pytester.makepyfile(test_project=TESTS, webservice=SERVICE)
     monkeypatch.setenv("PYTHONPATH", str(pytester.path))
+    # and a proxy that does not answer
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.setenv("NO_PROXY", "intranet")
     # when
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider")
     # then
