@@ -27,6 +27,8 @@ READ_ONLY = ("--read-only", "--tmpfs", "/tmp:size=256m", "--cap-drop", "ALL", "-
 def images(workbench: Workbench) -> dict[str, str]:
     """Names of the images that `make docker` builds, by component."""
     version = workbench.commit("A version to build")
+    # As in a clone under umask 077.
+    run("chmod", "-R", "go=", *(str(workbench.folder / name) for name in ("Pipfile.lock", "data", "src", "vendor")))
     result = workbench.make("docker")
     assert result.returncode == 0, result.stdout + result.stderr
     return {component: f"oncology/{component}:{version}" for component in ("webservice", "trainer")}

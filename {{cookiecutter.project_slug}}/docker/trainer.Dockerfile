@@ -14,14 +14,19 @@ RUN pipenv requirements --hash --categories "packages trainer" > requirements.tx
     && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.txt \
     && find /app/.venv -type d -name tests -prune -exec rm -r {} +
 
-FROM ${PYTHON_IMAGE}
+# A clone may have files that only their owner reads, and the trainer is another user.
+FROM ${PYTHON_IMAGE} AS sources
 ARG PACKAGE
-COPY --from=dependencies /app/.venv /app/.venv
 COPY Pipfile.lock /app/Pipfile.lock
 COPY data /app/data
 COPY src/${PACKAGE} /app/src/${PACKAGE}
 COPY vendor/mlops_runtime /app/vendor/mlops_runtime
 COPY src/trainer /app/src/trainer
+RUN chmod -R a+rX /app
+
+FROM ${PYTHON_IMAGE}
+COPY --from=dependencies /app/.venv /app/.venv
+COPY --from=sources /app /app
 ARG VERSION
 ARG COMMIT
 ENV PATH=/app/.venv/bin:$PATH \

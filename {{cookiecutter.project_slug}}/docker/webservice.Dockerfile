@@ -21,10 +21,15 @@ FROM ${PYTHON_IMAGE} AS model
 COPY build/wheel/*.whl /build/
 RUN python -m pip install --quiet --no-cache-dir --no-deps --no-index --target /app/model /build/*.whl
 
+# A clone may have files that only their owner reads, and the service is another user.
+FROM ${PYTHON_IMAGE} AS sources
+COPY src/webservice /app/src/webservice
+RUN chmod -R a+rX /app
+
 FROM ${PYTHON_IMAGE}
 COPY --from=dependencies /app/.venv /app/.venv
 COPY --from=model /app/model /app/model
-COPY src/webservice /app/src/webservice
+COPY --from=sources /app /app
 ARG VERSION
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONPATH=/app/src:/app/model \
