@@ -15,6 +15,9 @@ TEMPLATE = Path(__file__).parents[1]
 REQUIRED = frozenset(filter(None, os.environ.get("REQUIRE", "").split(",")))
 """Required tools: a test that needs a missing one fails instead of being skipped."""
 
+ENGINE_SETTINGS = ("DOCKER", "DOCKER_BUILD_FLAGS", "PYTHON_IMAGE")
+"""Settings of a project that depend on the machine: the projects under test get them from the environment."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the live tests last: they use artefacts that the other tests of the project build."""
@@ -28,18 +31,22 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     config = folder / "config.yml"
     config.write_text(f"replay_dir: {folder}/replay\ncookiecutters_dir: {folder}/templates\n")
     project_mk = (TEMPLATE / "{{cookiecutter.project_slug}}/project.mk").read_text()
-    settings = set(re.findall(r"^(\w+) \?=", project_mk, flags=re.MULTILINE)) - {
-        "DOCKER",
-        "DOCKER_BUILD_FLAGS",
-        "PYTHON_IMAGE",
-    }
+    settings = set(re.findall(r"^(\w+) \?=", project_mk, flags=re.MULTILINE))
+    engine = {name: os.environ[name] for name in ENGINE_SETTINGS if name in os.environ}
     with pytest.MonkeyPatch.context() as patch:
         for name in tuple(os.environ):
             # `make test` exports its flags and variables; git exports the repository to a hook.
             inherited = name.startswith(("MAKE", "MFLAGS")) or name in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")
             account = name.startswith("AWS_") and name != "AWS_CA_BUNDLE"
-            if inherited or account or name in settings | {"VERSION", "COMMIT", "PYTHONPATH", "VIRTUAL_ENV"}:
+            setting = name.startswith("MLOPS_") or name in settings | {"VERSION", "COMMIT"}
+            if inherited or account or setting or name in ("PYTHONPATH", "VIRTUAL_ENV"):
                 patch.delenv(name)
+        for name, value in engine.items():
+            patch.setenv(f"MLOPS_{name}", value)
+        # The services under test are on this machine.
+        others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY", "")
+        for name in ("NO_PROXY", "no_proxy"):
+            patch.setenv(name, f"localhost,127.0.0.1,{others}")
         patch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
         patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
         patch.setenv("COOKIECUTTER_CONFIG", str(config))

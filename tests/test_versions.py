@@ -63,7 +63,8 @@ class Project:
         return calls
 
     def make(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run make; the result holds exit status and outputs."""
+        """Run make with these settings in the environment; the result holds exit status and outputs."""
+        environment = {f"MLOPS_{name}": value for name, value in environment.items()}
         variables = {"ENV": "", "DOCKER": "true", "KUBECTL": "true", "AWS": "false"} | self.variables
         command = ["make", *arguments, *(f"{name}={value}" for name, value in variables.items())]
         return subprocess.run(

@@ -1,5 +1,5 @@
-# Every setting of this project. Edit one here, or set it for a single command: `make COMMAND NAME=value`.
-# A dollar sign is written as $$.
+# Every setting of this project. Edit one here, or set it for a single command: `make COMMAND NAME=value`. A pipeline
+# sets MLOPS_NAME in the environment; NAME without the prefix is not read there. A dollar sign is written as $$ here.
 
 # Project
 PROJECT ?= {{cookiecutter.project_slug}}

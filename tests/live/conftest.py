@@ -77,10 +77,10 @@ def workbench(
         {
             **aws,
             "HOME": str(home),
-            "DOCKER": engine,
-            "REGISTRY": registry,
+            "MLOPS_DOCKER": engine,
+            "MLOPS_REGISTRY": registry,
             # The engine's own network may not reach the package index of the machine.
-            "DOCKER_BUILD_FLAGS": os.environ.get("DOCKER_BUILD_FLAGS", "--network host"),
+            "MLOPS_DOCKER_BUILD_FLAGS": os.environ.get("MLOPS_DOCKER_BUILD_FLAGS", "--network host"),
         },
     )
 
@@ -131,11 +131,11 @@ auth: {{htpasswd: {{realm: tests, path: {folder}/htpasswd}}}}
 @pytest.fixture(scope="module")
 def site(workbench: Workbench, cluster: str) -> Iterator[Site]:
     workbench.environment |= {
-        "CLUSTER": cluster,
-        "NAMESPACE": NAMESPACE,
-        "ROLLOUT_TIMEOUT": "60s",
-        "KUBECTL": "kubectl",
-        "LOGIN": "ecr",
+        "MLOPS_CLUSTER": cluster,
+        "MLOPS_NAMESPACE": NAMESPACE,
+        "MLOPS_ROLLOUT_TIMEOUT": "60s",
+        "MLOPS_KUBECTL": "kubectl",
+        "MLOPS_LOGIN": "ecr",
     }
     subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)
     fit_to_server(workbench.folder)

@@ -48,7 +48,7 @@ class Site:
 
     def deploy_first(self) -> None:
         """Deploy a first version, without AWS and with the rights of a deployer alone, open a port, and get a key."""
-        self.workbench.environment["LOGIN"] = "none"
+        self.workbench.environment["MLOPS_LOGIN"] = "none"
         self.running = self.workbench.commit("First version")
         self.use_rights_of("deployer")
         result = self.workbench.make("deploy")
@@ -61,7 +61,7 @@ class Site:
         """Let the commands of the workbench have the rights of a role, and no others."""
         result = self.workbench.make("provision.rbac")
         assert result.returncode == 0, result.stderr
-        self.workbench.environment["KUBECTL"] = f"kubectl --as tester --as-group oncology:{role}"
+        self.workbench.environment["MLOPS_KUBECTL"] = f"kubectl --as tester --as-group oncology:{role}"
 
     def open_port(self) -> None:
         """Open the port of the node to the service, and wait until it answers."""

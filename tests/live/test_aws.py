@@ -88,7 +88,7 @@ def test_publish_pushes_once_and_keeps_the_digests(workbench: Workbench, registr
 
 def test_the_registry_is_the_one_that_aws_names(workbench: Workbench) -> None:
     # Given no registry of our own choosing
-    environment = {name: value for name, value in workbench.environment.items() if name != "REGISTRY"}
+    environment = {name: value for name, value in workbench.environment.items() if name != "MLOPS_REGISTRY"}
 
     # When a login is tried, then it goes to this account's registry, which no test can reach
     result = Workbench(workbench.folder, environment).make("login")
@@ -111,7 +111,7 @@ def test_kubeconfig_points_kubectl_at_the_cluster(workbench: Workbench) -> None:
 
 def test_without_credentials_nothing_is_uploaded(workbench: Workbench) -> None:
     environment = {
-        name: value for name, value in workbench.environment.items() if "KEY" not in name and name != "REGISTRY"
+        name: value for name, value in workbench.environment.items() if "KEY" not in name and name != "MLOPS_REGISTRY"
     }
 
     result = Workbench(workbench.folder, environment).make("upload.model")

@@ -361,8 +361,8 @@ def test_staging_touches_neither_production_nor_the_labels_of_its_namespace(site
     before = site.kubectl("get", "deployment", "oncology-webservice", "--output", "jsonpath={.metadata.generation}")
 
     # When staging is deployed
-    environment = {name: value for name, value in site.workbench.environment.items() if name != "NAMESPACE"}
-    environment["KUBECTL"] = "kubectl"
+    environment = {name: value for name, value in site.workbench.environment.items() if name != "MLOPS_NAMESPACE"}
+    environment["MLOPS_KUBECTL"] = "kubectl"
     replace_in(site.workbench.folder / "environments/staging.mk", "$(PROJECT)-staging", staging)
     site.workbench.commit("Name the namespace of staging")
     result = Workbench(site.workbench.folder, environment).make("deploy", ENVIRONMENT="staging")

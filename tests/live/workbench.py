@@ -15,7 +15,10 @@ GIT = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost")
 
 @dataclass
 class Workbench:
-    """A project folder, the environment that its commands run in, and variables that make gets each time."""
+    """A project folder, the environment that its commands run in, and variables that make gets each time.
+
+    A setting in the environment has the prefix MLOPS_, as in a pipeline.
+    """
 
     folder: Path
     environment: dict[str, str]

@@ -51,10 +51,15 @@ def checks(environment: Mapping[str, str]) -> list[Check]:
     aws = tuple(shlex.split(environment.get("AWS") or "aws"))
     return [
         Check("python", (sys.executable, "--version"), "everything", "install Python 3.11 or later", (3, 11)),
-        Check("make", ("make", "--version"), "everything", "install GNU Make 4", (4,)),
+        Check("make", ("make", "--version"), "everything", "install GNU Make 4.2 or later", (4, 2)),
         Check("git", ("git", "--version"), "versions", "install git", (2,)),
         Check("pipenv", ("pipenv", "--version"), "make install", "pipx install pipenv", (2024,)),
-        Check("image engine", (*docker, "version"), "make docker", "install and start Docker, or set DOCKER=podman"),
+        Check(
+            "image engine",
+            (*docker, "version"),
+            "make docker",
+            "install and start Docker, or set DOCKER=podman in project.mk",
+        ),
         Check("kubectl", (*kubectl, "version", "--client"), "make deploy", "install kubectl", (1, 20)),
         Check("cluster", (*kubectl, "cluster-info"), "make deploy", "run make kubeconfig, or start kind"),
         Check(
@@ -106,10 +111,16 @@ def report(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
+def not_read(names: str) -> str:
+    """Return a line about environment variables that have the name of a setting; empty if there are none."""
+    return f"not read {names}: in the environment, a setting has the prefix MLOPS_\n" if names else ""
+
+
 def main() -> int:
     """Print the report; return 1 if a tool is missing or too old."""
     results = [run(check) for check in checks(os.environ)]
     print(report(results))
+    print(not_read(os.environ.get("NOT_READ", "")), end="")
     return 0 if all(result.state == "ok" for result in results) else 1
 
 

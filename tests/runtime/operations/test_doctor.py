@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from mlops_runtime.operations.doctor import Check, Result, checks, report, run, version
+from mlops_runtime.operations.doctor import Check, Result, checks, main, report, run, version
 
 
 def python_check(program: str, minimum: tuple[int, ...] = ()) -> Check:
@@ -49,6 +49,17 @@ def test_the_report_names_the_remedy_only_where_needed() -> None:
 
     assert "install it" not in report([Result(check, "ok", "3.12")])
     assert "install it" in report([Result(check, "missing", "not installed")])
+
+
+def test_variables_that_are_not_read_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("mlops_runtime.operations.doctor.checks", lambda _: [])
+    monkeypatch.setenv("NOT_READ", "HOST PORT")
+
+    assert main() == 0
+
+    assert "HOST PORT: in the environment, a setting has the prefix MLOPS_" in capsys.readouterr().out
 
 
 def test_commands_follow_the_environment() -> None:
