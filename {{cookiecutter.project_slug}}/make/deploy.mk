@@ -5,8 +5,8 @@ KEYS_SECRET := $(PROJECT)-webservice-keys
 export KUBECTL KEYS_SECRET
 
 MANIFESTS := $(PYTHON) -m mlops_runtime.operations.manifests
-RELEASES := $(FROM_CLONE) -m mlops_runtime.operations.deploy
-KEYS := $(FROM_CLONE) -m mlops_runtime.operations.keys
+RELEASES = $(FROM_CLONE) -m mlops_runtime.operations.deploy
+KEYS = $(FROM_CLONE) -m mlops_runtime.operations.keys
 
 ##@ Kubernetes
 

@@ -11,7 +11,7 @@ build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(1).Dockerfil
 	  --label org.opencontainers.image.version="$(VERSION)" \
 	  --label org.opencontainers.image.revision="$$COMMIT" \
 	  --label org.opencontainers.image.source="$${SOURCE_URL-$$(git remote get-url origin 2>/dev/null | sed -E 's|//[^/@]*@|//|')}" \
-	  --label mlops-runtime.golden="$$(sha256sum src/$(PACKAGE)/artefact/golden.json 2>/dev/null | cut -c1-64 || true)" \
+	  --label mlops-runtime.golden="$$(git hash-object src/$(PACKAGE)/artefact/golden.json 2>/dev/null || true)" \
 	  --tag $(PROJECT)/$(1):$(VERSION) --iidfile $@ .
 golden_of = $$($(DOCKER) image inspect --format '{{index .Config.Labels "mlops-runtime.golden"}}' $(1))
 
@@ -24,7 +24,7 @@ build/webservice.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock 
 build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/settings/images
 
 build/%.built:
-	@$(DOCKER) info >/dev/null 2>&1 || { echo "$(DOCKER) does not answer: start it, or set DOCKER=podman; see make doctor" >&2; exit 1; }
+	@$(DOCKER) info >/dev/null 2>&1 || { echo "$(DOCKER) does not answer: start it, or set DOCKER=podman in project.mk; see make doctor" >&2; exit 1; }
 	@echo "Building $(PROJECT)/$*:$(VERSION)"
 	@$(call build_image,$*) >build/$*.log 2>&1 || { tail -n 30 build/$*.log >&2; exit 1; }
 

@@ -9,7 +9,13 @@ PIPENV ?= $(if $(shell command -v pipenv 2>/dev/null),pipenv,python3 -m pipenv)
 PYTHON ?= .venv/bin/python
 ENV := .venv/.installed
 # For commands that need no environment: they work in a fresh clone.
-FROM_CLONE := $(if $(wildcard vendor),PYTHONPATH=vendor PYTHONDONTWRITEBYTECODE=1 python3,$(PYTHON))
+FROM_CLONE = $(if $(wildcard vendor),PYTHONPATH=vendor PYTHONDONTWRITEBYTECODE=1 "$(needed_python)",$(PYTHON))
+
+# The first Python on the PATH that is new enough: looked for once, when a command first needs it.
+PYTHON3 ?= $(eval PYTHON3 := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+  "$$python" -c 'import sys; sys.version_info < (3, 11) and sys.exit(1); print(sys.executable)' 2>/dev/null && break; done))$(PYTHON3)
+needed_python = $(or $(PYTHON3),$(error This needs Python 3.11 or later, and there is none on the PATH: install it, \
+  or set PYTHON3 in project.mk to its path))
 
 RUNTIME_SOURCES := $(if $(wildcard vendor),$(shell find vendor/mlops_runtime -type f -not -name '*.pyc'))
 MODEL_SOURCES := $(wildcard src/$(PACKAGE)/*.py) $(RUNTIME_SOURCES)
@@ -29,17 +35,20 @@ install: $(ENV)  ## Make .venv from Pipfile.lock (only when the lock changed)
 NO_PIP_CONFIGURATION := env -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null
 
 $(ENV): Pipfile Pipfile.lock
+	@test -n "$(needed_python)"
+	@! test -x .venv/bin/python || .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo ".venv has a Python before 3.11: remove .venv, and run this again" >&2; exit 1; }
 	@$(PIPENV) --version >/dev/null 2>&1 || { echo "pipenv is missing: pipx install pipenv" >&2; exit 1; }
 	@$(NO_PIP_CONFIGURATION) $(PIPENV) verify >/dev/null 2>&1 || $(PIPENV) verify >/dev/null 2>&1 \
 	  || { echo "Pipfile.lock does not match Pipfile: run pipenv lock" >&2; exit 1; }
 	@echo "Installing the locked environment into .venv (a minute or two)"
 	@mkdir -p build
-	@$(PIPENV) sync --categories "packages trainer dev-packages" >build/install.log 2>&1 || { cat build/install.log >&2; exit 1; }
+	@$(if $(wildcard .venv/bin/python),,PIPENV_PYTHON="$${PIPENV_PYTHON:-$(PYTHON3)}") $(PIPENV) sync --categories "packages trainer dev-packages" >build/install.log 2>&1 || { cat build/install.log >&2; exit 1; }
 	@touch $@
 
 .PHONY: doctor
 doctor:  ## Report which tools and credentials are available, and how to get missing ones
-	@AWS="$(AWS)" DOCKER="$(DOCKER)" KUBECTL="$(KUBECTL)" $(FROM_CLONE) -m mlops_runtime.operations.doctor
+	@AWS="$(AWS)" DOCKER="$(DOCKER)" KUBECTL="$(KUBECTL)" NOT_READ="$(NOT_READ)" PYTHONPATH=vendor "$(or $(PYTHON3),python3)" -m mlops_runtime.operations.doctor
 
 .PHONY: upgrade
 upgrade:  ## Replace the runtime in vendor/ by that of TEMPLATE, a folder or git address

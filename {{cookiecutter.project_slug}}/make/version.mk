@@ -10,7 +10,7 @@ SHALLOW := $(is_shallow)
 endif
 
 # Uncommitted changes show in the version, with a hash of their own: two states are two versions.
-DIRTY := $(if $(shell git status --porcelain 2>/dev/null),-dirty-$(shell { git diff HEAD; git status --porcelain; } 2>/dev/null | sha256sum | cut -c1-8))
+DIRTY := $(if $(shell git rev-parse --verify HEAD >/dev/null 2>&1 && git status --porcelain 2>/dev/null),-dirty-$(shell { git diff HEAD; git status --porcelain; } 2>/dev/null | git hash-object --stdin | cut -c1-8))
 
 # A tag may contain anything, also what make or a shell would run: other characters are replaced, a long tag is cut,
 # and then the commit is named as well, because two tags may become the same.
