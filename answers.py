@@ -165,7 +165,9 @@ def dataset_path(answers: Mapping[str, str]) -> str:
     # The home of a user who does not exist raises RuntimeError; reading the table says that there is no such file.
     with contextlib.suppress(RuntimeError):
         path = path.expanduser()
-    return str(path.absolute())
+    # `cruft update` runs in the project, which has a copy of its table; the table may not be where it was.
+    copy = Path("data", _copy_name(path))
+    return str((copy if Path(".cruft.json").exists() and copy.exists() else path).absolute())
 
 
 def table_profile(answers: Mapping[str, str]) -> Any:
@@ -200,7 +202,11 @@ def data_file(answers: Mapping[str, str]) -> str:
     """Return the file name of the table in the folder data/."""
     if not answers["dataset"]:
         return SHIPPED_DATA
-    name: str = _import_runtime("mlops_runtime.tables.table_copy").copy_name(Path(dataset_path(answers)))
+    return _copy_name(Path(dataset_path(answers)))
+
+
+def _copy_name(path: Path) -> str:
+    name: str = _import_runtime("mlops_runtime.tables.table_copy").copy_name(path)
     return name
 
 

@@ -48,6 +48,9 @@ def git(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def first_commit() -> str | None:
     """Make the first commit unless the folder is a repository with commits; return the reason if that fails."""
+    if "_commit" in ANSWERS:
+        # Cruft writes .cruft.json after this hook, and generates projects in temporary folders for its updates.
+        return "it must contain the .cruft.json that cruft writes now"
     if shutil.which("git") is None:
         return "git is not installed"
     if git("rev-parse", "--show-toplevel").returncode == 0 and not Path(".git").exists():

@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 from cookiecutter.main import cookiecutter
 
-from tests.conftest import TEMPLATE
+from tests.conftest import TEMPLATE, share_environment
 from tests.test_bake import git
+from tests.test_project import make
 
+IDENTITY = ("-c", "user.name=Tester", "-c", "user.email=tester@localhost")
 IGNORED = shutil.ignore_patterns(".git", ".venv", "__pycache__", "*.egg-info", "build", ".*_cache", ".hypothesis")
 
 
 def commit_everything(folder: Path) -> None:
     git(folder, "init", "--quiet")
     git(folder, "add", "--all")
-    identity = ("-c", "user.name=Tester", "-c", "user.email=tester@localhost")
-    git(folder, *identity, "commit", "--quiet", "--message", "The template")
+    git(folder, *IDENTITY, "commit", "--quiet", "--message", "Everything")
 
 
 @pytest.fixture(scope="module")
@@ -89,22 +90,59 @@ def test_vendor_is_a_link_in_git_and_excluded_from_language_statistics(template:
     assert "vendor/** linguist-vendored" in attributes
 
 
-def test_cruft_update_updates_the_runtime(template: Path, tmp_path: Path) -> None:
-    # Given a project from a copy of the template, which changes afterwards
-    copy = tmp_path / "template"
+ROWS = [f"{20 + row % 50},{'ab'[row % 2]},{'yes' if row % 3 else 'no'}" for row in range(60)]
+TABLE = "\n".join(["age,ward,ill", *ROWS, ""])
+
+
+def change(path: Path, old: str, new: str) -> None:
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+
+
+@pytest.mark.parametrize("table", ["", TABLE], ids=["the example table", "a table of the user"])
+def test_cruft_update_merges_the_template_and_keeps_what_is_the_users(
+    template: Path, project: Path, tmp_path: Path, table: str
+) -> None:
+    # Given a project made by cruft, without a commit, as its .cruft.json is written last
+    copy, dataset = tmp_path / "template", tmp_path / "a table.csv"
     shutil.copytree(template, copy, symlinks=True)
-    by_cruft(str(copy), tmp_path)
-    project = tmp_path / "oncology"
-    identity = ("-c", "user.name=Tester", "-c", "user.email=tester@localhost")
-    git(project, "add", "--all")
-    git(project, *identity, "commit", "--quiet", "--message", "Note the template")
-    (copy / "runtime/mlops_runtime/__init__.py").write_text('"""The runtime."""\n\n__version__ = "1.0.1"\n')
-    git(copy, *identity, "commit", "--quiet", "--all", "--message", "Change the runtime")
+    dataset.write_text(table)
+    answers = [f'{{"dataset": "{dataset}", "target": "ill", "project_name": "Oncology"}}'] if table else ["{}"]
+    command = [sys.executable, "-m", "cruft", "create", str(copy), "--no-input", "--output-dir", str(tmp_path)]
+    run(tmp_path, *command, "--extra-context", *answers)
+    edited = tmp_path / "oncology"
+    assert not (edited / ".git").exists()
+    # and an estimator, a description, a setting and a manifest that the user changed
+    change(edited / "src/trainer/estimators.py", "CANDIDATES = default", "# Ours.\nCANDIDATES = default")
+    change(edited / "src/oncology_model/datamodel.py", 'description="', 'description="Edited: ')
+    change(edited / "project.mk", "SEED ?= 0", "SEED ?= 7")
+    change(edited / "k8s/overlays/staging/kustomization.yaml", "count: 1", "count: 2")
+    kept = {name: (edited / name).read_bytes() for name in ("project.mk", "src/oncology_model/datamodel.py")}
+    commit_everything(edited)
+    # and a template with another runtime, README and setting, while the table is no longer where it was
+    change(copy / "runtime/mlops_runtime/__init__.py", '"1.0.0"', '"1.0.1"')
+    folder = copy / "{{cookiecutter.project_slug}}"
+    change(folder / "README.md", "## Deploy", "## Deploy it")
+    change(folder / "project.mk", "SEED ?= 0", "SEED ?= 1")
+    git(copy, *IDENTITY, "commit", "--quiet", "--all", "--message", "Change the template")
+    dataset.unlink()
 
     # When the project is updated
-    command = [sys.executable, "-m", "cruft", "update", "--skip-apply-ask"]
-    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    run(edited, sys.executable, "-m", "cruft", "update", "--skip-apply-ask")
 
-    # Then it has the change
+    # Then it has the changes, and what is the user's is as it was
+    assert '__version__ = "1.0.1"' in (edited / "vendor/mlops_runtime/__init__.py").read_text()
+    assert "## Deploy it" in (edited / "README.md").read_text()
+    assert {name: (edited / name).read_bytes() for name in kept} == kept
+    assert "# Ours." in (edited / "src/trainer/estimators.py").read_text()
+    assert "count: 2" in (edited / "k8s/overlays/staging/kustomization.yaml").read_text()
+    changed = git(edited, "status", "--porcelain").splitlines()
+    assert not [line for line in changed if "data/" in line or line.endswith((".rej", ".orig"))]
+    # and its tests pass
+    result = make(share_environment(edited, project), "unittest", "MIN_COVERAGE=0")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert '__version__ = "1.0.1"' in (project / "vendor/mlops_runtime/__init__.py").read_text()
+
+
+def run(folder: Path, *command: str) -> None:
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr

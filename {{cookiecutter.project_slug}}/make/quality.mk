@@ -51,9 +51,13 @@ doctor:  ## Report which tools and credentials are available, and how to get mis
 	@AWS="$(AWS)" DOCKER="$(DOCKER)" KUBECTL="$(KUBECTL)" NOT_READ="$(NOT_READ)" PYTHONPATH=vendor "$(or $(PYTHON3),python3)" -m mlops_runtime.operations.doctor
 
 .PHONY: upgrade
-upgrade:  ## Replace the runtime in vendor/ by that of TEMPLATE, a folder or git address
+upgrade:  ## Replace the runtime in vendor/ by that of TEMPLATE, a folder or git address, on a branch to review
 	@[ -d vendor ] || { echo "This project has no vendor/: pin a newer mlops-runtime in the Pipfile, run pipenv lock" >&2; exit 1; }
 	@$(FROM_CLONE) -m mlops_runtime.operations.upgrade "$${TEMPLATE-}"
+
+.PHONY: upgrade.check
+upgrade.check:  ## Fail if TEMPLATE has another version of the runtime than vendor/
+	@$(FROM_CLONE) -m mlops_runtime.operations.upgrade --check "$${TEMPLATE-}"
 
 .PHONY: clean
 clean:  ## Remove what the other commands created, except .venv

@@ -1,4 +1,4 @@
-"""Replace the runtime in vendor/ by that of a template.
+"""Replace the runtime in vendor/ by that of a template, on a branch to review.
 
 Runs with the standard library alone, because the new runtime may need another environment.
 """
@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -19,33 +20,70 @@ class UpgradeError(RuntimeError):
     """The runtime cannot be replaced."""
 
 
-def upgrade(project: Path, template: str) -> tuple[str, str]:
-    """Replace the runtime of a project and return its old and its new version.
+def upgrade(project: Path, template: str) -> str:
+    """Replace the runtime of a project by a commit on a new branch, and return what was done in a sentence.
 
     Args:
         project: folder of the project.
         template: folder or git address of the template.
 
     Raises:
-        UpgradeError: if vendor/ has uncommitted changes, or the template has no runtime; vendor/ is unchanged.
+        UpgradeError: if the project has no commit, vendor/ has uncommitted changes, the branch exists, or the template
+            has no runtime: nothing has changed then. Or if the commit fails: the branch has the new vendor/ then.
     """
     vendor = project / "vendor"
     changes = _git("-C", str(project), "status", "--porcelain", "--", "vendor")
     if changes:
         names = ", ".join(line[3:] for line in changes.splitlines())
         raise UpgradeError(f"vendor/ has uncommitted changes, commit or undo them first: {names}")
+    start = _git("-C", str(project), "rev-parse", "--abbrev-ref", "HEAD").strip()
     old = version_of(vendor)
-    with TemporaryDirectory(dir=project, prefix=".upgrade-") as temporary:
-        folder = Path(template)
-        if not folder.is_dir():
-            folder = Path(temporary) / "template"
-            _git("clone", "--quiet", "--depth", "1", "--", template, str(folder))
-        new = version_of(folder / "runtime")
+    with _runtime_of(template) as runtime, TemporaryDirectory(dir=project, prefix=".upgrade-") as temporary:
+        new = version_of(runtime)
         copy, previous = Path(temporary) / "vendor", Path(temporary) / "previous"
-        shutil.copytree(folder / "runtime", copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
+        shutil.copytree(runtime, copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
+        branch = f"upgrade-runtime-{new}"
+        _git("-C", str(project), "switch", "--quiet", "--create", branch)
         vendor.rename(previous)
         copy.rename(vendor)
-    return old, new
+    _git("-C", str(project), "add", "--all", "vendor")
+    summary = _git("-C", str(project), "diff", "--cached", "--shortstat", "--", "vendor").strip()
+    if not summary:
+        _git("-C", str(project), "switch", "--quiet", "-")
+        _git("-C", str(project), "branch", "--quiet", "--delete", branch)
+        return f"vendor/ is that of the template already, version {old}"
+    _git("-C", str(project), "commit", "--quiet", "--message", f"Upgrade the runtime to {new}", "--", "vendor")
+    return (
+        f"the branch {branch} has version {new} of the runtime instead of {old}: {summary}\n"
+        "CHANGELOG.md of the template says what else changed. Run make unittest train test, then merge the branch: "
+        f"git switch {start} && git merge {branch}"
+    )
+
+
+def check(project: Path, template: str) -> str:
+    """Return in a sentence that the runtime of a project is that of a template.
+
+    Raises:
+        UpgradeError: if the versions differ, or the template has no runtime.
+    """
+    old = version_of(project / "vendor")
+    with _runtime_of(template) as runtime:
+        new = version_of(runtime)
+    if new != old:
+        raise UpgradeError(f"the template has version {new} of the runtime, vendor/ has {old}: run make upgrade")
+    return f"vendor/ has version {old} of the runtime, as the template has"
+
+
+@contextmanager
+def _runtime_of(template: str) -> Iterator[Path]:
+    """Yield the folder of the runtime in a template, which is a folder or cloned from a git address."""
+    if Path(template).is_dir():
+        yield Path(template) / "runtime"
+        return
+    with TemporaryDirectory() as temporary:
+        clone = Path(temporary) / "template"
+        _git("clone", "--quiet", "--depth", "1", "--", template, str(clone))
+        yield clone / "runtime"
 
 
 def version_of(folder: Path) -> str:
@@ -72,18 +110,18 @@ def _git(*arguments: str) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Upgrade the project in the current folder; return the exit status."""
+    """Upgrade the project in the current folder, or only check its version; return the exit status."""
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.upgrade", description=__doc__)
     parser.add_argument("template", help="folder or git address of the template")
-    template = parser.parse_args(argv).template
+    parser.add_argument("--check", action="store_true", help="change nothing; the exit status is 1 for another version")
+    arguments = parser.parse_args(argv)
     try:
-        if not template:
+        if not arguments.template:
             raise UpgradeError("set TEMPLATE to the folder or git address of the template")
-        old, new = upgrade(Path(), template)
+        print((check if arguments.check else upgrade)(Path(), arguments.template))
     except (UpgradeError, OSError) as error:
         print(f"upgrade: {error}", file=sys.stderr)
         return 1
-    print(f"vendor/ had version {old} of the runtime, and has version {new} now: run make unittest test, then commit")
     return 0
 
 

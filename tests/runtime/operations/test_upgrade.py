@@ -3,15 +3,23 @@ from pathlib import Path
 
 import pytest
 
-from mlops_runtime.operations.upgrade import UpgradeError, main, upgrade
+from mlops_runtime.operations.upgrade import UpgradeError, check, main, upgrade
 
 OLD = '__version__ = "1.0.0"\n'
 NEW = '__version__ = "1.1.0"\n'
 
 
-def git(folder: Path, *arguments: str) -> None:
-    identity = ["-c", "user.name=Tester", "-c", "user.email=tester@localhost"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+@pytest.fixture(autouse=True)
+def identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The git identity of the user."""
+    for role in ("AUTHOR", "COMMITTER"):
+        monkeypatch.setenv(f"GIT_{role}_NAME", "Tester")
+        monkeypatch.setenv(f"GIT_{role}_EMAIL", "tester@localhost")
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", *arguments]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def repository(folder: Path, files: dict[str, str]) -> Path:
@@ -20,7 +28,7 @@ def repository(folder: Path, files: dict[str, str]) -> Path:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    git(folder, "init", "--quiet")
+    git(folder, "init", "--quiet", "--initial-branch", "main")
     git(folder, "add", "--all")
     git(folder, "commit", "--quiet", "--message", "Start")
     return folder
@@ -52,14 +60,59 @@ def test_the_runtime_becomes_that_of_the_template(project: Path, template: Path,
     (template / "runtime/mlops_runtime/__pycache__").mkdir()
     (template / "runtime/mlops_runtime/__pycache__/x.pyc").touch()
 
-    versions = upgrade(project, f"{scheme}{template}")
+    # And a change of the project's own that is not committed yet
+    (project / "README.md").write_text("Changed")
 
-    assert versions == ("1.0.0", "1.1.0")
+    message = upgrade(project, f"{scheme}{template}")
+
+    # Then a branch has the new runtime, and the project's own change is not part of it
+    assert message.startswith("the branch upgrade-runtime-1.1.0 has version 1.1.0 of the runtime instead of 1.0.0: 2 ")
+    assert message.endswith("git switch main && git merge upgrade-runtime-1.1.0")
+    assert git(project, "rev-parse", "--abbrev-ref", "HEAD") == "upgrade-runtime-1.1.0"
+    assert git(project, "log", "-1", "--format=%s") == "Upgrade the runtime to 1.1.0"
+    assert git(project, "diff", "--name-only", "main", "HEAD", "--", "README.md") == ""
     assert content(project) == {
         "vendor/mlops_runtime/__init__.py": NEW,
         "vendor/mlops_runtime/added.py": "",
-        "README.md": "Project",
+        "README.md": "Changed",
     }
+
+
+def test_the_same_runtime_changes_nothing(project: Path, template: Path) -> None:
+    upgrade(project, str(template))
+    git(project, "switch", "--quiet", "main")
+    git(project, "merge", "--quiet", "upgrade-runtime-1.1.0")
+    git(project, "branch", "--quiet", "--delete", "upgrade-runtime-1.1.0")
+
+    assert upgrade(project, str(template)) == "vendor/ is that of the template already, version 1.1.0"
+
+    assert git(project, "branch", "--format", "%(refname:short)") == "main"
+
+
+def test_a_branch_of_an_earlier_upgrade_is_kept(project: Path, template: Path) -> None:
+    git(project, "branch", "upgrade-runtime-1.1.0")
+    before = content(project)
+
+    with pytest.raises(UpgradeError, match=r"'upgrade-runtime-1\.1\.0' already exists"):
+        upgrade(project, str(template))
+
+    assert content(project) == before
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"], ids=["folder", "git address"])
+def test_another_version_is_said_and_changes_nothing(project: Path, template: Path, scheme: str) -> None:
+    before = content(project)
+
+    with pytest.raises(UpgradeError, match=r"template has version 1\.1\.0 of the runtime, vendor/ has 1\.0\.0: run"):
+        check(project, f"{scheme}{template}")
+
+    assert content(project) == before
+
+
+def test_the_same_version_passes_the_check(project: Path, template: Path) -> None:
+    upgrade(project, str(template))
+
+    assert check(project, str(template)) == "vendor/ has version 1.1.0 of the runtime, as the template has"
 
 
 def test_uncommitted_changes_are_not_overwritten(project: Path, template: Path) -> None:
@@ -89,14 +142,22 @@ def test_a_template_without_a_runtime_is_refused(project: Path, name: str, messa
     assert content(project) == before
 
 
+@pytest.mark.parametrize(("option", "status"), [([], 0), (["--check"], 1)], ids=["upgrade", "check"])
 def test_the_command_prints_both_versions(
-    project: Path, template: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    project: Path,
+    template: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    option: list[str],
+    status: int,
 ) -> None:
     monkeypatch.chdir(project)
 
-    assert main([str(template)]) == 0
+    assert main([*option, str(template)]) == status
 
-    assert "had version 1.0.0 of the runtime, and has version 1.1.0 now" in capsys.readouterr().out
+    printed = capsys.readouterr()
+    assert "1.0.0" in printed.out + printed.err
+    assert "version 1.1.0 of the runtime" in printed.out + printed.err
 
 
 def test_without_a_template_the_command_says_what_to_set(
