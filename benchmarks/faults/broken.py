@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from client import HOST, URL, Answer, AnswerError, Golden, Reader, request_bytes
+from client import HOST, URL, Golden, Reader, Response, ResponseError, request_bytes
 from connections import check_afterwards
 from report import Report
 from service import Lab, Service
@@ -25,23 +25,23 @@ def connect(service: Service, timeout: float = 10) -> socket.socket:
     return connection
 
 
-def received(connection: socket.socket, count: int = 1) -> tuple[list[Answer], str]:
-    """Return at most `count` answers, and the state of the connection: open, closed, reset, silent or garbled."""
+def received(connection: socket.socket, count: int = 1) -> tuple[list[Response], str]:
+    """Return at most `count` responses, and the state of the connection: open, closed, reset, silent or garbled."""
     reader = Reader()
-    answers: list[Answer] = []
+    responses: list[Response] = []
     try:
-        while len(answers) < count:
+        while len(responses) < count:
             data = connection.recv(65536)
             if not data:
-                return answers, "closed"
-            answers += reader.feed(data)
+                return responses, "closed"
+            responses += reader.feed(data)
     except TimeoutError:
-        return answers, "silent"
-    except (AnswerError, ValueError):
-        return answers, "garbled"
+        return responses, "silent"
+    except (ResponseError, ValueError):
+        return responses, "garbled"
     except OSError:
-        return answers, "reset"
-    return answers, "open"
+        return responses, "reset"
+    return responses, "open"
 
 
 def broken_clients(lab: Lab, golden: Golden) -> Report:
@@ -49,8 +49,9 @@ def broken_clients(lab: Lab, golden: Golden) -> Report:
     times = 100 if lab.quick else TIMES
     report = Report(
         "disconnects",
-        "Half-closed connections and clients that go",
-        f"Each {times:,} times, one after the other, while the memory and the open files of the worker are watched.",
+        "Half-closed connections and clients that disconnect",
+        f"Each fault is repeated {times:,} times, one after the other. Memory and open files of the worker are "
+        "measured before and after.",
     )
     request, body = golden.requests[0], golden.bodies[0]
     half = request[: -len(body) // 2]
@@ -58,49 +59,51 @@ def broken_clients(lab: Lab, golden: Golden) -> Report:
         workers, memory, descriptors = service.workers(), service.memory(), service.descriptors()
         outcomes = Counter(_half_closed(service, golden) for _ in range(times))
         report.add(
-            "Half-closed after a whole request: answered", _text(outcomes), outcomes == Counter({"answered": times})
+            "Half-closed after a complete request: response received",
+            _text(outcomes),
+            outcomes == Counter({"correct": times}),
         )
         with connect(service, timeout=25) as connection:
             connection.sendall(half)
             connection.shutdown(socket.SHUT_WR)
             started = time.monotonic()
-            answers, state = received(connection)
+            responses, state = received(connection)
             took = time.monotonic() - started
-        measured = f"{f'status {answers[0].status}' if answers else state} after {took:.1f} s"
-        refused = not answers or 400 <= answers[0].status < 500
-        report.add("Half-closed in the middle of a body: released", measured, refused and state != "silent")
+        result = f"{f'status {responses[0].status}' if responses else state} after {took:.1f} s"
+        refused = not responses or 400 <= responses[0].status < 500
+        report.add("Half-closed in the middle of a body: connection released", result, refused and state != "silent")
         kinds = (
             ("Closed in the middle of a body", half, 0),
             ("Reset in the middle of a body", half, 1),
-            ("Closed before the answer is read", request, 0),
-            ("Reset before the answer is read", request, 1),
-            ("Reset in the middle of a head", request[:40], 1),
+            ("Closed before the response is read", request, 0),
+            ("Reset before the response is read", request, 1),
+            ("Reset in the middle of the headers", request[:40], 1),
         )
-        for what, sent, how in kinds:
-            _leave(service, sent, times, how=how)
-            report.add(what, f"{times:,} times, {service.descriptors()} files open right after", None)
+        for name, sent, kind in kinds:
+            _disconnect(service, sent, times, kind=kind)
+            report.add(name, f"{times:,} times, {service.descriptors()} files open immediately afterwards", None)
         check_afterwards(report, service, golden)
         time.sleep(1)
         same = service.workers() == workers
-        report.add("Workers afterwards", "the same ones" if same else f"{workers} became {service.workers()}", same)
+        report.add("Workers afterwards", "unchanged" if same else f"{workers} became {service.workers()}", same)
         now = service.descriptors()
         report.add("Open files", f"{descriptors} before, {now} after", now <= descriptors + 4)
         # The first round may leave buffers allocated. Memory that grows in the second round is a leak.
         first = service.memory()
-        for _, sent, how in kinds:
-            _leave(service, sent, times, how=how)
+        for _, sent, kind in kinds:
+            _disconnect(service, sent, times, kind=kind)
         time.sleep(1)
         grown = service.memory() - first
-        measured = f"{memory:.0f} MB before, {first:.0f} MB after, {grown:+.1f} MB after all of them again"
-        report.add("Memory of the worker", measured, grown < 10)
+        result = f"{memory:.0f} MB before, {first:.0f} MB after, {grown:+.1f} MB after a second round"
+        report.add("Memory of the worker", result, grown < 10)
     return report
 
 
-def _leave(service: Service, sent: bytes, times: int, *, how: int) -> None:
+def _disconnect(service: Service, sent: bytes, times: int, *, kind: int) -> None:
     """Send bytes and disconnect, several times; with a reset if `how` is 1."""
     for _ in range(times):
         with connect(service) as connection:
-            if how:
+            if kind:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             connection.sendall(sent)
 
@@ -109,10 +112,10 @@ def _half_closed(service: Service, golden: Golden) -> str:
     with connect(service) as connection:
         connection.sendall(golden.requests[0])
         connection.shutdown(socket.SHUT_WR)
-        answers, state = received(connection)
-    if not answers:
+        responses, state = received(connection)
+    if not responses:
         return state
-    return "answered" if golden.is_answered(answers[0]) else f"status {answers[0].status}"
+    return "correct" if golden.is_correct(responses[0]) else f"status {responses[0].status}"
 
 
 def _text(outcomes: Counter[str]) -> str:
@@ -124,19 +127,19 @@ class Shape:
     """A request of an unusual shape, and its allowed outcomes.
 
     Attributes:
-        what: description of the request.
+        name: description of the request.
         sent: function that returns the bytes in pieces.
-        statuses: allowed statuses of the first answer; 0 is a closed connection without an answer.
-        closed: whether the connection must be closed after the first answer; None allows both.
-        answers: maximum number of answers; a smuggled request would get another answer.
+        statuses: allowed statuses of the first response; 0 is a closed connection without a response.
+        closed: whether the connection must be closed after the first response; None allows both.
+        responses: maximum number of responses; a smuggled request would get another response.
         silent: whether the service may wait for more bytes.
     """
 
-    what: str
+    name: str
     sent: Callable[[], Iterator[bytes]]
     statuses: frozenset[int]
     closed: bool | None = None
-    answers: int = 1
+    responses: int = 1
     silent: bool = False
 
 
@@ -150,7 +153,7 @@ def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-def repeated(start: bytes, part: bytes, count: int) -> Callable[[], Iterator[bytes]]:
+def repeat(start: bytes, part: bytes, count: int) -> Callable[[], Iterator[bytes]]:
     """Return a function that yields a start, and then a part several times."""
 
     def parts() -> Iterator[bytes]:
@@ -176,7 +179,9 @@ def shapes(golden: Golden) -> list[Shape]:
     mega = 1 << 20
     return [
         Shape(
-            "A list in chunks of a byte", pieces(post + chunked + b"\r\n", *map(chunk, _bytes(body)), b"0\r\n\r\n"), ok
+            "A body in chunks of one byte",
+            pieces(post + chunked + b"\r\n", *map(chunk, _bytes(body)), b"0\r\n\r\n"),
+            ok,
         ),
         Shape(
             "Chunks with an extension",
@@ -189,20 +194,20 @@ def shapes(golden: Golden) -> list[Shape]:
         Shape("Declared: 100 MB, nothing sent", pieces(post + b"Content-Length: 100000000\r\n\r\n"), long),
         Shape(
             "Declared: 8 MB, all sent",
-            repeated(post + b"Content-Length: %d\r\n\r\n" % (8 * mega), b" " * mega, 8),
+            repeat(post + b"Content-Length: %d\r\n\r\n" % (8 * mega), b" " * mega, 8),
             long,
         ),
         Shape("Declared: 10^30", pieces(post + b"Content-Length: 1" + b"0" * 30 + b"\r\n\r\n"), bad | long),
-        Shape("Chunked: 8 MB", repeated(post + chunked + b"\r\n", chunk(b" " * mega), 8), long),
-        Shape("Chunked without end", repeated(post + chunked + b"\r\n", chunk(b" " * mega), 4096), long | {0}, True),
+        Shape("Chunked: 8 MB", repeat(post + chunked + b"\r\n", chunk(b" " * mega), 8), long),
+        Shape("Chunked, endless", repeat(post + chunked + b"\r\n", chunk(b" " * mega), 4096), long | {0}, True),
         Shape(
-            "Chunked, 1 byte a chunk, without end",
-            repeated(post + chunked + b"\r\n", chunk(b" ") * 9999, 2000),
+            "Chunked, 1 byte a chunk, endless",
+            repeat(post + chunked + b"\r\n", chunk(b" ") * 9999, 2000),
             # The timeout may come before the limit of the length.
             long | {0, 408},
             True,
         ),
-        Shape("Chunk size that is no number", pieces(post + chunked + b"\r\nzz\r\n" + body), bad),
+        Shape("Chunk size that is not a number", pieces(post + chunked + b"\r\nzz\r\n" + body), bad),
         Shape("Chunk size of 2^64", pieces(post + chunked + b"\r\n10000000000000000\r\n" + body), bad | long),
         Shape("Content-Length: -1", pieces(post + b"Content-Length: -1\r\n\r\n"), bad, True),
         Shape("Content-Length: abc", pieces(post + b"Content-Length: abc\r\n\r\n"), bad, True),
@@ -264,24 +269,24 @@ def shapes(golden: Golden) -> list[Shape]:
         Shape(
             "10,000 headers", pieces(post + b"X-Many: 1\r\n" * 10_000 + length + b"\r\n" + body), head_too_long, True
         ),
-        Shape("A head without end", repeated(post, b"X-Many: " + b"1" * 1000 + b"\r\n", 100_000), head_too_long, True),
+        Shape("Endless headers", repeat(post, b"X-Many: " + b"1" * 1000 + b"\r\n", 100_000), head_too_long, True),
         Shape(
-            "A path of 100,000 letters",
+            "A path of 100,000 characters",
             pieces(b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\n" + host + b"\r\n"),
             frozenset({404, 400, 414, 431, 0}),
         ),
-        Shape("100 requests in one piece", pieces(golden.requests[0] * 100), ok, False, 100),
+        Shape("100 pipelined requests", pieces(golden.requests[0] * 100), ok, False, 100),
         Shape(
-            "A body with GET",
+            "GET with a body",
             pieces(b"GET /version HTTP/1.1\r\n" + host + length + b"\r\n" + body + smuggled),
             ok,
             False,
             2,
         ),
-        Shape("TLS", pieces(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x07" * 512), bad, True),
-        Shape("The preface of HTTP/2", pieces(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), bad | {505}, True),
-        Shape("No HTTP", pieces(b"hello\r\n\r\n"), bad, True),
-        Shape("Nothing but empty lines", pieces(b"\r\n" * 100_000), bad, silent=True),
+        Shape("A TLS handshake", pieces(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x07" * 512), bad, True),
+        Shape("HTTP/2 preface", pieces(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), bad | {505}, True),
+        Shape("Not HTTP", pieces(b"hello\r\n\r\n"), bad, True),
+        Shape("Empty lines only", pieces(b"\r\n" * 100_000), bad, silent=True),
     ]
 
 
@@ -294,52 +299,54 @@ def malformed(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "malformed",
         "Oversized, endless and contradictory requests",
-        "Each on a connection of its own. The connection must be closed where what follows cannot be told from the "
-        "body, and no request that hides in a body may be answered. BODY_TIMEOUT is 5 s.",
+        "Each request has its own connection. The connection must be closed where the end of the body is ambiguous, "
+        "and a request smuggled in a body must get no response. BODY_TIMEOUT is 5 s.",
     )
     with lab.service(LOG_LEVEL="error", BODY_TIMEOUT="5") as service:
         memory, workers = service.memory(), service.workers()
         for shape in shapes(golden):
-            _try(report, service, golden, shape)
+            _send_shape(report, service, golden, shape)
         with connect(service, timeout=12) as connection:
             connection.sendall(request_bytes(golden.bodies[0] + b" ")[:-1])
             started = time.monotonic()
-            answers, state = received(connection)
+            responses, state = received(connection)
             took = time.monotonic() - started
-        status = answers[0].status if answers else 0
-        measured = f"{f'status {status}' if answers else state} after {took:.1f} s"
-        report.add("Content-Length too long by one", measured, status in (0, 408) and state != "silent" and took < 8)
+        status = responses[0].status if responses else 0
+        result = f"{f'status {status}' if responses else state} after {took:.1f} s"
+        report.add("Content-Length too long by one", result, status in (0, 408) and state != "silent" and took < 8)
         check_afterwards(report, service, golden)
         same = service.workers() == workers
-        report.add("Workers afterwards", "the same ones" if same else "others", same)
+        report.add("Workers afterwards", "unchanged" if same else "replaced", same)
         grown = service.memory() - memory
         report.add("Memory of the worker", f"{memory:.0f} MB before, {grown:+.1f} MB after", grown < 30)
     return report
 
 
-def _try(report: Report, service: Service, golden: Golden, shape: Shape) -> None:
+def _send_shape(report: Report, service: Service, golden: Golden, shape: Shape) -> None:
     """Send a shape and add its outcome."""
-    answers, state, sent, peak_memory = asyncio.run(_exchange(service, shape))
-    status = answers[0].status if answers else 0
-    right = status in shape.statuses and len(answers) <= shape.answers and state != "garbled"
+    responses, state, sent, peak_memory = asyncio.run(_exchange(service, shape))
+    status = responses[0].status if responses else 0
+    right = status in shape.statuses and len(responses) <= shape.responses and state != "garbled"
     right = right and (shape.silent or state != "silent")
     if shape.closed is not None:
         right = right and shape.closed == (state != "open")
     if shape.statuses == {200} and URL.encode() in next(shape.sent()):
-        right = right and len(answers) == shape.answers and all(map(golden.is_answered, answers))
-    measured = f"status {', '.join(sorted({str(answer.status) for answer in answers}))}" if answers else "no answer"
-    measured += f" ({len(answers)} answers)" if len(answers) > 1 else ""
-    measured += f", connection {'kept' if state == 'open' else state}"
-    measured += f", {sent / 1e6:,.0f} MB sent" if sent > 2e6 else ""
-    measured += f", {peak_memory:.0f} MB held at most" if sent > 2e6 else ""
-    report.add(shape.what, measured, right, statuses=[answer.status for answer in answers], state=state, bytes=sent)
+        right = right and len(responses) == shape.responses and all(map(golden.is_correct, responses))
+    result = (
+        f"status {', '.join(sorted({str(response.status) for response in responses}))}" if responses else "no response"
+    )
+    result += f" ({len(responses)} responses)" if len(responses) > 1 else ""
+    result += f", connection {'kept' if state == 'open' else state}"
+    result += f", {sent / 1e6:,.0f} MB sent" if sent > 2e6 else ""
+    result += f", {peak_memory:.0f} MB of memory at most" if sent > 2e6 else ""
+    report.add(shape.name, result, right, statuses=[response.status for response in responses], state=state, bytes=sent)
 
 
-async def _exchange(service: Service, shape: Shape) -> tuple[list[Answer], str, int, float]:
-    """Send and receive at the same time; return answers, state of the connection, sent bytes and peak memory."""
+async def _exchange(service: Service, shape: Shape) -> tuple[list[Response], str, int, float]:
+    """Send and receive at the same time; return responses, state of the connection, sent bytes and peak memory."""
     stream, writer = await asyncio.open_connection(HOST, service.port)
     reader, state, sent, peak_memory = Reader(), "open", 0, 0.0
-    answers: list[Answer] = []
+    responses: list[Response] = []
 
     async def send() -> None:
         nonlocal sent, peak_memory
@@ -354,18 +361,18 @@ async def _exchange(service: Service, shape: Shape) -> tuple[list[Answer], str, 
     last = time.monotonic()
     try:
         while True:
-            # Another answer may follow on an open connection.
-            wait = 0.7 if sending.done() and answers else 8.0
+            # Another response may follow on an open connection.
+            wait = 0.7 if sending.done() and responses else 8.0
             try:
                 data = await asyncio.wait_for(stream.read(65536), min(wait, max(0.01, last + 20 - time.monotonic())))
             except TimeoutError:
-                state = "open" if answers else "silent"
+                state = "open" if responses else "silent"
                 break
             if not data:
                 state = "closed"
                 break
-            answers += reader.feed(data)
-    except (AnswerError, ValueError):
+            responses += reader.feed(data)
+    except (ResponseError, ValueError):
         state = "garbled"
     except OSError:
         state = "reset"
@@ -373,4 +380,4 @@ async def _exchange(service: Service, shape: Shape) -> tuple[list[Answer], str, 
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
         writer.transport.abort()
-    return answers, state, sent, peak_memory
+    return responses, state, sent, peak_memory

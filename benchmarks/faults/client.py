@@ -13,7 +13,7 @@ HOST = "127.0.0.1"
 URL = "/v1/predictions"
 TOLERANCE = 1e-6
 
-ANSWERED = "answered"
+CORRECT = "correct"
 REFUSED = "refused"
 WRONG = "wrong"
 NO_CONNECTION = "no connection"
@@ -27,7 +27,7 @@ def request_bytes(body: bytes, method: str = "POST", path: str = URL, headers: S
 
 
 def agrees(actual: Any, expected: Any) -> bool:
-    """Return whether an answer equals the expected answer, up to rounding."""
+    """Return whether a response equals the expected response, up to rounding."""
     match actual, expected:
         case dict(), dict():
             return actual.keys() == expected.keys() and all(agrees(actual[name], expected[name]) for name in actual)
@@ -41,15 +41,15 @@ def agrees(actual: Any, expected: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """A complete answer."""
+class Response:
+    """A complete response."""
 
     status: int
     head: bytes
     body: bytes
 
     def header(self, name: str) -> str | None:
-        """Return a header of the answer."""
+        """Return a header of the response."""
         for line in self.head.split(b"\r\n")[1:]:
             key, _, value = line.partition(b":")
             if key.strip().lower() == name.lower().encode():
@@ -58,11 +58,11 @@ class Answer:
 
     @property
     def is_last(self) -> bool:
-        """Whether the server closes the connection after this answer."""
+        """Whether the server closes the connection after this response."""
         return b"connection: close" in self.head.lower()
 
     def is_problem(self) -> bool:
-        """Return whether the answer is a problem document."""
+        """Return whether the response is a problem document."""
         if (self.header("content-type") or "").partition(";")[0] != "application/problem+json":
             return False
         try:
@@ -72,38 +72,38 @@ class Answer:
         return isinstance(problem, dict) and problem.get("status") == self.status
 
 
-class AnswerError(ValueError):
-    """The received bytes are not an HTTP answer."""
+class ResponseError(ValueError):
+    """The received bytes are not an HTTP response."""
 
 
 class Reader:
-    """Parses the bytes of a connection into answers."""
+    """Parses the bytes of a connection into responses."""
 
     def __init__(self) -> None:
         self.buffer = b""
 
-    def feed(self, data: bytes) -> list[Answer]:
-        """Return the answers that are complete with these bytes.
+    def feed(self, data: bytes) -> list[Response]:
+        """Return the responses that are complete with these bytes.
 
         Raises:
-            AnswerError: if the bytes are not HTTP.
+            ResponseError: if the bytes are not HTTP.
         """
         self.buffer += data
-        answers = []
-        while (answer := self._next()) is not None:
-            answers.append(answer)
-        return answers
+        responses = []
+        while (response := self._next()) is not None:
+            responses.append(response)
+        return responses
 
-    def _next(self) -> Answer | None:
+    def _next(self) -> Response | None:
         while True:
             end = self.buffer.find(b"\r\n\r\n")
             if end < 0:
                 if self.buffer and not b"HTTP/1.".startswith(self.buffer[:7]):
-                    raise AnswerError(f"no answer: {self.buffer[:40]!r}")
+                    raise ResponseError(f"no response: {self.buffer[:40]!r}")
                 return None
             head = self.buffer[:end]
             if not head.startswith(b"HTTP/1."):
-                raise AnswerError(f"no answer: {head[:40]!r}")
+                raise ResponseError(f"no response: {head[:40]!r}")
             status = int(head[9:12])
             if status >= 200:
                 break
@@ -119,9 +119,9 @@ class Reader:
             return None
         body = self.buffer[start : start + length]
         self.buffer = self.buffer[start + length :]
-        return Answer(status, head, body)
+        return Response(status, head, body)
 
-    def _chunked(self, status: int, head: bytes, position: int) -> Answer | None:
+    def _chunked(self, status: int, head: bytes, position: int) -> Response | None:
         parts = []
         while True:
             end = self.buffer.find(b"\r\n", position)
@@ -134,11 +134,11 @@ class Reader:
             position = end + 2 + size + 2
             if size == 0:
                 self.buffer = self.buffer[position:]
-                return Answer(status, head, b"".join(parts))
+                return Response(status, head, b"".join(parts))
 
 
 class Script:
-    """Numbered requests and the check of their answers."""
+    """Numbered requests and the check of their responses."""
 
     def __len__(self) -> int:
         """Return the number of requests."""
@@ -148,7 +148,7 @@ class Script:
         """Return a request."""
         raise NotImplementedError
 
-    def verdict(self, number: int, answer: Answer) -> str:
+    def outcome(self, number: int, response: Response) -> str:
         """Return the outcome of a request."""
         raise NotImplementedError
 
@@ -160,7 +160,7 @@ class Golden(Script):
         self.bodies = [json.dumps(golden["record"]).encode() for golden in records]
         self.requests = [request_bytes(body) for body in self.bodies]
         self.predictions = [golden["prediction"] for golden in records]
-        self._right: set[tuple[int, bytes]] = set()
+        self._correct: set[tuple[int, bytes]] = set()
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -169,26 +169,26 @@ class Golden(Script):
         """Return a golden record as a request."""
         return self.requests[number]
 
-    def verdict(self, number: int, answer: Answer) -> str:
+    def outcome(self, number: int, response: Response) -> str:
         """Return the outcome of a golden request."""
-        if answer.status == 200:
-            # Equal answers are parsed only once.
-            if (number, answer.body) in self._right:
-                return ANSWERED
+        if response.status == 200:
+            # Equal responses are parsed only once.
+            if (number, response.body) in self._correct:
+                return CORRECT
             try:
-                right = agrees(json.loads(answer.body), self.predictions[number])
+                right = agrees(json.loads(response.body), self.predictions[number])
             except ValueError:
                 right = False
             if right:
-                self._right.add((number, answer.body))
-            return ANSWERED if right else WRONG
-        if answer.status in (429, 503):
-            return REFUSED if answer.header("retry-after") and answer.is_problem() else f"bare {answer.status}"
-        return f"status {answer.status}"
+                self._correct.add((number, response.body))
+            return CORRECT if right else WRONG
+        if response.status in (429, 503):
+            return REFUSED if response.header("retry-after") and response.is_problem() else f"bare {response.status}"
+        return f"status {response.status}"
 
-    def is_answered(self, answer: Answer, number: int = 0) -> bool:
-        """Return whether the answer to a golden request is correct."""
-        return self.verdict(number, answer) == ANSWERED
+    def is_correct(self, response: Response, number: int = 0) -> bool:
+        """Return whether the response to a golden request is correct."""
+        return self.outcome(number, response) == CORRECT
 
 
 @dataclass(slots=True)
@@ -199,16 +199,16 @@ class Tally:
     latencies: list[float] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
-    last_answer: float = 0.0
+    last_response: float = 0.0
     longest_gap: float = 0.0
 
     def note(self, outcome: str, latency: float | None = None) -> None:
         """Count a request."""
         self.counts[outcome] += 1
-        if outcome == ANSWERED and latency is not None:
+        if outcome == CORRECT and latency is not None:
             now = time.monotonic()
-            self.longest_gap = max(self.longest_gap, now - (self.last_answer or self.started))
-            self.last_answer = now
+            self.longest_gap = max(self.longest_gap, now - (self.last_response or self.started))
+            self.last_response = now
             self.latencies.append(latency)
 
     def quantile(self, share: float) -> float:
@@ -225,18 +225,18 @@ class Tally:
 
     @property
     def lost(self) -> int:
-        """Number of sent requests without a correct answer or a proper refusal."""
-        return self.sent - self.counts[ANSWERED] - self.counts[REFUSED]
+        """Number of sent requests without a correct response or a proper refusal."""
+        return self.sent - self.counts[CORRECT] - self.counts[REFUSED]
 
     @property
     def rate(self) -> float:
-        """Correct answers per second."""
-        return self.counts[ANSWERED] / self.seconds if self.seconds else 0.0
+        """Correct responses per second."""
+        return self.counts[CORRECT] / self.seconds if self.seconds else 0.0
 
     def text(self) -> str:
         """Return the counts as text."""
-        others = {name: count for name, count in self.counts.items() if name not in (ANSWERED, REFUSED, NO_CONNECTION)}
-        text = f"{self.sent:,} sent, {self.counts[ANSWERED]:,} answered rightly"
+        others = {name: count for name, count in self.counts.items() if name not in (CORRECT, REFUSED, NO_CONNECTION)}
+        text = f"{self.sent:,} sent, {self.counts[CORRECT]:,} correct"
         text += f", {self.counts[REFUSED]:,} refused with Retry-After" if self.counts[REFUSED] else ""
         return text + "".join(f", {count:,} {name}" for name, count in sorted(others.items()))
 
@@ -255,11 +255,11 @@ class Tally:
         return dict(self.counts) | quantiles | {"seconds": round(self.seconds, 2), "rate": round(self.rate, 1)}
 
 
-class Caller(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """A connection that sends one request after the other."""
 
-    def __init__(self, crowd: "Crowd", budget: list[float]) -> None:
-        self.crowd = crowd
+    def __init__(self, load: "Load", budget: list[float]) -> None:
+        self.load = load
         self.budget = budget
         self.reader = Reader()
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -275,38 +275,38 @@ class Caller(asyncio.Protocol):
 
     def send(self) -> None:
         """Send the next request, or close the connection after the last request."""
-        self.number = self.crowd.next_number(self.budget)
+        self.number = self.load.next_number(self.budget)
         if self.number is None:
             self.transport.close()
             return
         self.sent_at = time.monotonic()
-        self.transport.write(self.crowd.script.request(self.number))
+        self.transport.write(self.load.script.request(self.number))
 
     def data_received(self, data: bytes) -> None:
-        """Check the answer and send the next request."""
+        """Check the response and send the next request."""
         try:
-            answers = self.reader.feed(data)
-        except (AnswerError, ValueError):
+            responses = self.reader.feed(data)
+        except (ResponseError, ValueError):
             self.over("no HTTP")
             return
-        for answer in answers:
+        for response in responses:
             if self.number is None:
-                self.crowd.tally.note("answer without a request")
+                self.load.tally.note("response without a request")
                 self.transport.close()
                 return
-            verdict = self.crowd.script.verdict(self.number, answer)
-            self.crowd.tally.note(verdict, time.monotonic() - self.sent_at)
+            outcome = self.load.script.outcome(self.number, response)
+            self.load.tally.note(outcome, time.monotonic() - self.sent_at)
             self.number = None
-            if answer.is_last and self.crowd.leaves:
+            if response.is_last and self.load.stops_on_close:
                 self.budget[0] = 0
-            if answer.is_last or self.crowd.reconnect:
-                self.pause = 0.0 if verdict == ANSWERED else self.crowd.patience
+            if response.is_last or self.load.reconnect:
+                self.pause = 0.0 if outcome == CORRECT else self.load.retry_delay
                 self.transport.close()
-            elif verdict == ANSWERED:
+            elif outcome == CORRECT:
                 self.send()
             else:
-                # A refused caller tries again later.
-                asyncio.get_running_loop().call_later(self.crowd.patience, self.send_if_open)
+                # Try again after a refusal.
+                asyncio.get_running_loop().call_later(self.load.retry_delay, self.send_if_open)
 
     def send_if_open(self) -> None:
         """Send the next request unless the connection is closed."""
@@ -314,24 +314,24 @@ class Caller(asyncio.Protocol):
             self.send()
 
     def over(self, outcome: str) -> None:
-        """Count the pending request as unanswered."""
+        """Count the pending request as failed."""
         if self.number is not None:
-            self.crowd.tally.note(outcome)
+            self.load.tally.note(outcome)
             self.number = None
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the pending request, if any."""
         if self.number is not None:
-            outcome = "closed without an answer" if exc is None else "reset without an answer"
-            self.crowd.tally.note(outcome)
-            self.crowd.unanswered.append((outcome, self.number))
+            outcome = "closed without a response" if exc is None else "reset without a response"
+            self.load.tally.note(outcome)
+            self.load.failed.append((outcome, self.number))
             self.number = None
         if not self.closed.done():
             self.closed.set_result(None)
 
 
-class Crowd:
+class Load:
     """Connections that send requests.
 
     Args:
@@ -340,10 +340,10 @@ class Crowd:
         connections: number of simultaneous connections.
         each: number of requests of a connection; None: until `stop`.
         reconnect: whether each request has a new connection.
-        patience: seconds that a refused caller waits.
-        on_no_connection: seconds that a caller without a connection waits; None: it stops.
-        leaves: whether a caller stops after `Connection: close`, like a client that a load balancer sends to another
-            server; otherwise it opens another connection.
+        retry_delay: seconds to wait after a refusal.
+        reconnect_delay: seconds to wait before connecting again after a failure; None: stop.
+        stops_on_close: whether a client stops after `Connection: close`, as if a load balancer sent it to another
+            server; otherwise it connects again.
     """
 
     def __init__(
@@ -354,21 +354,21 @@ class Crowd:
         *,
         each: int | None = None,
         reconnect: bool = False,
-        patience: float = 1.0,
-        on_no_connection: float | None = None,
-        leaves: bool = False,
+        retry_delay: float = 1.0,
+        reconnect_delay: float | None = None,
+        stops_on_close: bool = False,
     ) -> None:
         self.port = port
         self.script = script
         self.connections = connections
         self.reconnect = reconnect
-        self.patience = patience
-        self.on_no_connection = on_no_connection
-        self.leaves = leaves
+        self.retry_delay = retry_delay
+        self.reconnect_delay = reconnect_delay
+        self.stops_on_close = stops_on_close
         self.tally = Tally()
         self.each = math.inf if each is None else each
         self.stopped = False
-        self.unanswered: list[tuple[str, int]] = []
+        self.failed: list[tuple[str, int]] = []
         self._turn = 0
 
     def next_number(self, budget: list[float]) -> int | None:
@@ -388,11 +388,11 @@ class Crowd:
 
         Args:
             deadline: seconds after which no further request is sent.
-            grace: further seconds to wait for answers.
+            grace: further seconds to wait for responses.
         """
         self.tally = Tally()
-        callers: set[Caller] = set()
-        tasks = [asyncio.create_task(self._caller(callers)) for _ in range(self.connections)]
+        open_connections: set[Connection] = set()
+        tasks = [asyncio.create_task(self._connection(open_connections)) for _ in range(self.connections)]
         _, late = await asyncio.wait(tasks, timeout=deadline)
         if late and grace:
             self.stopped = True
@@ -401,40 +401,40 @@ class Crowd:
         self.stopped = True
         for task in late:
             task.cancel()
-        for caller in list(callers):
-            caller.over(f"without an answer after {deadline + grace:.0f} s")
+        for connection in list(open_connections):
+            connection.over(f"without a response after {deadline + grace:.0f} s")
         await asyncio.gather(*tasks, return_exceptions=True)
         return self.tally
 
-    async def _caller(self, callers: set[Caller]) -> None:
+    async def _connection(self, open_connections: set[Connection]) -> None:
         loop = asyncio.get_running_loop()
         budget = [self.each]
         while not self.stopped and budget[0] > 0:
             try:
-                _, caller = await loop.create_connection(lambda: Caller(self, budget), HOST, self.port)
+                _, connection = await loop.create_connection(lambda: Connection(self, budget), HOST, self.port)
             except OSError:
                 self.tally.note(NO_CONNECTION)
-                if self.on_no_connection is None:
+                if self.reconnect_delay is None:
                     return
-                await asyncio.sleep(self.on_no_connection)
+                await asyncio.sleep(self.reconnect_delay)
                 continue
-            callers.add(caller)
-            await caller.closed
-            callers.discard(caller)
-            if caller.pause:
-                await asyncio.sleep(caller.pause)
+            open_connections.add(connection)
+            await connection.closed
+            open_connections.discard(connection)
+            if connection.pause:
+                await asyncio.sleep(connection.pause)
 
 
-async def during(crowd: Crowd, seconds: float, *events: tuple[float, Callable[[], Any]], grace: float = 30) -> Tally:
-    """Let the crowd send requests for some seconds, and run events at given times in threads.
+async def during(load: Load, seconds: float, *events: tuple[float, Callable[[], Any]], grace: float = 30) -> Tally:
+    """Let the load send requests for some seconds, and run events at given times in threads.
 
-    A request without an answer after the seconds of grace counts as lost.
+    A request without a response after the seconds of grace counts as lost.
     """
-    running = asyncio.create_task(crowd.run(seconds + grace))
+    running = asyncio.create_task(load.run(seconds + grace))
     started = time.monotonic()
     for moment, event in events:
         await asyncio.sleep(max(0.0, moment - (time.monotonic() - started)))
         await asyncio.to_thread(event)
     await asyncio.sleep(max(0.0, seconds - (time.monotonic() - started)))
-    crowd.stop()
+    load.stop()
     return await running

@@ -1,15 +1,15 @@
-"""More connections than threads, than requests in work, and than open files."""
+"""More connections than threads, than concurrent requests, and than open files."""
 
 import asyncio
 import contextlib
 import time
 
-from client import ANSWERED, Crowd, Golden, Tally
+from client import CORRECT, Golden, Load, Tally
 from report import Report
 from service import Lab, Service, ServiceError
 
 DEADLINE = 60.0
-"""Seconds within which every request must get an answer."""
+"""Seconds within which every request must get a response."""
 
 
 def many_connections(lab: Lab, golden: Golden) -> Report:
@@ -17,36 +17,35 @@ def many_connections(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "connections",
         "Many connections",
-        "Clients open their connections at once; each sends its requests one after the other, and comes again after "
-        "a second when it is refused. Each answer is compared with the golden prediction. "
-        f"What has no answer after {DEADLINE:.0f} s counts as lost.",
+        "All clients connect at the same time; each sends its requests one after the other and retries after a second "
+        f"when it is refused. A request without a response after {DEADLINE:.0f} s counts as lost.",
     )
     for connections, each in ((256, 40), (2000, 10)):
         # An empty variable leaves the default.
         for name, wait in (("default settings", ""), ("MAX_WAIT=0.1", "0.1")):
             with lab.service(LOG_LEVEL="error", MAX_WAIT=wait) as service:
-                tally = asyncio.run(Crowd(service.port, golden, connections, each=each).run(DEADLINE))
-                what = f"{connections:,} connections, {each} requests each, {name}"
-                add_tally(report, what, tally)
-                report.add(f"{what}: latency", f"{tally.latency()}; {tally.rate:,.0f} a second")
+                tally = asyncio.run(Load(service.port, golden, connections, each=each).run(DEADLINE))
+                name = f"{connections:,} connections, {each} requests each, {name}"
+                add_tally(report, name, tally)
+                report.add(f"{name}: latency", f"{tally.latency()}; {tally.rate:,.0f} a second")
                 check_afterwards(report, service, golden)
     with lab.service(LOG_LEVEL="error") as service:
-        tally = asyncio.run(Crowd(service.port, golden, 64, each=100, reconnect=True).run(DEADLINE))
+        tally = asyncio.run(Load(service.port, golden, 64, each=100, reconnect=True).run(DEADLINE))
         add_tally(report, "64 clients, a new connection for each of 100 requests", tally)
         report.add("64 clients, new connections: latency", f"{tally.latency()}; {tally.rate:,.0f} a second")
     return report
 
 
-def add_tally(report: Report, what: str, tally: Tally) -> None:
+def add_tally(report: Report, name: str, tally: Tally) -> None:
     """Add the outcomes of requests, none of which may be lost."""
-    report.add(what, tally.text(), tally.lost == 0 and tally.counts[ANSWERED] > 0, **tally.figures())
+    report.add(name, tally.text(), tally.lost == 0 and tally.counts[CORRECT] > 0, **tally.figures())
 
 
 def check_afterwards(report: Report, service: Service, golden: Golden, when: str = "afterwards") -> None:
     """Add whether the service predicts all golden records correctly, a second later."""
     time.sleep(1)
-    tally = asyncio.run(Crowd(service.port, golden, 2, each=2 * len(golden.requests)).run(20))
-    right = tally.lost == 0 and tally.counts[ANSWERED] == tally.sent
+    tally = asyncio.run(Load(service.port, golden, 2, each=2 * len(golden.requests)).run(20))
+    right = tally.lost == 0 and tally.counts[CORRECT] == tally.sent
     report.add(f"Golden records {when}", tally.text(), right, **tally.figures())
 
 
@@ -55,33 +54,33 @@ def descriptor_limit(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "descriptors",
         "Limit of open files",
-        "The service runs with a limit of open files; twice as many connections are opened as the limit allows and "
-        "stay open for three seconds; then they close.",
+        "The service runs with a limit of open files (RLIMIT_NOFILE). Twice as many connections are opened and held "
+        "for three seconds, then closed.",
     )
     for limit in (128, 256):
         try:
             with lab.service(descriptors=limit, LOG_LEVEL="error") as service:
                 before = service.workers()
-                open_at_most = asyncio.run(_held(service, 2 * limit, 3))
-                report.add(f"Limit {limit}: files open while {2 * limit} connections wait", f"{open_at_most}")
+                open_at_most = asyncio.run(_hold_connections(service, 2 * limit, 3))
+                report.add(f"Limit {limit}: open files with {2 * limit} connections", f"{open_at_most}")
                 started = time.monotonic()
                 service.wait_until_ready(30)
                 waited = time.monotonic() - started
-                report.add(f"Limit {limit}: ready again once they closed", f"after {waited:.2f} s", waited < 5)
+                report.add(f"Limit {limit}: ready again after they are closed", f"after {waited:.2f} s", waited < 5)
                 report.add(
                     f"Limit {limit}: worker",
-                    "the same one" if service.workers() == before else "another one",
+                    "unchanged" if service.workers() == before else "replaced",
                     service.workers() == before,
                 )
                 check_afterwards(report, service, golden)
-                tally = asyncio.run(Crowd(service.port, golden, 2 * limit, each=10).run(DEADLINE))
-                add_tally(report, f"Limit {limit}: {2 * limit} connections that send 10 requests each", tally)
+                tally = asyncio.run(Load(service.port, golden, 2 * limit, each=10).run(DEADLINE))
+                add_tally(report, f"Limit {limit}: {2 * limit} connections with 10 requests each", tally)
         except ServiceError as error:
             report.add(f"Limit {limit}", str(error), False)
     return report
 
 
-async def _held(service: Service, connections: int, seconds: float) -> int:
+async def _hold_connections(service: Service, connections: int, seconds: float) -> int:
     """Hold connections open without sending; return the number of open files of the workers."""
     opened = [asyncio.create_task(asyncio.open_connection("127.0.0.1", service.port)) for _ in range(connections)]
     await asyncio.sleep(seconds)

@@ -1,4 +1,4 @@
-"""Mutated inputs, made from a seed."""
+"""Mutated inputs, generated from a seed."""
 
 import asyncio
 import json
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from client import ANSWERED, HOST, URL, Answer, AnswerError, Crowd, Golden, Reader, Script, request_bytes
+from client import CORRECT, HOST, URL, Golden, Load, Reader, Response, ResponseError, Script, request_bytes
 from connections import check_afterwards
 from report import Report
 from service import Lab
@@ -71,12 +71,14 @@ class Mutations(Script):
     def __len__(self) -> int:
         return self.count
 
-    def verdict(self, number: int, answer: Answer) -> str:
+    def outcome(self, number: int, response: Response) -> str:
         """Return the outcome of a request."""
-        self.statuses[answer.status] += 1
-        if (answer.status == 200 and answer.body) or (answer.status in ALLOWED and answer.is_problem()):
-            return ANSWERED
-        outcome = f"status {answer.status}" if answer.is_problem() else f"status {answer.status} without a problem"
+        self.statuses[response.status] += 1
+        if (response.status == 200 and response.body) or (response.status in ALLOWED and response.is_problem()):
+            return CORRECT
+        outcome = (
+            f"status {response.status}" if response.is_problem() else f"status {response.status} without a problem"
+        )
         self.worst.append((outcome, number))
         return outcome
 
@@ -192,33 +194,33 @@ def fuzz(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "fuzz",
         "Fuzzing",
-        f"Inputs are made from golden records with seed {SEED}: bits flipped, pieces cut out, put in and doubled, "
-        "fields left out, repeated and renamed, numbers out of range, nesting 100,000 deep, invalid UTF-8, other "
-        "encodings and media types; and requests whose head is mutated as well. Right is any status but 5xx, with a "
-        "problem document for an error.",
+        f"Inputs are generated from golden records with seed {SEED}: flipped bits; deleted, inserted and duplicated "
+        "parts; missing, repeated and renamed fields; numbers out of range; nesting 100,000 deep; invalid UTF-8; other "
+        "encodings and media types; and mutated headers. Correct is any status below 500, with a problem document for "
+        "an error.",
     )
-    # Allow simultaneous large bodies, so that each input gets its own answer.
+    # Allow simultaneous large bodies, so that each input gets its own response.
     with lab.service(LOG_LEVEL="error", MAX_LARGE_REQUESTS="16") as service:
         workers = service.workers()
         script = Mutations(golden, bodies)
-        crowd = Crowd(service.port, script, 16, each=bodies // 16, patience=0)
-        tally = asyncio.run(crowd.run(MAX_SECONDS, 20))
+        load = Load(service.port, script, 16, each=bodies // 16, retry_delay=0)
+        tally = asyncio.run(load.run(MAX_SECONDS, 20))
         statuses = ", ".join(f"{count:,} × {status}" for status, count in sorted(script.statuses.items()))
         report.add("Mutated bodies", f"{tally.text()} ({statuses})", tally.lost == 0, **tally.figures())
-        for outcome, number in dict(reversed([*script.worst, *crowd.unanswered])).items():
+        for outcome, number in dict(reversed([*script.worst, *load.failed])).items():
             report.add(f"First with {outcome}", f"{script.request(number)[:200]!r}", False, number=number)
         report.add("Rate", f"{tally.rate:,.0f} a second, {tally.latency()}")
         check_afterwards(report, service, golden, "after mutated bodies")
         outcomes = asyncio.run(_send_heads(service.port, golden, heads))
         text = ", ".join(f"{count:,} × {outcome}" for outcome, count in sorted(outcomes.items()))
         right = not any(item in outcomes for item in ("silent", "no HTTP", "status 500", "status 502", "status 503"))
-        report.add(f"{heads:,} mutated heads", text, right, **outcomes)
-        check_afterwards(report, service, golden, "after mutated heads")
+        report.add(f"{heads:,} mutated request heads", text, right, **outcomes)
+        check_afterwards(report, service, golden, "after mutated request heads")
         same = service.workers() == workers
-        report.add("Workers", "the same ones" if same else "others", same)
+        report.add("Workers", "unchanged" if same else "replaced", same)
         errors = [line for line in service.lines() if line.get("traceback")]
-        measured = f"{len(errors)} tracebacks" + (f": {errors[0]['traceback'][-200:]}" if errors else "")
-        report.add("Log", measured, not errors)
+        result = f"{len(errors)} tracebacks" + (f": {errors[0]['traceback'][-200:]}" if errors else "")
+        report.add("Log", result, not errors)
     return report
 
 
@@ -252,7 +254,7 @@ async def _send_heads(port: int, golden: Golden, count: int) -> Counter[str]:
 
 
 async def _outcome(port: int, request: bytes) -> str:
-    """Send a request; return the status of the answer, or the end of the connection."""
+    """Send a request; return the status of the response, or the end of the connection."""
     stream, writer = await asyncio.open_connection(HOST, port)
     reader = Reader()
     try:
@@ -262,11 +264,11 @@ async def _outcome(port: int, request: bytes) -> str:
             data = await asyncio.wait_for(stream.read(65536), 20)
             if not data:
                 return "closed"
-            if answers := reader.feed(data):
-                return f"status {answers[0].status}"
+            if responses := reader.feed(data):
+                return f"status {responses[0].status}"
     except TimeoutError:
         return "silent"
-    except (AnswerError, ValueError):
+    except (ResponseError, ValueError):
         return "no HTTP"
     except OSError:
         return "reset"

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from client import Crowd, Golden, during
-from connections import check_afterwards, add_tally
+from client import Golden, Load, during
+from connections import add_tally, check_afterwards
 from report import Report
 from service import Lab, Service, ServiceError
 
@@ -23,71 +23,71 @@ def log_faults(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "logs",
         "A log that cannot be written",
-        "16 connections ask for four seconds, each request makes a line in the log, and the log goes to a device that "
-        "is always full, to a file on a disk that becomes full, or to a pipe that nobody reads.",
+        "16 connections send requests for four seconds, and each request writes a line to the log. The log is a device "
+        "that is always full, a file on a disk that becomes full, or a pipe without a reader.",
     )
     with Path("/dev/full").open("wb") as full:
-        _logged_to(lab, report, golden, "/dev/full", full)
+        _log_to(lab, report, golden, "/dev/full", full)
     with full_disk(lab.work / "disk") as disk:
         if disk is None:
-            report.add("A full disk", "skipped: only root may mount a small one", None)
+            report.add("A full disk", "skipped: mounting a small disk needs root", None)
         else:
             with (disk / "service.log").open("wb") as file:
-                _logged_to(lab, report, golden, "A full disk of 64 KiB", file)
-    _unread_pipe(lab, report, golden)
+                _log_to(lab, report, golden, "A full disk of 64 KiB", file)
+    _log_to_unread_pipe(lab, report, golden)
     return report
 
 
-def _logged_to(lab: Lab, report: Report, golden: Golden, what: str, file: IO[bytes]) -> None:
+def _log_to(lab: Lab, report: Report, golden: Golden, name: str, file: IO[bytes]) -> None:
     """Let the service log to a file that cannot be written."""
     try:
         with lab.service(output=file) as service:
-            _asked(report, service, golden, what)
+            _log_during_load(report, service, golden, name)
     except ServiceError as error:
-        report.add(what, str(error), False)
+        report.add(name, str(error), False)
 
 
-def _asked(report: Report, service: Service, golden: Golden, what: str) -> None:
+def _log_during_load(report: Report, service: Service, golden: Golden, name: str) -> None:
     workers = service.workers()
-    tally = asyncio.run(during(Crowd(service.port, golden, 16), SECONDS, grace=8))
-    add_tally(report, what, tally)
-    report.add(f"{what}: rate", f"{tally.rate:,.0f} a second, {tally.latency()}")
+    tally = asyncio.run(during(Load(service.port, golden, 16), SECONDS, grace=8))
+    add_tally(report, name, tally)
+    report.add(f"{name}: rate", f"{tally.rate:,.0f} a second, {tally.latency()}")
     dropped = lines_dropped(service)
-    report.add(f"{what}: lines that were dropped are counted", f"{DROPPED} {dropped}", bool(dropped))
+    report.add(f"{name}: dropped lines are counted", f"{DROPPED} {dropped}", bool(dropped))
     same = service.workers() == workers
-    report.add(f"{what}: workers", "the same ones" if same else "others", same)
+    report.add(f"{name}: workers", "unchanged" if same else "replaced", same)
     check_afterwards(report, service, golden)
     status, took = service.stop()
-    report.add(f"{what}: SIGTERM", f"exit status {status} after {took:.1f} s", status == 0)
+    report.add(f"{name}: SIGTERM", f"exit status {status} after {took:.1f} s", status == 0)
 
 
-def _unread_pipe(lab: Lab, report: Report, golden: Golden) -> None:
+def _log_to_unread_pipe(lab: Lab, report: Report, golden: Golden) -> None:
     """Let the service log to a pipe that is not read for some time."""
-    what = "A pipe that nobody reads"
+    name = "A pipe without a reader"
     reading, writing = os.pipe()
     try:
         with os.fdopen(writing, "wb") as pipe, lab.service(output=pipe) as service:
-            tally = asyncio.run(during(Crowd(service.port, golden, 16), SECONDS, grace=8))
-            add_tally(report, what, tally)
+            tally = asyncio.run(during(Load(service.port, golden, 16), SECONDS, grace=8))
+            add_tally(report, name, tally)
             dropped = lines_dropped(service)
             # Thousands of lines fit into memory before a line is dropped.
-            report.add(f"{what}: lines that were dropped are counted", f"{DROPPED} {dropped}")
+            report.add(f"{name}: dropped lines are counted", f"{DROPPED} {dropped}")
             # Read the pipe again.
             os.set_blocking(reading, False)
-            drained = _drained(reading)
-            asyncio.run(Crowd(service.port, golden, 1, each=5).run(10))
+            unread = _read_available(reading)
+            asyncio.run(Load(service.port, golden, 1, each=5).run(10))
             time.sleep(0.5)
-            again = _drained(reading)
+            again = _read_available(reading)
             lines = again.count(b'"webservice.requests"')
-            report.add(f"{what}: read again", f"{len(drained):,} bytes stood in it; {lines} new lines", lines >= 5)
+            report.add(f"{name}: read again", f"{len(unread):,} bytes buffered; {lines} new lines", lines >= 5)
             check_afterwards(report, service, golden)
             status, took = service.stop()
-            report.add(f"{what}: SIGTERM", f"exit status {status} after {took:.1f} s", status == 0)
+            report.add(f"{name}: SIGTERM", f"exit status {status} after {took:.1f} s", status == 0)
     finally:
         os.close(reading)
 
 
-def _drained(descriptor: int) -> bytes:
+def _read_available(descriptor: int) -> bytes:
     content = b""
     while True:
         try:

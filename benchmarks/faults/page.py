@@ -8,31 +8,31 @@ INTRODUCTION = Path(__file__).parent / "introduction.md"
 MARKS = {True: "yes", False: "**no**", None: ""}
 
 
-def page(reports: Sequence[Mapping[str, Any]], about: str) -> str:
+def page(reports: Sequence[Mapping[str, Any]], machine: str) -> str:
     """Return the page.
 
     Args:
         reports: JSON contents of the reports.
-        about: description of the machine.
+        machine: description of the machine.
     """
     findings = [finding for report in reports for finding in report["findings"]]
-    promised = [finding for finding in findings if finding["holds"] is not None]
-    kept = sum(finding["holds"] for finding in promised)
+    checked = [finding for finding in findings if finding["passed"] is not None]
+    passed = sum(finding["passed"] for finding in checked)
     parts = [
         INTRODUCTION.read_text().rstrip(),
         "",
-        f"{kept} of {len(promised)} promises kept. {about}",
+        f"{passed} of {len(checked)} checks passed. {machine}",
     ]
     for report in reports:
-        parts += ["", f"## {report['title']}", "", report["done"], "", *table(report["findings"])]
+        parts += ["", f"## {report['title']}", "", report["description"], "", *table(report["findings"])]
     return "\n".join(parts) + "\n"
 
 
 def table(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the lines of a table of findings."""
-    lines = ["| What | Measured | As promised |", "| --- | --- | --- |"]
+    lines = ["| Check | Result | Passed |", "| --- | --- | --- |"]
     return lines + [
-        f"| {_text(finding['what'])} | {_text(finding['measured'])} | {MARKS[finding['holds']]} |"
+        f"| {_text(finding['check'])} | {_text(finding['result'])} | {MARKS[finding['passed']]} |"
         for finding in findings
     ]
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from client import ANSWERED, Crowd, Golden, during
-from connections import check_afterwards, add_tally
+from client import CORRECT, Golden, Load, during
+from connections import add_tally, check_afterwards
 from report import Report
 from service import Lab, Service, ServiceError
 
@@ -24,18 +24,18 @@ def stop_under_load(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "stop",
         "SIGTERM during load",
-        "After two seconds of load the main process gets a SIGTERM, without any drain hook before it. Clients go when "
-        "an answer says that it is the last one (`Connection: close`), as those do that a load balancer sends "
-        "elsewhere; or they come again at once, on a new connection, until they are refused. *Read and not answered* "
-        "compares the requests in the log of the service with the answers that the clients have.",
+        "After two seconds of load the main process gets SIGTERM, without the preStop hook. After a response with "
+        "`Connection: close` a client either stops, like one that a load balancer sends to another server, or "
+        "reconnects at once, until connections are refused. *Unanswered* is the number of requests in the log of the "
+        "service without a response at the clients.",
     )
-    for what, connections, reconnect, leaves, workers in (
-        ("16 clients that go, 1 worker", 16, False, True, 1),
-        ("16 clients that go, 2 workers", 16, False, True, 2),
-        ("256 clients that go, 1 worker", 256, False, True, 1),
-        ("16 clients that go, each request on a new connection", 16, True, True, 1),
-        ("16 clients that come again, 1 worker", 16, False, False, 1),
-        ("16 clients that come again, 2 workers", 16, False, False, 2),
+    for name, connections, reconnect, stops_on_close, workers in (
+        ("16 clients that stop, 1 worker", 16, False, True, 1),
+        ("16 clients that stop, 2 workers", 16, False, True, 2),
+        ("256 clients that stop, 1 worker", 256, False, True, 1),
+        ("16 clients that stop, a new connection for each request", 16, True, True, 1),
+        ("16 clients that reconnect, 1 worker", 16, False, False, 1),
+        ("16 clients that reconnect, 2 workers", 16, False, False, 2),
     ):
         with lab.service(WORKERS=str(workers)) as service:
             took, status = 0.0, -1
@@ -44,18 +44,18 @@ def stop_under_load(lab: Lab, golden: Golden) -> Report:
                 nonlocal took, status
                 status, took = service.stop()
 
-            crowd = Crowd(service.port, golden, connections, reconnect=reconnect, leaves=leaves)
-            tally = asyncio.run(during(crowd, 4, (2.0, stop)))
+            load = Load(service.port, golden, connections, reconnect=reconnect, stops_on_close=stops_on_close)
+            tally = asyncio.run(during(load, 4, (2.0, stop)))
             # While the service stops, the kernel may accept connections that the service never reads from. The service
             # makes no promise to clients that reconnect during that time.
-            holds = tally.lost == 0 if leaves else None
-            report.add(what, tally.text(), holds, **tally.figures())
+            passed = tally.lost == 0 if stops_on_close else None
+            report.add(name, tally.text(), passed, **tally.figures())
             logged = sum(
                 line.get("logger") == "webservice.requests" and line.get("status") == 200 for line in service.lines()
             )
-            lost = logged - tally.counts[ANSWERED]
-            report.add(f"{what}: read and not answered", f"{lost} of {logged:,}", lost == 0 and logged > 0, lost=lost)
-            report.add(f"{what}: end", f"exit status {status} after {took:.2f} s", status == 0, seconds=took)
+            lost = logged - tally.counts[CORRECT]
+            report.add(f"{name}: unanswered", f"{lost} of {logged:,}", lost == 0 and logged > 0, lost=lost)
+            report.add(f"{name}: exit", f"exit status {status} after {took:.2f} s", status == 0, seconds=took)
     return report
 
 
@@ -64,8 +64,8 @@ def killed_worker(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "killed",
         "A worker killed (SIGKILL)",
-        "After two seconds of load one worker is killed. What was in work with it, or waited to be accepted by it, "
-        "cannot be answered: at most two requests a connection. Connections may be refused until a new worker answers.",
+        "After two seconds of load one worker is killed. The requests that it was processing or had not yet accepted "
+        "are lost: at most two per connection. Connections may be refused until a new worker is ready.",
     )
     for workers in (1, 2):
         with lab.service(LOG_LEVEL="error", WORKERS=str(workers)) as service:
@@ -77,16 +77,16 @@ def killed_worker(lab: Lab, golden: Golden) -> Report:
                 os.kill(before[0], signal.SIGKILL)
                 back = seconds_until(lambda: len(set(service.workers()) - set(before)) == 1, 20)
 
-            crowd = Crowd(service.port, golden, 16, on_no_connection=0.02)
-            tally = asyncio.run(during(crowd, 7, (2.0, kill)))
-            what = f"{workers} worker{'s' if workers > 1 else ''}, 16 connections"
-            report.add(what, tally.text(), tally.lost <= 32, **tally.figures())
-            report.add(f"{what}: replaced", f"a new process after {back:.2f} s", back < 5)
+            load = Load(service.port, golden, 16, reconnect_delay=0.02)
+            tally = asyncio.run(during(load, 7, (2.0, kill)))
+            name = f"{workers} worker{'s' if workers > 1 else ''}, 16 connections"
+            report.add(name, tally.text(), tally.lost <= 32, **tally.figures())
+            report.add(f"{name}: replaced", f"a new process after {back:.2f} s", back < 5)
             gap = tally.longest_gap
-            report.add(f"{what}: longest time without any answer", f"{gap:.2f} s", gap < 5, seconds=round(gap, 2))
+            report.add(f"{name}: longest time without a response", f"{gap:.2f} s", gap < 5, seconds=round(gap, 2))
             check_afterwards(report, service, golden)
-            killed_again = len(service.workers())
-            report.add(f"{what}: workers afterwards", str(killed_again), killed_again == workers)
+            running = len(service.workers())
+            report.add(f"{name}: workers afterwards", str(running), running == workers)
     return report
 
 
@@ -106,28 +106,28 @@ def hung_worker(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "hung",
         "A worker that hangs",
-        f"HANG_TIMEOUT is {HANG_TIMEOUT} s. A hook of the benchmark makes one call of the model hang: for one record, "
-        "and for a list of 500 records; waiting as for a lock, and computing in C without giving the interpreter away.",
+        f"HANG_TIMEOUT is {HANG_TIMEOUT} s. The benchmark makes one call of the model hang, for one record and for a "
+        "list of 500 records: `sleep` waits without the interpreter lock, `spin` computes in C and holds it.",
     )
     fault = lab.work / "fault"
     records = b"[" + b",".join([golden.bodies[0]] * 500) + b"]"
-    for how in ("sleep", "spin"):
-        for what, body in (("one record", golden.bodies[0]), ("500 records", records)):
+    for kind in ("sleep", "spin"):
+        for name, body in (("one record", golden.bodies[0]), ("500 records", records)):
             with lab.service(
                 python_path=(HANG,), FAULT_FILE=str(fault), HANG_TIMEOUT=str(HANG_TIMEOUT), LOG_LEVEL="error"
             ) as service:
-                _hang(report, service, golden, fault, how, what, body)
+                _hang(report, service, golden, fault, kind, name, body)
     _stopped_worker(lab, report, golden)
     return report
 
 
-def _hang(report: Report, service: Service, golden: Golden, fault: Path, how: str, what: str, body: bytes) -> None:
+def _hang(report: Report, service: Service, golden: Golden, fault: Path, kind: str, name: str, body: bytes) -> None:
     before = service.workers()
     replaced = 0.0
 
     def hang() -> None:
         nonlocal replaced
-        fault.write_text(how)
+        fault.write_text(kind)
         with suppress(ServiceError):
             service.ask("POST", "/v1/predictions", body, timeout=0.5)
         replaced = seconds_until(lambda: service.workers() not in ([], before), HANG_TIMEOUT + 7)
@@ -136,13 +136,13 @@ def _hang(report: Report, service: Service, golden: Golden, fault: Path, how: st
     started = time.monotonic()
     hang()
     seconds = time.monotonic() - started
-    name = f"{what}, {how}"
+    name = f"{name}, {kind}"
     is_replaced = service.workers() not in ([], before)
-    measured = f"after {seconds:.1f} s" if is_replaced else f"not within {seconds:.0f} s"
-    report.add(f"{name}: replaced", measured, is_replaced and seconds < HANG_TIMEOUT + 5, seconds=round(seconds, 2))
+    result = f"after {seconds:.1f} s" if is_replaced else f"not within {seconds:.0f} s"
+    report.add(f"{name}: replaced", result, is_replaced and seconds < HANG_TIMEOUT + 5, seconds=round(seconds, 2))
     text = service.log.read_text(errors="replace")
     shows = "run_or_hang" in text
-    report.add(f"{name}: the log shows where it hung", "yes" if shows else "no", shows)
+    report.add(f"{name}: the log shows the call that hangs", "yes" if shows else "no", shows)
     if is_replaced:
         service.wait_until_ready(20)
         check_afterwards(report, service, golden)
@@ -155,17 +155,17 @@ def _stopped_worker(lab: Lab, report: Report, golden: Golden) -> None:
         os.kill(worker, signal.SIGSTOP)
         try:
             service.ask("GET", "/healthz", timeout=3)
-            healthy = "is answered"
+            healthy = "gets a response"
         except ServiceError:
-            healthy = "gets no answer in 3 s: a liveness probe restarts the container"
+            healthy = "gets no response in 3 s: a liveness probe restarts the container"
         time.sleep(HANG_TIMEOUT + 1)
         same = service.workers() == [worker]
-        text = "the watchdog within the process stands still with it" if same else "it is replaced"
+        text = "not replaced, because its watchdog is stopped too" if same else "replaced"
         report.add("SIGSTOP of the worker", f"{text}; /healthz {healthy}", None)
         status, took = service.stop()
         ended = not Path(f"/proc/{worker}").exists()
-        measured = f"exit status {status} after {took:.1f} s, worker {'gone' if ended else 'still there'}"
-        report.add("SIGTERM while the worker is stopped", measured, ended and took < 40)
+        result = f"exit status {status} after {took:.1f} s, worker {'gone' if ended else 'still there'}"
+        report.add("SIGTERM while the worker is stopped", result, ended and took < 40)
     with lab.service(HANG_TIMEOUT=str(HANG_TIMEOUT), LOG_LEVEL="error") as service:
         (worker,) = service.workers()
         os.kill(worker, signal.SIGSTOP)
@@ -181,20 +181,20 @@ def changed_artefact(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "artefact",
         "The artefact replaced or corrupted on disk",
-        "The service runs on a copy of the model package that is changed under load; then its worker is killed, so "
-        "that the next one reads what is there now.",
+        "The service runs with a copy of the model package, which is changed under load. Then its worker is killed, so "
+        "that a new worker loads the changed files.",
     )
-    for what, change in (
-        ("a byte of the model flipped", _flip),
-        ("the model cut off", _cut),
-        ("the artefact taken away", lambda folder: shutil.rmtree(folder)),
-        ("golden records that do not fit", _other_golden),
+    for name, change in (
+        ("a flipped bit in the model", _flip),
+        ("the model truncated", _cut),
+        ("the artefact deleted", lambda folder: shutil.rmtree(folder)),
+        ("other golden records", _other_golden),
     ):
         for workers in (1, 2):
-            if workers == 2 and (lab.quick or what != "a byte of the model flipped"):
+            if workers == 2 and (lab.quick or name != "a flipped bit in the model"):
                 continue
-            _changed(lab, report, golden, what, change, workers)
-    _replaced(lab, report, golden)
+            _serve_changed_artefact(lab, report, golden, name, change, workers)
+    _replace_artefact(lab, report, golden)
     return report
 
 
@@ -221,37 +221,37 @@ def _other_golden(artefact: Path) -> None:
     (artefact / "golden.json").write_text("[]")
 
 
-def _changed(
-    lab: Lab, report: Report, golden: Golden, what: str, change: Callable[[Path], object], workers: int
+def _serve_changed_artefact(
+    lab: Lab, report: Report, golden: Golden, name: str, change: Callable[[Path], object], workers: int
 ) -> None:
-    folder = _copy(lab, what)
-    name = what if workers == 1 else f"{what}, {workers} workers"
+    folder = _copy(lab, name)
+    name = name if workers == 1 else f"{name}, {workers} workers"
     with lab.service(python_path=(folder,), LOG_LEVEL="info", WORKERS=str(workers)) as service:
         artefact = folder / lab.project.package.name / "artefact"
-        crowd = Crowd(service.port, golden, 8)
-        tally = asyncio.run(during(crowd, 2, (1.0, lambda: change(artefact))))
+        load = Load(service.port, golden, 8)
+        tally = asyncio.run(during(load, 2, (1.0, lambda: change(artefact))))
         add_tally(report, f"Running worker, {name}", tally)
 
-        crowd = Crowd(service.port, golden, 8, on_no_connection=0.05)
+        load = Load(service.port, golden, 8, reconnect_delay=0.05)
         worker = service.workers()[0]
-        tally = asyncio.run(during(crowd, 6, (0.5, lambda: os.kill(worker, signal.SIGKILL))))
+        tally = asyncio.run(during(load, 6, (0.5, lambda: os.kill(worker, signal.SIGKILL))))
         wrong = (
             tally.sent
-            - tally.counts[ANSWERED]
-            - sum(count for outcome, count in tally.counts.items() if "without an answer" in outcome)
+            - tally.counts[CORRECT]
+            - sum(count for outcome, count in tally.counts.items() if "without a response" in outcome)
         )
-        report.add(f"New worker, {name}: no wrong answer", tally.text(), wrong == 0, **tally.figures())
+        report.add(f"New worker, {name}: no wrong response", tally.text(), wrong == 0, **tally.figures())
         ended = seconds_until(lambda: service.process.poll() is not None, 15)
         status = service.process.poll()
-        measured = f"exit status {status}" if status is not None else "it still runs"
-        report.add(f"Main process, {name}: ends", measured, status not in (None, 0), seconds=ended)
+        result = f"exit status {status}" if status is not None else "still running"
+        report.add(f"Main process, {name}: exits", result, status not in (None, 0), seconds=ended)
         messages = [str(line["message"]) for line in service.lines() if "artefact" in str(line.get("message"))]
         errors = [line for line in service.log.read_text(errors="replace").splitlines() if "ArtefactError:" in line]
-        shown = (messages or errors or ["nothing of it"])[-1].replace(str(folder), "…")
-        report.add(f"The log, {name}", f"“{shown[:160]}”{'' if messages else ' (no line of JSON)'}", bool(messages))
+        shown = (messages or errors or ["no message"])[-1].replace(str(folder), "…")
+        report.add(f"The log, {name}", f"“{shown[:160]}”{'' if messages else ' (not JSON)'}", bool(messages))
 
 
-def _replaced(lab: Lab, report: Report, golden: Golden) -> None:
+def _replace_artefact(lab: Lab, report: Report, golden: Golden) -> None:
     """Replace the artefact by a valid artefact of another version."""
     folder = _copy(lab, "replaced")
     metadata = folder / lab.project.package.name / "artefact" / "metadata.json"
@@ -260,10 +260,10 @@ def _replaced(lab: Lab, report: Report, golden: Golden) -> None:
         old = content["version"]
         metadata.write_text(json.dumps(content | {"version": "another"}))
         shown = json.loads(service.ask("GET", "/version")[2])["model"]["version"]
-        report.add("Another valid artefact put in its place", f"/version still says {shown}", shown == old)
+        report.add("Another valid artefact in its place", f"/version is still {shown}", shown == old)
         (worker,) = service.workers()
         os.kill(worker, signal.SIGKILL)
         service.wait_until_ready(20)
         shown = json.loads(service.ask("GET", "/version")[2])["model"]["version"]
-        report.add("and the worker killed", f"the new worker serves it, and says so: {shown}", shown == "another")
+        report.add("Then the worker killed", f"/version of the new worker is {shown}", shown == "another")
         check_afterwards(report, service, golden)

@@ -1,4 +1,4 @@
-"""The findings of a scenario, and whether they keep the promises of the service."""
+"""The findings of a scenario, and whether the service passes its checks."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,15 +9,15 @@ class Finding:
     """The result of a check.
 
     Attributes:
-        what: description of the check.
-        measured: description of the result.
-        holds: whether the result is as promised; None without a promise.
+        check: name of the check.
+        result: description of the result.
+        passed: whether the service passes; None for a measurement without a threshold.
         figures: numbers of the result.
     """
 
-    what: str
-    measured: str
-    holds: bool | None = None
+    check: str
+    result: str
+    passed: bool | None = None
     figures: dict[str, Any] = field(default_factory=dict)
 
 
@@ -27,18 +27,18 @@ class Report:
 
     name: str
     title: str
-    done: str
+    description: str
     findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
 
-    def add(self, what: str, measured: str, holds: bool | None = None, **figures: Any) -> None:
+    def add(self, check: str, result: str, passed: bool | None = None, **figures: Any) -> None:
         """Add a finding and print it."""
-        self.findings.append(Finding(what, measured, holds, figures))
-        print(f"  {MARKS[holds]:4} {what}: {measured}", flush=True)
+        self.findings.append(Finding(check, result, passed, figures))
+        print(f"  {MARKS[passed]:4} {check}: {result}", flush=True)
 
     def failures(self) -> int:
-        """Return the number of findings that are not as promised."""
-        return sum(finding.holds is False for finding in self.findings)
+        """Return the number of findings that are not passed."""
+        return sum(finding.passed is False for finding in self.findings)
 
     def content(self) -> dict[str, Any]:
         """Return the report as JSON content."""

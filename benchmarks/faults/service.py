@@ -20,7 +20,7 @@ HOST = "127.0.0.1"
 
 
 class ServiceError(RuntimeError):
-    """The service did not start, stop or answer, and the scenario cannot continue."""
+    """The service did not start, stop or respond, and the scenario cannot continue."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Service:
     def ask(
         self, method: str, path: str, body: bytes | None = None, timeout: float = 10
     ) -> tuple[int, dict[str, str], bytes]:
-        """Send a request on a new connection, and return status, headers and body of the answer.
+        """Send a request on a new connection, and return status, headers and body of the response.
 
         Raises:
-            ServiceError: if there is no answer.
+            ServiceError: if there is no response.
         """
         connection = HTTPConnection(HOST, self.port, timeout=timeout)
         try:
@@ -68,7 +68,7 @@ class Service:
             response = connection.getresponse()
             return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
         except (OSError, HTTPException) as error:
-            raise ServiceError(f"{method} {path} got no answer: {type(error).__name__} {error}") from error
+            raise ServiceError(f"{method} {path} got no response: {type(error).__name__} {error}") from error
         finally:
             connection.close()
 

@@ -5,8 +5,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from client import HOST, Crowd, Golden, Tally, request_bytes
-from connections import check_afterwards, add_tally
+from client import HOST, Golden, Load, Tally, request_bytes
+from connections import add_tally, check_afterwards
 from report import Report
 from service import Lab, Service
 
@@ -18,8 +18,8 @@ class SlowClients:
     """Clients that send the bytes of a request one at a time, and their outcomes."""
 
     start: bytes
-    slowly: bytes
-    beat: float = 1.0
+    rest: bytes
+    interval: float = 1.0
     outcomes: Counter[str] = field(default_factory=Counter)
     ended: list[float] = field(default_factory=list)
 
@@ -36,9 +36,9 @@ class SlowClients:
         started = time.monotonic()
         sending = asyncio.create_task(self._send(writer))
         try:
-            answer = await asyncio.wait_for(reader.read(64), seconds)
+            response = await asyncio.wait_for(reader.read(64), seconds)
             self.ended.append(time.monotonic() - started)
-            self.outcomes[f"status {answer[9:12].decode()}" if answer else "closed"] += 1
+            self.outcomes[f"status {response[9:12].decode()}" if response else "closed"] += 1
         except TimeoutError:
             self.outcomes["still open"] += 1
         except OSError:
@@ -50,9 +50,9 @@ class SlowClients:
 
     async def _send(self, writer: asyncio.StreamWriter) -> None:
         writer.write(self.start)
-        for index in range(len(self.slowly)):
-            await asyncio.sleep(self.beat)
-            writer.write(self.slowly[index : index + 1])
+        for index in range(len(self.rest)):
+            await asyncio.sleep(self.interval)
+            writer.write(self.rest[index : index + 1])
 
     def text(self) -> str:
         """Return the outcomes as text."""
@@ -67,9 +67,9 @@ def slow_clients(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "slow",
         "Slow clients (slowloris)",
-        f"{COUNT} clients send a byte a second, ten a second, or half a body and then nothing; 8 ordinary clients keep "
-        "asking meanwhile. "
-        "BODY_TIMEOUT is 15 s, and 75 s without a whole head close a connection.",
+        f"{COUNT} clients send one byte a second, ten bytes a second, or half a body and then nothing, while 8 "
+        "ordinary clients send requests. BODY_TIMEOUT is 15 s; a connection without complete headers is closed "
+        "after 75 s.",
     )
     body = golden.bodies[0]
     head = request_bytes(body)[: -len(body)]
@@ -79,64 +79,71 @@ def slow_clients(lab: Lab, golden: Golden) -> Report:
     # A header without an end.
     slow_head = SlowClients(b"POST /v1/predictions HTTP/1.1\r\nHost: service\r\nX-Slow: ", b"x" * 1000)
     with lab.service(LOG_LEVEL="error") as service:
-        alone = asyncio.run(_asking(service, golden, 4))
-        report.add("Ordinary clients alone", f"{alone.rate:,.0f} a second, {alone.latency()}", None, **alone.figures())
-        beside(report, service, golden, slow_body, "bodies", alone, 20)
+        baseline = asyncio.run(_ordinary_load(service, golden, 4))
+        report.add(
+            "Ordinary clients without slow clients (baseline)",
+            f"{baseline.rate:,.0f} a second, {baseline.latency()}",
+            None,
+            **baseline.figures(),
+        )
+        beside(report, service, golden, slow_body, "bodies", baseline, 20)
         ended = sum(slow_body.outcomes[outcome] for outcome in ("status 408", "status 503", "closed"))
         in_time = ended == COUNT and max(slow_body.ended, default=99) <= 20
         report.add("Slow bodies get 408 or 503, or are closed, within 20 s", slow_body.text(), in_time)
         check_afterwards(report, service, golden, "after slow bodies")
-        beside(report, service, golden, faster_body, "bodies, ten bytes a second", alone, 20)
-        check_afterwards(report, service, golden, "after less slow bodies")
-        beside(report, service, golden, paused_body, "bodies that stop halfway", alone, 20)
+        beside(report, service, golden, faster_body, "bodies at ten bytes a second", baseline, 20)
+        check_afterwards(report, service, golden, "after bodies at ten bytes a second")
+        beside(report, service, golden, paused_body, "bodies that stop halfway", baseline, 20)
         check_afterwards(report, service, golden, "after bodies that stop halfway")
         if not lab.quick:
-            beside(report, service, golden, slow_head, "heads", alone, 85)
+            beside(report, service, golden, slow_head, "headers", baseline, 85)
             ended = slow_head.outcomes["status 408"] + slow_head.outcomes["closed"]
             in_time = ended == COUNT and max(slow_head.ended, default=99) <= 80
-            report.add("Slow heads get 408 or are closed within 80 s", slow_head.text(), in_time)
-            check_afterwards(report, service, golden, "after slow heads")
+            report.add("Slow headers get 408 or are closed within 80 s", slow_head.text(), in_time)
+            check_afterwards(report, service, golden, "after slow headers")
     with lab.service(LOG_LEVEL="error") as service:
-        measured, answered = asyncio.run(_behind(service, golden, 2000, b"", 20))
-        report.add("A new client beside 2,000 connections that send nothing", measured, answered)
+        result, correct = asyncio.run(_request_beside(service, golden, 2000, b"", 20))
+        report.add("A new client beside 2,000 connections that send nothing", result, correct)
         check_afterwards(report, service, golden, "after silent connections")
     with lab.service(LOG_LEVEL="error") as service:
         large = request_bytes(b"[" + b" " * 1_000_000 + b"]")[:-1]
-        measured, answered = asyncio.run(_behind(service, golden, COUNT, large, 10))
-        report.add(f"A new client beside {COUNT} uploads of 1 MB that stop before the last byte", measured, answered)
+        result, correct = asyncio.run(_request_beside(service, golden, COUNT, large, 10))
+        report.add(f"A new client beside {COUNT} uploads of 1 MB that stop before the last byte", result, correct)
         check_afterwards(report, service, golden, "after large uploads")
     return report
 
 
 def beside(
-    report: Report, service: Service, golden: Golden, slow: SlowClients, name: str, alone: Tally, seconds: float
+    report: Report, service: Service, golden: Golden, slow: SlowClients, name: str, baseline: Tally, seconds: float
 ) -> None:
     """Run slow and ordinary clients at the same time; add the outcomes of the ordinary clients."""
 
     async def both() -> Tally:
         # The slow clients start while the ordinary clients are using the threads.
-        asking = asyncio.create_task(_asking(service, golden, 8))
+        asking = asyncio.create_task(_ordinary_load(service, golden, 8))
         await asyncio.sleep(1)
         await slow.run(service.port, COUNT, seconds)
         return await asking
 
     tally = asyncio.run(both())
     add_tally(report, f"Ordinary clients beside {COUNT} slow {name}", tally)
-    share = tally.rate / alone.rate if alone.rate else 0.0
-    measured = f"{tally.rate:,.0f} a second ({share:.0%} of alone), {tally.latency()}"
+    share = tally.rate / baseline.rate if baseline.rate else 0.0
+    result = f"{tally.rate:,.0f} a second ({share:.0%} of the baseline), {tally.latency()}"
     # Bytes of slow clients take time, and the machine may be busy: half of the rate is enough.
-    report.add(f"Ordinary clients beside slow {name}: rate", measured, share > 0.5, share=round(share, 3))
+    report.add(f"Ordinary clients beside slow {name}: rate", result, share > 0.5, share=round(share, 3))
 
 
-async def _asking(service: Service, golden: Golden, seconds: float) -> Tally:
-    crowd = Crowd(service.port, golden, 8)
-    running = asyncio.create_task(crowd.run(seconds + 10))
+async def _ordinary_load(service: Service, golden: Golden, seconds: float) -> Tally:
+    load = Load(service.port, golden, 8)
+    running = asyncio.create_task(load.run(seconds + 10))
     await asyncio.sleep(seconds)
-    crowd.stop()
+    load.stop()
     return await running
 
 
-async def _behind(service: Service, golden: Golden, count: int, sent: bytes, seconds: float) -> tuple[str, bool]:
+async def _request_beside(
+    service: Service, golden: Golden, count: int, sent: bytes, seconds: float
+) -> tuple[str, bool]:
     """Open connections that send some bytes and wait; return the outcome of another client."""
     outcomes: Counter[str] = Counter()
     writers: list[asyncio.StreamWriter] = []
@@ -146,21 +153,21 @@ async def _behind(service: Service, golden: Golden, count: int, sent: bytes, sec
             reader, writer = await asyncio.open_connection(HOST, service.port)
             writers.append(writer)
             writer.write(sent)
-            answer = await reader.read(64)
+            response = await reader.read(64)
         except OSError:
-            answer = b""
-        outcomes[f"status {answer[9:12].decode()}" if answer else "closed"] += 1
+            response = b""
+        outcomes[f"status {response[9:12].decode()}" if response else "closed"] += 1
 
     clients = [asyncio.create_task(client()) for _ in range(count)]
     await asyncio.sleep(3)
     before = dict(outcomes)
-    tally = await Crowd(service.port, golden, 1, each=1).run(seconds)
+    tally = await Load(service.port, golden, 1, each=1).run(seconds)
     memory = await asyncio.to_thread(service.memory)
     for outcome in clients:
         outcome.cancel()
     await asyncio.gather(*clients, return_exceptions=True)
     for writer in writers:
         writer.transport.abort()
-    ended = "".join(f", {number:,} of them {outcome} already" for outcome, number in sorted(before.items()))
-    fared = f"answered after {tally.latencies[0]:.2f} s" if tally.latencies else tally.text()
-    return f"{fared}{ended}; the worker holds {memory:.0f} MB", bool(tally.latencies)
+    ended = "".join(f", {number:,} × {outcome}" for outcome, number in sorted(before.items()))
+    latency = f"correct response after {tally.latencies[0]:.2f} s" if tally.latencies else tally.text()
+    return f"{latency}{ended}; memory of the worker {memory:.0f} MB", bool(tally.latencies)

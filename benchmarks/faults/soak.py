@@ -3,13 +3,13 @@
 import asyncio
 import time
 
-from client import ANSWERED, Answer, Crowd, Golden, Script, Tally, request_bytes
+from client import CORRECT, Golden, Load, Response, Script, Tally, request_bytes
 from connections import check_afterwards
 from report import Report
 from service import Lab, Service
 
 REQUESTS = 1_000_000
-FAULTY_EACH = 100
+FAULTY_INTERVAL = 100
 """One in this number of requests is faulty."""
 SAMPLE_SECONDS = 10.0
 WARM_UP = 0.1
@@ -36,7 +36,7 @@ class Mixed(Script):
         self.requests: list[bytes] = []
         self.statuses: dict[int, int] = {}
         for request, status in faulty:
-            self.requests += [golden.requests[index % count] for index in range(FAULTY_EACH - 1)]
+            self.requests += [golden.requests[index % count] for index in range(FAULTY_INTERVAL - 1)]
             self.statuses[len(self.requests)] = status
             self.requests.append(request)
         self._golden = golden
@@ -48,12 +48,16 @@ class Mixed(Script):
         """Return a request."""
         return self.requests[number]
 
-    def verdict(self, number: int, answer: Answer) -> str:
+    def outcome(self, number: int, response: Response) -> str:
         """Return the outcome: a faulty request must get its status and a problem document."""
         status = self.statuses.get(number)
         if status is None:
-            return self._golden.verdict(number % FAULTY_EACH % len(self._golden), answer)
-        return ANSWERED if answer.status == status and answer.is_problem() else f"status {answer.status}, not {status}"
+            return self._golden.outcome(number % FAULTY_INTERVAL % len(self._golden), response)
+        return (
+            CORRECT
+            if response.status == status and response.is_problem()
+            else f"status {response.status}, not {status}"
+        )
 
 
 def soak(lab: Lab, golden: Golden) -> Report:
@@ -62,9 +66,9 @@ def soak(lab: Lab, golden: Golden) -> Report:
     report = Report(
         "soak",
         f"{requests:,} requests",
-        f"32 connections, one request in {FAULTY_EACH} faulty in one of eight ways, each answer compared. Memory and "
-        f"open files of the worker every {SAMPLE_SECONDS:.0f} s; the first {WARM_UP:.0%} of the time is warm-up. "
-        "Memory is what belongs to the worker alone.",
+        f"32 connections, one request in {FAULTY_INTERVAL} faulty in one of eight ways, and every response checked. "
+        f"Private memory and open files of the worker are sampled every {SAMPLE_SECONDS:.0f} s; "
+        f"the first {WARM_UP:.0%} of the time is warm-up.",
     )
     with lab.service(LOG_LEVEL="error") as service:
         workers = service.workers()
@@ -75,17 +79,15 @@ def soak(lab: Lab, golden: Golden) -> Report:
         each = tally.sent / tally.seconds
         slope = 1e6 * gradient([(moment * each, memory) for moment, memory, _ in moments])
         first, last = moments[0][1], moments[-1][1]
-        measured = f"{first:.1f} MB after warm-up, {last:.1f} MB at the end, slope {slope:+.2f} MB a million requests"
+        result = f"{first:.1f} MB after warm-up, {last:.1f} MB at the end, slope {slope:+.2f} MB a million requests"
         report.add(
-            "Memory", measured, slope < 3, slope=slope, samples=[[round(one, 1) for one in each] for each in samples]
+            "Memory", result, slope < 3, slope=slope, samples=[[round(one, 1) for one in each] for each in samples]
         )
         most, end = max(count for *_, count in samples), service.descriptors()
         report.add(
             "Open files", f"{samples[0][2]} at the start, at most {most}, {end} at the end", end <= samples[0][2]
         )
-        report.add(
-            "Workers", "the same ones" if service.workers() == workers else "others", service.workers() == workers
-        )
+        report.add("Workers", "unchanged" if service.workers() == workers else "replaced", service.workers() == workers)
         check_afterwards(report, service, golden)
     return report
 
@@ -93,11 +95,11 @@ def soak(lab: Lab, golden: Golden) -> Report:
 async def _sampled(service: Service, script: Script, requests: int) -> tuple[Tally, list[tuple[float, float, int]]]:
     """Return the outcomes of the requests, and samples of seconds, megabytes and open files."""
     connections = 32
-    crowd = Crowd(service.port, script, connections, each=requests // connections)
+    load = Load(service.port, script, connections, each=requests // connections)
     started = time.monotonic()
     every = min(SAMPLE_SECONDS, MAX_SECONDS * requests / REQUESTS / 20)
     samples = [(0.0, service.memory(), service.descriptors())]
-    running = asyncio.create_task(crowd.run(MAX_SECONDS, 20))
+    running = asyncio.create_task(load.run(MAX_SECONDS, 20))
     while not running.done():
         await asyncio.wait([running], timeout=every)
         moment = time.monotonic() - started

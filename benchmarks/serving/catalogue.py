@@ -105,17 +105,17 @@ SERVERS = (
         shown=("granian",),
         command=(*GRANIAN, "--port", "PORT", "raw:app"),
         variants={"": Variant(PLAIN)},
-        does="validation, prediction and JSON by the same code on granian, and nothing else: an error of the caller is "
+        does="validation, prediction and JSON by the same code on granian, and nothing else; an invalid record is "
         "a 500",
     ),
     Server(
         name=CONSTANT,
-        title="raw WSGI, constant (lowest floor)",
+        title="raw WSGI without a model (constant)",
         home=SERVICE,
         shown=("granian",),
         command=(*GRANIAN, "--port", "PORT", "constant:app"),
         variants={"": Variant(Protocol(record_path="/", records_path="/", constant=True))},
-        does="the same bytes for every request on granian; its rows a second count rows that it has not looked at",
+        does="the same bytes for every request on granian; its rows per second are not parsed",
     ),
     Server(
         name="flask",
@@ -124,7 +124,7 @@ SERVERS = (
         shown=("flask", "granian"),
         command=(*GRANIAN, "--port", "PORT", "plain_flask:app"),
         variants={"": Variant(PLAIN)},
-        does="validation with the same classes, 422 for what breaks the contract; no log",
+        does="validation with the same classes, 422 for an invalid record; no log",
     ),
     Server(
         name="fastapi",
@@ -138,7 +138,7 @@ SERVERS = (
             "`def`": Variant(Protocol(record_path="/threaded/record", records_path="/threaded/records")),
             "`async def`": Variant(Protocol(record_path="/async/record", records_path="/async/records")),
         },
-        does="validation with the same classes, 422 for what breaks the contract; its access log is off",
+        does="validation with the same classes, 422 for an invalid record; its access log is off",
     ),
     Server(
         name="litserve",
@@ -151,7 +151,7 @@ SERVERS = (
             "the default queue": Variant(PREDICT, arguments=("default",)),
             "`fast_queue`": Variant(PREDICT, arguments=("fast",)),
         },
-        does="validation with the same classes in its worker; what breaks the contract is a 500",
+        does="validation with the same classes in its worker; an invalid record is a 500",
     ),
     Server(
         name="bentoml",
@@ -162,7 +162,7 @@ SERVERS = (
         command=("bentoml", "serve", "bento:Predictions", "--host", "127.0.0.1", "--port", "PORT", "--quiet",
                  "--working-dir", "WORK/apps"),
         variants={"`def`": Variant(bento("")), "`async def`": Variant(bento("_at_once"))},
-        does="validation with the same classes, metrics; 400 for what breaks the contract; `--quiet`",
+        does="validation with the same classes, metrics; 400 for an invalid record; `--quiet`",
     ),
     Server(
         name="mlserver",
@@ -183,8 +183,8 @@ SERVERS = (
             "MLSERVER_METRICS_PORT": "THIRD_PORT",
             "MLSERVER_DEBUG": "false",
         },
-        does="the inference protocol with records as JSON strings, validated with the same classes in a runtime of our "
-        "own; metrics; its gRPC and metrics ports are open",
+        does="the inference protocol with records as JSON strings, validated with the same classes in a custom "
+        "runtime; metrics; its gRPC and metrics ports are open",
     ),
     Server(
         name="mlflow-sklearn",

@@ -19,13 +19,13 @@ WORTH_IT = 1.1
 """Minimum ratio of rates for which a setting is called better."""
 
 MORE_WORKERS = (
-    "A worker runs Python on one core at a time, so give `WORKERS` the cores that the service may use, less those of "
-    "what else runs beside it: 4 on a machine of 4 and 16 on one of 16 that do nothing else. On Kubernetes leave one "
-    "worker in a pod and add pods. Beyond two this is reasoned, not measured: measure it with your load."
+    "A worker runs Python on one core at a time, so set `WORKERS` to the number of cores that the service may use: "
+    "4 on a machine of 4 cores that runs nothing else. On Kubernetes keep one worker per pod and add pods. More than "
+    "two workers were not measured: measure them with your load."
 )
 ONE_WORKER = (
-    "With the load on the same cores a second worker does not pay here. On a machine of 4 or 16 cores try one worker "
-    "for each core that is left idle, and measure it with your load: that was not measured here."
+    "With the load on the same cores a second worker is not faster here. On a machine with more cores try one worker "
+    "per idle core, and measure it with your load: that was not measured here."
 )
 
 
@@ -68,7 +68,7 @@ def page(results: Results) -> str:
         "",
         "## Requests",
         "",
-        "Right answers a second; of a batch of 1,000 records over 4 connections, rows a second.",
+        "Correct responses per second; for batches of 1,000 records over 4 connections, rows per second.",
         "",
         *table(
             ("Server", "1 connection", "16 connections", "256 connections", "batches"),
@@ -76,7 +76,7 @@ def page(results: Results) -> str:
         ),
         "",
         *failures(results),
-        "This service in proportion to the others, 1 being as fast:",
+        "Rate of this service divided by that of the others:",
         "",
         *table(
             ("To", "1 connection", "16 connections", "256 connections", "batches"),
@@ -87,30 +87,30 @@ def page(results: Results) -> str:
             ],
         ),
         "",
-        "In turns, at 16 connections: these servers run at once, and each is asked for 50 ms, again and again. What "
-        "else the machine does meets all of them alike, so that these ratios are the steadiest here. The caches of the "
-        "processor are the others' when a turn begins.",
+        "Alternating load, at 16 connections: these servers run at the same time, and each is under load for 50 ms in "
+        "turn. Other programs on the machine slow all of them equally, so these ratios vary least. At the start of a "
+        "turn the processor's caches hold data of the other servers.",
         "",
         *table(
-            ("Server", "Requests a second", "This service in proportion"),
+            ("Server", "Requests per second", "This service divided by it"),
             [[titles[name], *turn_cells(results["turns"], name)] for name in IN_TURNS],
         ),
         "",
         "## Latency",
         "",
-        "Milliseconds, half of the answers and 99 of 100 within, as wrk sees them.",
+        "Median and 99th percentile in milliseconds, as measured by wrk.",
         "",
         *table(
             ("Server", "1: p50", "1: p99", "16: p50", "16: p99", "256: p50", "256: p99"),
             [[server.title, *latency_cells(results["rounds"][server.name])] for server in measured],
         ),
         "",
-        "## Clients left without an answer",
+        "## Unanswered requests",
         "",
         *client_notes(),
         "",
         *table(
-            ("Server", "Connections", "Right", "Asked to come again (429, 503)", "Wrong", "No answer"),
+            ("Server", "Connections", "Correct", "Refused (429, 503)", "Wrong", "Unanswered"),
             [row for server in measured for row in client_rows(server.title, results["rounds"][server.name])],
         ),
         "",
@@ -120,7 +120,7 @@ def page(results: Results) -> str:
         "",
         *table(
             ("Server", "Start, s", "Processes", "Main, MB", "Worker, MB", "Worker RSS, MB", "All, MB",
-             "Processor time a request, µs", "Environment, MB"),
+             "Processor time per request, µs", "Environment, MB"),
             [[server.title, *weight_cells(results, server.name)] for server in measured],
         ),
         "",
@@ -135,15 +135,15 @@ def page(results: Results) -> str:
         "",
         *advice(results),
         "",
-        "## What was compared",
+        "## Compared servers",
         "",
         *table(
-            ("Server", "Versions", "With a request it does"),
+            ("Server", "Versions", "Features"),
             [[server.title, version_cell(results["examined"][server.name]), server.does] for server in SERVERS],
         ),
         "",
         *variants(results),
-        "## How it was done",
+        "## Method",
         "",
         (HERE / "method.md").read_text().rstrip(),
     ]  # fmt: skip
@@ -172,27 +172,31 @@ def goals(results: Results) -> list[Goal]:
 
     return [
         Goal(
-            "at 16 connections, in turns, at least 0.6 of raw WSGI with the model",
+            "at 16 connections, alternating load, at least 0.6 of raw WSGI with the model",
             in_turns(turns, FLOOR),
             at_least(0.6),
         ),
-        Goal("at 16 connections, in turns, at least twice FastAPI", in_turns(turns, "fastapi"), at_least(2)),
-        Goal("at 16 connections 15 times BentoML", against("bentoml"), at_least(15), ",.1f"),
-        Goal("at 16 connections 15 times MLServer", against("mlserver"), at_least(15), ",.1f"),
-        Goal("at 16 connections 60 times mlflow, scikit-learn", against("mlflow-sklearn"), at_least(60), ",.0f"),
-        Goal("at 16 connections 60 times mlflow, ONNX", against("mlflow-onnx"), at_least(60), ",.0f"),
+        Goal("at 16 connections, alternating load, at least twice FastAPI", in_turns(turns, "fastapi"), at_least(2)),
+        Goal("at 16 connections at least 15 times BentoML", against("bentoml"), at_least(15), ",.1f"),
+        Goal("at 16 connections at least 15 times MLServer", against("mlserver"), at_least(15), ",.1f"),
+        Goal(
+            "at 16 connections at least 60 times mlflow, scikit-learn", against("mlflow-sklearn"), at_least(60), ",.0f"
+        ),
+        Goal("at 16 connections at least 60 times mlflow, ONNX", against("mlflow-onnx"), at_least(60), ",.0f"),
         Goal("batches of 1,000: at least 0.8 of raw WSGI's rate", against(FLOOR, figures.rows), at_least(0.8)),
         Goal(
-            "p99 at 16 connections no more than FastAPI's, in proportion",
+            "p99 at 16 connections divided by FastAPI's: at most 1",
             against("fastapi", figures.percentile("16", "p99")),
             lambda value: value <= 1,
         ),
-        Goal("start to first right answer under 1.5 s", figures.of(service, figures.start), lambda value: value < 1.5),
+        Goal(
+            "start to first correct response under 1.5 s", figures.of(service, figures.start), lambda value: value < 1.5
+        ),
         Goal(
             "under 110 MB a worker (PSS)", figures.of(service, figures.worker_memory), lambda value: value < 110, ".0f"
         ),
         Goal(
-            "clients left without an answer at 256 connections: 0",
+            "unanswered requests at 256 connections: 0",
             figures.figure(
                 sum(kind.get(UNANSWERED, 0) for kind in one["clients"].values()) for one in service if "clients" in one
             ),
@@ -205,9 +209,9 @@ def goals(results: Results) -> list[Goal]:
 def goal_notes() -> list[str]:
     """Return the text on the goals."""
     return [
-        "One worker each. A ratio is that of one round, in which both ran within minutes of each other; "
-        "given is the median of the rounds, with the least and the greatest. What is compared in turns is told below. "
-        "Of a server that can be used in several ways the fastest is compared."
+        "One worker each. A ratio compares both servers in the same round, minutes apart; the table "
+        "shows the median of the rounds, with minimum and maximum. Alternating load is described below. "
+        "If a server has several variants, the fastest is compared."
     ]
 
 
@@ -218,13 +222,13 @@ def surroundings(results: Results) -> list[str]:
     busy = figures.of(rounds, lambda one: one["busy"] * 100)
     count = max(len(results["rounds"][server.name]) for server in SERVERS)
     quiet = (
-        f" Before a server was started, {busy.text('.0f')} % of the processor time was used by others." if busy else ""
+        f" Before a server was started, other programs used {busy.text('.0f')} % of the processor time." if busy else ""
     )
     rounds_made = "One round" if count == 1 else f"{count} rounds"
     return [
         f"{machine['day']}, on {machine['cores']} cores ({machine['model']}), {machine['memory'] / 1e9:.0f} GB, "
         f"Linux {machine['kernel']}, shared by server and load. {rounds_made} over all servers; figures are medians, "
-        f"with the least and the greatest in brackets.{quiet}"
+        f"with minimum and maximum in brackets.{quiet}"
     ]
 
 
@@ -278,10 +282,10 @@ def setting_cells(rounds: Sequence[Round]) -> list[str]:
 def client_notes() -> list[str]:
     """Return the text on the outcomes of requests."""
     return [
-        "256 clients at the same time, for 3 seconds over connections that they keep, then for 3 seconds with a "
-        "connection for each request. Each request must get a whole and right answer within "
-        f"{ANSWER_TIMEOUT:.0f} seconds of the opening of its connection or, over an open one, of its sending. "
-        "Counted one by one, once for each server: the clients share the two cores and are no measure of speed."
+        "256 clients at the same time, for 3 seconds over persistent connections, then for 3 seconds with a "
+        "connection for each request. Each request must get a complete and correct response within "
+        f"{ANSWER_TIMEOUT:.0f} seconds from the start of its connection or, over an open connection, of the request. "
+        "Measured once for each server. The clients share the two cores, so the counts do not measure speed."
     ]
 
 
@@ -300,11 +304,12 @@ def weight_notes(results: Results) -> list[str]:
     image = results["image"]
     of_image = f" The image of this service has {image / MB:.0f} MB." if image else ""
     return [
-        "Start is the time from the start of the command to the first right answer, with all files in the page cache. "
-        "Memory is measured after the load: PSS, in which a page that several processes share counts in "
-        "proportion; a worker is the largest process beside the main one, or that one if it is alone. "
-        "Processor time is that of all processes of the server, at 16 connections. The environment is what pip "
-        f"installs to serve, without the interpreter and the model.{of_image} No images are made of the peers."
+        "Start is the time from the start of the command to the first correct response, with all files in the page "
+        "cache. Memory is measured after the load: PSS, in which a page shared by several processes is divided "
+        "among them. The worker is the largest process other than the main process, or the main process without "
+        "others. Processor time covers all processes of the server, at 16 connections. The environment is what pip "
+        f"installs to serve, without the interpreter and the model.{of_image} "
+        "No images of the other servers were built."
     ]
 
 
@@ -328,7 +333,7 @@ def setting_notes() -> list[str]:
     """Return the text on the settings."""
     return [
         "This service with one setting changed, and the floor with a session of ONNX Runtime that uses more threads "
-        "for one prediction. Requests a second, and rows a second in batches. The defaults are `THREADS=1`, "
+        "for one prediction. Requests per second, and rows per second in batches. The defaults are `THREADS=1`, "
         "`WORKERS=1` and one intra-op thread."
     ]
 
@@ -344,8 +349,8 @@ def advice(results: Results) -> list[str]:
     scaling = [compared("workers-2", "workers-1", figures.rate(load)) for load in ("16", "256")]
     if scaling[0] and scaling[1]:
         lines.append(
-            f"- **Workers.** Two answer {scaling[0].text('.2f')} times as much as one at 16 connections and "
-            f"{scaling[1].text('.2f')} times at 256, on {results['machine']['cores']} cores that wrk shares. "
+            f"- **Workers.** Two give {scaling[0].text('.2f')} times the rate of one at 16 connections and "
+            f"{scaling[1].text('.2f')} times at 256, on {results['machine']['cores']} cores shared with wrk. "
             + (MORE_WORKERS if max(one.value for one in scaling if one) >= WORTH_IT else ONE_WORKER)
         )
     inside = [compared("intra-op-2", "intra-op-1", measure) for measure in (AT_16, figures.rows)]
@@ -354,7 +359,7 @@ def advice(results: Results) -> list[str]:
         lines.append(
             f"- **Threads inside a prediction.** A second one gives {inside[0].text('.2f')} times the rate at 16 "
             f"connections and {inside[1].text('.2f')} times in batches. "
-            + ("The one that the model package sets is not the fastest here." if better else "One is enough.")
+            + ("The default of one is not the fastest here." if better else "One is enough.")
         )
     names = [setting.name for setting in SETTINGS if setting.name.startswith("threads-") and setting.environment]
     parts = []
@@ -365,7 +370,7 @@ def advice(results: Results) -> list[str]:
                 f"{min(one.value for one in measured):.2f} to {max(one.value for one in measured):.2f} times {where}"
             )
     if parts:
-        lines.append(f"- **`THREADS`.** In proportion to the default the others give {', '.join(parts)}.")
+        lines.append(f"- **`THREADS`.** Other values give {', '.join(parts)} the rate of the default.")
     return lines
 
 
@@ -386,8 +391,8 @@ def variants(results: Results) -> list[str]:
             rates += [f"{name} failed ({one_line(text)})" for name, text in examined["failures"].items()]
             lines.append(f"- {server.title}: {', '.join(rates)}. Measured: {examined['variant']}.")
     rate = results["examined"][SERVICE]["rates"].get("", 0)
-    looked = f"Ways to use a server, requests a second in a short look at 16 connections (this service: {rate:,.0f}):"
-    return [looked, "", *lines, ""]
+    title = "Variants of the servers, with requests per second in a short measurement at 16 connections"
+    return [f"{title} (this service: {rate:,.0f}):", "", *lines, ""]
 
 
 def version_cell(examined: Mapping[str, Any]) -> str:

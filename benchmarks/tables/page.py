@@ -32,10 +32,10 @@ def summary(results: Sequence[Mapping[str, Any]]) -> str:
     sent = sum(result.get("sent", 0) for result in results)
     answered = sum(result.get("answered", 0) for result in results)
     return (
-        f"{len(results)} tables: {len(trained)} trained, {len(complete)} without any failure, {answered:,} of {sent:,} "
-        f"records answered. Of {len(compared)} models that can be compared, {len(as_good)} are as good as those made "
-        f"by hand or at most 2 % below; of the other {len(compared) - len(as_good)}, {len(within)} "
-        f"{'has' if len(within) == 1 else 'have'} the figure made by hand within their interval."
+        f"{len(results)} tables: {len(trained)} trained, {len(complete)} without a failure, {answered:,} of {sent:,} "
+        f"records answered. Of {len(compared)} models with a comparison, {len(as_good)} are better than the "
+        f"model by hand or at most 2 % worse; for {len(within)} of the other {len(compared) - len(as_good)} the metric "
+        f"by hand is within their interval."
     )
 
 
@@ -86,7 +86,7 @@ def row(result: Mapping[str, Any]) -> list[str]:
 
 
 def best(result: Mapping[str, Any]) -> tuple[str, float]:
-    """Return the name and the metric of the better model made by hand."""
+    """Return the name and the metric of the better model by hand."""
     return max(((name, model["value"]) for name, model in result["by_hand"].items()), key=lambda pair: pair[1])
 
 

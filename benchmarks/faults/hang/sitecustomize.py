@@ -1,7 +1,6 @@
-"""Makes the model hang once when a file appears. Only this benchmark puts it on PYTHONPATH.
+"""Makes one call of the model hang when a file appears. Only this benchmark puts it on PYTHONPATH.
 
-The first line of the file says how: `sleep` waits like a lock that nobody gives back, `spin` computes in C
-without giving the interpreter to anyone.
+The content of the file is `sleep` (waits without the interpreter lock) or `spin` (computes in C and holds it).
 """
 
 import os
@@ -17,11 +16,11 @@ run = Session.run
 
 
 def run_or_hang(*arguments: Any, **options: Any) -> Any:
-    """Run the model, unless the file is there: it is taken away, and then nothing more happens."""
+    """Run the model; if the file exists, delete it and hang."""
     if FAULT.exists():
-        how = FAULT.read_text().strip()
+        kind = FAULT.read_text().strip()
         FAULT.unlink()
-        if how == "sleep":
+        if kind == "sleep":
             time.sleep(10_000)
         else:
             re.match(r"(a+)+b", "a" * 64)

@@ -1,4 +1,4 @@
-"""The lowest floor: WSGI that answers the same to everything, without a model."""
+"""WSGI without a model: the same response to every request."""
 
 from collections.abc import Callable, Iterable
 from typing import Any

@@ -15,7 +15,7 @@ records_adapter = TypeAdapter(Annotated[list[Record], Field(min_length=1, max_le
 
 
 class ClassifierAPI(litserve.LitAPI):
-    """The predictor, behind the steps that LitServe asks for."""
+    """The predictor in the steps of LitServe."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002 (LitServe gives it)
         """Load the model."""
@@ -33,7 +33,7 @@ class ClassifierAPI(litserve.LitAPI):
         return self.predictor.predict(x)
 
     def encode_response(self, output: list[Prediction]) -> list[dict[str, Any]]:
-        """Return what becomes JSON."""
+        """Return the predictions as JSON content."""
         return [prediction.model_dump(mode="json") for prediction in output]
 
 

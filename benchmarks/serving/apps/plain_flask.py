@@ -1,4 +1,4 @@
-"""Flask with the same validation and the same predictor, as one writes it in a few lines."""
+"""Flask with the same validation and the same predictor, in a few lines."""
 
 from typing import Annotated
 
@@ -27,5 +27,5 @@ def predict() -> Response:
 
 @app.errorhandler(ValidationError)
 def refuse(error: ValidationError) -> Response:
-    """Answer what breaks the contract."""
+    """Respond to an invalid record."""
     return Response(error.json(), status=422, mimetype="application/json")

@@ -14,7 +14,7 @@ from mlflow.types.schema import ColSpec, Schema, TensorSpec
 
 
 def main(flavour: str, model: str, records: str, folder: str) -> None:
-    """Save it."""
+    """Save the model."""
     first = json.loads(Path(records).read_text())["records"][0]
     columns = Schema([ColSpec("double", name) for name in first])
     if flavour == "onnx":
