@@ -51,7 +51,7 @@ def broken_clients(lab: Lab, golden: Golden) -> Report:
         "disconnects",
         "Half-closed connections and clients that disconnect",
         f"Each fault is repeated {times:,} times, one after the other. Memory and open files of the worker are "
-        "measured before and after.",
+        "measured before and after. granian closes a connection that the client half-closes, without a response.",
     )
     request, body = golden.requests[0], golden.bodies[0]
     half = request[: -len(body) // 2]
@@ -300,7 +300,8 @@ def malformed(lab: Lab, golden: Golden) -> Report:
         "malformed",
         "Oversized, endless and contradictory requests",
         "Each request has its own connection. The connection must be closed where the end of the body is ambiguous, "
-        "and a request smuggled in a body must get no response. BODY_TIMEOUT is 5 s.",
+        "and a request smuggled in a body must get no response. BODY_TIMEOUT is 5 s. "
+        "A trailer makes a chunked body count as incomplete.",
     )
     with lab.service(LOG_LEVEL="error", BODY_TIMEOUT="5") as service:
         memory, workers = service.memory(), service.workers()
