@@ -80,7 +80,7 @@ def test_the_service_reports_the_trained_model(service: Service, predictor: Pred
 def test_the_openapi_document_describes_the_contract(service: Service, contract: Contract) -> None:
     document = json.loads(service.request("GET", "/openapi.json").body)
 
-    assert tuple(document["components"]["schemas"]["Order"]["properties"]) == contract.features
+    assert tuple(document["components"]["schemas"]["Order"]["properties"]) == (*contract.features, "Fate")
     assert service.request("GET", "/docs/").status == 200
     assert service.request("GET", "/docs/swagger-ui-bundle.js").status == 200
 

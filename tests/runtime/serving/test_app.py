@@ -159,7 +159,8 @@ def test_the_contract_is_described(client: FlaskClient) -> None:
     document = client.get("/openapi.json").get_json()
 
     properties = document["components"]["schemas"]["Order"]["properties"]
-    assert list(properties) == [field.name for field in FIELDS]
+    assert list(properties) == [*(field.name for field in FIELDS), "Fate"]
+    assert properties["Fate"]["description"].startswith("Ignored")
     assert properties["Weight (kg)"]["x-expected-range"] == [-3, 41.5]
 
 

@@ -243,9 +243,9 @@ def test_texts_without_repeated_words_are_refused(
 def test_the_listener_is_called_after_each_step(settings: Any, each_contract: Contract) -> None:
     calls: list[str] = []
     listener = Listener(
-        lambda table: calls.append(f"read {len(table)}"),
-        lambda trial: calls.append(trial.score.name),
-        lambda findings: calls.append(f"evaluated {findings.passed}"),
+        on_read=lambda table: calls.append(f"read {len(table)}"),
+        on_scored=lambda trial: calls.append(trial.score.name),
+        on_evaluated=lambda findings: calls.append(f"evaluated {findings.passed}"),
     )
     train(each_contract, settings, quick(each_contract), listener=listener)
     assert calls == [f"read {ROWS}", quick(each_contract)[0].name, "evaluated True"]

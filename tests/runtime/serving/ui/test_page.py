@@ -407,7 +407,7 @@ def test_the_script_of_the_page_gets_lines_of_json(client: FlaskClient, predicto
 UNREADABLE = [
     pytest.param(b"", "is empty", id="empty"),
     pytest.param(b"some,columns\n1,2\n", "It lacks", id="other-columns"),
-    pytest.param(b"PK\x03\x04", "save the sheet", id="workbook"),
+    pytest.param(b"PK\x03\x04", "save the table as CSV", id="workbook"),
     pytest.param(b"\x1f\x8b\x08", "is compressed", id="compressed"),
 ]
 
