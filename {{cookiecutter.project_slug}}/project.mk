@@ -54,6 +54,12 @@ BODY_TIMEOUT ?= 15
 HANG_TIMEOUT ?= 30
 # Requests per second of one caller, in each process. 0: no limit.
 RATE_LIMIT ?= 0
+# Path under which a proxy publishes the service, such as /models/churn; the proxy may remove it or pass it on.
+ROOT_PATH ?=
+# Proxies in front whose X-Forwarded-For, -Proto, -Host and -Prefix are believed; each must set all four itself.
+TRUSTED_PROXIES ?= 0
+# Origins whose pages may call the service from a browser, such as https://app.example.org; * for all.
+CORS_ORIGINS ?=
 # Seconds between the request to stop a pod and the stop, for clients to connect to another pod. With a longer
 # time, terminationGracePeriodSeconds in k8s/base/deployment.yaml must be longer as well.
 DRAIN_SECONDS ?= 8

@@ -12,10 +12,14 @@ from mlops_runtime.model import Predictor
 from mlops_runtime.serving import health
 from mlops_runtime.serving.api import docs, openapi, predictions, problems
 from mlops_runtime.serving.drain import Marker
+from mlops_runtime.serving.links import link_to
 from mlops_runtime.serving.middleware.access_log import with_access_log
+from mlops_runtime.serving.middleware.compression import with_unpacked_body
+from mlops_runtime.serving.middleware.cors import Cors, with_preflight
 from mlops_runtime.serving.middleware.fastpath import with_fast_path
 from mlops_runtime.serving.middleware.keys import Keys, with_api_keys
 from mlops_runtime.serving.middleware.limits import Buckets, with_rate_limit
+from mlops_runtime.serving.middleware.proxies import public_address, with_public_address
 from mlops_runtime.serving.routes import ROUTE_KEY
 from mlops_runtime.serving.service import EXTENSION, Service
 from mlops_runtime.serving.settings import Settings
@@ -54,9 +58,12 @@ def create_app(
     predict = with_metrics(predictor, metrics)
 
     app = Application(__name__)
+    # A slash at the end of a path makes no difference, and no redirect, which would lose the prefix of a proxy.
+    app.url_map.strict_slashes = False
     app.jinja_loader = template_loader(templates)
     # Without these options, half of a page with many fields is white space.
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
+    app.jinja_env.globals["url_for"] = link_to
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = settings.max_content_length
     app.before_request(store_route)
     problems.register(app)
@@ -70,17 +77,28 @@ def create_app(
 
     # The last middleware is the outermost: it processes every response, errors included.
     wsgi_app: WSGIApplication = with_fast_path(
-        app.wsgi_app, predictor.contract, predict, settings.max_records, settings.max_content_length
+        with_unpacked_body(app.wsgi_app, settings),
+        predictor.contract,
+        predict,
+        settings.max_records,
+        settings.max_content_length,
     )
     if settings.rate_limit:
         wsgi_app = with_rate_limit(wsgi_app, Buckets(settings.rate_limit))
     if settings.api_keys:
         wsgi_app = with_api_keys(wsgi_app, Keys(settings.api_keys, settings.operator_key))
 
-    def access_log(application: "WSGIApplication") -> "WSGIApplication":
-        return with_access_log(application, marker, metrics.observe_response)
+    cors = Cors(settings.cors_origins) if settings.cors_origins else None
+    if cors:
+        wsgi_app = with_preflight(wsgi_app, cors)
 
-    app.wsgi_app = access_log(wsgi_app)  # type: ignore[assignment, method-assign]
+    def access_log(application: "WSGIApplication") -> "WSGIApplication":
+        return with_access_log(application, marker, metrics.observe_response, cors)
+
+    wsgi_app = access_log(wsgi_app)
+    if complete := public_address(settings.root_path, settings.trusted_proxies):
+        wsgi_app = with_public_address(wsgi_app, complete)
+    app.wsgi_app = wsgi_app  # type: ignore[assignment, method-assign]
     app.extensions[EXTENSION] = Service(predictor, settings, metrics, marker, access_log)
     return app
 

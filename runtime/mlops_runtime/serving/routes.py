@@ -63,7 +63,8 @@ _FOLDERS = tuple(route for route in ROUTES if route.path.endswith("/") and route
 
 @lru_cache(maxsize=256)
 def route_of(path: str) -> Route:
-    """Return the route of a request path."""
-    if path in _ROUTES:
-        return _ROUTES[path]
+    """Return the route of a request path, with or without a slash at its end."""
+    for same in (path, path.removesuffix("/")):
+        if same in _ROUTES:
+            return _ROUTES[same]
     return next((route for route in _FOLDERS if path.startswith(route.path)), DEFAULT)

@@ -1,8 +1,9 @@
 """Settings of the service, read from environment variables."""
 
 import os
+import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -10,9 +11,52 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from mlops_runtime.operator_key import operator_key_file
 
+PATH_PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
+"""A path that is a link to no other host and needs no escape in HTML, JSON or a header."""
+ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
+ANY_ORIGIN = "*"
+DEFAULT_PORTS = {"http": "80", "https": "443"}
+
 
 class SettingsError(RuntimeError):
     """An environment variable has an invalid value."""
+
+
+def path_prefix(text: str) -> str:
+    """Return a path prefix without a slash at its end.
+
+    Raises:
+        ValueError: if it is no plain path.
+    """
+    prefix = text.rstrip("/")
+    if prefix and not PATH_PREFIX.fullmatch(prefix):
+        raise ValueError("write a path such as /models/churn, of letters, digits and the signs - . _ ~")
+    return prefix
+
+
+def origins(value: str | Sequence[str]) -> tuple[str, ...]:
+    """Return the origins of a list with commas or spaces, as browsers send them.
+
+    Raises:
+        ValueError: if one of them is no origin.
+    """
+    listed = value.replace(",", " ").split() if isinstance(value, str) else value
+    return tuple(map(origin, listed))
+
+
+def origin(text: str) -> str:
+    """Return an origin in lower case, without the default port of its scheme.
+
+    Raises:
+        ValueError: if it is no origin.
+    """
+    match = ORIGIN.fullmatch(text.lower())
+    if text != ANY_ORIGIN and not match:
+        raise ValueError(f"write {text} as scheme://host or scheme://host:port without a path, or * for all origins")
+    if not match:
+        return text
+    scheme, host, port = match["scheme"], match["host"], match["port"]
+    return f"{scheme}://{host}" if port in (None, DEFAULT_PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
 
 
 class Settings(BaseModel):
@@ -47,6 +91,15 @@ class Settings(BaseModel):
     rate_limit: float = Field(
         default=0, ge=0, description="Requests a second of one caller in each process; 0 is no limit"
     )
+    root_path: Annotated[str, BeforeValidator(path_prefix)] = Field(
+        default="", description="Path under which a proxy publishes the service, such as /models/churn"
+    )
+    trusted_proxies: int = Field(
+        default=0, ge=0, le=9, description="Proxies in front that set X-Forwarded-For, -Proto, -Host and -Prefix"
+    )
+    cors_origins: Annotated[tuple[str, ...], BeforeValidator(origins)] = Field(
+        default=(), description="Origins whose pages may call the service from a browser; * for all"
+    )
     prometheus_multiproc_dir: Path | None = Field(
         default=None, description="Folder with the metrics that the processes share"
     )
@@ -69,6 +122,10 @@ class Settings(BaseModel):
             fault = error.errors()[0]
             name = str(fault["loc"][0]).upper()
             raise SettingsError(f"{name}={environment[name]} is not usable: {fault['msg']}") from error
+
+    def max_body_length(self, *, table: bool) -> int:
+        """Return the maximum number of bytes of a request body, which is another one for a table on the page."""
+        return self.max_table_length if table else self.max_content_length
 
     @property
     def marker(self) -> Path:

@@ -1,6 +1,14 @@
 """What a browser knows of the page."""
 
 from html.parser import HTMLParser
+from urllib.parse import urljoin
+
+ADDRESSES = frozenset({"href", "src", "action"})
+
+
+def _resolved(address: str | None) -> str | None:
+    """Return the path to which a link on the page at `/` leads."""
+    return address if address is None or address.startswith("#") else urljoin("/", address)
 
 
 class Page(HTMLParser):
@@ -24,7 +32,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        attributes = dict(attrs)
+        attributes = {name: _resolved(value) if name in ADDRESSES else value for name, value in attrs}
         self.elements.setdefault(tag, []).append(attributes)
         self._inside.append((tag, attributes))
         if tag == "form":

@@ -28,6 +28,9 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         "HANG_TIMEOUT": "2.5",
         "API_KEYS": str(tmp_path / "keys"),
         "RATE_LIMIT": "3.5",
+        "ROOT_PATH": "/models/churn/",
+        "TRUSTED_PROXIES": "2",
+        "CORS_ORIGINS": "https://App.example.org:443, http://127.0.0.1:3000",
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "metrics"),
         "DRAIN_MARKER": str(tmp_path / "marker"),
         "DRAIN_SECONDS": "0.5",
@@ -53,6 +56,9 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         hang_timeout=2.5,
         api_keys=tmp_path / "keys",
         rate_limit=3.5,
+        root_path="/models/churn",
+        trusted_proxies=2,
+        cors_origins=("https://app.example.org", "http://127.0.0.1:3000"),
         prometheus_multiproc_dir=tmp_path / "metrics",
         drain_marker=tmp_path / "marker",
         drain_seconds=0.5,
@@ -77,6 +83,13 @@ def test_each_setting_is_read_from_its_variable(tmp_path: Path) -> None:
         ("BODY_TIMEOUT", "0"),
         # Requests are checked four times a second.
         ("HANG_TIMEOUT", "0.9"),
+        ("ROOT_PATH", "models"),
+        ("ROOT_PATH", "//elsewhere.example"),
+        ("ROOT_PATH", "/a/../b"),
+        ("TRUSTED_PROXIES", "-1"),
+        ("CORS_ORIGINS", "app.example.org"),
+        ("CORS_ORIGINS", "https://app.example.org/"),
+        ("CORS_ORIGINS", "null"),
     ],
 )
 def test_an_unusable_value_is_reported_with_its_variable(name: str, value: str) -> None:

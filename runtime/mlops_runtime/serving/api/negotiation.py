@@ -66,8 +66,6 @@ def negotiate(headers: Headers, key: str | None = None) -> Negotiation:
         UnsupportedMediaType: if the service cannot read the format of the body.
         NotAcceptable: if the service writes none of the accepted formats.
     """
-    if headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise UnsupportedMediaType("Send the body as it is, without a Content-Encoding.")
     sent = request_format_of(headers.get("Content-Type", ""))
     return Negotiation(
         request_format=sent,

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from flask import Blueprint, Flask, Response, current_app
@@ -21,6 +21,7 @@ from mlops_runtime.serving.api.prediction_writer import PredictionWriter, Refuse
 from mlops_runtime.serving.api.problems import FieldError, Problem
 from mlops_runtime.serving.api.record_keys import KEY, MAX_KEY_LENGTH
 from mlops_runtime.serving.caching import Constant
+from mlops_runtime.serving.links import link
 from mlops_runtime.serving.project_routes import check_routes
 from mlops_runtime.serving.routes import route_of
 from mlops_runtime.serving.settings import Settings
@@ -34,6 +35,8 @@ SCHEMAS = "#/components/schemas/"
 HEADERS = "#/components/headers/"
 TEXT = "text/plain"
 OPENMETRICS = "application/openmetrics-text"
+MAX_PREFIXES = 8
+"""Number of path prefixes whose documents are kept."""
 MAX_EXAMPLES = 3
 """Golden records in the example of a list."""
 METHODS_WITH_BODY = frozenset({"post", "put", "patch"})
@@ -100,11 +103,11 @@ TABLE_VALUES = (
 )
 
 PREDICTION_ERRORS: Mapping[str, str] = {
-    "400": "The body is not in the format that Content-Type names",
+    "400": "The body is not in the format that Content-Type and Content-Encoding name",
     "406": "The service writes none of the formats that Accept names",
     "408": "The body did not arrive in time",
     "413": "The body or the list is too long",
-    "415": "The service does not read this format, or the body has a content encoding",
+    "415": "The service does not read this format or this content encoding",
     "422": "A record breaks the contract",
 }
 """Descriptions of the error responses to a request for predictions, by status."""
@@ -140,15 +143,22 @@ def blueprint(predictor: Predictor, settings: Settings, title: str) -> Blueprint
     routes = Blueprint("description", __name__)
 
     @cache
-    def document() -> Constant:
+    def document() -> Part:
         app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         check_routes(app)
-        content = Description(predictor, settings, title, app).document()
+        return Description(predictor, settings, title, app).document()
+
+    @lru_cache(maxsize=MAX_PREFIXES)
+    def response_for(server: str) -> Constant:
+        content = document() | {"servers": [{"url": server}]}
         return Constant(json.dumps(content, ensure_ascii=False), Format.JSON.value)
 
     @routes.get("/openapi.json")
     def describe() -> Response:
-        return document().response()
+        response = response_for(link("/").rstrip("/")).response()
+        if settings.trusted_proxies:
+            response.vary.add("X-Forwarded-Prefix")
+        return response
 
     return routes
 
@@ -231,7 +241,6 @@ class Description:
                 "description": self._contract.description,
                 "version": self._settings.version,
             },
-            "servers": [{"url": "/"}],
             "paths": paths,
             "components": {"schemas": self.schemas, "headers": COMPONENT_HEADERS},
         }
@@ -257,8 +266,9 @@ class Description:
             "summary": "Predict one record or a list of records",
             "description": f"Send records as {', '.join(FORMATS)}, and name the format in the header `Content-Type`. "
             "Predictions come in the format that the header `Accept` names, and else in that of the records. The "
-            f"predictions of a list are in its order. A list may have at most {settings.max_records} records, and the "
-            f"body at most {settings.max_content_length} bytes.\n\n"
+            f"predictions of a list are in its order. A list may have at most {settings.max_records} records, and "
+            f"the body at most {settings.max_content_length} bytes. With `Content-Encoding: gzip`, this is the limit "
+            "of the unpacked body.\n\n"
             f"{TABLE_VALUES}\n\n"
             "Nothing of a request is kept: the same records get the same predictions until the next release, and a "
             "request without a response may be sent again.",

@@ -1,5 +1,6 @@
 """The route for predictions: it takes records, and returns labels with probabilities or values with intervals."""
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,6 +57,8 @@ class PredictionApi:
         Raises:
             InvalidRequestError: if the body cannot be read, or a record is faulty and the handling is not lenient.
         """
+        if negotiation.request_format in (Format.JSON, Format.NDJSON):
+            body = body.removeprefix(BOM_UTF8)
         many = negotiation.request_format is not Format.JSON or is_list(body)
         lenient = negotiation.lenient and many
         reader = self._reader if negotiation.key is None else self._reader.with_key(negotiation.key)

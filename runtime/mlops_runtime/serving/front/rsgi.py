@@ -15,6 +15,8 @@ from mlops_runtime.serving.front.request_body import LARGE, BodyError, BodyReade
 from mlops_runtime.serving.front.response import Response, ResponseWriter
 from mlops_runtime.serving.front.watchdog import Watchdog
 from mlops_runtime.serving.middleware import error_responses
+from mlops_runtime.serving.middleware.compression import ENCODING_KEY, declared_length
+from mlops_runtime.serving.middleware.proxies import public_address
 from mlops_runtime.serving.routes import route_of
 from mlops_runtime.serving.settings import Settings
 
@@ -52,6 +54,7 @@ class Front:
         self._settings = settings
         self._with_access_log = with_access_log
         self._report = report
+        self._complete = public_address(settings.root_path, settings.trusted_proxies)
         self._bodies = BodyReader(settings)
         self._responses = ResponseWriter()
         # Moving average; its start value sends the first quick request to a thread.
@@ -79,6 +82,8 @@ class Front:
             protocol: RSGI protocol, which reads the body and writes the response.
         """
         environ = environ_of(scope, time.perf_counter())
+        if self._complete is not None:
+            self._complete(environ)
         try:
             body = await self._read_body(environ, protocol)
         except BodyError as error:
@@ -90,14 +95,17 @@ class Front:
             await self._run(self._short, environ, protocol, body, close=True)
             return
         route = route_of(environ["PATH_INFO"])
+        packed = ENCODING_KEY in environ
         if route.probe:
             await self._run(self._probes, environ, protocol, body)
-        elif len(body) > LARGE or environ["REQUEST_METHOD"] in route.large:
+        elif (
+            len(body) > LARGE or environ["REQUEST_METHOD"] in route.large or (packed and declared_length(body) > LARGE)
+        ):
             if len(self._large) < self._settings.max_large_requests and not self._responses.is_full():
                 await self._run(self._large, environ, protocol, body)
             else:
                 self._respond(self._with_access_log(error_responses.overloaded), environ, protocol)
-        elif not route.quick:
+        elif packed or not route.quick:
             await self._run(self._short, environ, protocol, body)
         else:
             await self._predict(environ, protocol, body)
@@ -110,9 +118,7 @@ class Front:
             return b""
         if coding is not None and coding.lower() != "chunked":
             raise BodyError(error_responses.unsupported_transfer_encoding)
-        settings = self._settings
-        table = route_of(environ["PATH_INFO"]).table
-        limit = settings.max_table_length if table else settings.max_content_length
+        limit = self._settings.max_body_length(table=route_of(environ["PATH_INFO"]).table)
         try:
             body = await self._bodies.read(aiter(protocol), int(declared) if coding is None else None, limit)
         except BodyTooLongError:

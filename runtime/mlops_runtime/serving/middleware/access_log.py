@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from mlops_runtime.serving.drain import CLOSE, Marker
+from mlops_runtime.serving.middleware.cors import Cors
 from mlops_runtime.serving.middleware.headers import missing_headers
 from mlops_runtime.serving.routes import OTHER, ROUTE_KEY, route_of
 from mlops_runtime.serving.telemetry.log_output import STANDARD_OUTPUT
@@ -34,10 +35,13 @@ Observe = Callable[[str, str, int, float], None]
 """Records a response in the metrics: route, method, status, duration in seconds."""
 
 
-def with_access_log(application: "WSGIApplication", marker: Marker, observe: Observe) -> "WSGIApplication":
+def with_access_log(
+    application: "WSGIApplication", marker: Marker, observe: Observe, cors: Cors | None = None
+) -> "WSGIApplication":
     """Return the application with an access log.
 
-    Each response gets a request id, the default headers, and `Connection: close` while the service drains.
+    Each response gets a request id, the default headers, those for other origins, and `Connection: close` while the
+    service drains.
     It is logged in one line, and measured by `observe`.
     """
 
@@ -53,6 +57,8 @@ def with_access_log(application: "WSGIApplication", marker: Marker, observe: Obs
             status = int(line[:3])
             headers += missing_headers(headers)
             headers.append((REQUEST_ID_HEADER, request_id))
+            if cors is not None:
+                headers += cors.headers(environ)
             if marker.exists():
                 headers.append(CLOSE)
             return start_response(line, headers, *exc_info)

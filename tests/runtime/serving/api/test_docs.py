@@ -1,4 +1,5 @@
 import re
+from urllib.parse import urljoin
 
 import pytest
 from flask.testing import FlaskClient
@@ -14,7 +15,7 @@ def test_the_page_loads_everything_from_this_service(client: FlaskClient) -> Non
     assert page.content_type.startswith("text/html")
 
     # When its assets are fetched
-    assets = ASSET.findall(page.text)
+    assets = [urljoin("/docs/", asset) for asset in ASSET.findall(page.text)]
 
     # Then they are here, all of them
     assert len(assets) >= 4
@@ -24,7 +25,7 @@ def test_the_page_loads_everything_from_this_service(client: FlaskClient) -> Non
 
     # And no other host renders a badge that says whether the document is valid
     assert '"validatorUrl": null' in page.text
-    assert '"/openapi.json"' in page.text
+    assert '"../openapi.json"' in page.text
 
 
 def test_the_page_may_run_only_its_own_scripts(client: FlaskClient) -> None:

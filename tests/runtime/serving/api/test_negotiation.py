@@ -112,16 +112,3 @@ def test_formats_and_handling_are_read_from_the_headers() -> None:
     headers = Headers({"Content-Type": "text/csv", "Accept": "application/json", "Prefer": "handling=lenient"})
 
     assert negotiate(headers) == Negotiation(Format.CSV, Format.JSON, lenient=True)
-
-
-@pytest.mark.parametrize(
-    ("coding", "accepted"), [("identity", True), ("Identity", True), ("gzip", False), ("br", False)]
-)
-def test_a_content_encoding_is_refused(coding: str, accepted: bool) -> None:
-    headers = Headers({"Content-Type": "text/csv", "Content-Encoding": coding})
-
-    if accepted:
-        assert negotiate(headers).request_format is Format.CSV
-    else:
-        with pytest.raises(UnsupportedMediaType, match="Content-Encoding"):
-            negotiate(headers)

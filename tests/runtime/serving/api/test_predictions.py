@@ -1,4 +1,5 @@
 import json
+from codecs import BOM_UTF8
 from datetime import date, datetime, time, timedelta, timezone
 from typing import Any
 
@@ -111,7 +112,6 @@ def test_space_before_a_list_is_ignored(client: FlaskClient, record: dict[str, A
         pytest.param(b"{} {}", id="two-documents"),
         pytest.param(b"\xff\xfe{}", id="not-utf-8"),
         pytest.param(b'{"\xc3\x28": 1}', id="not-utf-8-inside"),
-        pytest.param(b"\xef\xbb\xbf{}", id="byte-order-mark"),
         pytest.param(rb'{"\ud800": 1}', id="half-a-surrogate"),
         pytest.param("{}".encode("utf-16"), id="utf-16"),
         pytest.param(b"[" * 20_000, id="bomb-of-lists"),
@@ -300,11 +300,14 @@ def test_a_content_type_may_have_parameters(client: FlaskClient, record: dict[st
     assert post(client, record, content_type=content_type).status_code == 200
 
 
-def test_a_content_encoding_is_refused(client: FlaskClient, record: dict[str, Any]) -> None:
-    response = post(client, record, headers={"Content-Encoding": "gzip"})
+@pytest.mark.parametrize("many", [False, True], ids=["alone", "in-a-list"])
+def test_a_mark_of_utf_8_before_json_is_skipped(client: FlaskClient, record: dict[str, Any], many: bool) -> None:
+    body = json.dumps([record] if many else record).encode()
 
-    assert response.status_code == 415
-    assert "Content-Encoding" in problem_of(response).detail
+    marked = post(client, BOM_UTF8 + body)
+
+    assert marked.status_code == 200
+    assert marked.data == post(client, body).data
 
 
 def test_the_number_of_records_in_a_list_is_limited_by_the_settings(

@@ -32,10 +32,10 @@ def test_the_headers_of_an_error_are_kept(client: FlaskClient) -> None:
 
 
 def test_a_redirect_is_not_a_problem(client: FlaskClient) -> None:
-    response = client.get("/docs")
+    response = client.post("/v1//predictions")
 
     assert response.status_code == 308
-    assert response.headers["Location"].endswith("/docs/")
+    assert response.headers["Location"].endswith("/v1/predictions")
 
 
 @pytest.fixture

@@ -347,7 +347,15 @@ def test_every_route_that_is_not_public_needs_a_key(keyed_app: Flask, keyed_clie
     guarded = set(paths(keyed_app)) - PUBLIC
     assert {"/", "/v1/predictions", "/version", "/openapi.json"} <= guarded
 
-    for path in [*guarded, "/unknown", "/healthz/", "//healthz", "/HEALTHZ", "/v1/predictions/../../healthz"]:
+    for path in [
+        *guarded,
+        "/unknown",
+        "/healthz//",
+        "//healthz",
+        "/version/",
+        "/HEALTHZ",
+        "/v1/predictions/../../healthz",
+    ]:
         for method in ("GET", "POST", "HEAD", "OPTIONS"):
             assert keyed_client.open(path, method=method).status_code == 401, (method, path)
     for path in PUBLIC:
