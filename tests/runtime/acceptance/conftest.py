@@ -40,6 +40,8 @@ OPTIONS = (
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # The tests behind TLS make their own certificate.
+    "--ignore-certificate-errors",
 )
 SERIOUS = frozenset({"serious", "critical"})
 

@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -89,6 +90,27 @@ def test_requests_that_are_not_quick_run_in_threads(monkeypatch: pytest.MonkeyPa
     first, second = served(post("/v1/predictions", b"x"), post("/v1/predictions", b"x"))
 
     assert first.content == second.content == b"short-0 1 1"
+
+
+@pytest.mark.parametrize(
+    ("unpacked", "lane"),
+    [pytest.param(LARGE, "short-0", id="short"), pytest.param(LARGE + 1, "large-0", id="large when it is unpacked")],
+)
+def test_a_packed_body_is_unpacked_in_a_thread_of_its_length(unpacked: int, lane: str) -> None:
+    scope, protocol = post("/v1/predictions", gzip.compress(bytes(unpacked)))
+    scope.header_items = [*scope.header_items, ("content-encoding", "gzip")]
+
+    served((scope, protocol))
+
+    assert protocol.content.decode().startswith(lane)
+
+
+def test_a_prefix_does_not_change_the_lane() -> None:
+    settings = SETTINGS.model_copy(update={"root_path": "/models"})
+
+    (protocol,) = served((Scope(path="/models/healthz"), Protocol()), settings=settings)
+
+    assert protocol.content.decode().startswith("probe-0")
 
 
 def test_a_chunked_body_gets_a_content_length() -> None:
