@@ -51,7 +51,7 @@ def broken_clients(lab: Lab, golden: Golden) -> Report:
         "disconnects",
         "Half-closed connections and clients that disconnect",
         f"Each fault is repeated {times:,} times, one after the other. Memory and open files of the worker are "
-        "measured before and after. granian closes a connection that the client half-closes, without a response.",
+        "measured before and after. granian usually closes a half-closed connection without a response.",
     )
     request, body = golden.requests[0], golden.bodies[0]
     half = request[: -len(body) // 2]

@@ -65,8 +65,9 @@ def soak(lab: Lab, golden: Golden) -> Report:
     requests = 50_000 if lab.quick else REQUESTS
     report = Report(
         "soak",
-        f"{requests:,} requests",
-        f"32 connections, one request in {FAULTY_INTERVAL} faulty in one of eight ways, and every response checked. "
+        f"Up to {requests:,} requests",
+        f"32 connections for at most {MAX_SECONDS / 60:.0f} minutes, one request in {FAULTY_INTERVAL} faulty in one of "
+        "eight ways, and every response checked. "
         f"Private memory and open files of the worker are sampled every {SAMPLE_SECONDS:.0f} s; "
         f"the first {WARM_UP:.0%} of the time is warm-up.",
     )
