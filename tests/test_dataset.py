@@ -39,7 +39,7 @@ ROWS = "".join(f"{number % 7},{number % 5},{'yes' if number % 3 else 'no'}\n" fo
         ),
         pytest.param("a,y\n" + "1,yes\n1,no\n" * 30, {"target": "y"}, "no column", id="no suitable column"),
         pytest.param("a,b,y\n" + ROWS, {"target": "y", "task": "regression"}, "regression", id="task does not fit"),
-        pytest.param(b"PK\x03\x04 and so on", {"target": "y"}, "CSV", id="workbook"),
+        pytest.param(b"PK\x03\x04 and so on", {"target": "y"}, "unpacked", id="damaged zip"),
         pytest.param(b"\x00\x01\x02\x00" * 500, {"target": "y"}, "text", id="binary file"),
         pytest.param(b"PAR1 and so on", {"target": "y"}, "arquet", id="damaged Parquet"),
     ],
