@@ -73,9 +73,11 @@ def infer_target(tally: Tally, decimal: str, task: str, sampled: bool) -> Target
             f"at least {MIN_ROWS} are needed"
         )
     if tally.rows - tally.present > MAX_MISSING_SHARE * tally.rows:
+        words = " and ".join(quoted(word) for word, _ in tally.markers.most_common(2))
+        advice = f"; with missing= (empty) {words} are labels" if words else ""
         raise TargetError(
             f"the target {quoted(tally.name)} is missing in {tally.rows - tally.present} of {tally.rows} rows: "
-            "name another column, or remove these rows from the file"
+            f"name another column, or remove these rows from the file{advice}"
         )
     if tally.values is not None and len(tally.values) == 1:
         value = quoted(next(iter(tally.values)))

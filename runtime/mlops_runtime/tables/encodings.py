@@ -41,7 +41,6 @@ SYMBOL_IN_WORD = re.compile(r"[^\W\d_][\xa1-\xbf\xd7\xf7][^\W\d_]")
 
 CP1252_BYTES = frozenset(range(256)) - {0x81, 0x8D, 0x8F, 0x90, 0x9D}
 
-NON_ASCII_LINE = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
 DIGITS = re.compile(rb"[0-9]+")
 NON_ASCII_BYTE = re.compile(rb"[\x80-\xff]")
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -166,7 +165,8 @@ class _Scanner:
 
     def _utf_8(self, block: bytes, final: bool = False) -> None:
         if len(self.sample) < MAX_SAMPLE_SIZE and not block.isascii():
-            self.sample = b"\n".join([self.sample, *NON_ASCII_LINE.findall(block)])[:MAX_SAMPLE_SIZE]
+            lines = (line for line in block.splitlines() if not line.isascii())
+            self.sample = b"\n".join([self.sample, *lines])[:MAX_SAMPLE_SIZE]
         if self._encoding is not None:
             try:
                 self._decoder.decode(block, final)

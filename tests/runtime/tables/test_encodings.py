@@ -1,10 +1,13 @@
 """Small tables in the languages and encodings of spreadsheet programs."""
 
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 
 import pytest
 
+import mlops_runtime
 from mlops_runtime.tables.source import open_source
 
 LANGUAGES = {
@@ -80,3 +83,34 @@ def test_a_table_is_read_in_its_language(language: str, encoding: str, rows: int
     # then
     assert source.header == tuple(header.split(","))
     assert [",".join(cells) for _, cells in source.raw_rows()] == lines
+
+
+LONG = 900_000
+READ = """
+import sys
+from pathlib import Path
+from mlops_runtime.tables.cells import cell_reader
+from mlops_runtime.tables.source import SourceError, open_source
+KINDS = ("number", "integer", "boolean", "choice", "category", "text", "date", "datetime", "time")
+readers = [cell_reader(kind, decimal, None, frozenset()) for kind in KINDS for decimal in ".,"]
+try:
+    source = open_source(Path(sys.argv[1]))
+    print([[read(cell)[:9] for read in readers] for _, cells in source.raw_rows(fit=False) for cell in cells[:9]])
+except SourceError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [b"a", b"9", b" ", b"-", b".", b"'", b"1,", b";", b'""', b"\t", b"\xc2\xa0", b"\xe2\x80\x8d", b"ab "],
+    ids=repr,
+)
+def test_a_long_line_takes_time_in_proportion_to_its_length(tmp_path: Path, unit: bytes) -> None:
+    # given: a long line, after one that is not UTF-8; time in proportion to the square of its length would be minutes
+    path = tmp_path / "long.csv"
+    path.write_bytes(b"name,value\nK\xf6ln,1\nabc," + unit * (LONG // len(unit)) + b"x\n")
+    environment = {"PYTHONPATH": str(Path(mlops_runtime.__file__).parents[1])}
+    # then
+    command = [sys.executable, "-c", READ, str(path)]
+    subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
