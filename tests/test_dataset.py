@@ -13,6 +13,7 @@ import pytest
 from answers import project_name
 from tests import tables
 from tests.conftest import TEMPLATE, bake, share_environment
+from tests.runtime.serving.own_tables import TABLES
 from tests.test_answers import cookiecutter_command
 from tests.test_project import make
 
@@ -238,6 +239,26 @@ def test_the_unit_tests_of_a_project_from_a_table_pass(
     baked = bake_table(table(tmp_path / "mine.csv"), target, project_name="Mine")
 
     result = make(baked, "unittest")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
+DIALECTS = {
+    "plain", "semicolons", "bars", "tabs", "line ends of Windows", "decimal commas", "UTF-8 with a mark", "UTF-16",
+    "days of the USA", "Y and N", "t and f", "TRUE and FALSE", "blanks around cells",
+}  # fmt: skip
+"""Tables that differ from others in what is read, not in names and values."""
+
+
+@pytest.mark.parametrize("name", sorted(TABLES.keys() - DIALECTS))
+def test_the_tests_of_a_project_from_an_odd_table_pass(
+    tmp_path: Path, bake_table: Callable[..., Path], name: str
+) -> None:
+    content = TABLES[name]
+    (tmp_path / "mine.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    baked = bake_table(tmp_path / "mine.csv", "y", project_name="Mine")
+
+    result = make(baked, "unittest", "test", "BUDGET=0", "MIN_COVERAGE=0", "FLOORS=skill=-9")
 
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -70,6 +70,7 @@ def test_the_reason_says_how_to_choose_another_task(cells: Sequence[object], rea
     [
         pytest.param([*"ab" * 5, "a"], "auto", f"at least {MIN_ROWS} are needed", id="too-few-rows"),
         pytest.param([*"ab" * 15, *[""] * 8], "auto", "missing in 8 of 38 rows", id="missing"),
+        pytest.param([*["NA", "None", "mild"] * 15], "auto", r"\(empty\) 'NA' and 'None' are labels", id="words"),
         pytest.param(["a"] * 20, "auto", "is 'a' in every row", id="one-value"),
         pytest.param([f"v{n // 2}" for n in range(2 * MAX_LABELS + 2)], "auto", "an identifier or text", id="many"),
         pytest.param([f"v{n}" for n in range(30)], "auto", "0 of them in 2 rows or more", id="distinct-values"),

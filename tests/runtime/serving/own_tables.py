@@ -53,6 +53,17 @@ def with_column(*values: str) -> str:
     return text(("v", *HEADER), [[values[n // 2 % len(values)], *row] for n, row in enumerate(PLAIN)])
 
 
+def named(*names: str) -> str:
+    """Return a table with further columns of these names."""
+    further = [[amount(number + 7 * place) for place in range(len(names))] for number in range(ROWS)]
+    return text((*names, *HEADER), [[*cells, *row] for cells, row in zip(further, PLAIN, strict=True)])
+
+
+def with_target(*labels: str) -> str:
+    """Return a table with these labels, in turn."""
+    return text(HEADER, rows(amount, place, words(*labels)))
+
+
 TABLES: dict[str, str | bytes] = {
     "plain": text(HEADER, PLAIN),
     "semicolons": text(HEADER, PLAIN, ";"),
@@ -90,5 +101,14 @@ TABLES: dict[str, str | bytes] = {
     "days of the USA": with_column("12/31/2024", "02/01/2023", "06/15/2022"),
     "dates and times": with_column("2024-12-31 13:45:00", "2023-02-01 08:00:00", "2022-06-15 23:59:59"),
     "short rows": text(("x", "y", "k"), rows(amount, outcome, place)).replace(",west\n", "\n"),
+    "names of answers": named("label", "error", "high", "low", "value", "probabilities", "warnings"),
+    "names of Python": named("class", "None", "self", "model_dump", "2x", "import", "__init__"),
+    "names with signs": named("a, b", 'say "x"', "x;y", "100 %", "\N{SLIGHTLY SMILING FACE}", "$(x)", "<b>"),
+    "names of several lines": named("first\nsecond", "a\tb"),
+    "labels with signs": with_target('\N{SLIGHTLY SMILING FACE} "good", yes', "so;so\nbad", "100 %"),
+    "labels that are ordinal numbers": with_target("1st", "2nd", "3rd"),
+    "labels equal as numbers": with_target("0", "1", "0.0", "1.0"),
+    "the label None": with_target("None", "mild", "severe"),
+    "amounts": text(HEADER, rows(place, outcome, amount)),
 }
 """Content of a file by name; the target is `y`."""
