@@ -42,12 +42,14 @@ def test_the_settings_are_found() -> None:
     } <= set(names()) | {"NAME", "TO"}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", [*names(), "TO"])
+@pytest.mark.parametrize("name", [*names(), "TO", "CONTRACT", "ALLOW_OLDER"])
 def test_a_variable_of_the_shell_is_no_setting(fresh: Path, name: str) -> None:
     assert FOREIGN not in value_of(fresh, name, **{name: FOREIGN})
 
 
-@pytest.mark.parametrize("name", sorted(set(names()) - {"VERSION", "MODEL", "ENVIRONMENT"} | {"TO"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(names()) - {"VERSION", "MODEL", "ENVIRONMENT"} | {"TO", "CONTRACT", "ALLOW_OLDER"})
+)
 def test_a_variable_with_the_prefix_is_a_setting(fresh: Path, name: str) -> None:
     environment = {name: FOREIGN, f"MLOPS_{name}": PREFIXED}
 
