@@ -15,8 +15,8 @@ from tests.runtime.conftest import LOCK, TEMPLATE, training_settings
 ROWS = 6_000
 WORDS = 3_000
 
-TRAINING = """
-import resource, sys
+TRAINING = r"""
+import re, sys
 from pathlib import Path
 from mlops_runtime.contract import Contract, Integer, RecordModel, Task, Text, ValuePrediction
 from pydantic import Field
@@ -41,10 +41,13 @@ contract = Contract(Record, Prediction, Task.REGRESSION, "price")
 importance.MAX_REPEATS = importance.MIN_REPEATS = 1
 parity.DRAWN_ROWS = 100
 train(contract, settings, default_candidates(contract)[:1])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, estimated_memory(contract, 6000) // 2**20)
+# Not ru_maxrss, which a process inherits from the one that started it.
+peak = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1])
+print(peak // 1024, estimated_memory(contract, 6000) // 2**20)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process is read from /proc: run it on Linux")
 def test_a_small_table_with_many_words_needs_little_memory(tmp_path: Path) -> None:
     # given: 200 KB of text whose dense matrix of words has 18 million cells
     draw = Random(0)
@@ -61,8 +64,8 @@ def test_a_small_table_with_many_words_needs_little_memory(tmp_path: Path) -> No
     assert trained.returncode == 0, trained.stderr
     # then: of which the libraries take more than half
     peak, estimate = map(int, trained.stdout.split())
-    assert peak < 1000
-    assert peak < 1.5 * estimate
+    assert peak < 600
+    assert peak < 1.25 * estimate
 
 
 def test_the_estimate_grows_with_the_rows(contract: Contract) -> None:
