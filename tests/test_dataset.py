@@ -258,9 +258,14 @@ def test_the_tests_of_a_project_from_an_odd_table_pass(
     (tmp_path / "mine.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
     baked = bake_table(tmp_path / "mine.csv", "y", project_name="Mine")
 
-    result = make(baked, "unittest", "test", "BUDGET=0", "MIN_COVERAGE=0", "FLOORS=skill=-9")
+    trained = make(baked, "train", "BUDGET=0", "FLOORS=skill=-9")
+    assert trained.returncode == 0, trained.stdout + trained.stderr
 
-    assert result.returncode == 0, result.stdout + result.stderr
+    # What `make unittest test` runs, without the reports of coverage, which take longer than the tests.
+    command = [baked / ".venv/bin/python", "-m", "pytest", "tests"]
+    environment = os.environ | {"PYTHONPATH": f"{baked / 'src'}{os.pathsep}{baked / 'vendor'}"}
+    tested = subprocess.run(command, cwd=baked, env=environment, capture_output=True, text=True, check=False)
+    assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
 @pytest.mark.parametrize(
