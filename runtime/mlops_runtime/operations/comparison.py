@@ -1,4 +1,4 @@
-"""Compare a trained model, the candidate, with the model that was deployed last, the champion.
+"""Compare a trained model, the candidate, with the model that was verified last, the champion.
 
 Both are evaluated on the rows that neither has seen in training. Each bootstrap resample draws the same rows for both,
 so that the difference of their losses varies less than the losses (paired percentile bootstrap: Efron and Tibshirani
@@ -211,7 +211,7 @@ def check(champion: Path, candidate: HeldOut, margin: float) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Compare two models and return the exit status, 1 if the candidate is refused."""
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.comparison", description=__doc__)
-    parser.add_argument("champion", type=Path, help="held-out predictions of the model deployed last, if there is one")
+    parser.add_argument("champion", type=Path, help="held-out predictions of the model verified last, if there is one")
     parser.add_argument("candidate", type=Path, help="held-out predictions of the trained model")
     parser.add_argument("--margin", type=_margin, required=True, help="share of the champion's loss that is allowed")
     parser.add_argument("--overrule", default="", metavar="REASON", help="why a refused model is deployed all the same")
