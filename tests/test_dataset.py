@@ -262,7 +262,7 @@ def test_the_tests_of_a_project_from_an_odd_table_pass(
     assert trained.returncode == 0, trained.stdout + trained.stderr
 
     # What `make unittest test` runs, without the reports of coverage, which take longer than the tests.
-    command = [baked / ".venv/bin/python", "-m", "pytest", "tests"]
+    command = [str(baked / ".venv/bin/python"), "-m", "pytest", "tests"]
     environment = os.environ | {"PYTHONPATH": f"{baked / 'src'}{os.pathsep}{baked / 'vendor'}"}
     tested = subprocess.run(command, cwd=baked, env=environment, capture_output=True, text=True, check=False)
     assert tested.returncode == 0, tested.stdout + tested.stderr
