@@ -30,6 +30,7 @@ def render(profile: Profile, file_name: str) -> str:
         "",
         f"{_code(file_name)} is the table from which the contract was inferred.",
         "Document here who collected the data, when and how, and who may use them.",
+        "[vendor/reading.md](../vendor/reading.md) says how its cells are read: missing values, odd cells, dates.",
         "",
         "| | |",
         "|---|---|",
