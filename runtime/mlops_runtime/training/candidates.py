@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 from sklearn.utils import get_tags
 
 from mlops_runtime.contract import Contract
+from mlops_runtime.memory import MAX_TREE_TERM_CELLS, MAX_TREE_TERMS
 from mlops_runtime.model.encoding import Column, ColumnKind
 
 MAX_ONE_HOT = 20
@@ -27,11 +28,6 @@ MAX_ONE_HOT = 20
 MAX_ONE_HOT_LINEAR = 1000
 MAX_ONE_HOT_CELLS = 30_000_000
 """Maximum number of values of a category, and of cells, to one-hot encode for other estimators."""
-
-MAX_TREE_TERMS = 300
-MAX_TREE_TERM_CELLS = 30_000_000
-"""Number of the most common words that trees use, and of their counts: trees try every column at every node, and
-need a dense matrix."""
 
 SPARSE_DENSITY = 0.3
 """Maximum share of nonzero cells in a sparse matrix."""

@@ -12,6 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from mlops_runtime.contract import Contract, Features, Kind, Task
+from mlops_runtime.memory import memory_limit, memory_warning
 from mlops_runtime.model import artefact
 from mlops_runtime.model.artefact import Artefact, ArtefactError
 from mlops_runtime.model.encoding import Encoding
@@ -31,7 +32,6 @@ from mlops_runtime.training.held_out import held_out_predictions
 from mlops_runtime.training.importance import importances
 from mlops_runtime.training.interval import conformal_interval
 from mlops_runtime.training.matrix import training_matrix
-from mlops_runtime.training.memory import memory_limit, memory_warning
 from mlops_runtime.training.parity import ParityError, check_parity, drawn_features
 from mlops_runtime.training.report.report import Findings, render_report
 from mlops_runtime.training.search import Selection, Trial, baseline_estimator, loss_of, select_estimator

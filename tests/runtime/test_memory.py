@@ -5,10 +5,10 @@ from random import Random
 
 import pytest
 
+from mlops_runtime import memory
 from mlops_runtime.contract import Contract
+from mlops_runtime.memory import MEGABYTE, estimated_memory, memory_limit, memory_warning
 from mlops_runtime.testing import synthetic
-from mlops_runtime.training import memory
-from mlops_runtime.training.memory import MEGABYTE, estimated_memory, memory_limit, memory_warning
 from mlops_runtime.training.run import Listener, train
 from tests.runtime.conftest import LOCK, TEMPLATE, training_settings
 
@@ -22,7 +22,7 @@ from mlops_runtime.contract import Contract, Integer, RecordModel, Task, Text, V
 from pydantic import Field
 from mlops_runtime.training import Settings, importance, parity, train
 from mlops_runtime.training.candidates import default_candidates
-from mlops_runtime.training.memory import estimated_memory
+from mlops_runtime.memory import estimated_memory
 
 class Record(RecordModel):
     title: Text = Field(alias="title")

@@ -5,7 +5,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from mlops_runtime.contract import Contract
-from mlops_runtime.training.candidates import MAX_TREE_TERM_CELLS, MAX_TREE_TERMS
 
 MEGABYTE = 1 << 20
 
@@ -17,6 +16,11 @@ COPIES = 11
 
 TEXT = 500
 """Bytes of the text of a row with its words."""
+
+MAX_TREE_TERMS = 300
+MAX_TREE_TERM_CELLS = 30_000_000
+"""Number of the most common words that trees use, and of their counts: trees try every column at every node, and
+need a dense matrix."""
 
 TERM_COPIES = 2
 """Dense copies of the word counts of trees."""
@@ -59,7 +63,7 @@ def memory_warning(contract: Contract, rows: int, limit: int) -> str:
     fewer = f"set MAX_ROWS={_rounded(fitting)}, or " if fitting >= MIN_USEFUL_ROWS else ""
     return (
         f"Training on {rows:,} rows may need {needed / MEGABYTE:,.0f} MB of memory, and {limit / MEGABYTE:,.0f} MB are "
-        f"there: if it is killed, {fewer}raise the limit of memory (of a Job: in k8s/trainer/job.yaml)."
+        f"there: if it is killed, {fewer}raise the limit of memory (of a Job: JOB_MEMORY in project.mk)."
     )
 
 
