@@ -83,3 +83,5 @@ VERIFY_TIMEOUT ?= 60s
 WAIT ?= 600
 # Seconds in which the pod of a training job must start.
 JOB_START_TIMEOUT ?= 300
+# Limit of its memory, such as 4Gi. Empty: it follows from the table, and is at least that of k8s/trainer/job.yaml.
+JOB_MEMORY ?=

@@ -17,12 +17,19 @@ from typing import Any
 
 import yaml
 
+from mlops_runtime.model.artefact import ArtefactError
+from mlops_runtime.operations.job_memory import JobMemory, job_memory
+from mlops_runtime.operations.project import project_contract
 from mlops_runtime.serving.settings import Settings, SettingsError
+from mlops_runtime.tables.source import SourceError, open_source
 
 COMPONENTS = ("webservice", "trainer", "namespace", "rbac")
 
 FIXED_SETTINGS = frozenset({"host", "port", "version", "api_keys", "prometheus_multiproc_dir", "drain_marker"})
 """Settings of the service that its image or its manifests give."""
+
+TRAINER = "trainer"
+"""Name of the Job, and of its container."""
 
 TRAINER_SETTINGS = (
     "DATA", "SEED", "TEST_SHARE", "MAX_ROWS", "BUDGET", "FLOORS", "VERSION", "COMMIT", "BUCKET", "AWS_DEFAULT_REGION",
@@ -78,7 +85,7 @@ def kustomization(component: str, environment: Mapping[str, str], root: Path) ->
         case "webservice":
             parts = _webservice(environment, root)
         case "trainer":
-            parts = _trainer(environment)
+            parts = _trainer(environment, root)
         case "rbac":
             parts = RBAC
         case _:
@@ -124,12 +131,45 @@ def _webservice(environment: Mapping[str, str], root: Path) -> dict[str, Any]:
     }
 
 
-def _trainer(environment: Mapping[str, str]) -> dict[str, Any]:
+def _trainer(environment: Mapping[str, str], root: Path) -> dict[str, Any]:
     settings = {name: _setting(environment, name) for name in TRAINER_SETTINGS}
+    memory = _job_memory(settings, environment.get("JOB_MEMORY", ""), root)
     return {
         "resources": ["../../../k8s/trainer"],
         "configMapGenerator": [_config_map("trainer-settings", settings)],
+        "patches": [{"patch": json.dumps(memory.patch(TRAINER))}],
     }
+
+
+def _job_memory(settings: Mapping[str, str], given: str, root: Path) -> JobMemory:
+    """Return the memory of the Job that trains with these settings.
+
+    Raises:
+        ManifestError: if the table cannot be read, or a setting or the Job has a value that cannot be used.
+    """
+    max_rows = settings["MAX_ROWS"]
+    if not max_rows.isdecimal():
+        raise ManifestError(f"MAX_ROWS={max_rows} is not usable: give a whole number, as in MAX_ROWS=1000000")
+    try:
+        rows = min(open_source(root / settings["DATA"]).lines, int(max_rows))
+        return job_memory(project_contract(), rows, _job_resources(root), given)
+    except (ArtefactError, SourceError, ValueError) as error:
+        raise ManifestError(str(error)) from error
+
+
+def _job_resources(root: Path) -> dict[str, Any]:
+    """Return the resources of the container that trains, as the project's own manifests have them.
+
+    Raises:
+        ManifestError: if they have no such container.
+    """
+    for item in rendered(root / "k8s/trainer"):
+        if (item["kind"], item["metadata"]["name"]) == ("Job", TRAINER):
+            for container in item["spec"]["template"]["spec"]["containers"]:
+                if container["name"] == TRAINER:
+                    resources: dict[str, Any] = container.get("resources", {})
+                    return resources
+    raise ManifestError(f"k8s/trainer has no Job {TRAINER} with a container {TRAINER}: put them back")
 
 
 def _setting(environment: Mapping[str, str], name: str) -> str:

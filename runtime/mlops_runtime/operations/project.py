@@ -5,10 +5,21 @@ import os
 import sys
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 from mlops_runtime.contract import Contract, contract_json
 from mlops_runtime.model.artefact import Artefact, ArtefactError, read_artefact
 from mlops_runtime.model.predictor import Predictor
+
+
+def project_contract() -> Contract:
+    """Return the contract of the model package that PACKAGE names.
+
+    Raises:
+        ArtefactError: if the environment variable PACKAGE names no model package.
+    """
+    contract: Contract = _module("datamodel").CONTRACT
+    return contract
 
 
 def project_model() -> tuple[Contract, type[Predictor], Path]:
@@ -17,15 +28,18 @@ def project_model() -> tuple[Contract, type[Predictor], Path]:
     Raises:
         ArtefactError: if the environment variable PACKAGE names no model package.
     """
+    classifier = _module("classifier")
+    return project_contract(), classifier.Classifier, classifier.ARTEFACT
+
+
+def _module(name: str) -> ModuleType:
     package = os.environ.get("PACKAGE")
     if not package:
         raise ArtefactError("PACKAGE is not set; run this with make")
     try:
-        classifier = import_module(f"{package}.classifier")
-        contract = import_module(f"{package}.datamodel").CONTRACT
+        return import_module(f"{package}.{name}")
     except ImportError as error:
         raise ArtefactError(f"PACKAGE={package!r} names no model package: {error}; run this with make") from error
-    return contract, classifier.Classifier, classifier.ARTEFACT
 
 
 def project_artefact() -> Artefact:
@@ -41,7 +55,7 @@ def project_artefact() -> Artefact:
 def main() -> int:
     """Print the contract as JSON; return the exit status."""
     try:
-        contract, _, _ = project_model()
+        contract = project_contract()
     except ArtefactError as error:
         print(f"contract: {error}", file=sys.stderr)
         return 1

@@ -4,6 +4,7 @@ The manifests are in build/k8s/trainer, and settings come from the environment: 
 library and kubectl are enough.
 """
 
+import json
 import os
 import select
 import signal
@@ -18,11 +19,14 @@ from types import FrameType
 from typing import IO
 
 from mlops_runtime.operations.kubectl import ClusterError, Kubectl, Object
+from mlops_runtime.operations.releases import PREFIX
 
 MANIFESTS = Path("build/k8s/trainer")
 COMPONENT = "trainer"
 """Label `component` of the Job and its pods."""
 CONTAINER = "trainer"
+MEMORY_ANNOTATION = f"{PREFIX}/memory"
+"""Annotation of the Job with a sentence about its memory."""
 START_TIMEOUT = 300.0
 """Seconds in which the pod must start."""
 POLL_INTERVAL = 1.0
@@ -34,7 +38,7 @@ OUTAGE = 10.0
 
 HINTS = {
     "DeadlineExceeded": "raise activeDeadlineSeconds in k8s/trainer/job.yaml, or lower BUDGET",
-    "OOMKilled": "raise the limit of memory in k8s/trainer/job.yaml, or lower MAX_ROWS",
+    "OOMKilled": "set JOB_MEMORY to more than the limit that the first line names, or lower MAX_ROWS",
 }
 """What to do about a reason that Kubernetes gives for a failed Job."""
 
@@ -304,6 +308,16 @@ class TrainingJob:
             self._said = (line, self.now())
 
 
+def memory_sentence(manifests: Path) -> str:
+    """Return what the manifests of the Job say about its memory.
+
+    Args:
+        manifests: folder with the kustomization of the Job, beside which is what kustomize makes of it.
+    """
+    items = json.loads(manifests.with_suffix(".json").read_text(encoding="utf-8"))
+    return next(str(item["metadata"]["annotations"][MEMORY_ANNOTATION]) for item in items if item["kind"] == "Job")
+
+
 def condition_of(item: Object, name: str, status: str = "True") -> Object:
     """Return the condition of an object that has a status; empty without it."""
     conditions = item.get("status", {}).get("conditions", [])
@@ -424,6 +438,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         version, bucket = (setting(os.environ, name) for name in ("VERSION", "BUCKET"))
         start_timeout = seconds_of(os.environ, "JOB_START_TIMEOUT", START_TIMEOUT)
         job = TrainingJob(Kubectl.from_environment(os.environ, say), setting(os.environ, "PROJECT"), start_timeout)
+        say(memory_sentence(MANIFESTS))
         with stop_signals():
             job.run(MANIFESTS)
     except StoppedError as error:

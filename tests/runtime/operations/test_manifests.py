@@ -1,5 +1,6 @@
 import json
 import re
+import sys
 from pathlib import Path
 from shlex import quote
 from stat import S_IXUSR
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
+from mlops_runtime.contract import Contract
+from mlops_runtime.memory import MEGABYTE, estimated_memory
 from mlops_runtime.operations.manifests import COMPONENTS, FIXED_SETTINGS, main
 from mlops_runtime.serving.settings import Settings
 
@@ -16,6 +19,7 @@ PROJECT_MK = (TEMPLATE / "{{cookiecutter.project_slug}}/project.mk").read_text()
 SETTINGS_OF_PROJECT = dict(re.findall(r"^(\w+) \?= ?(.*)$", PROJECT_MK, flags=re.MULTILINE))
 ENVIRONMENT = {
     "PROJECT": "oncology",
+    "PACKAGE": "ordering_model",
     "TEAM": "no",
     "NAMESPACE": "1234",
     "ENVIRONMENT": "staging",
@@ -29,6 +33,7 @@ ENVIRONMENT = {
     "VERSION": "1.0.0",
     "COMMIT": "0" * 40,
     "BUCKET": "bucket",
+    "JOB_MEMORY": "",
     "AWS_DEFAULT_REGION": "eu-central-1",
     "MAX_RECORDS": "500",
     "RATE_LIMIT": "",
@@ -44,12 +49,25 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name.upper(), raising=False)
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
+    (tmp_path / "data").mkdir()
+    (tmp_path / ENVIRONMENT["DATA"]).write_text("items\n" + "1\n" * 5000)
+    package = tmp_path / "src/ordering_model"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "datamodel.py").write_text(DATAMODEL)
+    monkeypatch.syspath_prepend(tmp_path / "src")
+    monkeypatch.setattr(sys, "modules", sys.modules.copy())
     kubectl(tmp_path, RENDERED)
     monkeypatch.setenv("KUBECTL", quote(str(tmp_path / "kubectl")))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
+DATAMODEL = """
+from mlops_runtime.contract import Task
+from mlops_runtime.testing.synthetic import CONTRACTS
+CONTRACT = CONTRACTS[Task.BINARY]
+"""
 RENDERED = """\
 cat <<END
 kind: Namespace
@@ -58,6 +76,10 @@ metadata: {name: "1234"}
 ---
 kind: Deployment
 metadata: {name: $1 $2}
+---
+kind: Job
+metadata: {name: trainer}
+spec: {template: {spec: {containers: [{name: proxy}, {name: trainer, resources: {limits: {memory: 2Gi}}}]}}}
 END"""
 
 
@@ -147,12 +169,68 @@ def test_the_trainer_gets_its_settings(project: Path) -> None:
     assert {"DATA", "FLOORS", "BUCKET", "VERSION"} <= set(settings)
 
 
+def memory_of_job(project: Path) -> dict[str, str]:
+    """Return request and limit of the memory of the trainer."""
+    (patch,) = written(project, "trainer")["patches"]
+    (container,) = json.loads(patch["patch"])["spec"]["template"]["spec"]["containers"]
+    assert container["name"] == "trainer"
+    return {kind: amount["memory"] for kind, amount in container["resources"].items()}
+
+
+@pytest.mark.parametrize("max_rows", [1_000, 1_000_000], ids=["fewer rows than the table", "more rows"])
+def test_the_trainer_gets_the_memory_that_its_rows_need(
+    project: Path, contract: Contract, monkeypatch: pytest.MonkeyPatch, max_rows: int
+) -> None:
+    # Given a table that needs more memory than the manifest reserves
+    rows = 200_000
+    (project / ENVIRONMENT["DATA"]).write_text("items\n" + "1\n" * rows)
+    monkeypatch.setenv("MAX_ROWS", str(max_rows))
+
+    assert main(["trainer"]) == 0
+
+    mebibytes = -(-estimated_memory(contract, min(rows, max_rows)) // MEGABYTE)
+    assert memory_of_job(project) == {"requests": f"{mebibytes}Mi", "limits": "2Gi"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        pytest.param("JOB_MEMORY", "4GB", "4GB is no amount of memory", id="an unknown unit"),
+        pytest.param("MAX_ROWS", "all", "MAX_ROWS=all is not usable", id="no number of rows"),
+        pytest.param("DATA", "none.csv", "none.csv does not exist: check the path", id="no table"),
+        pytest.param("PACKAGE", "none", "PACKAGE='none' names no model package", id="no contract"),
+    ],
+)
+def test_without_an_estimate_the_trainer_has_no_manifests(
+    project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    value: str,
+    message: str,
+) -> None:
+    monkeypatch.setenv(name, value)
+
+    assert main(["trainer"]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (project / "build/k8s").exists()
+
+
+def test_manifests_without_the_job_are_refused(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kubectl(project, "echo '{kind: Job, metadata: {name: other}}'")
+
+    assert main(["trainer"]) == 1
+    assert "k8s/trainer has no Job trainer" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_the_objects_that_kustomize_makes_are_written_as_json(project: Path, component: str) -> None:
     assert main([component]) == 0
 
     # Empty documents are left out, and quoted text stays text
-    assert json.loads((project / f"build/k8s/{component}.json").read_text()) == [
+    assert json.loads((project / f"build/k8s/{component}.json").read_text())[:2] == [
         {"kind": "Namespace", "metadata": {"name": "1234"}},
         {"kind": "Deployment", "metadata": {"name": f"kustomize build/k8s/{component}"}},
     ]

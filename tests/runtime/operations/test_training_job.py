@@ -253,7 +253,8 @@ def test_pods_of_the_former_job_are_not_taken_for_its_own(bench: Bench) -> None:
         pytest.param(failed({"exitCode": 1, "reason": "Error"}), "(exit status 1): its log above says why", id="gate"),
         pytest.param(
             failed({"exitCode": 137, "reason": "OOMKilled"}),
-            "(OOMKilled, exit status 137): raise the limit of memory in k8s/trainer/job.yaml, or lower MAX_ROWS",
+            "(OOMKilled, exit status 137): "
+            "set JOB_MEMORY to more than the limit that the first line names, or lower MAX_ROWS",
             id="memory",
         ),
         pytest.param(
@@ -365,8 +366,13 @@ def test_the_time_to_start_is_a_setting(text: str, seconds: float) -> None:
 
 
 @pytest.fixture
-def environment(bench: Bench) -> dict[str, str]:
-    """What make puts into the environment."""
+def environment(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What make puts into the environment, and into the folder where commands run."""
+    annotations = {training_job.MEMORY_ANNOTATION: "The training job gets 512Mi of memory"}
+    (bench.folder / "build/k8s").mkdir(parents=True)
+    manifests = [{"kind": "ConfigMap"}, {"kind": "Job", "metadata": {"annotations": annotations}}]
+    (bench.folder / "build/k8s/trainer.json").write_text(json.dumps(manifests))
+    monkeypatch.chdir(bench.folder)
     return {
         "KUBECTL": f"'{bench.folder / 'kubectl'}'",
         "NAMESPACE": "somewhere",
@@ -385,7 +391,8 @@ def test_the_end_says_where_the_model_is_and_how_to_deploy_it(
 
     assert main() == 0
 
-    last = capsys.readouterr().out.splitlines()[-1]
+    first, *_, last = capsys.readouterr().out.splitlines()
+    assert first == "The training job gets 512Mi of memory"
     assert last == (
         "s3://bucket/trainer/1.0/ has the model, its metrics and its report; deploy it: make deploy MODEL=1.0"
     )
