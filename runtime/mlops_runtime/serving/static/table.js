@@ -83,6 +83,13 @@ class Predicted {
 const count = (number) => number.toLocaleString("en");
 const plural = (number, word) => `${count(number)} ${word}${number === 1 ? "" : "s"}`;
 
+/** Return an element for a text of the table, whose script may run from right to left. */
+function isolated(text) {
+  const element = document.createElement("bdi");
+  element.textContent = text;
+  return element;
+}
+
 /** Predict tables without leaving the page. */
 export function serveTables(section) {
   const form = section.querySelector("form");
@@ -142,14 +149,13 @@ export function serveTables(section) {
 
   function show(predicted, file, problem) {
     const { rows, faulty, faults, labels } = predicted;
-    const summary = `${plural(rows, "row")} of ${file.name}, ${faulty ? count(faulty) : "none"} faulty`;
+    const outcome = `${faulty ? count(faulty) : "none"} faulty`;
     results.querySelector(".problem-text").textContent = problem;
-    results.querySelector(".done").textContent = rows ? `${summary}.` : "";
-    results.querySelector(".counts").textContent = [...labels]
-      .sort(([, one], [, other]) => other - one)
-      .slice(0, MAX_LISTED_LABELS)
-      .map(([label, number]) => `${label}: ${count(number)}`)
-      .join(" · ");
+    results.querySelector(".done").replaceChildren(...(rows ? [`${plural(rows, "row")} of `, isolated(file.name), `, ${outcome}.`] : []));
+    const counts = [...labels].sort(([, one], [, other]) => other - one).slice(0, MAX_LISTED_LABELS);
+    results.querySelector(".counts").replaceChildren(
+      ...counts.flatMap(([label, number], index) => [index ? " · " : "", isolated(label), `: ${count(number)}`]),
+    );
     if (link) URL.revokeObjectURL(link);
     link = rows ? URL.createObjectURL(new Blob(predicted.parts, { type: "text/csv" })) : null;
     const anchor = results.querySelector("a");
@@ -169,7 +175,7 @@ export function serveTables(section) {
     results.querySelector(".faults").hidden = !faulty;
     results.querySelector(".more").textContent = more > 0 ? `${plural(more, "more faulty row")}: the table says why.` : "";
     results.hidden = false;
-    announcement.textContent = problem || `Done: ${summary}.`;
+    announcement.textContent = problem || `Done: ${results.querySelector(".done").textContent}`;
   }
 
   form.addEventListener("submit", (event) => {

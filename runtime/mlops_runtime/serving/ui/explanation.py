@@ -156,7 +156,10 @@ def _compared_fields(record: PredictedRecord, baseline: Baseline) -> dict[str, C
     comparisons = compare(record.features, baseline)
     return {
         name: ComparedField(
-            input_.label, value_text(input_, record.texts[name]), comparisons[name].words, histogram(comparisons[name])
+            field_text.shortened(input_.label),
+            value_text(input_, record.texts[name]),
+            comparisons[name].words,
+            histogram(comparisons[name]),
         )
         for input_ in record.inputs
         for name in [input_.spec.name]

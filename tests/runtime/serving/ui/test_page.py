@@ -204,7 +204,7 @@ def test_a_prediction_is_explained(each_client: FlaskClient, inputs: dict[str, I
 
     # Then the most important fields have a bar, and each field that is shown has a comparison
     assert "Why this prediction" in text
-    labels = re.findall(r'scope="row">(.*?) <span class="value">', text)
+    labels = re.findall(r'scope="row"><bdi>(.*?)</bdi> <span class="value">', text)
     assert len(labels) == len(set(labels)) >= min(len(inputs), MAX_BARS)
     assert set(labels) <= {input_.label for input_ in inputs.values()}
     assert text.count('class="comparison"') >= len(labels)
