@@ -2,7 +2,14 @@
 
 import codecs
 import random
+import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import ModuleType
+
+from mlops_runtime.contract import Contract
+from mlops_runtime.profiling.profile import profile
+from mlops_runtime.profiling.render.datamodel import render
 
 ROWS = 120
 
@@ -105,10 +112,34 @@ TABLES: dict[str, str | bytes] = {
     "names of Python": named("class", "None", "self", "model_dump", "2x", "import", "__init__"),
     "names with signs": named("a, b", 'say "x"', "x;y", "100 %", "\N{SLIGHTLY SMILING FACE}", "$(x)", "<b>"),
     "names of several lines": named("first\nsecond", "a\tb"),
+    "names of hundreds of letters": named("height in the morning, " * 12 + "in cm", "Dampfschifffahrt" * 20),
+    "letters from right to left": text(
+        ('גובה (ס"מ)', "الدخل", "עיר", "y"),
+        rows(amount, lambda n: amount(n + 5), words("חיפה", "ירושלים, העתיקה"), words("כן", "אולי (?)", "لا")),
+    ),
     "labels with signs": with_target('\N{SLIGHTLY SMILING FACE} "good", yes', "so;so\nbad", "100 %"),
+    "labels of many letters": with_target("a label of many words, " * 8 + "end", "Donaudampfschifffahrt" * 9),
     "labels that are ordinal numbers": with_target("1st", "2nd", "3rd"),
     "labels equal as numbers": with_target("0", "1", "0.0", "1.0"),
     "the label None": with_target("None", "mild", "severe"),
     "amounts": text(HEADER, rows(place, outcome, amount)),
 }
 """Content of a file by name; the target is `y`."""
+
+
+def write_table(name: str, folder: Path) -> Path:
+    """Write a table into a folder, with a file name that tells it from the others."""
+    content = TABLES[name]
+    path = folder / f"own_table_{list(TABLES).index(name)}.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def contract_of(path: Path) -> Contract:
+    """Return the contract that is derived from a table, as a project has it."""
+    module = ModuleType(path.stem)
+    # pydantic looks up the annotations of a record in its module.
+    sys.modules[module.__name__] = module
+    exec(render(profile(path, "y")), module.__dict__)
+    contract: Contract = module.CONTRACT
+    return contract

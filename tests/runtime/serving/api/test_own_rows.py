@@ -1,26 +1,22 @@
 """Every row that training used is read as training read it, in each way in which a caller sends it."""
 
 import json
-import sys
 from io import BytesIO
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from werkzeug.datastructures import FileStorage
 
-from mlops_runtime.profiling.profile import profile
-from mlops_runtime.profiling.render.datamodel import render
 from mlops_runtime.serving.api.negotiation import Format
 from mlops_runtime.serving.api.records import RecordReader, all_valid
 from mlops_runtime.serving.ui.tables import TablePrediction, uploaded
 from mlops_runtime.tables.source import open_source
 from mlops_runtime.training.table import read_table
-from tests.runtime.serving.own_tables import TABLES
+from tests.runtime.serving.own_tables import TABLES, contract_of, write_table
 
 if TYPE_CHECKING:
-    from mlops_runtime.contract import Contract, RecordModel
+    from mlops_runtime.contract import RecordModel
 
 MAX_RECORDS = 1000
 
@@ -29,10 +25,7 @@ class Case:
     """A table, its contract, and its rows as training reads them."""
 
     def __init__(self, path: Path) -> None:
-        module = ModuleType(path.stem)
-        sys.modules[module.__name__] = module
-        exec(render(profile(path, "y")), module.__dict__)
-        self.contract: Contract = module.CONTRACT
+        self.contract = contract_of(path)
         self.content = path.read_bytes()
         self.records = list(read_table(self.contract, path).records.values())
         self.reader = RecordReader(self.contract, MAX_RECORDS)
@@ -42,11 +35,7 @@ class Case:
 
 @pytest.fixture(scope="module", params=TABLES)
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
-    content = TABLES[request.param]
-    number = list(TABLES).index(request.param)
-    path = tmp_path_factory.mktemp("own") / f"own_table_{number}.csv"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return Case(path)
+    return Case(write_table(request.param, tmp_path_factory.mktemp("own")))
 
 
 def test_rows_of_words_are_read_as_in_training(case: Case) -> None:
