@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from cookiecutter.main import cookiecutter
 
-from tests.conftest import TEMPLATE, share_environment
+from mlops_runtime.operations.template_changes import changelog_since
+from mlops_runtime.operations.upgrade import upgrade, version_of
+from tests.conftest import TEMPLATE, bake, share_environment
 from tests.test_bake import git
 from tests.test_project import make
 
@@ -90,13 +92,49 @@ def test_vendor_is_a_link_in_git_and_excluded_from_language_statistics(template:
     assert "vendor/** linguist-vendored" in attributes
 
 
+def test_the_changelog_names_the_version_of_the_runtime() -> None:
+    newest = changelog_since((TEMPLATE / "CHANGELOG.md").read_text(), "0")
+
+    released = [line for line in newest.splitlines() if line.startswith("## ") and line != "## Unreleased"]
+    assert released[0].startswith(f"## {version_of(TEMPLATE / 'runtime')}")
+
+
 ROWS = [f"{20 + row % 50},{'ab'[row % 2]},{'yes' if row % 3 else 'no'}" for row in range(60)]
 TABLE = "\n".join(["age,ward,ill", *ROWS, ""])
 
 
-def change(path: Path, old: str, new: str) -> None:
+def change(path: Path, old: str, new: str, count: int = -1) -> None:
     assert old in path.read_text()
-    path.write_text(path.read_text().replace(old, new))
+    path.write_text(path.read_text().replace(old, new, count))
+
+
+@pytest.mark.parametrize("table", ["", TABLE], ids=["the example table", "a table of the user"])
+def test_upgrade_names_the_files_that_a_newer_template_makes_otherwise(
+    template: Path, tmp_path: Path, table: str
+) -> None:
+    # Given a project with an edited contract and setting, and a newer template
+    dataset = tmp_path / "table.csv"
+    dataset.write_text(table)
+    answers = {"dataset": str(dataset), "target": "ill"} if table else {}
+    edited = bake(tmp_path, **answers, project_name="Zoë's test", project_slug="zoe")
+    change(edited / "src/zoe_model/datamodel.py", 'description="', 'description="Edited: ')
+    change(edited / "project.mk", "SEED ?= 0", "SEED ?= 7")
+    commit_everything(edited)
+    for name, value in (("name", "Tester"), ("email", "tester@localhost")):
+        git(edited, "config", f"user.{name}", value)
+    newer = tmp_path / "template"
+    shutil.copytree(template, newer, symlinks=True)
+    change(newer / "runtime/mlops_runtime/__init__.py", '"1.0.0"', '"1.0.1"')
+    change(newer / "CHANGELOG.md", "## ", "## 1.0.1\n\n- Newer.\n\n## ", 1)
+    change(newer / "{{cookiecutter.project_slug}}/make/job.mk", "as a Job", "as one Job")
+    (newer / "{{cookiecutter.project_slug}}/docs/new.md").touch()
+
+    # When it is upgraded
+    message = upgrade(edited, str(newer))
+
+    # Then the entries of the changelog since its version, and these files, are named
+    assert [line for line in message.splitlines() if line.startswith("## ")] == ["## 1.0.1"]
+    assert "other files of the template, changed: make/job.mk; new: docs/new.md. Take over" in message
 
 
 @pytest.mark.parametrize("table", ["", TABLE], ids=["the example table", "a table of the user"])

@@ -8,10 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from mlops_runtime.operations.template_changes import changed_files, changelog_since
 
 VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 
@@ -21,7 +23,7 @@ class UpgradeError(RuntimeError):
 
 
 def upgrade(project: Path, template: str) -> str:
-    """Replace the runtime of a project by a commit on a new branch, and return what was done in a sentence.
+    """Replace the runtime of a project by a commit on a new branch; return what was done, and what else has changed.
 
     Args:
         project: folder of the project.
@@ -38,8 +40,12 @@ def upgrade(project: Path, template: str) -> str:
         raise UpgradeError(f"vendor/ has uncommitted changes, commit or undo them first: {names}")
     start = _git("-C", str(project), "rev-parse", "--abbrev-ref", "HEAD").strip()
     old = version_of(vendor)
-    with _runtime_of(template) as runtime, TemporaryDirectory(dir=project, prefix=".upgrade-") as temporary:
+    with _folder_of(template) as folder, TemporaryDirectory(dir=project, prefix=".upgrade-") as temporary:
+        runtime = folder / "runtime"
         new = version_of(runtime)
+        files = changed_files(folder, project, _original_of(project))
+        changelog = folder / "CHANGELOG.md"
+        entries = changelog_since(changelog.read_text(encoding="utf-8"), old) if changelog.is_file() else ""
         copy, previous = Path(temporary) / "vendor", Path(temporary) / "previous"
         shutil.copytree(runtime, copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info", "build"))
         branch = f"upgrade-runtime-{new}"
@@ -51,13 +57,26 @@ def upgrade(project: Path, template: str) -> str:
     if not summary:
         _git("-C", str(project), "switch", "--quiet", "-")
         _git("-C", str(project), "branch", "--quiet", "--delete", branch)
-        return f"vendor/ is that of the template already, version {old}"
+        return "\n".join(filter(None, [f"vendor/ is that of the template already, version {old}", files]))
     _git("-C", str(project), "commit", "--quiet", "--message", f"Upgrade the runtime to {new}", "--", "vendor")
-    return (
-        f"the branch {branch} has version {new} of the runtime instead of {old}: {summary}\n"
-        "CHANGELOG.md of the template says what else changed. Run make unittest train test, then merge the branch: "
-        f"git switch {start} && git merge {branch}"
-    )
+    lines = [
+        f"the branch {branch} has version {new} of the runtime instead of {old}: {summary}",
+        f"\n{entries}\n" if entries else "",
+        files,
+        f"run make unittest train test, then merge the branch: git switch {start} && git merge {branch}",
+    ]
+    return "\n".join(filter(None, lines))
+
+
+def _original_of(project: Path) -> Callable[[str], str | None]:
+    """Return a function that returns a file as it was when the project was made: in its first commit."""
+    commits = _git("-C", str(project), "log", "--format=%H", "--", "project.mk").split() or ["HEAD"]
+    names = _git("-C", str(project), "ls-tree", "-r", "-z", "--name-only", commits[-1], "--", ".").split("\0")
+
+    def original(name: str) -> str | None:
+        return _git("-C", str(project), "show", f"{commits[-1]}:./{name}") if name in names else None
+
+    return original
 
 
 def check(project: Path, template: str) -> str:
@@ -67,23 +86,23 @@ def check(project: Path, template: str) -> str:
         UpgradeError: if the versions differ, or the template has no runtime.
     """
     old = version_of(project / "vendor")
-    with _runtime_of(template) as runtime:
-        new = version_of(runtime)
+    with _folder_of(template) as folder:
+        new = version_of(folder / "runtime")
     if new != old:
         raise UpgradeError(f"the template has version {new} of the runtime, vendor/ has {old}: run make upgrade")
     return f"vendor/ has version {old} of the runtime, as the template has"
 
 
 @contextmanager
-def _runtime_of(template: str) -> Iterator[Path]:
-    """Yield the folder of the runtime in a template, which is a folder or cloned from a git address."""
+def _folder_of(template: str) -> Iterator[Path]:
+    """Yield the folder of a template, which is a folder or cloned from a git address."""
     if Path(template).is_dir():
-        yield Path(template) / "runtime"
+        yield Path(template)
         return
     with TemporaryDirectory() as temporary:
         clone = Path(temporary) / "template"
         _git("clone", "--quiet", "--depth", "1", "--", template, str(clone))
-        yield clone / "runtime"
+        yield clone
 
 
 def version_of(folder: Path) -> str:
@@ -102,7 +121,8 @@ def version_of(folder: Path) -> str:
 
 
 def _git(*arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)  # noqa: S607
+    command = ["git", *arguments]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     if result.returncode != 0:
         reason = (result.stderr.strip().splitlines() or ["no message"])[-1]
         raise UpgradeError(f"git {' '.join(arguments)} failed: {reason}")

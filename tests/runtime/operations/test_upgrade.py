@@ -78,6 +78,26 @@ def test_the_runtime_becomes_that_of_the_template(project: Path, template: Path,
     }
 
 
+def test_what_else_has_changed_is_said(project: Path, template: Path) -> None:
+    # Given a template with a changelog, a changed make file and one that the user has changed
+    folder = template / "{{cookiecutter.project_slug}}"
+    names = ("project.mk", "make/changed.mk", "make/users.mk", "binary.ico")
+    for name, root in [(name, root) for name in names for root in (folder, project)]:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"a \xff\n")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "Make the project")
+    (folder / "make/changed.mk").write_text("new\n")
+    (project / "make/users.mk").write_text("mine\n")
+    (template / "CHANGELOG.md").write_text("# Changelog\n\n## 1.1.0\n\n- Newer.\n\n## 1.0.0\n\n- Older.\n")
+
+    message = upgrade(project, str(template))
+
+    assert "## 1.1.0\n\n- Newer.\n" in message
+    assert "Older" not in message
+    assert "other files of the template, changed: make/changed.mk. Take over" in message
+
+
 def test_the_same_runtime_changes_nothing(project: Path, template: Path) -> None:
     upgrade(project, str(template))
     git(project, "switch", "--quiet", "main")

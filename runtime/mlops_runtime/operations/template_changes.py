@@ -1,0 +1,85 @@
+"""What a newer template has beside the runtime: entries of its changelog, and files that it generates otherwise.
+
+Works with the standard library alone, as `upgrade` does.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+FOLDER = "{{cookiecutter.project_slug}}"
+"""Folder of a template that becomes a project."""
+
+OF_THE_USER = re.compile(r"(data|vendor)/.*|src/\w+/datamodel\.py|.*\.pyc")
+"""Files that follow from the user's table, or that an upgrade replaces."""
+
+
+def changelog_since(changelog: str, version: str) -> str:
+    """Return the sections of a changelog, newest first, that are about versions after this one."""
+    sections = []
+    for section in re.split(r"^(?=## )", changelog, flags=re.MULTILINE)[1:]:
+        match = re.match(r"## \[?(\d+(?:\.\d+)*)", section)
+        if match and _numbers(match[1]) <= _numbers(version):
+            break
+        sections.append(section.strip())
+    return "\n\n".join(sections)
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", version)]
+
+
+def changed_files(template: Path, project: Path, original: Callable[[str], str | None]) -> str:
+    """Return in a sentence which files the template generates otherwise than when the project was made.
+
+    A file that the project has in the form of the template is left out. The sentence is empty without such files.
+
+    Args:
+        template: folder of the template.
+        project: folder of the project.
+        original: returns the text that a file of the project had when it was made; None if there was none.
+    """
+    settings = original("project.mk") or _text(project / "project.mk") or ""
+    answers = _answers(_text(template / FOLDER / "project.mk") or "", settings)
+    changed: list[str] = []
+    new: list[str] = []
+    for name, text in _generated(template / FOLDER, answers):
+        current = _text(project / name)
+        if text not in (current, original(name)):
+            (new if current is None else changed).append(name)
+    if not changed and not new:
+        return ""
+    kinds = [f"{kind}: {', '.join(names)}" for kind, names in (("changed", changed), ("new", new)) if names]
+    return (
+        f"other files of the template, {'; '.join(kinds)}. Take over what you need: cruft update in a project that "
+        f"cruft made, otherwise compare with git diff --no-index FILE TEMPLATE/{FOLDER}/FILE"
+    )
+
+
+def _generated(folder: Path, answers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield path and text of each file that a template generates, except those of the user."""
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = _rendered(path.relative_to(folder).as_posix(), answers)
+        if not OF_THE_USER.fullmatch(name):
+            yield name, _rendered(path.read_text(encoding="utf-8", errors="replace"), answers)
+
+
+def _answers(template: str, project: str) -> dict[str, str]:
+    """Return the answers of a project: its project.mk has them where that of the template names them."""
+    answers = {}
+    settings = re.findall(r"^(\w+ \?= .*?)\{\{cookiecutter\.(\w+)\}\}(.*)$", template, flags=re.MULTILINE)
+    for before, name, after in settings:
+        match = re.search(f"^{re.escape(before)}(.*){re.escape(after)}$", project, flags=re.MULTILINE)
+        if match:
+            answers[name] = match[1]
+    return answers
+
+
+def _rendered(text: str, answers: Mapping[str, str]) -> str:
+    """Return a text of the template with the answers in it; it has no other Jinja than their names."""
+    text = re.sub(r"\{\{cookiecutter\.(\w+)\}\}", lambda match: answers.get(match[1], match[0]), text)
+    return re.sub(r"\{% (end)?raw %\}", "", text)
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
