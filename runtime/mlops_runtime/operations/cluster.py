@@ -6,10 +6,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
+from mlops_runtime.operations.errors import RolloutError
 from mlops_runtime.operations.golden import ServiceError, WrongPredictionError
 from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Kubectl, Object
 from mlops_runtime.operations.lease import block_stop_signals
@@ -22,6 +22,7 @@ from mlops_runtime.operations.releases import (
     name_of,
     to_config_map,
 )
+from mlops_runtime.operations.road import Live, Progress, Snapshot
 from mlops_runtime.operations.verify import CONTAINER, PodFiles, verify_pod
 
 FIELD_MANAGER = "mlops-runtime"
@@ -36,59 +37,6 @@ MAX_FAILURES = 3
 """Attempts to verify a pod that stays ready, after which the release counts as failed."""
 MAX_RESTARTS = 2
 """Restarts of a container of a new pod after which the release counts as failed."""
-
-
-class RolloutError(RuntimeError):
-    """The pods of a release do not become ready, or do not predict what they should."""
-
-
-@dataclass(frozen=True)
-class Live:
-    """The Deployment as it is.
-
-    Attributes:
-        release: number in its annotation; 0 if no release of ours made it.
-        image: of the web-service.
-        paused: whether its rollout is paused.
-        replicas: number of pods that it asks for.
-        labels: of the Deployment.
-        environment: of the project that made it.
-    """
-
-    release: int
-    image: str
-    paused: bool
-    replicas: int
-    labels: Mapping[str, str]
-    environment: str
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far the rollout of the Deployment is.
-
-    Attributes:
-        complete: whether every pod is new and available.
-        pods: new pods that are ready, and that there should be, as text.
-        ready: names of the new pods that are ready, by UID.
-        failure: why it cannot succeed any more; empty while it can.
-        trouble: what keeps it from success for now, as far as Kubernetes says.
-    """
-
-    complete: bool
-    pods: str
-    ready: Mapping[str, str]
-    failure: str
-    trouble: str
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What is known of a project at one moment: its Deployment, how far that is, and its releases, ascending."""
-
-    live: Live | None
-    progress: Progress
-    releases: Sequence[Release]
 
 
 class ProjectCluster:
@@ -317,6 +265,12 @@ class ProjectCluster:
         self.say(f"{live.replicas} pods are kept: somebody has scaled {self.deployment} from {before}")
         return live.replicas
 
+    def move(self, release: Release) -> None:
+        """Do nothing: a rolling update moves the traffic pod by pod, as pods become ready and before they are verified.
+
+        `wait` has watched it.
+        """
+
     def mark_verified(self, release: Release) -> None:
         """Say on the Deployment that a release was verified, and how.
 
@@ -338,6 +292,16 @@ class ProjectCluster:
             if identity(item) not in kept:
                 kind, name = identity(item)
                 self.kubectl.run("delete", kind, name, "--ignore-not-found")
+
+    def discard(self, failed: Release, base: Release) -> None:
+        """Remove the objects and ReplicaSets that a failed release has left.
+
+        Raises:
+            ClusterError: if one cannot be removed.
+        """
+        self.remove(failed, base)
+        if failed.image != base.image:
+            self.remove_replica_set(failed.image)
 
     def remove_replica_set(self, image: str) -> None:
         """Remove the ReplicaSets of a failed release, so that `kubectl rollout undo` cannot go to it.

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from mlops_runtime.operations.errors import AwayError, RoadError
+
 API_TIMEOUT = 600.0
 """Seconds for which a command is repeated while the API server is away."""
 RETRY_INTERVAL = 2.0
@@ -34,15 +36,15 @@ Object = dict[str, Any]
 """A Kubernetes object as JSON."""
 
 
-class ClusterError(RuntimeError):
+class ClusterError(RoadError):
     """The cluster refuses a command, or cannot be reached."""
 
 
-class UnreachableError(ClusterError):
+class UnreachableError(ClusterError, AwayError):
     """The API server did not answer in time."""
 
 
-class UnauthorizedError(ClusterError):
+class UnauthorizedError(ClusterError, AwayError):
     """The credentials are missing or have expired."""
 
 
@@ -50,7 +52,7 @@ class ForbiddenError(ClusterError):
     """The credentials have no right to do this."""
 
 
-class ConflictError(ClusterError):
+class ConflictError(ClusterError, AwayError):
     """The object exists already, or has changed since it was read."""
 
 

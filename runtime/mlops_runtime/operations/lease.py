@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import uuid4
 
+from mlops_runtime.operations.errors import LockError
 from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Kubectl, Object
 
 DURATION = 30
@@ -22,10 +23,6 @@ RENEW_INTERVAL = 5.0
 """Seconds between two renewals."""
 POLL_INTERVAL = 2.0
 """Seconds between two polls of a lock that somebody else holds."""
-
-
-class LockError(RuntimeError):
-    """Somebody else holds the lock, or has taken it over."""
 
 
 @dataclass

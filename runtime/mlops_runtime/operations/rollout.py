@@ -1,67 +1,22 @@
 """The state machine of a release: locked, applied, rolled out, verified, recorded; or undone and recorded.
 
-The state is on the cluster. Each step can be repeated, and whoever comes next goes on from whatever state an
-interruption left. docs/deploys.md draws the states.
+The state is on the platform. Each step can be repeated, and whoever comes next goes on from whatever state an
+interruption left. A project's docs/deploys.md draws the states.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NoReturn, Protocol
+from collections.abc import Callable
+from typing import NoReturn
 
-from mlops_runtime.operations.cluster import Live, RolloutError
-from mlops_runtime.operations.kubectl import ClusterError, ConflictError, UnauthorizedError, UnreachableError
+from mlops_runtime.operations.errors import AwayError, DeployError, InterruptedRolloutError, RoadError, RolloutError
 from mlops_runtime.operations.releases import Release, State, last_verified
-
-
-class InterruptedRolloutError(RuntimeError):
-    """Somebody asked this process to stop."""
-
-
-class DeployError(RuntimeError):
-    """A release was not deployed; the message says what runs now and what to do."""
-
-
-class Cluster(Protocol):
-    """What the state machine needs of a cluster; `cluster.ProjectCluster` is one."""
-
-    def releases(self) -> list[Release]:
-        """Return the releases, ascending."""
-
-    def live(self) -> Live | None:
-        """Return the Deployment as it is."""
-
-    def save(self, release: Release) -> None:
-        """Write the record of a release."""
-
-    def apply(self, release: Release, base: Release | None) -> None:
-        """Change every object to that of a release."""
-
-    def wait(self) -> None:
-        """Wait until every pod is new and available."""
-
-    def verify(self, version: str) -> tuple[str, str]:
-        """Verify every pod; return what was verified, and the hash of the artefact."""
-
-    def mark_verified(self, release: Release) -> None:
-        """Say on the Deployment how a release was verified."""
-
-    def remove(self, old: Release, new: Release) -> None:
-        """Remove the objects that only the old release had."""
-
-    def remove_replica_set(self, image: str) -> None:
-        """Remove the ReplicaSets of a failed release."""
-
-    def stop(self) -> None:
-        """Stop every pod."""
-
-    def forget(self, releases: Sequence[Release]) -> None:
-        """Remove the records of the oldest releases."""
+from mlops_runtime.operations.road import Road
 
 
 class Rollout:
-    """Moves a project on the cluster from one release to another, while it holds the lock.
+    """Moves a project from one release to another, while it holds the lock.
 
     Attributes:
-        cluster: to change.
+        road: to take.
         check_lock: raises if this process does not hold the lock any more.
         say: receives a line about each step.
         explain: writes down what is known about a failure, before it is undone, and returns where.
@@ -70,13 +25,13 @@ class Rollout:
 
     def __init__(
         self,
-        cluster: Cluster,
+        road: Road,
         check_lock: Callable[[], None],
         say: Callable[[str], None],
         explain: Callable[[], str],
         shield: Callable[[], None] = lambda: None,
     ) -> None:
-        self.cluster = cluster
+        self.road = road
         self.check_lock = check_lock
         self.say = say
         self.explain = explain
@@ -88,10 +43,10 @@ class Rollout:
         Raises:
             DeployError: if it was not deployed.
             LockError: if somebody else has taken over the lock: nothing is undone then.
-            ClusterError: if the cluster cannot be reached: the next command goes on from there.
+            RoadError: if the platform cannot be reached: the next command goes on from there.
         """
         self.recover(going_on=True)
-        base = last_verified(self.cluster.releases())
+        base = last_verified(self.road.releases())
         self._save(candidate)
         self.say(f"deploying {candidate.version} as release {candidate.number}")
         try:
@@ -102,8 +57,8 @@ class Rollout:
             if candidate.origin:
                 self._save(base.to(State.ROLLED_BACK, f"left by release {candidate.number}"))
             self.check_lock()
-            self.cluster.remove(base, release)
-        self.cluster.forget(self.cluster.releases())
+            self.road.remove(base, release)
+        self.road.forget(self.road.releases())
         return release
 
     def recover(self, *, going_on: bool = False) -> bool:
@@ -114,9 +69,9 @@ class Rollout:
 
         Raises:
             DeployError: if it cannot be restored.
-            LockError, ClusterError: as `deploy`.
+            LockError, RoadError: as `deploy`.
         """
-        releases = self.cluster.releases()
+        releases = self.road.releases()
         interrupted = [release for release in releases if not release.state.final]
         if not interrupted:
             return False
@@ -126,7 +81,7 @@ class Rollout:
         state = State.FAILED
         if base is None:
             self.check_lock()
-            self.cluster.stop()
+            self.road.stop()
         else:
             try:
                 self.restore(base)
@@ -138,9 +93,7 @@ class Rollout:
         for release in interrupted:
             if base is not None and state is State.UNDONE:
                 self.check_lock()
-                self.cluster.remove(release, base)
-                if release.image != base.image:
-                    self.cluster.remove_replica_set(release.image)
+                self.road.discard(release, base)
             self._save(release.to(state, "interrupted"))
         return True
 
@@ -149,19 +102,21 @@ class Rollout:
 
         Raises:
             DeployError: if it does not come back.
-            LockError, ClusterError: as `deploy`.
+            LockError, RoadError: as `deploy`.
         """
         try:
             self.check_lock()
-            self.cluster.apply(release, release)
-            self.cluster.wait()
-            outcome, _ = self.cluster.verify(release.version)
+            self.road.apply(release, release)
+            self.road.wait()
+            outcome, _ = self.road.verify(release.version)
+            self.check_lock()
+            self.road.move(release)
         except RolloutError as error:
             raise DeployError(
                 f"{release.version} was verified before, and cannot be brought back: {error}{self.explain()};"
                 " `make repair` tries again, `make rollback TO=version` goes to another version"
             ) from error
-        self.cluster.mark_verified(release)
+        self.road.mark_verified(release)
         self.say(f"{release.version} runs: {outcome}")
 
     def _bring_up(self, candidate: Release, base: Release | None) -> Release:
@@ -169,23 +124,25 @@ class Rollout:
 
         Raises:
             RolloutError, InterruptedRolloutError: if it is to be undone.
-            LockError, ClusterError: as `deploy`.
+            LockError, RoadError: as `deploy`.
         """
         self.check_lock()
         try:
-            self.cluster.apply(candidate, base)
-        except ClusterError as error:
-            if isinstance(error, (UnreachableError, UnauthorizedError, ConflictError)):
-                raise
-            raise RolloutError(str(error)) from error  # the server refuses a manifest
+            self.road.apply(candidate, base)
+        except AwayError:
+            raise
+        except RoadError as error:
+            raise RolloutError(str(error)) from error  # the platform refuses a manifest
         self._save(candidate.to(State.APPLIED))
-        self.cluster.wait()
+        self.road.wait()
         self._save(candidate.to(State.ROLLED_OUT))
-        self.say("  verifying version and golden predictions of each pod")
-        outcome, artefact = self.cluster.verify(candidate.version)
+        self.say(f"  verifying version and golden predictions of each {self.road.unit}")
+        outcome, artefact = self.road.verify(candidate.version)
+        self.check_lock()
+        self.road.move(candidate)
         release = candidate.to(State.VERIFIED, outcome, artefact)
         self._save(release)
-        self.cluster.mark_verified(release)
+        self.road.mark_verified(release)
         return release
 
     def _undo(self, failed: Release, base: Release | None, reason: str) -> NoReturn:
@@ -199,13 +156,13 @@ class Rollout:
         where = self.explain()
         self.check_lock()
         if base is None:
-            self.cluster.stop()
+            self.road.stop()
             self._save(failed.to(State.FAILED, reason))
             raise DeployError(
-                f"{failed.version} failed and there is no earlier version to go back to: its pods were stopped;"
-                f" {reason}{where}"
+                f"{failed.version} failed and there is no earlier version to go back to:"
+                f" its {self.road.unit}s were stopped; {reason}{where}"
             )
-        live = self.cluster.live()
+        live = self.road.live()
         if live is not None and live.release not in (failed.number, base.number):
             self._save(failed.to(State.FAILED, reason))
             raise DeployError(
@@ -214,12 +171,11 @@ class Rollout:
             )
         self.say(f"going back to {base.version}")
         self.restore(base)
-        self.cluster.remove(failed, base)
-        if failed.image != base.image:
-            self.cluster.remove_replica_set(failed.image)
+        self.check_lock()
+        self.road.discard(failed, base)
         self._save(failed.to(State.UNDONE, reason))
         raise DeployError(f"{failed.version} failed and was undone, {base.version} runs: {reason}{where}")
 
     def _save(self, release: Release) -> None:
         self.check_lock()
-        self.cluster.save(release)
+        self.road.save(release)

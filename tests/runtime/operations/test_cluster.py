@@ -7,17 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_runtime.operations.cluster import (
-    Progress,
     ProjectCluster,
-    RolloutError,
     compare,
     completed,
     leaf_fields,
     progress_of,
     significant,
 )
+from mlops_runtime.operations.errors import RolloutError
 from mlops_runtime.operations.kubectl import ClusterError, Object
 from mlops_runtime.operations.releases import Release, State
+from mlops_runtime.operations.road import Progress
 from tests.runtime.operations.conftest import Clock, KubectlInMemory
 
 NAME = "x-webservice"

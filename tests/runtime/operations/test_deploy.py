@@ -8,20 +8,13 @@ from typing import Any
 import pytest
 
 from mlops_runtime.operations import champion, deploy
-from mlops_runtime.operations.cluster import Snapshot
-from mlops_runtime.operations.deploy import (
-    Commands,
-    Settings,
-    image_of_manifests,
-    is_ancestor,
-    knows,
-    say,
-    stop_signals,
-    without_namespace,
-)
+from mlops_runtime.operations.deploy import Commands, is_ancestor, knows, stop_signals
+from mlops_runtime.operations.eks import EksPlatform
+from mlops_runtime.operations.errors import DeployError, InterruptedRolloutError
 from mlops_runtime.operations.kubectl import ClusterError
 from mlops_runtime.operations.releases import Release, State, to_config_map
-from mlops_runtime.operations.rollout import DeployError, InterruptedRolloutError
+from mlops_runtime.operations.road import Snapshot
+from mlops_runtime.operations.settings import Settings, say
 from mlops_runtime.operations.verify import artefact_hash
 from tests.runtime.operations.conftest import KubectlInMemory
 
@@ -37,19 +30,19 @@ ENVIRONMENT = {
 def test_settings_have_defaults() -> None:
     settings = Settings(ENVIRONMENT)
 
-    assert (settings.project, settings.team, settings.cluster) == ("x", "ward", "hospital")
+    assert (settings.project, settings.team, settings.environment) == ("x", "ward", "production")
     assert (settings.rollout_timeout, settings.verify_timeout, settings.wait) == (180, 60, 600)
 
 
 @pytest.mark.parametrize("name", list(ENVIRONMENT))
 @pytest.mark.parametrize("value", [{}, {"": ""}], ids=["unset", "empty"])
-def test_a_missing_setting_is_named(name: str, value: dict[str, str]) -> None:
+def test_a_missing_setting_is_named(kubectl: KubectlInMemory, name: str, value: dict[str, str]) -> None:
     environment = {key: text for key, text in ENVIRONMENT.items() if key != name} | dict.fromkeys(
         [name][: len(value)], ""
     )
 
     with pytest.raises(DeployError, match=f"^{name} is not set: run this with make, and see project.mk$"):
-        Settings(environment)
+        EksPlatform(Settings(environment), kubectl)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 600), ("0", 0), ("90", 90), ("90s", 90), (" 1.5 ", 1.5)], ids=repr)
@@ -103,18 +96,6 @@ def test_signals_have_their_handlers_again_afterwards() -> None:
 def manifest(kind: str, name: str, image: str = "") -> dict[str, Any]:
     containers = [{"name": "webservice", "image": image}] if image else [{"name": "other", "image": "x"}]
     return {"kind": kind, "metadata": {"name": name}, "spec": {"template": {"spec": {"containers": containers}}}}
-
-
-def test_the_image_is_that_of_the_web_service() -> None:
-    others = [manifest("Job", "trainer", "trainer"), manifest("Deployment", "cache")]
-
-    assert image_of_manifests([*others, manifest("Deployment", "x-webservice", "image@1")]) == "image@1"
-
-
-def test_the_namespace_is_no_manifest_of_a_release() -> None:
-    service = manifest("Service", "x")
-
-    assert without_namespace([manifest("Namespace", "1234"), service]) == [service]
 
 
 @pytest.fixture
@@ -178,7 +159,12 @@ def release_of(state: State) -> Release:
 
 @pytest.fixture
 def commands(kubectl: KubectlInMemory) -> Commands:
-    return Commands(Settings(ENVIRONMENT), kubectl)
+    return commands_for(ENVIRONMENT, kubectl)
+
+
+def commands_for(environment: dict[str, str], kubectl: KubectlInMemory) -> Commands:
+    settings = Settings(environment)
+    return Commands(settings, EksPlatform(settings, kubectl))
 
 
 def check_target(commands: Commands) -> Snapshot:
@@ -236,7 +222,7 @@ def test_another_target_is_refused(
 
 
 def test_another_cluster_is_refused(kubectl: KubectlInMemory) -> None:
-    commands = Commands(Settings(ENVIRONMENT | {"CLUSTER": "clinic"}), kubectl)
+    commands = commands_for(ENVIRONMENT | {"CLUSTER": "clinic"}, kubectl)
 
     with pytest.raises(
         ClusterError, match=r"not to clinic of project\.mk in eu-central-1: run make kubeconfig, or set CLUSTER"

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_runtime.operations import lease
+from mlops_runtime.operations.errors import LockError
 from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Object
-from mlops_runtime.operations.lease import DURATION, RENEW_INTERVAL, Lock, LockError, acquire, holder_of, locked
+from mlops_runtime.operations.lease import DURATION, RENEW_INTERVAL, Lock, acquire, holder_of, locked
 from tests.runtime.operations.conftest import Clock, KubectlInMemory
 
 NAME = "x-deploy"

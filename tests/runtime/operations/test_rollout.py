@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_runtime.operations.cluster import Live, RolloutError
+from mlops_runtime.operations.errors import DeployError, InterruptedRolloutError, LockError, RolloutError
 from mlops_runtime.operations.kubectl import ClusterError, UnreachableError
-from mlops_runtime.operations.lease import LockError
 from mlops_runtime.operations.releases import Release, State, last_verified, rollback_of, rollback_target
-from mlops_runtime.operations.rollout import DeployError, InterruptedRolloutError, Rollout
+from mlops_runtime.operations.road import Live
+from mlops_runtime.operations.rollout import Rollout
 
 
 class Image(StrEnum):
@@ -23,6 +23,7 @@ class Image(StrEnum):
     BETTER = "better"
     CRASHES = "crashes"
     WRONG = "wrong"
+    FAILS_UNDER_TRAFFIC = "fails under traffic"
     REFUSED = "refused"
 
 
@@ -36,6 +37,8 @@ class Killed(BaseException):
 @dataclass
 class ClusterInMemory:
     """A cluster that keeps releases and a Deployment, and calls `before_step` before and after each change."""
+
+    unit = "pod"
 
     records: dict[int, Release] = field(default_factory=dict)
     manifests: list[str] = field(default_factory=list)
@@ -93,9 +96,16 @@ class ClusterInMemory:
         del old, new
         self.before_step()
 
-    def remove_replica_set(self, image: str) -> None:
+    def move(self, release: Release) -> None:
         self.before_step()
-        assert image != self.image, "the ReplicaSet of what runs must stay"
+        assert release.number == self.release, "the traffic goes to what was verified"
+        self.while_waiting()
+        if self.image == Image.FAILS_UNDER_TRAFFIC:
+            raise RolloutError("pod a answers with status 500")
+
+    def discard(self, failed: Release, base: Release) -> None:
+        self.before_step()
+        assert failed.number != self.release == base.number, "what runs must stay"
 
     def stop(self) -> None:
         self.before_step()

@@ -1,0 +1,196 @@
+"""The road to Kubernetes on EKS: a rolling update, in which pods come and go one by one."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+from mlops_runtime.operations.cluster import ProjectCluster, image_of, is_deployment, replicas_of
+from mlops_runtime.operations.golden import ServiceError
+from mlops_runtime.operations.keys import Secret
+from mlops_runtime.operations.kubectl import ForbiddenError, Kubectl, Object
+from mlops_runtime.operations.lease import holder_of, locked, shown
+from mlops_runtime.operations.releases import Release, State, now
+from mlops_runtime.operations.road import Live
+from mlops_runtime.operations.settings import Settings, say
+from mlops_runtime.operations.verify import version_of
+
+RENDERED = Path("build/k8s/webservice.json")
+
+
+class EksPlatform(ProjectCluster):
+    """One project in one namespace of a cluster.
+
+    Attributes:
+        settings: of the project.
+        plain_kubectl: repeats every command while the API server is away, also while this process holds no lock.
+        cluster: that kubectl must be set to.
+        region: of AWS, in which it is.
+    """
+
+    unit = "pod"
+
+    def __init__(self, settings: Settings, kubectl: Kubectl) -> None:
+        """Read the settings of a cluster.
+
+        Raises:
+            DeployError: if one is missing.
+        """
+        super().__init__(
+            kubectl,
+            settings.project,
+            rollout_timeout=settings.rollout_timeout,
+            verify_timeout=settings.verify_timeout,
+        )
+        self.settings = settings
+        self.plain_kubectl = kubectl
+        self.cluster = settings.required("CLUSTER")
+        self.region = settings.required("AWS_REGION")
+        self.lock_name = f"{settings.project}-deploy"
+
+    @classmethod
+    def from_environment(cls, settings: Settings, environment: Mapping[str, str]) -> Self:
+        """Return the platform that make's settings name.
+
+        Raises:
+            DeployError, ClusterError: if a setting is missing.
+        """
+        return cls(settings, Kubectl.from_environment(environment, say))
+
+    @property
+    def service(self) -> str:
+        """Name of the Deployment."""
+        return self.deployment
+
+    @property
+    def place(self) -> str:
+        """The namespace."""
+        return f"namespace {self.kubectl.namespace}"
+
+    def check_access(self) -> None:
+        """Check that kubectl is set to the cluster of the project.
+
+        Raises:
+            ClusterError: if it is set to another one.
+        """
+        self.plain_kubectl.check_cluster(self.cluster, self.region)
+
+    @contextmanager
+    def locked(self, who: str, wait: float) -> Iterator[Callable[[], None]]:
+        """Hold the Lease; yield what raises `LockError` once somebody else has taken it over.
+
+        Raises:
+            LockError, ClusterError: if it cannot be had.
+        """
+        with locked(self.plain_kubectl, self.lock_name, who, wait) as lock:
+            # A command that is repeated after an outage must not meet the release of whoever has the lock by then.
+            self.kubectl = replace(self.plain_kubectl, before_retry=lock.check)
+            yield lock.check
+
+    def lock_holder(self) -> str:
+        """Return who holds the Lease; empty if nobody does.
+
+        Raises:
+            ClusterError: if it cannot be read.
+        """
+        return shown(holder_of(self.plain_kubectl.get("lease", self.lock_name)))
+
+    def manifests(self) -> list[Object]:
+        """Return the objects of the project, without the namespace that they are in."""
+        return without_namespace(rendered())
+
+    def prepare(self, manifests: Sequence[Object]) -> None:
+        """Create the namespace if it is missing, and ask the server whether it would accept the manifests.
+
+        Raises:
+            ClusterError: if it would not.
+        """
+        self.ensure_namespace(rendered())
+        self.validate(manifests)
+
+    def ensure_keys(self) -> bool:
+        """Create the Secret with a first key, if there is none; return whether it was created.
+
+        Raises:
+            DeployError, ClusterError: if it cannot be created.
+        """
+        return Secret(self.plain_kubectl, self.settings.required("KEYS_SECRET"), self.selector).ensure()
+
+    def adopt(self, who: str) -> Release | None:
+        """Return what runs as a release, if it was deployed before releases were recorded.
+
+        Raises:
+            ClusterError: if the cluster cannot be read.
+        """
+        live = self.live()
+        if live is None or live.release or self.releases():
+            return None
+        pods = list(self.progress().ready.values())
+        if not pods:
+            return None
+        try:
+            version = version_of(self.plain_kubectl, pods[0])
+        except ServiceError:
+            return None  # what cannot be asked now could not be verified after an undo either
+        release = Release(
+            number=1, version=version, commit="", image=live.image, environment=self.settings.environment,
+            manifests=self.adopted(), contract={}, who=who, started=now(),
+        )  # fmt: skip
+        return release.to(State.VERIFIED, "ran before releases were recorded")
+
+    def version_of(self, replica: str) -> str:
+        """Return the version that a pod reports.
+
+        Raises:
+            ServiceError, ClusterError: if it cannot be asked.
+        """
+        try:
+            return version_of(self.plain_kubectl, replica)
+        except ForbiddenError:
+            return "a version that only operators may ask for"
+
+    def changes_by_hand(self, base: Release, live: Live) -> list[str]:
+        """Return where the cluster differs from a release.
+
+        Raises:
+            ClusterError: if the objects cannot be compared.
+        """
+        return self.differences(base.manifests, live, base.image)
+
+    def preview(self, manifests: Sequence[Object], base: Release | None, live: Live) -> list[str]:
+        """Return what a deploy of manifests would change on the cluster.
+
+        Raises:
+            ClusterError: if the objects cannot be compared.
+        """
+        kept = {(item["kind"], item["metadata"]["name"]) for item in manifests}
+        scaled = base is not None and replicas_of(manifests) == replicas_of(base.manifests)
+        replicas = None if scaled else replicas_of(manifests)
+        lines = self.differences(manifests, live, image_of_manifests(manifests), replicas)
+        for item in base.manifests if base else ():
+            if (key := (item["kind"], item["metadata"]["name"])) not in kept:
+                lines.append(f"{' '.join(key)}: would be deleted")
+        return lines
+
+    def how_to_reach(self) -> str:
+        """Return the command that forwards a port to the service."""
+        kubectl = " ".join([*self.kubectl.command, "--namespace", self.kubectl.namespace])
+        return f"reach it: {kubectl} port-forward service/{self.deployment} 8000:80, then http://127.0.0.1:8000"
+
+
+def rendered() -> list[Object]:
+    """Return every object of the project, as `mlops_runtime.operations.manifests` has rendered it."""
+    objects: list[Object] = json.loads(RENDERED.read_text(encoding="utf-8"))
+    return objects
+
+
+def without_namespace(manifests: Sequence[Object]) -> list[Object]:
+    """Return the manifests of the objects inside the namespace."""
+    return [item for item in manifests if item["kind"] != "Namespace"]
+
+
+def image_of_manifests(manifests: Sequence[Object]) -> str:
+    """Return the image of the web-service in the manifests; empty without one."""
+    return next((image_of(item) for item in manifests if is_deployment(item)), "")

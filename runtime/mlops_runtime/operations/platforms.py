@@ -1,0 +1,25 @@
+"""The platforms: the one that PLATFORM names, `eks` by default."""
+
+from collections.abc import Mapping
+
+from mlops_runtime.operations.eks import EksPlatform
+from mlops_runtime.operations.errors import DeployError
+from mlops_runtime.operations.road import Platform
+from mlops_runtime.operations.settings import Settings
+
+DEFAULT = "eks"
+
+
+def platform_of(settings: Settings, environment: Mapping[str, str]) -> Platform:
+    """Return the platform of a project.
+
+    Raises:
+        DeployError: if there is none of that name, or a setting of it is missing.
+        RoadError: if its settings cannot be used.
+    """
+    name = environment.get("PLATFORM") or DEFAULT
+    match name:
+        case "eks":
+            return EksPlatform.from_environment(settings, environment)
+        case _:
+            raise DeployError(f"PLATFORM={name} is no platform: see project.mk")

@@ -1,0 +1,80 @@
+from typing import Any
+
+import pytest
+
+from mlops_runtime.operations.eks import EksPlatform, image_of_manifests, without_namespace
+from mlops_runtime.operations.errors import AwayError, DeployError, LockError
+from mlops_runtime.operations.kubectl import ClusterError, ConflictError, UnauthorizedError, UnreachableError
+from mlops_runtime.operations.platforms import platform_of
+from mlops_runtime.operations.settings import Settings
+from tests.runtime.operations.conftest import KubectlInMemory
+
+ENVIRONMENT = {
+    "PROJECT": "x",
+    "TEAM": "ward",
+    "ENVIRONMENT": "production",
+    "CLUSTER": "hospital",
+    "AWS_REGION": "eu-central-1",
+    "NAMESPACE": "1234",
+}
+
+
+@pytest.fixture
+def platform(kubectl: KubectlInMemory) -> EksPlatform:
+    return EksPlatform(Settings(ENVIRONMENT), kubectl)
+
+
+def manifest(kind: str, name: str, image: str = "") -> dict[str, Any]:
+    containers = [{"name": "webservice", "image": image}] if image else [{"name": "other", "image": "x"}]
+    return {"kind": kind, "metadata": {"name": name}, "spec": {"template": {"spec": {"containers": containers}}}}
+
+
+def test_the_image_is_that_of_the_web_service() -> None:
+    others = [manifest("Job", "trainer", "trainer"), manifest("Deployment", "cache")]
+
+    assert image_of_manifests([*others, manifest("Deployment", "x-webservice", "image@1")]) == "image@1"
+
+
+def test_the_namespace_is_no_manifest_of_a_release() -> None:
+    service = manifest("Service", "x")
+
+    assert without_namespace([manifest("Namespace", "1234"), service]) == [service]
+
+
+@pytest.mark.parametrize("name", ["", "eks"], ids=["by default", "by name"])
+def test_the_platform_is_eks(name: str) -> None:
+    environment = ENVIRONMENT | {"PLATFORM": name}
+
+    assert isinstance(platform_of(Settings(environment), environment), EksPlatform)
+
+
+def test_a_platform_that_does_not_exist_is_named() -> None:
+    with pytest.raises(DeployError, match=r"^PLATFORM=moon is no platform: see project\.mk$"):
+        platform_of(Settings(ENVIRONMENT), ENVIRONMENT | {"PLATFORM": "moon"})
+
+
+@pytest.mark.parametrize(
+    ("error", "away"),
+    [(ClusterError, False), (UnreachableError, True), (UnauthorizedError, True), (ConflictError, True)],
+)
+def test_only_what_the_server_refuses_is_held_against_a_release(error: type[Exception], away: bool) -> None:
+    assert issubclass(error, AwayError) is away
+
+
+def test_the_lock_has_a_holder_while_it_is_held(platform: EksPlatform) -> None:
+    # Given a lock that is held
+    with platform.locked("tester@here", wait=0) as check_lock:
+        # Then its holder is known, and nobody else gets it
+        check_lock()
+        assert platform.lock_holder() == "tester@here"
+        with pytest.raises(LockError, match="tester@here holds the lock x-deploy"), platform.locked("other", wait=0):
+            pass
+
+    # And nobody holds it afterwards
+    assert platform.lock_holder() == ""
+
+
+def test_how_to_reach_the_service_is_a_command(platform: EksPlatform) -> None:
+    expected = "kubectl --namespace 1234 port-forward service/x-webservice 8000:80, then http://127.0.0.1:8000"
+
+    assert platform.how_to_reach() == f"reach it: {expected}"
