@@ -84,7 +84,7 @@ class NumberStatistics:
         """Whether the column consists of numbers, except for a few odd cells."""
         return (
             not self._is_code
-            and len(self._units) == 1
+            and len(self._units) <= 1
             and self.count >= MIN_SHARE * (self.count + self.odd)
             and -MAX_NUMBER < self.low <= self.high < MAX_NUMBER
         )
@@ -102,7 +102,8 @@ class NumberStatistics:
             self._add_odd(cells, counts)
             return False
         if (numbers := _plain_numbers(cells, self._decimal)) is not None:
-            self._units.add("")
+            if any(numbers[1]):
+                self._units.add("")
             self._add_numbers(cells, *numbers, counts)
             return True
         odd_before = self.odd
@@ -118,8 +119,8 @@ class NumberStatistics:
         plain = {cell: number(cell, self._decimal) for cell in cells}
         texts = {cell: text for cell, text in plain.items() if text is not None and math.isfinite(float(text))}
         self._add_odd([cell for cell in cells if cell not in texts], counts)
-        # Amounts in two currencies can't be compared; neither can 5 % and 0.05.
-        self._units.update(without_unit(cell)[1] for cell in texts)
+        # Amounts in two currencies can't be compared; neither can 5 % and 0.05. Zero needs no unit.
+        self._units.update(without_unit(cell)[1] for cell, text in texts.items() if float(text))
         if texts:
             self._add_numbers(list(texts), "\n".join(texts.values()), list(map(float, texts.values())), counts)
 

@@ -38,10 +38,10 @@ PLAIN_NUMBER = {
 """Numbers without thousands separators, by the decimal mark of the table."""
 
 GROUPED_NUMBER = {
-    ".": re.compile(r"[+-]?\d{1,3}(?:[,' \u00a0\u202f\u2019]\d{3})+(?:\.\d*)?", re.ASCII),
+    ".": re.compile(r"[+-]?(?:\d{1,3}(?:[,' \u00a0\u202f\u2019]\d{3})+|\d{1,2}(?:,\d\d)+,\d{3})(?:\.\d*)?", re.ASCII),
     ",": re.compile(r"[+-]?\d{1,3}(?:[.' \u00a0\u202f\u2019]\d{3})+(?:,\d*)?", re.ASCII),
 }
-"""Numbers with thousands separators, by the decimal mark of the table."""
+"""Numbers with thousands separators, by the decimal mark of the table; in India, with groups of two digits."""
 
 UNGROUP: Mapping[str, dict[int, int | None]] = {
     ".": str.maketrans("", "", ",' \u00a0\u202f\u2019"),
@@ -49,9 +49,21 @@ UNGROUP: Mapping[str, dict[int, int | None]] = {
 }
 """Translations that remove the thousands separators of a number and make a point its decimal mark."""
 
-CURRENCIES = "$€£¥"
-UNITS = CURRENCIES + "%"
-"""Symbols allowed after a number; currency symbols are allowed before it as well."""
+CURRENCY = (
+    r"(?:(?:US|CA|AU|NZ|HK|NT|MX|R|A|C|S)?\$|[£¥¢฿元円원\u20a0-\u20cf]|kr\.?|zł|Kč|Ft|lei|лв\.?"
+    r"|руб\.?|Rs\.?|Rp\.?|RM|Fr\.?"  # noqa: RUF001 - Cyrillic letters
+    r"|AED|ARS|AUD|BGN|BRL|CAD|CHF|CLP|CNY|COP|CZK|DKK|EGP|EUR|GBP|HKD|HUF|IDR|ILS|INR|ISK|JPY|KES|KRW|KZT|MAD|MXN|MYR"
+    r"|NGN|NOK|NZD|PEN|PHP|PKR|PLN|RON|RSD|RUB|SAR|SEK|SGD|THB|TRY|TWD|UAH|USD|VND|ZAR)"
+)
+AMOUNT = re.compile(
+    rf"(?P<open>\()?(?P<sign>[+\u2212-])?(?P<before>{CURRENCY})?[ \u00a0\u202f]?(?P<inner>\()?"
+    rf"(?P<sign_after>[+\u2212-])?"
+    rf"(?P<digits>[\d.,](?:[\d.,' \u00a0\u202f\u2019]*[\d.,])?(?:[eE][+-]?\d+)?)"
+    rf"[ \u00a0\u202f]?(?P<after>{CURRENCY}|%)?(?P<minus>-)?(?P<close>\))?",
+    re.ASCII,
+)
+"""Numbers with the symbol of a currency or a percent sign, and numbers with a minus that is no hyphen, follows the
+digits, or is written as brackets: `(1,200.00)` in accounts."""
 
 
 INVISIBLE = re.compile(
@@ -74,26 +86,28 @@ def cleaned(cell: str) -> str:
 
 
 def without_unit(cell: str) -> tuple[str, str]:
-    """Separate a number and the symbol of its unit: `-$5` gives `-5` and `$`."""
-    sign = "-" if cell.startswith("-") else ""
-    rest = cell.removeprefix("-")
-    if rest and rest[0] in CURRENCIES:
-        return sign + rest[1:].lstrip(), rest[0]
-    if rest and rest[-1] in UNITS:
-        return sign + rest[:-1].rstrip(), rest[-1]
-    return cell, ""
+    """Separate a number and its unit: `$(5)` gives `-5` and `$`. A cell of another form is returned unchanged."""
+    match = AMOUNT.fullmatch(cell)
+    if match is None:
+        return cell, ""
+    before, after, digits = match["before"], match["after"], match["digits"]
+    signs = [sign for sign in (match["sign"], match["sign_after"], match["minus"]) if sign]
+    brackets = [bracket for bracket in (match["open"], match["inner"]) if bracket]
+    if (before and after) or len(brackets) != bool(match["close"]) or len(signs) + len(brackets) > 1:
+        return cell, ""
+    return ("" if not brackets and signs in ([], ["+"]) else "-") + digits, before or after or ""
 
 
 def number(cell: str, decimal: str) -> str | None:
     """Return the number in a cell with a decimal point and without separators, or None if the cell is not a number.
 
-    A symbol of a currency or a percent sign is removed: `12 %` gives `12`.
+    A symbol of a currency or a percent sign is removed: `12 %` gives `12`. `(12)` and `12-` give `-12`.
     """
     plain = _plain_number(cell, decimal)
     if plain is not None:
         return plain
-    bare, unit = without_unit(cell)
-    return _plain_number(bare, decimal) if unit else None
+    bare, _ = without_unit(cell)
+    return _plain_number(bare, decimal) if bare != cell else None
 
 
 def _plain_number(cell: str, decimal: str) -> str | None:

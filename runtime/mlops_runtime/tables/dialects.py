@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from mlops_runtime.tables.cells import without_unit
+
 DELIMITERS = "\t;|,"
 """Delimiters in descending order of preference: a comma is also part of prose and of numbers."""
 
@@ -20,7 +22,7 @@ MAX_NUMBER_LENGTH = 64
 """Maximum number of characters of a cell that may be a number."""
 
 DECIMAL_COMMA = re.compile(r"[+-]?(?:\d*,(?:\d\d?|\d{4,})|0,\d+|\d{4,},\d+|\d{1,3}(?:\.\d{3})+,\d+)", re.ASCII)
-DECIMAL_POINT = re.compile(r"[+-]?(?:\d*\.(?:\d\d?|\d{4,})|0\.\d+|\d{4,}\.\d+|\d{1,3}(?:,\d{3})+\.\d+)", re.ASCII)
+DECIMAL_POINT = re.compile(r"[+-]?(?:\d*\.(?:\d\d?|\d{4,})|0\.\d+|\d{4,}\.\d+|\d{1,3}(?:,\d{2,3})+\.\d+)", re.ASCII)
 """Numbers whose decimal mark can't be a thousands separator."""
 
 AMBIGUOUS_COMMA = re.compile(r"[+-]?\d{1,3},\d{3}", re.ASCII)
@@ -171,27 +173,28 @@ def detect_delimiter(head: str, complete: bool) -> str:
 
 def detect_decimal(texts: Iterable[str], delimiter: str) -> str:
     """Return the decimal mark: that of the majority of the numbers in which it is unambiguous."""
-    cells = []
+    cells: list[str] = []
     for text in texts:
         # The first and the last cell of a text may be truncated.
-        complete = [cell.strip() for row in _leading_rows(text, delimiter) for cell in row][1:-1]
-        cells += [cell for cell in complete if len(cell) < MAX_NUMBER_LENGTH]
-    commas = sum(DECIMAL_COMMA.fullmatch(cell) is not None for cell in cells)
-    points = sum(DECIMAL_POINT.fullmatch(cell) is not None for cell in cells)
-    if commas or points:
-        return "," if commas > points else "."
+        cells += [cell.strip() for row in _leading_rows(text, delimiter) for cell in row][1:-1]
     # Files with semicolons usually have decimal commas.
-    return "," if delimiter == ";" and any(map(AMBIGUOUS_COMMA.fullmatch, cells)) else "."
+    ambiguous = delimiter == ";" and any(map(AMBIGUOUS_COMMA.fullmatch, _bare(cells)))
+    return decimal_of(cells, "," if ambiguous else ".")
 
 
 def decimal_of(cells: Iterable[str], default: str) -> str:
     """Return the decimal mark of most of the numbers in which it is unambiguous; the default without one."""
-    numbers = [cell for cell in cells if len(cell) < MAX_NUMBER_LENGTH]
+    numbers = list(_bare(cells))
     commas = sum(DECIMAL_COMMA.fullmatch(cell) is not None for cell in numbers)
     points = sum(DECIMAL_POINT.fullmatch(cell) is not None for cell in numbers)
     if commas == points:
         return default
     return "," if commas > points else "."
+
+
+def _bare(cells: Iterable[str]) -> Iterator[str]:
+    """Yield the cells that may be numbers, without their units."""
+    return (without_unit(cell)[0] for cell in cells if len(cell) < MAX_NUMBER_LENGTH)
 
 
 def distinct_names(cells: Sequence[str]) -> tuple[str, ...]:

@@ -88,6 +88,9 @@ def test_the_encoding_is_detected_in_the_complete_file(tmp_path: Path, monkeypat
         pytest.param("\t", ["1,234", "2,345"], ".", id="three-digits-in-a-tab-table"),
         pytest.param(",", ['"1,5"', '"2,25"'], ",", id="quoted-commas"),
         pytest.param(";", ["red, green", "3.4.2020"], ".", id="words-and-dates"),
+        pytest.param(";", ["1,50 €", "2.000,25 €"], ",", id="currency"),
+        pytest.param("\t", ["12,5 %", "(7,25)"], ",", id="percent-and-brackets"),
+        pytest.param(";", ["12,34,567.50", "1,00,000.25"], ".", id="groups-of-two"),
     ],
 )
 def test_the_decimal_mark_is_detected_in_the_numbers(
