@@ -21,8 +21,11 @@ NOT_A_NUMBER = {".": re.compile(r"[^0-9.eE+\-\n]"), ",": re.compile(r"[^0-9,eE+\
 LEADING_ZERO = re.compile(r"(?:^|\n)[+-]?0[0-9]")
 """A value with a leading zero, such as 007, is a code and not a number."""
 
-DATES_AS_NUMBERS = (19_000_101, 21_001_231)
-"""Range of dates that are written as numbers of eight digits."""
+DATES_AS_NUMBERS = tuple(
+    (19_000_101 * 10**digits, 21_001_232 * 10**digits - 1)
+    for digits in (0, len("hhmm"), len("hhmmss"), len("hhmmssfff"))
+)
+"""Ranges of dates that are written as numbers of eight digits, and of dates and times."""
 
 MIN_SENTINEL_ROWS = 2
 """Minimum number of rows of a number that may stand for a missing value."""
@@ -91,9 +94,10 @@ class NumberStatistics:
 
     @property
     def may_be_dates(self) -> bool:
-        """Whether all numbers may be dates of eight digits."""
-        lowest, highest = DATES_AS_NUMBERS
-        return self.integer_notation and lowest <= self.low <= self.high <= highest
+        """Whether all numbers may be dates of eight digits, or dates and times."""
+        return self.integer_notation and any(
+            lowest <= self.low <= self.high <= highest for lowest, highest in DATES_AS_NUMBERS
+        )
 
     def add(self, counts: Counter[str]) -> bool:
         """Add distinct cells with their counts; return whether all are numbers."""

@@ -1,7 +1,7 @@
 """Reading of dates and times in the forms in which databases, programs and people write them.
 
 The order of day, month and year is the property of a column; the time after a date, its fraction and its offset from
-UTC may differ from cell to cell. Names of months and days are English in every locale.
+UTC may differ from cell to cell.
 """
 
 import re
@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from enum import StrEnum
 from functools import cache
+
+from mlops_runtime.tables.date_words import has_month, in_ascii, in_english
 
 Reader = Callable[[str], str | None]
 """Function from a cell to ISO 8601, or to None if the cell is no date or time."""
@@ -26,37 +28,54 @@ class Order(StrEnum):
 
 
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-HAS_MONTH = re.compile("|".join(MONTHS), re.IGNORECASE)
 
-US_OFFSETS: Mapping[str, str] = {
-    "EST": "-05:00", "EDT": "-04:00", "CST": "-06:00", "CDT": "-05:00",
-    "MST": "-07:00", "MDT": "-06:00", "PST": "-08:00", "PDT": "-07:00",
+ZONES: Mapping[str, str] = {
+    "EST": "-05:00", "EDT": "-04:00", "CST": "-06:00", "CDT": "-05:00", "MST": "-07:00", "MDT": "-06:00",
+    "PST": "-08:00", "PDT": "-07:00", "AKST": "-09:00", "AKDT": "-08:00", "HST": "-10:00",
+    "WET": "+00:00", "WEST": "+01:00", "CET": "+01:00", "CEST": "+02:00", "EET": "+02:00", "EEST": "+03:00",
+    "MSK": "+03:00", "SGT": "+08:00", "HKT": "+08:00", "JST": "+09:00", "KST": "+09:00", "AEST": "+10:00",
+    "AEDT": "+11:00", "NZST": "+12:00", "NZDT": "+13:00",
 }  # fmt: skip
-"""Offsets of the time zones that RFC 2822 names."""
+"""Offsets of the abbreviations of time zones that mean one zone alone, and of those of RFC 2822."""
 
-CLOCK = (
-    r"(?P<hour>\d{1,2})(?=:|\s?[ap]\.?m)(?::(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?)?)?"
-    r"(?:\s?(?P<half>[ap]\.?m\.?))?"
-)
-BASIC_CLOCK = r"(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)?(?:[.,](?P<fraction>\d{1,9}))?"
+HALF = r"[ap]\.?\s?m"
+
+
+def clock(mark: str, end: str = "") -> str:
+    """Return the pattern of a time of day; the last parts may be missing.
+
+    Args:
+        mark: pattern of the mark between its parts.
+        end: pattern that follows an hour without minutes.
+    """
+    return (
+        rf"(?P<hour>\d{{1,2}})(?={mark}|\s?{HALF}{end})"
+        rf"(?:(?P<colon>{mark})(?P<minute>\d\d)(?:(?P=colon)(?P<second>\d\d)(?:[.,](?P<fraction>\d{{1,9}}))?)?)?"
+        rf"(?:\s?(?P<half>{HALF}\.?))?"
+    )
+
+
+CLOCK = clock(":")
+BASIC_CLOCK = r"(?P<hour>\d\d)(?P<minute>\d\d)(?:(?P<second>\d\d)(?:[.,](?P<fraction>\d{1,9}))?)?"
 OFFSET = (
-    r"(?:\s?(?P<offset>(?:UTC|GMT)?[+-]\d\d(?::?\d\d)?|Z|UTC|UT|GMT|[ECMP][SD]T)"
-    r"(?P<comment>\s?\([^()]*\)|\[[\w/+-]+\])?)?"
+    rf"(?:\s?(?P<offset>(?:UTC|GMT)[+-]\d{{1,2}}(?::?\d\d)?|[+-]\d\d(?::?\d\d)?|Z|UTC|UT|GMT|{'|'.join(ZONES)})"
+    r"(?P<comment>\s?\([^()]*\)|\[[\w/+-]+\])?|\s(?P<zone>[A-Z]+/\w+(?:/\w+)?))?"
 )
-AFTER_DATE = rf"(?:(?:T|,?\s+|,|:){CLOCK}{OFFSET})?"
+AFTER_DATE = rf"\.?(?:(?:T|,?\s+|,|:)(?:(?:klo|kl\.?|um|at)\s)?{clock('[:.]', '|Z?$')}(?:\s?uhr)?{OFFSET})?"
 WEEKDAY = r"(?:(?P<weekday>(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?)\.?,?\s+)?"
-NAME = (
-    r"(?P<name>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?"
-    r"|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)\.?"
-)
+NAME = rf"(?P<name>{'|'.join(MONTHS)})\.?"
 YEAR = r"(?P<year>\d{4}|\d\d)"
-DAY = r"(?P<day>\d{1,2})(?P<ordinal>st|nd|rd|th)?"
+DAY = r"(?P<day>\d{1,2})(?P<ordinal>st|nd|rd|th|er)?"
 
 PATTERNS: Mapping[Order, tuple[str, ...]] = {
     Order.YEAR_FIRST: (
-        rf"(?P<year>\d{{4}})(?P<mark>[-/.])(?P<month>\d{{1,2}})(?P=mark)(?P<day>\d{{1,2}}){AFTER_DATE}",
+        rf"(?P<year>\d{{4}})(?P<mark>[-/_]|\.\s?)(?P<month>\d{{1,2}})(?P=mark)(?P<day>\d{{1,2}}){AFTER_DATE}",
         rf"(?P<year>\d{{4}})(?P<month>\d\d)(?P<day>\d\d){AFTER_DATE}",
-        rf"(?P<year>\d{{4}})(?P<month>\d\d)(?P<day>\d\d)[T ]{BASIC_CLOCK}{OFFSET}",
+        rf"(?P<year>\d{{4}})(?P<month>\d\d)(?P<day>\d\d)[T ]?{BASIC_CLOCK}{OFFSET}",
+        r"(?P<year>\d{4})(?P<month>\d\d)(?P<day>\d\d)(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)"
+        r"(?P<fraction>\d{3})",
+        r"(?P<year>\d{4})[-_](?P<month>\d\d)[-_](?P<day>\d\d)[_T ](?P<hour>\d\d)[-_](?P<minute>\d\d)"
+        r"[-_](?P<second>\d\d)",
     ),
     Order.MONTH_NAME: (
         rf"{WEEKDAY}{DAY}[\s/.-]*{NAME}[\s,/-]*{YEAR}{AFTER_DATE}",
@@ -65,10 +84,17 @@ PATTERNS: Mapping[Order, tuple[str, ...]] = {
         rf"(?P<year>\d{{4}})[\s/-]?{NAME}[\s/-]?{DAY}{AFTER_DATE}",
         rf"{NAME}[\s,/-]*(?P<year>\d{{4}})",
     ),
-    Order.DAY_FIRST: (rf"{WEEKDAY}(?P<day>\d{{1,2}})(?P<mark>[-/.])(?P<month>\d{{1,2}})(?P=mark){YEAR}{AFTER_DATE}",),
+    Order.DAY_FIRST: (
+        rf"{WEEKDAY}(?P<day>\d{{1,2}})(?P<mark>[-/]|\.\s?)(?P<month>\d{{1,2}})(?P=mark){YEAR}{AFTER_DATE}",
+    ),
     Order.MONTH_FIRST: (rf"{WEEKDAY}(?P<month>\d{{1,2}})(?P<mark>[-/])(?P<day>\d{{1,2}})(?P=mark){YEAR}{AFTER_DATE}",),
-    Order.YEAR_MONTH: (r"(?P<year>\d{4})[-/](?P<month>\d\d)",),
-    Order.TIME: (CLOCK,),
+    Order.YEAR_MONTH: (
+        r"(?P<year>\d{4})[-/](?P<month>\d\d)",
+        r"(?P<month>\d\d)[-/](?P<year>\d{4})",
+        r"(?P<year>\d{4})[-\s]?Q(?P<quarter>[1-4])",
+        r"Q(?P<quarter>[1-4])[-\s/]?(?P<year>\d{4})",
+    ),
+    Order.TIME: (CLOCK, r"(?P<hour>\d\d)\.(?P<minute>\d\d)\.(?P<second>\d\d)"),
 }
 
 ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -89,11 +115,10 @@ def parser(order: Order) -> Reader:
     patterns = _patterns(order)
 
     def parse(cell: str) -> str | None:
-        if order is Order.MONTH_NAME and not HAS_MONTH.search(cell):
-            return None
+        text = _normalized(cell, order)
         try:
-            for pattern in patterns:
-                if match := pattern.fullmatch(cell):
+            for pattern in patterns if text else ():
+                if match := pattern.fullmatch(text):
                     return _iso(match.groupdict())
         except ValueError:
             return None
@@ -124,6 +149,16 @@ def parser(order: Order) -> Reader:
     return {Order.YEAR_FIRST: parse_year_first, Order.TIME: parse_time}.get(order, parse)
 
 
+def _normalized(cell: str, order: Order) -> str:
+    """Return a cell with the words of dates in English, or an empty text if it is no date in this order."""
+    text = cell if cell.isascii() else in_ascii(cell)
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
+    if order is Order.MONTH_NAME:
+        return in_english(text) if has_month(text) else ""
+    return text
+
+
 @cache
 def _patterns(order: Order) -> tuple[re.Pattern[str], ...]:
     return tuple(re.compile(pattern, re.ASCII | re.IGNORECASE) for pattern in PATTERNS[order])
@@ -137,8 +172,12 @@ def _iso(parts: Mapping[str, str | None]) -> str:
     """
     if not parts.get("year"):
         return _clock(parts)
-    name = parts.get("name")
-    month = MONTHS.index(name[:3].lower()) + 1 if name else int(parts["month"] or 0)
+    if name := parts.get("name"):
+        month = MONTHS.index(name[:3].lower()) + 1
+    elif quarter := parts.get("quarter"):
+        month = 3 * int(quarter) - 2
+    else:
+        month = int(parts["month"] or 0)
     day = date(_year(parts["year"] or ""), month, int(parts.get("day") or 1)).isoformat()
     return f"{day}T{_clock(parts)}{_offset(parts.get('offset'))}" if parts.get("hour") else day
 
@@ -163,12 +202,12 @@ def _clock(parts: Mapping[str, str | None]) -> str:
 def _offset(text: str | None) -> str:
     if text is None:
         return ""
-    if text.upper() in US_OFFSETS:
-        return US_OFFSETS[text.upper()]
+    if text.upper() in ZONES:
+        return ZONES[text.upper()]
     digits = re.sub(r"\D", "", text)
     if not digits:
         return "Z"
-    hours, minutes = digits[:2], digits[2:] or "00"
+    hours, minutes = digits[:2].zfill(2), digits[2:] or "00"
     if int(hours) > 23 or int(minutes) > 59:
         raise ValueError(f"{text} is not an offset")
     return f"{'-' if '-' in text else '+'}{hours}:{minutes}"
@@ -213,7 +252,10 @@ def order_of(kind: str, date_format: str | None) -> Order:
     parts = "".join(re.findall(r"%([YymdbB])", date_format or Order.YEAR_FIRST)).lower()
     if "b" in parts:
         return Order.MONTH_NAME
-    orders = {"ymd": Order.YEAR_FIRST, "dmy": Order.DAY_FIRST, "mdy": Order.MONTH_FIRST, "ym": Order.YEAR_MONTH}
+    orders = {
+        "ymd": Order.YEAR_FIRST, "dmy": Order.DAY_FIRST, "mdy": Order.MONTH_FIRST,
+        "ym": Order.YEAR_MONTH, "my": Order.YEAR_MONTH,
+    }  # fmt: skip
     if parts not in orders:
         raise ValueError(
             f"DateFormat({date_format!r}) names no order of day, month and year: write one such as %d/%m/%Y"
@@ -225,10 +267,12 @@ def form_of(cell: str, order: Order) -> str | None:
     """Return the strftime format of a date or time; None for a form of ISO 8601 that needs no conversion."""
     if any(pattern.fullmatch(cell) for pattern in (ISO_DATE, ISO_DATETIME, ISO_TIME)):
         return None
-    match = next(filter(None, (pattern.fullmatch(cell) for pattern in _patterns(order))), None)
+    text = _normalized(cell, order)
+    match = next(filter(None, (pattern.fullmatch(text) for pattern in _patterns(order))), None)
     if match is None:
         return None
-    text = cell
+    if match.groupdict().get("quarter"):
+        return order.value
     spans = {match.span(group): _directive(group, part) for group, part in match.groupdict().items() if part}
     for (start, end), directive in sorted(spans.items(), reverse=True):
         text = text[:start] + directive + text[end:]
@@ -241,14 +285,14 @@ def _directive(group: str, part: str) -> str:
         case "year":
             return "%Y" if len(part) > 2 else "%y"
         case "name":
-            return "%B" if len(part) > len("sept") else "%b"
+            return "%b"
         case "weekday":
             return "%A" if len(part) > len("thurs") else "%a"
         case "hour":
             return "%H"
         case "offset":
             return "%z" if "+" in part or "-" in part else part
-        case "ordinal" | "comment":
+        case "ordinal" | "comment" | "zone":
             return ""
         case _:
             return {
