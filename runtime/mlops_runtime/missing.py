@@ -53,7 +53,9 @@ NO_VALUES = frozenset(
         *_variants(("na", "n/d", "nd", "n.d.", "missing", "unknown", "unk", "(none)", "<none>", "(blank)", "blank")),
         *_variants(("empty", "(empty)", "undefined", "not available", "not applicable", "no data", "not known")),
         *_variants(("n.v.", "k.a.", "n/v", "tbd", "tba", "unavailable", "(missing)", "<missing>", "(unknown)")),
-        *("----", "-----", "....", "***", "??", "???", "#", "##", "/"),
+        *("----", "-----", "....", "***", "??", "???", "#", "##", "/", ":"),
+        # SAS and Stata have 27 kinds of missing numbers
+        *(f".{letter}" for letter in "_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"),
     )
 )
 """Cells that mean a missing value in a column of numbers, dates, times or truth values, where no word is a value."""

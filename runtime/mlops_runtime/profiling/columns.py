@@ -239,7 +239,7 @@ class Tally:
         plain = joined.isascii() and "  " not in joined and "\t" not in joined
         if list(map(str.strip if plain else cleaned, distinct)) != distinct:
             counts = Counter(map(cleaned, cells))
-        for marker in self._missing.intersection(counts):
+        for marker in sorted(self._missing.intersection(counts)):
             count = counts.pop(marker)
             if marker:
                 self.markers[marker] += count

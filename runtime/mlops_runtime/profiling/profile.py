@@ -347,9 +347,18 @@ def _header_warnings(source: Source) -> Iterator[str]:
         yield f"{rows} the header: excluded"
     if not source.encoding.startswith("utf"):
         yield f"the table is not in UTF-8 and read as {source.encoding}: if names or words are wrong, save it in UTF-8"
-    for count, place in ((source.preamble, "before the header"), (source.footers, "after the table, such as sums,")):
+    for count, place in (
+        (source.preamble, "before the header"),
+        (source.subheader, "below the header, such as units,"),
+        (source.comments, "of comments among the rows"),
+        (source.footers, "after the table, such as sums,"),
+    ):
         if count:
             yield f"1 line {place} was skipped" if count == 1 else f"{count} lines {place} were skipped"
+    if source.sums:
+        rows = "1 row starts" if len(source.sums) == 1 else f"{len(source.sums)} rows start"
+        first = f"in row {source.sums[0]}" if len(source.sums) == 1 else f"the first in row {source.sums[0]}"
+        yield f"{rows} with a word for a sum, {first}: remove them from the table unless they are data"
 
 
 def _target_warnings(target: Target, tally: Tally, rows: OddRows) -> Iterator[str]:

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from mlops_runtime.tables.cells import without_unit
+from mlops_runtime.missing import NO_VALUES
+from mlops_runtime.tables.cells import number, without_unit
 
-DELIMITERS = "\t;|,"
+DELIMITERS = "\t;|,\x01\x1f^~"
 """Delimiters in descending order of preference: a comma is also part of prose and of numbers."""
 
 HEAD_ROWS = 200
@@ -32,11 +33,23 @@ AMBIGUOUS_COMMA = re.compile(r"[+-]?\d{1,3},\d{3}", re.ASCII)
 COMMENT = re.compile(r"\s*(#|//|%)")
 """Start of a comment before the header."""
 
+RULE = re.compile(r"[\s|+:=-]*(---|===)[\s|+:=-]*")
+"""Line that database clients, and Markdown, draw around a table or below its header."""
+
+QUALTRICS_ROW = re.compile(r'\{"ImportId":.*\}', re.DOTALL)
+"""Cell of the third line of a survey by Qualtrics; the second has the questions."""
+
 EXCEL_DELIMITER = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 """Line by which Excel is told the delimiter."""
 
 MAX_PREAMBLE = 50
 """Maximum number of lines before the header."""
+
+MAX_SUBHEADER = 2
+MIN_SUBHEADER_ROWS = 10
+MIN_SUBHEADER_COLUMNS = 2
+"""Maximum number of rows with units or questions below the header, and the minimum number of rows of the table and of
+its columns of numbers that tell them."""
 
 MIN_TABLE_ROWS = 3
 MIN_UNIFORMITY = 0.9
@@ -59,11 +72,13 @@ class Dialect:
         delimiter: between cells; a space stands for any number of spaces.
         preamble: number of lines before the header.
         unnamed: number of columns at the left that the header does not name, as R writes the names of rows.
+        subheader: number of rows below the header that are no rows of the table: a line, units, questions.
     """
 
     delimiter: str
     preamble: int = 0
     unnamed: int = 0
+    subheader: int = 0
 
 
 def csv_reader(lines: Iterable[str], delimiter: str, *, strict: bool = True) -> Reader:
@@ -71,12 +86,13 @@ def csv_reader(lines: Iterable[str], delimiter: str, *, strict: bool = True) -> 
     return csv.reader(lines, delimiter=delimiter, skipinitialspace=delimiter == " ", strict=strict)
 
 
-def detect_dialect(head: str, complete: bool) -> Dialect:
+def detect_dialect(head: str, complete: bool, guess: bool = True) -> Dialect:
     """Return how a text is divided into rows.
 
     Args:
         head: start of the file.
         complete: whether the head is the complete file; otherwise its last row may be truncated.
+        guess: whether rows below the header are taken for units if they are words in columns of numbers.
     """
     lines = list(io.StringIO(head, newline=""))
     told = EXCEL_DELIMITER.fullmatch(lines[0].lstrip("\ufeff")) if lines else None
@@ -97,28 +113,74 @@ def detect_dialect(head: str, complete: bool) -> Dialect:
     width = len(rows[title])
     named = len(rows[title + 1 :]) >= MIN_TABLE_ROWS and all(rows[title])
     longer = named and all(len(cells) == width + 1 and cells[-1] for cells in rows[title + 1 :])
-    return Dialect(delimiter, comments + _lines_of(lines[comments:], title, delimiter), int(longer))
+    below = rows[title + 1 :]
+    subheader = _certain_subheader(below) or (_likely_subheader(below) if guess else 0)
+    return Dialect(delimiter, comments + _lines_of(lines[comments:], title, delimiter), int(longer), subheader)
 
 
 def _comment_lines(lines: list[str]) -> int:
     """Return the number of lines of comments, and of blank lines between them, at the start."""
     commented = 0
-    for number, line in enumerate(lines[:MAX_PREAMBLE], start=1):
-        if COMMENT.match(line):
-            commented = number
+    for count, line in enumerate(lines[:MAX_PREAMBLE], start=1):
+        if COMMENT.match(line) or RULE.fullmatch(line):
+            commented = count
         elif line.strip():
             return commented
     return 0
 
 
 def _title_rows(rows: list[list[str]]) -> int:
-    """Return the number of rows before the header: shorter than the table's, with few cells."""
+    """Return the number of rows before the header: shorter than the table's, and the header is no row of data."""
     ((width, _),) = Counter(map(len, rows)).most_common(1)
     first = next((index for index, cells in enumerate(rows) if len(cells) == width and 2 * _filled(cells) > width), 0)
     after = rows[first + 1 :]
     uniform = sum(len(cells) == width for cells in after)
     titles = all(2 * _filled(cells) <= width and _is_title(cells, width) for cells in rows[:first])
+    if not titles:
+        few = all(len(cells) < width or _filled(cells) == 1 for cells in rows[:first])
+        titles = few and _is_header(rows[first], after)
     return first if titles and uniform >= max(MIN_TABLE_ROWS, MIN_UNIFORMITY * len(after)) else 0
+
+
+def _is_header(header: list[str], rows: list[list[str]]) -> bool:
+    """Return whether a row has names, and a column below it has numbers."""
+    return not any(map(_is_number, header)) and bool(_numeric_columns(rows))
+
+
+def _certain_subheader(rows: list[list[str]]) -> int:
+    """Return the number of rows below the header up to a line, or to the identifiers of questions."""
+    if rows and RULE.fullmatch("|".join(rows[0])):
+        return 1
+    questions = (number for number, cells in enumerate(rows[:MAX_SUBHEADER], 1) if QUALTRICS_ROW.fullmatch(cells[0]))
+    return next(questions, 0)
+
+
+def _likely_subheader(rows: list[list[str]]) -> int:
+    """Return the number of rows below the header that have words in each column of numbers, such as units."""
+    numeric = _numeric_columns(rows[MAX_SUBHEADER:])
+    if len(rows) < MIN_SUBHEADER_ROWS or len(numeric) < MIN_SUBHEADER_COLUMNS:
+        return 0
+    words = (
+        all(len(cells) > column and not _is_number(cells[column], or_missing=True) for column in numeric)
+        for cells in rows[:MAX_SUBHEADER]
+    )
+    return sum(itertools.takewhile(bool, words))
+
+
+def _numeric_columns(rows: list[list[str]]) -> list[int]:
+    """Return the positions of the columns in which nearly all cells are numbers."""
+    columns = enumerate(itertools.zip_longest(*rows, fillvalue=""))
+    return [
+        position
+        for position, cells in columns
+        if any(map(_is_number, cells))
+        and sum(_is_number(cell, or_missing=True) for cell in cells) >= MIN_UNIFORMITY * len(cells)
+    ]
+
+
+def _is_number(cell: str, *, or_missing: bool = False) -> bool:
+    text = cell.strip()
+    return any(number(text, decimal) is not None for decimal in ".,") or (or_missing and text in NO_VALUES)
 
 
 def _filled(cells: list[str]) -> int:
@@ -154,13 +216,13 @@ def detect_delimiter(head: str, complete: bool) -> str:
         # Rounded, so that a single ragged row does not decide.
         return round(sum(len(cells) == width for cells in rows) / len(rows), 1), width
 
-    def uniform(delimiter: str) -> tuple[int, int]:
-        """Return the number of rows of the table below a title, and their width."""
+    def uniform(delimiter: str) -> tuple[float, int]:
+        """Return the share of the rows of equal width below a title, and their width."""
         rows = [cells[: -1 if cells[-1] == "" else None] for cells in _leading_rows(head, delimiter, complete)]
         ((width, count),) = Counter(map(len, rows)).most_common(1) or [(0, 0)]
         first = next((index for index, cells in enumerate(rows) if len(cells) == width), 0)
         regular = width > 1 and count >= max(MIN_TABLE_ROWS, MIN_UNIFORMITY * len(rows[first:]))
-        return (count, width) if regular else (0, 0)
+        return (round(count / len(rows), 1), width) if regular else (0, 0)
 
     best = max(DELIMITERS, key=uniformity)
     if uniformity(best)[0] > MIN_UNIFORMITY / 2:

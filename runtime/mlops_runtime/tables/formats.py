@@ -45,6 +45,12 @@ ADVICE = (
     (rb"\0{12}\xc2\xea\x81\x60", "is a SAS file: write it with `PROC EXPORT DBMS=CSV`"),
     (rb"(RDX[23]|RDA[23])\n|X\n\0\0\0[\x02\x03]", "is an R data file: write the table with write.csv"),
     (rb"\s*(%[^\n]*\n\s*)*@relation\s", "is an ARFF file: write the table as CSV"),
+    (
+        rb"\s*((--|/\*)[^\n]*\s+)*(insert into|create (table|database)|drop table|use \S+;|set \w+ ?=)\b",
+        "is an SQL dump: load it into a database, and export the table as CSV",
+    ),
+    (rb"[+-]?\d+(\.\d+)?( \d+:[-+\d.eE]+)+\s", "is in the format of LIBSVM: write the table as CSV, with a header"),
+    (rb"\S+ \S+ \S+ \[\d\d/\w{3}/\d{4}:[^\]]*\] \"", "is the log of a web server: write it as CSV, with a header"),
     (rb"ARFE|\xff\xd8\xff|\x89PNG|GIF8", "is an image: give the path of a table"),
 )
 """Regular expressions for the first bytes of other formats, with advice."""

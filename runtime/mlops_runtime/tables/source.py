@@ -12,7 +12,16 @@ from pathlib import Path
 
 from mlops_runtime.tables.arrow import arrow_header, arrow_rows
 from mlops_runtime.tables.compression import READ_ERRORS, opened
-from mlops_runtime.tables.dialects import Dialect, Reader, csv_reader, detect_decimal, detect_dialect, distinct_names
+from mlops_runtime.tables.dialects import (
+    DELIMITERS,
+    RULE,
+    Dialect,
+    Reader,
+    csv_reader,
+    detect_decimal,
+    detect_dialect,
+    distinct_names,
+)
 from mlops_runtime.tables.encodings import SourceError, scan
 from mlops_runtime.tables.formats import ARROW, ORC, PARQUET, START_SIZE, address_advice, advice_for
 from mlops_runtime.tables.parts import files_of, partition_of, require_equal_columns
@@ -20,30 +29,36 @@ from mlops_runtime.tables.records import is_json, json_header, json_rows
 
 __all__ = ["ConvertedSource", "Source", "SourceError", "open_source"]
 
-COMMON_DELIMITERS = ",;\t|"
-
 HEAD_SIZE = 1 << 18
 """Number of characters at the start of the file from which the delimiter is detected."""
 
 MAX_IN_MEMORY = 1 << 26
 """Maximum size in bytes of a training table that is kept in memory; a larger one is read from the file each time."""
 
-END_OF_FILE = "\x1a"
-"""Ctrl-Z, the end-of-file character of DOS, which some programs still write as the last line."""
+ENDS_OF_FILE = ("\x1a", r"\.")
+"""Last lines that are no rows: the end-of-file character of DOS, and the end of a copy by PostgreSQL."""
 
 MAX_COLUMNS = 20_000
 """Maximum number of columns. The name of a column takes fifty times the memory of its delimiter, so that a file of
 delimiters alone could exhaust the memory."""
 
+SUM = re.compile(
+    r"\W*(grand[ -]?total|(sub-?)?totals?|sum|summe|gesamt(summe)?|somme|suma|total general)\W*", re.IGNORECASE
+)
+"""First cell of a row of sums."""
+
 FOOTER = re.compile(
-    r"\W*(grand[ -]?total|(sub-?)?totals?|sum|summe|gesamt(summe)?|somme|suma)\W*"
-    r"|\(?\d[\d,.]* (rows?|records?)\b.*|(source|notes?|generated|printed|end of)\b.*",
+    r"\(?\d[\d,.]* (rows?|records?)\b.*|total\b[^:]*:[\s\d.,]+|(source|notes?|quelle|fuente|fonte|stand)\b.*"
+    r"|(generated|printed|exported|end of|copyright|confidential|©|\(c\))(?!\w).*|_{3,}|\* .*",
     re.IGNORECASE | re.DOTALL,
 )
-"""First cells of rows that end a report: sums, the number of rows, notes."""
+"""First cells of other rows that end a report: the number of rows, notes."""
 
 MAX_FOOTERS = 10
 """Maximum number of rows at the end of a file that may be such rows."""
+
+MIN_COLUMNS_OF_NOTES = 3
+"""Minimum number of columns for a row with nothing but its first cell to be a note beside such rows."""
 
 QUOTE_ADVICE = "is a quotation mark not closed? Within a quoted cell, a quotation mark must be doubled"
 
@@ -64,7 +79,10 @@ class Source:
         content: bytes of the file if it is kept in memory.
         preamble: number of lines before the header, such as a title or comments.
         repeated_headers: number of rows equal to the header that the last reading skipped.
+        subheader: number of rows below the header, such as units, that are skipped.
         footers: number of rows after the table, such as sums, that the last reading skipped.
+        comments: number of comments among the rows that the last reading skipped.
+        sums: lines of rows that may be sums, which the last reading did not skip.
     """
 
     path: Path
@@ -77,8 +95,11 @@ class Source:
     raw_header: list[str] = field(default_factory=list)
     content: bytes | None = field(default=None, repr=False)
     preamble: int = 0
+    subheader: int = 0
     repeated_headers: int = 0
     footers: int = 0
+    comments: int = 0
+    sums: list[int] = field(default_factory=list)
 
     def sha256(self) -> str:
         """Return the SHA-256 of the file.
@@ -125,23 +146,50 @@ class Source:
         Raises:
             SourceError: as `rows`.
         """
-        rows = self._rows(step, fit, blank)
-        if not fit:
-            yield from rows
-            return
         pending: list[tuple[int, list[str]]] = []
-        for line, cells in rows:
-            if FOOTER.fullmatch(cells[0]) and len(pending) < MAX_FOOTERS and _is_footer(cells):
-                pending.append((line, cells))
-                continue
-            yield from pending
-            pending = []
+        footed = False
+        for line, cells in self._rows(step, fit, blank):
+            if self._may_be_footer(cells) and len(pending) < MAX_FOOTERS:
+                is_footer = self._is_footer(cells)
+                if is_footer or (self._is_note(cells) and (footed or " " in cells[0])):
+                    pending.append((line, cells))
+                    footed = footed or is_footer
+                    continue
+            if pending:
+                yield from self._kept(pending)
+                pending, footed = [], False
             yield line, cells
-        self.footers = len(pending)
+            if SUM.fullmatch(cells[0]):
+                self.sums.append(line)
+        if footed:
+            self.footers = len(pending)
+        else:
+            yield from pending
+
+    def _kept(self, rows: list[tuple[int, list[str]]]) -> Iterator[tuple[int, list[str]]]:
+        self.sums += [line for line, cells in rows if SUM.fullmatch(cells[0])]
+        yield from rows
+
+    def _may_be_footer(self, cells: list[str]) -> bool:
+        """Return whether a row has an empty cell, or spaces between the cells, in which a sentence has cells."""
+        width = len(self.header)
+        return width > 1 and ("" in cells or len(cells) < width or self.delimiter == " ")
+
+    def _is_footer(self, cells: list[str]) -> bool:
+        """Return whether a row is none of the table if it is one of the last."""
+        if self.delimiter == " " and not cells[0].startswith("("):
+            return False
+        first = " ".join(cells) if self.delimiter == " " else cells[0]
+        return any(pattern.fullmatch(first) for pattern in (SUM, FOOTER, RULE))
+
+    def _is_note(self, cells: list[str]) -> bool:
+        """Return whether a row of a table of several columns has nothing but its first cell."""
+        return len(self.header) >= MIN_COLUMNS_OF_NOTES and bool(cells[0]) and not any(cells[1:])
 
     def _rows(self, step: int, fit: bool, blank: bool) -> Iterator[tuple[int, list[str]]]:
         line = 0
-        self.repeated_headers = self.footers = 0
+        self.repeated_headers = self.footers = self.comments = 0
+        self.sums = []
         try:
             with (
                 opened(self.path, self.content) as binary,
@@ -149,8 +197,12 @@ class Source:
             ):
                 line = sum(1 for _ in itertools.islice(text, self.preamble))
                 reader = csv_reader(text, self.delimiter)
-                next(filter(any, reader), None)
+                for _ in itertools.islice(filter(any, reader), 1 + self.subheader):
+                    pass
                 for line, cells in self._numbered(text, reader, step):
+                    if len(cells) == 1 < len(self.header) and cells[0].startswith("#"):
+                        self.comments += 1
+                        continue
                     row = self._fitted(line, cells) if fit and len(cells) != len(self.header) else cells
                     if row == self.raw_header:
                         self.repeated_headers += 1
@@ -281,9 +333,9 @@ def text_source(path: Path, content: bytes | None, names: Collection[str] = ()) 
             except SourceError:
                 return 0
 
-        dialect = detect_dialect(head, len(head) < HEAD_SIZE)
+        dialect = detect_dialect(head, len(head) < HEAD_SIZE, guess=not names)
         if names:
-            dialect = max([dialect, *map(Dialect, COMMON_DELIMITERS)], key=expected)
+            dialect = max([dialect, *map(Dialect, DELIMITERS)], key=expected)
         raw_header = header(dialect)
     return Source(
         path,
@@ -296,6 +348,7 @@ def text_source(path: Path, content: bytes | None, names: Collection[str] = ()) 
         raw_header,
         content,
         dialect.preamble,
+        dialect.subheader,
     )
 
 
@@ -360,12 +413,8 @@ def _require_possible(path: Path, names: list[str]) -> None:
         raise SourceError(f"{path.name} has more than {MAX_COLUMNS:,} columns: is it a table?")
 
 
-def _is_footer(cells: list[str]) -> bool:
-    return len(cells) > 1 and not all(cells)
-
-
 def _is_end_of_file(cells: list[str]) -> bool:
-    return cells[0] == END_OF_FILE and not any(cells[1:])
+    return cells[0] in ENDS_OF_FILE and not any(cells[1:])
 
 
 def _csv_advice(error: csv.Error) -> str:
