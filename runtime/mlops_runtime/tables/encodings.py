@@ -36,6 +36,19 @@ WESTERN_SHARE = 0.65
 """Share of the highest confidence at which cp1252 is taken instead: most tables outside UTF-8 are in Western languages,
 and a few accents are in many encodings."""
 
+DOS_LETTER = re.compile(rb"[A-Za-z][\x81-\x84\x87-\x89\x94][a-z]")
+"""Letter of the encodings of DOS within a word, which is no letter in cp1252: \x81 for ü, \x82 for é, \x94 for ö."""
+
+TURKISH = re.compile(r"[ÐÝÞðýþ]")
+ICELANDIC = re.compile(r"[ÁÆÉÍÓÚáæéíóú]")
+"""Letters of cp1252 that cp1254 has replaced by those of Turkish, and letters that stand beside them in Icelandic."""
+
+NO_CYRILLIC = re.compile("[\u2020\u2021\u2026\u2030\u20ac\u2122\u2022\xa1-\xbf][^\\W\\d_]|[а-яё][А-ЯЁЂ-Џ]")  # noqa: RUF001
+"""Text that is not Cyrillic: symbols before letters, and capital letters within words."""
+
+ISO_2022_ESCAPE = b"\x1b$"
+"""Start of Japanese characters in ISO-2022-JP, which consists of ASCII bytes alone."""
+
 SYMBOL_IN_WORD = re.compile(r"[^\W\d_][\xa1-\xbf\xd7\xf7][^\W\d_]")
 """Text that is not Western: in cp1252, it has a symbol between letters."""
 
@@ -90,6 +103,8 @@ def scan(name: str, file: IO[bytes]) -> Scan:
         encoding = _legacy_encoding(name, scanner.sample, file)
     elif first.startswith(codecs.BOM_UTF8):
         encoding = "utf-8-sig"
+    elif scanner.escaped and _decodes(file, "iso2022_jp_ext"):
+        encoding = "iso2022_jp_ext"
     codec = scanner.excerpt_codec(encoding)
     excerpts = tuple(codecs.decode(excerpt, codec, "ignore") for excerpt in scanner.excerpts)
     return Scan(encoding, max(1, scanner.line_feeds or scanner.carriage_returns), scanner.quoted, excerpts)
@@ -102,6 +117,7 @@ class _Scanner:
         self.line_feeds = 0
         self.carriage_returns = 0
         self.quoted = False
+        self.escaped = False
         self.excerpts: list[bytes] = []
         self.sample = b""
         self._name = name
@@ -150,6 +166,7 @@ class _Scanner:
         if b"\0" in block:
             raise SourceError(f"{self._name} is not text, it contains null bytes: save the table as CSV in UTF-8")
         self.quoted = self.quoted or b'"' in block
+        self.escaped = self.escaped or ISO_2022_ESCAPE in block
         self.line_feeds += block.count(b"\n")
         self.carriage_returns += block.count(b"\r")
         last = max(block.rfind(b"\n"), block.rfind(b"\r"))
@@ -205,6 +222,8 @@ def _legacy_encoding(name: str, sample: bytes, file: IO[bytes]) -> str:
                 "which detects other encodings"
             ) from error
         candidates = [*_likely(detected, sample), *candidates]
+    else:
+        candidates = [*_western(sample), *candidates]
     # Latin-1 decodes every byte.
     return next(encoding for encoding in candidates if _decodes(file, encoding))
 
@@ -217,11 +236,23 @@ def _likely(detected: list[dict[str, Any]], sample: bytes) -> list[str]:
         name for name in confidences if PLAUSIBLE_ENCODINGS.fullmatch(name) or (dos and DOS_ENCODINGS.fullmatch(name))
     ]
     if not likely:
-        return []
+        return _western(sample)
     western = confidences.get("windows-1252", 0.0) >= WESTERN_SHARE * confidences[likely[0]]
     if western and not SYMBOL_IN_WORD.search(sample.decode("cp1252", "ignore")):
-        return []
-    return [codecs.lookup(likely[0]).name]
+        return _western(sample)
+    encoding = codecs.lookup(likely[0]).name
+    if encoding == "cp1251":
+        faults = {each: len(NO_CYRILLIC.findall(sample.decode(each, "ignore"))) for each in (encoding, "mac_cyrillic")}
+        return [min(faults, key=faults.__getitem__)]
+    return [encoding]
+
+
+def _western(sample: bytes) -> list[str]:
+    """Return the codec of a text in Latin letters if it is not cp1252."""
+    if DOS_LETTER.search(sample):
+        return ["cp850"]
+    text = sample.decode("cp1252", "ignore")
+    return ["cp1254"] if TURKISH.search(text) and not ICELANDIC.search(text) else []
 
 
 def _decodes(file: IO[bytes], encoding: str) -> bool:

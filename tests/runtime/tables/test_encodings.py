@@ -40,10 +40,10 @@ LANGUAGES = {
 """Header, and names with cities."""
 
 ENCODINGS = {
-    "russian": "cp1251 koi8-r cp866 iso8859-5",
+    "russian": "cp1251 koi8-r cp866 iso8859-5 mac_cyrillic",
     "ukrainian": "cp1251 koi8-u",
     "bulgarian": "cp1251",
-    "japanese": "shift_jis cp932 euc-jp",
+    "japanese": "shift_jis cp932 euc-jp iso2022_jp",
     "simplified-chinese": "gb18030 gb2312",
     "traditional-chinese": "big5",
     "korean": "euc-kr cp949",
@@ -83,6 +83,23 @@ def test_a_table_is_read_in_its_language(language: str, encoding: str, rows: int
     # then
     assert source.header == tuple(header.split(","))
     assert [",".join(cells) for _, cells in source.raw_rows()] == lines
+
+
+@pytest.mark.parametrize(
+    ("cities", "encoding"),
+    [
+        pytest.param("Köln Gießen", "cp850", id="dos-few-letters"),
+        pytest.param("Málaga Köln naïve", "cp437", id="dos"),
+        pytest.param("İstanbul Eskişehir Muğla", "cp1254", id="turkish"),
+        pytest.param("Reykjavík Þingvellir Ísafjörður", "cp1252", id="icelandic"),
+        pytest.param("Köln Gießen", "cp1252", id="german"),
+    ],
+)
+def test_few_letters_tell_an_encoding(cities: str, encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    names = cities.split()
+    path.write_bytes("".join(f"{name},{number}\n" for number, name in enumerate(["city", *names])).encode(encoding))
+    assert [cells[0] for _, cells in open_source(path).raw_rows()] == names
 
 
 LONG = 900_000
