@@ -245,7 +245,9 @@ def test_the_unit_tests_of_a_project_from_a_table_pass(
 
 DIALECTS = {
     "plain", "semicolons", "bars", "tabs", "line ends of Windows", "decimal commas", "UTF-8 with a mark", "UTF-16",
-    "days of the USA", "Y and N", "t and f", "TRUE and FALSE", "blanks around cells",
+    "days of the USA", "Y and N", "t and f", "TRUE and FALSE", "blanks around cells", "amounts in reais",
+    "amounts in lakhs", "times of Oracle", "days of Japan", "cells of Hive", "titles, sums and notes",
+    "questions below the header", "ISO-2022-JP", "Cyrillic of a Mac",
 }  # fmt: skip
 """Tables that differ from others in what is read, not in names and values."""
 

@@ -1,5 +1,6 @@
 """Inference of the kind of each column of a table, from running statistics of all its cells."""
 
+import itertools
 import math
 import zlib
 from array import array
@@ -11,7 +12,7 @@ from mlops_runtime.missing import NO_VALUES
 from mlops_runtime.profiling.dates import DateStatistics, Reading
 from mlops_runtime.profiling.names import words
 from mlops_runtime.profiling.numbers import NumberStatistics, Sentinel
-from mlops_runtime.tables.cells import BOOLEAN_PAIRS, MAX_CATEGORY_LENGTH, MIN_SHARE, cleaned
+from mlops_runtime.tables.cells import BOOLEAN_PAIRS, FORMULA, MAX_CATEGORY_LENGTH, MIN_SHARE, cleaned
 
 MAX_INTEGER = 2**53
 """Limit of the integers that a float represents exactly."""
@@ -49,6 +50,14 @@ MIN_WORDS_OF_TEXT = 2
 
 MIN_LENGTH_OF_TEXT = 40
 """Minimum mean number of characters of a text whose mean number of words is between one and `MIN_WORDS_OF_TEXT`."""
+
+MIN_ROWS_OF_A_MARK = 5
+MIN_MISSING_SHARE_OF_A_MARK = 0.05
+"""Minimum number of rows with the only value of a column, and minimum share of rows without it, for the value to be a
+mark of these rows, such as a cross."""
+
+MAX_DISTINCT_EXAMPLES = 100
+"""Maximum number of distinct cells kept to tell the notation of a column of words."""
 
 MAX_EXAMPLES = 5
 """Maximum number of most frequent values kept of a column that is not a choice."""
@@ -114,6 +123,7 @@ class Statistics:
         self.numbers = NumberStatistics(decimal, max_odd)
         self.dates = DateStatistics(max_odd)
         self.max_length = 0
+        self.examples: list[str] = []
         self._distinct = 0
         self._characters = 0
         self._spaces = 0
@@ -126,6 +136,7 @@ class Statistics:
         self.dates.add(counts, are_numbers and not self.numbers.may_be_dates)
         self.max_length = max(self.max_length, max(map(len, counts)))
         if not are_numbers:
+            self.examples += itertools.islice(counts, MAX_DISTINCT_EXAMPLES - len(self.examples))
             joined = "\n".join(counts)
             self._distinct += len(counts)
             self._characters += len(joined) - len(counts) + 1
@@ -175,7 +186,7 @@ class Tally:
         self.markers: Counter[str] = Counter()
         self.equals_row_numbers = [True, True]
         self._missing = NO_VALUES | missing
-        self._decimal = decimal
+        self.decimal = decimal
         self._max_values = max_values
         self._max_rows = max_rows
         self._statistics: Statistics | None = None
@@ -204,7 +215,7 @@ class Tally:
             if len(self.values) <= self._max_values:
                 return
             counts, self.values = self.values, None
-            self._statistics = Statistics(self._decimal, (1 - MIN_SHARE) * self._max_rows)
+            self._statistics = Statistics(self.decimal, (1 - MIN_SHARE) * self._max_rows)
         self._add_to_sketch(counts)
         self.statistics.add(counts)
 
@@ -212,7 +223,7 @@ class Tally:
     def statistics(self) -> Statistics:
         """Statistics of the cells."""
         if self._statistics is None:
-            self._statistics = Statistics(self._decimal, (1 - MIN_SHARE) * self.present)
+            self._statistics = Statistics(self.decimal, (1 - MIN_SHARE) * self.present)
             self._statistics.add(self.values or Counter())
         return self._statistics
 
@@ -236,7 +247,7 @@ class Tally:
         distinct = list(counts)
         joined = "\n".join(distinct)
         # A fast path: most columns have no blanks or characters that need cleaning.
-        plain = joined.isascii() and "  " not in joined and "\t" not in joined
+        plain = joined.isascii() and "  " not in joined and "\t" not in joined and FORMULA not in joined
         if list(map(str.strip if plain else cleaned, distinct)) != distinct:
             counts = Counter(map(cleaned, cells))
         for marker in sorted(self._missing.intersection(counts)):
@@ -295,6 +306,12 @@ class Tally:
         return self.is_number and integer and max(-numbers.low, numbers.high) < MAX_INTEGER
 
     @property
+    def is_mark(self) -> bool:
+        """Whether the only value marks some of the rows."""
+        missing = self.rows - self.present
+        return self.present >= MIN_ROWS_OF_A_MARK and missing >= MIN_MISSING_SHARE_OF_A_MARK * self.rows
+
+    @property
     def has_identifier_name(self) -> bool:
         """Whether the name is that of an identifier; the index of a table is exported without a name."""
         return self.nameless or not IDENTIFIER_WORDS.isdisjoint(words(self.name)[-1:])
@@ -318,6 +335,8 @@ def infer_column(tally: Tally, day_first: bool, sampled: bool) -> Column | Exclu
     if not tally.present:
         return ExcludedColumn("all values are missing")
     if tally.values is not None and len(tally.values) == 1:
+        if tally.is_mark and not sampled:
+            return _string_column(tally, sampled)
         return ExcludedColumn(f"its only value is {quoted(next(iter(tally.values)))}")
     dates = tally.dates(day_first)
     if tally.is_number and not (dates and _are_dates(dates, tally)):

@@ -4,7 +4,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from mlops_runtime.missing import NO_VALUES, WORD_KINDS, WORDS
-from mlops_runtime.profiling.columns import Column, Tally, quoted
+from mlops_runtime.profiling.columns import Column, ExcludedColumn, Tally, quoted
+from mlops_runtime.profiling.notations import notation_of
 from mlops_runtime.tables.cells import cleaned
 from mlops_runtime.tables.source import Source
 
@@ -93,6 +94,17 @@ def sentinel_warnings(columns: Sequence[Column]) -> Iterator[str]:
                 f"({sentinel.low:g} to {sentinel.high:g}): if that means a missing value, "
                 f'add Missing("{sentinel.cell}") to its field in datamodel.py, or answer missing="auto,{sentinel.cell}"'
             )
+
+
+def notation_warnings(columns: Mapping[str, Column | ExcludedColumn], tallies: Mapping[str, Tally]) -> Iterator[str]:
+    """Yield a sentence about each column that is read as words and consists of amounts."""
+    for name, column in columns.items():
+        is_words = isinstance(column, ExcludedColumn) or column.kind in WORD_KINDS
+        if is_words and tallies[name].present:
+            notation = notation_of(tallies[name].statistics.examples, tallies[name].decimal)
+            if notation is not None:
+                place = "excluded" if isinstance(column, ExcludedColumn) else f"read as a {column.kind}"
+                yield f"{quoted(name)} contains {notation} and is {place}: write plain numbers in the table to use them"
 
 
 def case_warnings(columns: Sequence[Column], tallies: Mapping[str, Tally]) -> Iterator[str]:

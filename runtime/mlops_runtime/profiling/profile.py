@@ -18,6 +18,7 @@ from mlops_runtime.profiling.markers import NOTHING_NAMED, Named, marker_warning
 from mlops_runtime.profiling.oddities import (
     OddRows,
     case_warnings,
+    notation_warnings,
     odd_cells,
     odd_rows,
     odd_warnings,
@@ -61,7 +62,7 @@ MAX_LISTED_NAMES = 10
 MAX_LISTED_SENTENCES = 3
 """Maximum number of excluded columns, and of warnings, in a summary."""
 
-UNNAMED = re.compile(r"Unnamed: \d+")
+UNNAMED = re.compile(r"Unnamed: \d+(\.\d+)*")
 """Name that pandas gives to a column without one."""
 
 KIND_NAMES = {
@@ -167,11 +168,12 @@ def profile(path: Path, target: str, task: str = "auto", named: Named = NOTHING_
         *_date_warnings(ranged, tallies),
         *sentinel_warnings(ranged),
         *case_warnings(ranged, tallies),
+        *notation_warnings(columns, tallies),
     ]
     missing = {column.name: _missing_words(column, named) for column in ranged}
     missing[target] = _target_words(inferred, named)
     labels = merged_labels(tally.values or Counter(), source.decimal) if inferred.labels else None
-    compared, leaks = _compare(source, ranged, target, labels, missing)
+    compared, leaks = _compare(ranged, _values(source, ranged, target, labels, missing), target, labels is not None)
     return Profile(
         path=path,
         source=source,
@@ -300,6 +302,7 @@ def _tallies(source: Source, step: int, target: str, named: Named) -> dict[str, 
     """Return the statistics of each column, by name."""
     width = len(source.header)
     max_values = min(MAX_COLUMN_VALUES, max(MIN_COLUMN_VALUES, MAX_TOTAL_VALUES // width))
+    nameless = _count_nameless(source)
     tallies = {
         name: Tally(
             name,
@@ -307,7 +310,7 @@ def _tallies(source: Source, step: int, target: str, named: Named) -> dict[str, 
             MAX_COLUMN_VALUES if name == target else max_values,
             named.in_every_kind(name),
             max_rows=source.lines / step + 1,
-            nameless=position == 0 and _is_nameless(source),
+            nameless=position < nameless,
         )
         for position, name in enumerate(source.header)
     }
@@ -323,10 +326,11 @@ def _tallies(source: Source, step: int, target: str, named: Named) -> dict[str, 
     return tallies
 
 
-def _is_nameless(source: Source) -> bool:
-    """Return whether the first column alone has no name, as the index that pandas exports."""
+def _count_nameless(source: Source) -> int:
+    """Return the number of columns at the left without a name, as the index that pandas exports, once or repeatedly."""
     names = [name.strip() for name in source.raw_header or source.header]
-    return len(names) > 1 and (not names[0] or UNNAMED.fullmatch(names[0]) is not None)
+    unnamed = sum(1 for _ in itertools.takewhile(lambda name: not name or UNNAMED.fullmatch(name), names))
+    return unnamed if unnamed < len(names) else 0
 
 
 def _chunks(rows: Iterable[tuple[int, list[str]]], size: int) -> Iterator[list[list[str]]]:
@@ -383,21 +387,16 @@ def _date_warnings(columns: Sequence[Column], tallies: dict[str, Tally]) -> Iter
 
 
 def _compare(
-    source: Source,
-    columns: Sequence[Column],
-    target: str,
-    labels: Mapping[str, str] | None,
-    missing: Mapping[str, frozenset[str]],
+    columns: Sequence[Column], values: dict[str, Values], target: str, labelled: bool
 ) -> tuple[tuple[Column, ...], list[str]]:
     """Return the columns with their quartiles, and warnings about columns that reveal the target."""
-    values = _values(source, columns, target, labels, missing)
     target_values = values.pop(target)
     compared, warnings = [], []
     for column in columns:
         column_values = values.pop(column.name)
         quartiles = _quartiles(column_values) if isinstance(column_values, array) else None
         compared.append(replace(column, quartiles=quartiles))
-        warning = leakage_warning(column, column_values, target_values, labels is not None)
+        warning = leakage_warning(column, column_values, target_values, labelled)
         if warning is not None:
             warnings.append(warning)
     return tuple(compared), warnings

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from mlops_runtime.profiling.columns import Tally, quoted
+from mlops_runtime.profiling.notations import notation_of
 from mlops_runtime.tables.cells import number
 
 TASKS = ("auto", "binary", "multiclass", "regression")
@@ -75,6 +76,8 @@ def infer_target(tally: Tally, decimal: str, task: str, sampled: bool) -> Target
     if tally.rows - tally.present > MAX_MISSING_SHARE * tally.rows:
         words = " and ".join(quoted(word) for word, _ in tally.markers.most_common(2))
         advice = f"; with missing= (empty) {words} are labels" if words else ""
+        if tally.values is not None and len(tally.values) == 1 and not words:
+            advice = f"; if empty cells mean the opposite of {quoted(next(iter(tally.values)))}, write a word into them"
         raise TargetError(
             f"the target {quoted(tally.name)} is missing in {tally.rows - tally.present} of {tally.rows} rows: "
             f"name another column, or remove these rows from the file{advice}"
@@ -138,6 +141,12 @@ def merged_labels(values: Counter[str], decimal: str) -> dict[str, str]:
 
 
 def _labelled(tally: Tally, decimal: str, task: str, sampled: bool) -> Target:
+    notation = notation_of(tally.statistics.examples, decimal)
+    if task == "auto" and notation is not None:
+        advice = OVERRIDE_ADVICE.format(task="multiclass", meaning="labels")
+        raise TargetError(
+            f"the target {quoted(tally.name)} contains {notation}: write plain numbers in the table, or {advice}"
+        )
     values = tally.values and _merged(tally.values, decimal)
     if values is None or len(values) > MAX_LABELS:
         count = "too many to count" if values is None else str(len(values))

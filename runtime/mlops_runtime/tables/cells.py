@@ -72,13 +72,22 @@ INVISIBLE = re.compile(
 )
 """Characters without a width. Joiners are left between letters of other scripts and in emoji, where they matter."""
 
+FORMULA = '="'
+FORMULA_QUOTES = 2
+"""Start of a text as a formula, and the number of its quotation marks."""
+
 BLANKS = re.compile(r"[^\S\r\n]{2,}|[^\S\r\n ]")
 """Blanks within a line other than a single space."""
 
 
 def cleaned(cell: str) -> str:
-    """Return a cell without blanks around it and invisible characters in it, with single spaces between words."""
+    """Return a cell without blanks around it and invisible characters in it, with single spaces between words.
+
+    A text that is written as a formula, so that a spreadsheet program keeps its zeros, is unwrapped: `="007"`.
+    """
     text = cell.strip()
+    if text.startswith(FORMULA) and text.endswith('"') and text.count('"') == FORMULA_QUOTES:
+        text = text[len(FORMULA) : -1].strip()
     if text.isascii():
         return BLANKS.sub(" ", text) if "  " in text or "\t" in text else text
     visible = INVISIBLE.sub("", unicodedata.normalize("NFC", text))

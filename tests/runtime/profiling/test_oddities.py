@@ -138,6 +138,35 @@ def test_words_beside_integers_are_labels_if_they_are_repeated(trained: Trained)
 
 
 @pytest.mark.parametrize(
+    ("form", "notation"),
+    [
+        pytest.param("{0} bhp", "numbers with 'bhp'", id="unit"),
+        pytest.param("{0}.{1}M", "numbers with 'M'", id="millions"),
+        pytest.param("<{0}", "numbers with '<'", id="bound"),
+        pytest.param("{0}:{1:02}:00", "durations", id="hours"),
+        pytest.param("PT{0}H{1}M", "durations", id="iso-8601"),
+        pytest.param("{0} days 0{1}:00:00", "durations", id="pandas"),
+        pytest.param("{0}h {1}m", "durations", id="letters"),
+        pytest.param("R{0}", None, id="code"),
+        pytest.param("0{0} 12", None, id="telephone"),
+        pytest.param("{0}-{1}", None, id="interval"),
+    ],
+)
+def test_amounts_that_are_read_as_words_are_named(form: str, notation: str | None, trained: Trained) -> None:
+    table, _ = trained(a=[form.format(n % 40 + 24, n % 7) for n in range(200)])
+    named = [warning for warning in table.warnings if "plain numbers" in warning]
+    assert len(named) == (notation is not None)
+    assert notation is None or f"'a' contains {notation} and is " in named[0]
+
+
+def test_a_mark_in_some_rows_is_a_choice(trained: Trained) -> None:
+    marks = {"few": ["", *"x" * 199], "rare": [*"x" * 4, *[""] * 196], "mark": ["x", "", ""] * 66 + ["x"] * 2}
+    table, _ = trained(**marks)
+    assert [(column.name, column.kind, column.optional) for column in table.columns][:1] == [("mark", "choice", True)]
+    assert [name for name, _ in table.excluded] == ["few", "rare"]
+
+
+@pytest.mark.parametrize(
     ("values", "sentinel", "found"),
     [
         pytest.param([f"{row % 97}.5" for row in range(400)], "-999", True, id="minus-999"),
@@ -165,7 +194,7 @@ def test_a_single_outlier_is_no_sentinel(trained: Trained) -> None:
     assert not any("far from the others" in warning for warning in table.warnings)
 
 
-@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+@pytest.mark.parametrize("name", ["", "Unnamed: 0", "Unnamed: 0.1"])
 def test_an_exported_index_with_gaps_is_excluded(name: str, write_columns: WriteColumns) -> None:
     path = write_columns(**{name: range(7, 607, 3), "x": noise(200), "y": labels(200)})
     table = profile(path, "y")

@@ -78,11 +78,18 @@ def test_the_reason_says_how_to_choose_another_task(cells: Sequence[object], rea
         pytest.param(["a", "b"] * 10, "regression", "other values such as 'a'", id="regression-of-words"),
         pytest.param(["a", "b", "c"] * 10, "binary", "has 3: set task=multiclass", id="binary-of-three"),
         pytest.param(AMOUNTS, "multiclass", "set task=regression", id="multiclass-of-numbers"),
+        pytest.param(["Y", ""] * 20, "auto", "the opposite of 'Y', write a word into them", id="empty-for-no"),
+        pytest.param([f"{n % 12} km" for n in range(60)], "auto", "contains numbers with 'km': write", id="unit"),
+        pytest.param([f"1:0{n % 9}:{n:02}" for n in range(60)], "auto", "contains durations: write", id="durations"),
     ],
 )  # fmt: skip
 def test_an_unsuitable_target_is_refused_with_advice(cells: Sequence[object], task: str, message: str) -> None:
     with pytest.raises(TargetError, match=message):
         target(cells, task)
+
+
+def test_amounts_with_a_unit_may_be_labels() -> None:
+    assert target([f"{n % 12} km" for n in range(60)], "multiclass").task == "multiclass"
 
 
 def test_labels_of_a_single_row_are_excluded_unless_sampled() -> None:

@@ -4,6 +4,7 @@ import codecs
 import random
 import sys
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 
@@ -42,6 +43,28 @@ def grouped(number: int) -> str:
 
 def german(number: int) -> str:
     return f"{random.Random(number).uniform(1000, 90_000):,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+def account(number: int) -> str:
+    value = f"{random.Random(number).uniform(1, 9000):,.2f}"
+    return (value, f"({value})", f"{value}-")[number % 3]
+
+
+def reais(number: int) -> str:
+    return f"R$ {german(number)}"
+
+
+def lakhs(number: int) -> str:
+    crores, rest = divmod(random.Random(number).randint(10_000_000, 99_000_000), 10_000_000)
+    return f"₹{crores},{rest // 100_000:02},{rest // 1000 % 100:02},{rest % 1000:03}"
+
+
+def moment(number: int, form: str) -> str:
+    return (datetime(2020, 1, 1) + timedelta(minutes=random.Random(number).randrange(700_000))).strftime(form)  # noqa: DTZ001
+
+
+def day_of_france(number: int) -> str:
+    return f"{number % 28 + 1} {('janv.', 'févr.', 'mars', 'août', 'déc.')[number % 5]} 202{number % 3}"
 
 
 def text(header: Cells, cells: Sequence[Cells], delimiter: str = ",", end: str = "\n") -> str:
@@ -122,6 +145,24 @@ TABLES: dict[str, str | bytes] = {
     "labels that are ordinal numbers": with_target("1st", "2nd", "3rd"),
     "labels equal as numbers": with_target("0", "1", "0.0", "1.0"),
     "the label None": with_target("None", "mild", "severe"),
+    "amounts of accounts": text(HEADER, rows(account, place, outcome)),
+    "amounts in reais": text(HEADER, rows(reais, place, outcome), ";"),
+    "amounts in lakhs": text(HEADER, rows(lakhs, place, outcome)),
+    "times in 14 digits": text(HEADER, rows(lambda n: moment(n, "%Y%m%d%H%M%S"), place, outcome)),
+    "times of Oracle": text(HEADER, rows(lambda n: moment(n, "%d-%b-%y %I.%M.%S.000000 %p").upper(), place, outcome)),
+    "days of France": text(HEADER, rows(day_of_france, place, outcome)),
+    "days of Japan": text(HEADER, rows(lambda n: moment(n, "%Y年%m月%d日 %H:%M"), place, outcome)),
+    "cells of Hive": text(HEADER, PLAIN, "\x01").replace("north", r"\N"),
+    "a line below the header": text(HEADER, [["---", "---", "---"], *PLAIN], "|") + f"({ROWS} rows)\n",
+    "titles, sums and notes": f"Sales,2020\n\n{text(HEADER, PLAIN)}Total:,,\n\nSource: the office\n",
+    "questions below the header": text(
+        HEADER, [["How much?", "Where?", "Would you?"], ['{"ImportId":"Q1"}'] * 3, *PLAIN]
+    ),
+    "a mark in some rows": with_column("x", "", ""),
+    "ISO-2022-JP": text(HEADER, rows(amount, words("東京", "大阪", "つくば"), outcome)).encode("iso2022_jp"),
+    "Cyrillic of a Mac": text(HEADER, rows(amount, words("Москва", "Щёлково", "Тверь"), outcome)).encode(
+        "mac_cyrillic"
+    ),
     "amounts": text(HEADER, rows(place, outcome, amount)),
 }
 """Content of a file by name; the target is `y`."""

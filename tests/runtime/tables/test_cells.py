@@ -7,6 +7,7 @@ from mlops_runtime.tables.cells import (
     MAX_CATEGORY_LENGTH,
     MAX_TEXT_LENGTH,
     canonicalizer,
+    cleaned,
     number,
 )
 
@@ -83,6 +84,15 @@ def test_a_number_is_converted_to_a_decimal_point_without_separators(cell: str, 
 def test_a_cell_that_is_not_a_number_is_unchanged(cell: str, decimal: str) -> None:
     assert number(cell, decimal) is None
     assert canonical(cell, "number", decimal) == cell
+
+
+@pytest.mark.parametrize(
+    ("cell", "expected"),
+    [('="007"', "007"), ('=" a "', "a"), ('="a"&"b"', '="a"&"b"'), ('="', '="'), ("=7", "=7")],
+    ids=["code", "blanks", "formula", "start", "number"],
+)
+def test_a_text_that_is_written_as_a_formula_is_unwrapped(cell: str, expected: str) -> None:
+    assert cleaned(cell) == expected
 
 
 @given(value=st.floats(allow_nan=False, allow_infinity=False), decimal=st.sampled_from(".,"))
