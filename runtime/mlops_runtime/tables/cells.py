@@ -21,8 +21,8 @@ MAX_FINITE_DIGITS = 300
 """Number of digits above which an integer may be no finite float."""
 
 BOOLEANS: Mapping[str, bool] = {
-    "true": True, "yes": True, "y": True, "t": True,
-    "false": False, "no": False, "n": False, "f": False,
+    "true": True, "yes": True, "y": True, "t": True, "on": True,
+    "false": False, "no": False, "n": False, "f": False, "off": False,
 }  # fmt: skip
 """Words for true and false, in lower case; cells are compared without regard to case."""
 

@@ -12,7 +12,17 @@ from flask.testing import FlaskClient
 from pydantic import Field
 from werkzeug.test import TestResponse
 
-from mlops_runtime.contract import Category, ExpectedRange, Integer, RecordModel, Text, field_specs
+from mlops_runtime.contract import (
+    Category,
+    Contract,
+    ExpectedRange,
+    Integer,
+    RecordModel,
+    Task,
+    Text,
+    ValuePrediction,
+    field_specs,
+)
 from mlops_runtime.model import Predictor
 from mlops_runtime.serving import create_app
 from mlops_runtime.serving.middleware import access_log
@@ -51,6 +61,7 @@ class Parcel(RecordModel):
     slot: time = Field(alias='a/b~c <"&ü>', description="When to ring")
 
 
+PARCEL_CONTRACT = Contract(Parcel, ValuePrediction, Task.REGRESSION, "price")
 PARCEL_FIELDS = {field.name: field for field in field_specs(Parcel)}
 
 

@@ -62,7 +62,7 @@ class TableValues:
         positions = {name: position for position, name in enumerate(header)}
         contract = self._contract
         columns = [
-            (field.name, positions[field.name], _cell_reader(contract, field, decimal))
+            (field.name, positions[field.name], field_reader(contract, field, decimal))
             for field in contract.fields
             if field.name in positions
         ]
@@ -74,12 +74,26 @@ class TableValues:
         return read
 
 
-def _cell_reader(contract: Contract, field: FieldSpec, decimal: str) -> Callable[[str], str]:
+def field_reader(contract: Contract, field: FieldSpec, decimal: str) -> Callable[[str], str]:
+    """Return a function that converts a text to a value of a field, for validation; "" stands for a missing value.
+
+    Args:
+        contract: of the field.
+        field: of the contract.
+        decimal: decimal mark of numbers.
+    """
     missing = contract.missing[field.name]
     read = cell_reader(field.kind.value, decimal, field.date_format, missing, field.words.pair)
-    if not is_zero_or_one(field):
+    if field.kind not in (Kind.NUMBER, Kind.INTEGER):
         return read
-    return lambda cell: ZERO_OR_ONE.get(cell.strip().casefold()) or read(cell)
+
+    def read_number(cell: str) -> str:
+        # pydantic takes underscores between digits.
+        return read(cell).replace("_", " ")
+
+    if not is_zero_or_one(field):
+        return read_number
+    return lambda cell: ZERO_OR_ONE.get(cell.strip().casefold()) or read_number(cell)
 
 
 def is_zero_or_one(field: FieldSpec) -> bool:
@@ -89,7 +103,7 @@ def is_zero_or_one(field: FieldSpec) -> bool:
 
 def _json_converter(contract: Contract, field: FieldSpec) -> Callable[[Any], Any]:
     """Return a function that converts a JSON value of a field; None stands for a missing value."""
-    read_cell = _cell_reader(contract, field, contract.decimal)
+    read_cell = field_reader(contract, field, contract.decimal)
 
     def convert(value: Any) -> Any:
         match value:

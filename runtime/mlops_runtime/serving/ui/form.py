@@ -1,16 +1,18 @@
 """The form on the page: an input for each field of the contract, and the texts in the inputs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from typing import Any
 from urllib.parse import quote
 
-from mlops_runtime.contract import FieldSpec, Kind, RecordModel
+from mlops_runtime.contract import Contract, FieldSpec, Kind, RecordModel
 from mlops_runtime.model.baseline import Baseline, ValueBaseline
+from mlops_runtime.serving.api.table_values import field_reader
 from mlops_runtime.serving.ui import field_text
 from mlops_runtime.serving.ui.number_format import exact
+from mlops_runtime.tables.cells import PLAIN_NUMBER
 
 MAX_SUGGESTIONS = 200
 """Maximum number of suggestions of an input."""
@@ -195,12 +197,26 @@ def submitted_texts(inputs: Sequence[Input], sent: Mapping[str, str]) -> dict[st
     return texts
 
 
-def values_of(inputs: Sequence[Input], texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the texts as values for the validation; an empty text is a missing value."""
-    values = {name: text for name, text in texts.items() if text}
-    for input_ in inputs:
-        name = input_.spec.name
-        if input_.spec.kind is Kind.CHOICE and name in values:
-            originals = {with_line_feeds(choice): str(choice) for choice in input_.spec.choices}
-            values[name] = originals.get(values[name], values[name])
-    return values
+ReadForm = Callable[[Mapping[str, str]], dict[str, str]]
+"""Returns the values for the validation in the submitted texts, by field; a missing value is left out."""
+
+
+def form_reader(contract: Contract, inputs: Sequence[Input]) -> ReadForm:
+    """Return a function that reads submitted texts as cells of the table, but for options and plain numbers."""
+    readers = {input_.spec.name: _reader(contract, input_) for input_ in inputs}
+
+    def read(texts: Mapping[str, str]) -> dict[str, str]:
+        values = ((name, read_text(texts[name])) for name, read_text in readers.items())
+        return {name: value for name, value in values if value}
+
+    return read
+
+
+def _reader(contract: Contract, input_: Input) -> Callable[[str], str]:
+    spec = input_.spec
+    read = field_reader(contract, spec, contract.decimal)
+    if spec.kind in (Kind.NUMBER, Kind.INTEGER):
+        # Browsers send a decimal point in any language, whatever the table has.
+        return lambda text: text if PLAIN_NUMBER["."].fullmatch(text) else read(text)
+    originals = {with_line_feeds(choice): str(choice) for choice in spec.choices}
+    return lambda text: originals.get(text) or read(text)

@@ -20,7 +20,7 @@ from mlops_runtime.serving.api.records import RecordReader
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.logs import RECORDS_KEY
 from mlops_runtime.serving.ui.explanation import Explanation, PredictedRecord, explain
-from mlops_runtime.serving.ui.form import Input, form_inputs, submitted_texts, texts_of, values_of
+from mlops_runtime.serving.ui.form import Input, form_inputs, form_reader, submitted_texts, texts_of
 from mlops_runtime.serving.ui.number_format import rounded
 from mlops_runtime.serving.ui.result import Result, result_of
 from mlops_runtime.serving.ui.shapley import background_of, contributions
@@ -85,6 +85,7 @@ def blueprint(predictor: Predictor, settings: Settings, predict: Predict, title:
     routes.app_context_processor(lambda: {"title": title, "metadata": predictor.metadata})
     contract = predictor.contract
     inputs = form_inputs(contract.fields, predictor.baseline)
+    read_form = form_reader(contract, inputs)
     examples = {example.key: example for example in examples_of(contract, predictor.golden_records)}
     first = texts_of(predictor.golden_records[0].record)
     background = background_of(predictor)
@@ -108,11 +109,13 @@ def blueprint(predictor: Predictor, settings: Settings, predict: Predict, title:
     def predict_form() -> tuple[str, HTTPStatus]:
         texts = submitted_texts(inputs, request.form)
         try:
-            record = contract.record.model_validate_strings(values_of(inputs, texts))
+            record = contract.record.model_validate_strings(read_form(texts))
         except ValidationError as error:
             return page(Form(texts, errors_of(inputs, error))), HTTPStatus.UNPROCESSABLE_ENTITY
         request.environ[RECORDS_KEY] = 1
         (prediction,) = predict([record])
+        # From here on the values as they were read: a word for a missing value is an empty input.
+        texts = texts_of(record)
         result = result_of(prediction, predictor.baseline, predictor.metadata.interval)
         return page(Form(texts, result=result, explanation=explanation(record, prediction, texts))), HTTPStatus.OK
 

@@ -1,24 +1,35 @@
+import json
 from datetime import UTC, date, datetime, time, timedelta, timezone
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from mlops_runtime.contract import FieldSpec, Kind
+from mlops_runtime.contract import Contract, FieldSpec, Kind, RecordModel, Task, ValuePrediction
+from mlops_runtime.missing import WORDS
 from mlops_runtime.model.baseline import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
+from mlops_runtime.serving.api.faults import RecordFaults
+from mlops_runtime.serving.api.negotiation import Format
+from mlops_runtime.serving.api.records import RecordReader
 from mlops_runtime.serving.ui.form import (
     MAX_SUGGESTIONS,
     MAX_SUGGESTIONS_OF_PAGE,
     Input,
     form_inputs,
+    form_reader,
     submitted_texts,
     suggestions,
     text_of,
     texts_of,
-    values_of,
     with_line_feeds,
 )
-from tests.runtime.serving.conftest import PARCEL_FIELDS, Parcel, Size
+from mlops_runtime.tables.cells import cleaned
+from mlops_runtime.testing.synthetic import CONTRACTS, FIELDS
+from tests.runtime.serving.conftest import PARCEL_CONTRACT, PARCEL_FIELDS, Parcel, Size
 
 CITIES = {"Ulm": 0.2, "Bonn": 0.5, "Köln": 0.3}
 NUMBERS = NumberBaseline(
@@ -26,7 +37,19 @@ NUMBERS = NumberBaseline(
 )
 CITY_BASELINE = ValueBaseline(missing_share=0, shares=CITIES)
 BASELINE = Baseline(rows=10, fields={"city": CITY_BASELINE}, target=NUMBERS, predictions=NUMBERS)
+
+
+class OddChoice(StrEnum):
+    SPACE = " a"
+    LINES = "b\r\nc"
+
+
+class Chosen(RecordModel):
+    x: OddChoice
+
+
 INPUTS = form_inputs(tuple(PARCEL_FIELDS.values()), BASELINE)
+READ_FORM = form_reader(PARCEL_CONTRACT, INPUTS)
 
 
 def input_of(name: str) -> Input:
@@ -141,7 +164,11 @@ def test_the_text_of_a_value(value: object, text: str) -> None:
     assert text_of(value) == text
 
 
-lines = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs"]), min_size=1, max_size=30).map(str.strip)
+lines = (
+    st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Zs"]), min_size=1, max_size=30)
+    .map(cleaned)
+    .filter(lambda text: text not in WORDS)
+)
 moments = st.datetimes().map(lambda moment: moment.replace(microsecond=moment.microsecond // 1000 * 1000))
 parcels = st.fixed_dictionaries(
     {
@@ -152,8 +179,8 @@ parcels = st.fixed_dictionaries(
         "insured": st.none() | st.booleans(),
         "size": st.sampled_from(Size),
         "wrapping": st.none() | st.sampled_from(Size),
-        "city": lines.filter(bool),
-        "remark": st.none() | lines.filter(bool),
+        "city": lines,
+        "remark": st.none() | lines,
         "ordered": st.dates(),
         "paid": st.none() | moments,
         'a/b~c <"&ü>': moments.map(datetime.time),
@@ -170,7 +197,42 @@ def test_a_record_survives_the_form(parcel: Parcel) -> None:
     texts = submitted_texts(INPUTS, sent)
 
     # Then it is that record
-    assert Parcel.model_validate_strings(values_of(INPUTS, texts)) == parcel
+    assert Parcel.model_validate_strings(READ_FORM(texts)) == parcel
+
+
+MISSING_OR_VALUES = ("NA", "n/a", "-", "null", "None", "NaN", " ? ", "#N/A", "unknown", "missing", "(blank)")
+NOTATIONS = ("12", "1,234", "1_000", "12 %", "1e400", "on", "Y", "2024-12-31", "31/12/2024", "10am", "two  words")
+ORDER_INPUTS = form_inputs(FIELDS, BASELINE)
+CONTRACT = CONTRACTS[Task.BINARY]
+READER = RecordReader(CONTRACT, 1)
+
+
+def outcome(record: dict[str, Any]) -> object:
+    """Return what the API reads in a record: its values, or the fields that are faulty."""
+    (result,) = READER.read(json.dumps([record]).encode(), Format.JSON).results
+    return {error.field for error in result.errors} if isinstance(result, RecordFaults) else vars(result)
+
+
+def outcome_of_form(sent: dict[str, str]) -> object:
+    """Return what the form reads in texts: their values, or the fields that are faulty."""
+    texts = submitted_texts(ORDER_INPUTS, {quote(name, safe=""): text for name, text in sent.items()})
+    try:
+        return vars(CONTRACT.record.model_validate_strings(form_reader(CONTRACT, ORDER_INPUTS)(texts)))
+    except ValidationError as error:
+        return {fault["loc"][0] for fault in error.errors()}
+
+
+@pytest.mark.parametrize("field", [pytest.param(field, id=field.name) for field in FIELDS])
+@pytest.mark.parametrize("text", [*MISSING_OR_VALUES, *NOTATIONS])
+def test_a_text_means_in_the_form_what_it_means_in_the_api(field: FieldSpec, text: str) -> None:
+    # Given a valid record, as texts
+    sent = {"Weight (kg)": "1", "Express": "yes", "Courier": "a", "Ordered": "2024-12-31", "Slot": "10:00"}
+
+    # When a text is typed in one field
+    typed = sent | {field.name: text}
+
+    # Then it is the value, the missing value or the fault that it is in JSON
+    assert outcome_of_form(typed) == outcome(typed)
 
 
 def test_spaces_around_typed_text_are_removed() -> None:
@@ -181,14 +243,13 @@ def test_spaces_around_typed_text_are_removed() -> None:
 
 def test_an_option_keeps_its_spaces_and_line_ends() -> None:
     # Given choices with outer spaces and several lines
-    choices = (" a", "b\r\nc")
-    spec = FieldSpec(name="x", attribute="x", kind=Kind.CHOICE, description="", optional=False, choices=choices)
-    inputs = form_inputs([spec], BASELINE)
+    contract = Contract(Chosen, ValuePrediction, Task.REGRESSION, "price")
+    inputs = form_inputs(contract.fields, BASELINE)
 
     # When one is sent with the line ends of a browser
-    for choice in choices:
+    for choice in OddChoice:
         texts = submitted_texts(inputs, {"x": with_line_feeds(choice).replace("\n", "\r\n")})
 
         # Then it is that choice
         assert texts["x"] in [value for value, _ in inputs[0].options]
-        assert values_of(inputs, texts) == {"x": choice}
+        assert form_reader(contract, inputs)(texts) == {"x": choice}
