@@ -38,8 +38,8 @@ PLAIN_NUMBER = {
 """Numbers without thousands separators, by the decimal mark of the table."""
 
 GROUPED_NUMBER = {
-    ".": re.compile(r"[+-]?(?:\d{1,3}(?:[,' \u00a0\u202f\u2019]\d{3})+|\d{1,2}(?:,\d\d)+,\d{3})(?:\.\d*)?", re.ASCII),
-    ",": re.compile(r"[+-]?\d{1,3}(?:[.' \u00a0\u202f\u2019]\d{3})+(?:,\d*)?", re.ASCII),
+    ".": re.compile(r"[+-]?[1-9](?:\d{0,2}(?:[,' \u00a0\u202f\u2019]\d{3})+|\d?(?:,\d\d)+,\d{3})(?:\.\d*)?", re.ASCII),
+    ",": re.compile(r"[+-]?[1-9]\d{0,2}(?:[.' \u00a0\u202f\u2019]\d{3})+(?:,\d*)?", re.ASCII),
 }
 """Numbers with thousands separators, by the decimal mark of the table; in India, with groups of two digits."""
 

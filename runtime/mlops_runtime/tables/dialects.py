@@ -6,7 +6,7 @@ import io
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -22,12 +22,27 @@ HEAD_ROWS = 200
 MAX_NUMBER_LENGTH = 64
 """Maximum number of characters of a cell that may be a number."""
 
-DECIMAL_COMMA = re.compile(r"[+-]?(?:\d*,(?:\d\d?|\d{4,})|0,\d+|\d{4,},\d+|\d{1,3}(?:\.\d{3})+,\d+)", re.ASCII)
-DECIMAL_POINT = re.compile(r"[+-]?(?:\d*\.(?:\d\d?|\d{4,})|0\.\d+|\d{4,}\.\d+|\d{1,3}(?:,\d{2,3})+\.\d+)", re.ASCII)
-"""Numbers whose decimal mark can't be a thousands separator."""
 
-AMBIGUOUS_COMMA = re.compile(r"[+-]?\d{1,3},\d{3}", re.ASCII)
-"""Numbers whose comma may be a decimal mark or a thousands separator."""
+def _telling(mark: str, groups: str) -> re.Pattern[str]:
+    """Return the pattern of numbers that tell the decimal mark: it cannot be a separator of thousands.
+
+    Args:
+        mark: decimal mark.
+        groups: numbers with the other mark as the separator of several groups.
+    """
+    forms = (
+        rf"\d*{mark}(?:\d\d?|\d{{4,}})", rf"0{mark}\d+", rf"\d{{4,}}{mark}\d+", rf"\d*{mark}\d+[eE][+-]?\d+",
+        groups,
+    )  # fmt: skip
+    return re.compile(rf"[+-]?(?:{'|'.join(forms)})", re.ASCII)
+
+
+DECIMAL_COMMA = _telling(",", r"\d{1,3}(?:\.\d{3})+,\d+|\d{1,3}(?:\.\d{3}){2,}")
+DECIMAL_POINT = _telling(r"\.", r"\d{1,3}(?:,\d{2,3})+\.\d+|\d{1,3}(?:,\d{2,3})+,\d{3}")
+
+AMBIGUOUS_COMMA = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
+AMBIGUOUS_POINT = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}", re.ASCII)
+"""Numbers whose comma or point may be a decimal mark or a thousands separator."""
 
 
 COMMENT = re.compile(r"\s*(#|//|%)")
@@ -241,22 +256,34 @@ def detect_decimal(texts: Iterable[str], delimiter: str) -> str:
         cells += [cell.strip() for row in _leading_rows(text, delimiter) for cell in row][1:-1]
     # Files with semicolons usually have decimal commas.
     ambiguous = delimiter == ";" and any(map(AMBIGUOUS_COMMA.fullmatch, _bare(cells)))
-    return decimal_of(cells, "," if ambiguous else ".")
+    return decimal_of(cells) or ("," if ambiguous else ".")
 
 
-def decimal_of(cells: Iterable[str], default: str) -> str:
-    """Return the decimal mark of most of the numbers in which it is unambiguous; the default without one."""
+def decimal_of(cells: Iterable[str]) -> str | None:
+    """Return the decimal mark of most of the numbers in which it is unambiguous; None if no number tells it."""
     numbers = list(_bare(cells))
     commas = sum(DECIMAL_COMMA.fullmatch(cell) is not None for cell in numbers)
     points = sum(DECIMAL_POINT.fullmatch(cell) is not None for cell in numbers)
     if commas == points:
-        return default
+        return None
     return "," if commas > points else "."
 
 
 def _bare(cells: Iterable[str]) -> Iterator[str]:
     """Yield the cells that may be numbers, without their units."""
     return (without_unit(cell)[0] for cell in cells if len(cell) < MAX_NUMBER_LENGTH)
+
+
+def numbers_of(header: Sequence[str], names: Collection[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return the cells of some columns that may be numbers, without their units.
+
+    Args:
+        header: names of all columns.
+        names: of the columns to return, if the table has them.
+        rows: of the table.
+    """
+    positions = [position for position, name in enumerate(header) if name in names]
+    return list(_bare(row[position].strip() for row in rows for position in positions if position < len(row)))
 
 
 def distinct_names(cells: Sequence[str]) -> tuple[str, ...]:

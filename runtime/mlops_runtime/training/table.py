@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from mlops_runtime.contract import Contract, Features, Kind, RecordModel
 from mlops_runtime.tables.cells import MIN_SHARE, cleaned, number, value_reader
-from mlops_runtime.tables.source import MAX_IN_MEMORY, Source, SourceError, open_source
+from mlops_runtime.tables.dialects import decimal_of, numbers_of
+from mlops_runtime.tables.source import MAX_IN_MEMORY, ConvertedSource, Source, SourceError, open_source
 
 MIN_ROWS = 12
 """Minimum number of rows: with fewer, folds and held-out rows are too small."""
@@ -47,6 +48,9 @@ NOUNS: Mapping[Kind, str] = {
     Kind.DATETIME: "date and time", Kind.TIME: "time of day",
 }  # fmt: skip
 """What a cell of a column is, by the kind of the column."""
+
+DECIMAL_ROWS = 1000
+"""Approximate number of rows in which the decimal mark is detected if it is not that of the contract."""
 
 MAX_RECORDS = 10_000
 """Maximum number of rows to keep as records, evenly spaced, for the choice of golden records."""
@@ -192,6 +196,7 @@ class _Reader:
         self._unknown_rows: dict[str, int] = {}
         self._chunk: list[RecordModel] = []
         self._parts: list[Features] = []
+        decimal = _decimal_mark(contract, source)
         positions = {name: index for index, name in enumerate(source.header)}
         self._target_position = positions[contract.target]
         self._columns = tuple(
@@ -200,7 +205,7 @@ class _Reader:
                 positions[field.name],
                 value_reader(
                     field.kind.value,
-                    source.decimal,
+                    decimal,
                     field.date_format,
                     contract.missing[field.name],
                     field.words.pair,
@@ -209,7 +214,7 @@ class _Reader:
             for field in contract.fields
         )
         labels = [str(label) for label in contract.labels]
-        self._value = _label_reader(labels, source.decimal) if labels else _value_reader(source.decimal)
+        self._value = _label_reader(labels, decimal) if labels else _value_reader(decimal)
 
     def read(self) -> None:
         for row, cells in self._source.raw_rows(self._step):
@@ -310,6 +315,15 @@ class _Reader:
         if single:
             target = self._contract.target
             yield f"These values of {target} have a single row each, which is not used: {_listed(single)}."
+
+
+def _decimal_mark(contract: Contract, source: Source) -> str:
+    """Return the decimal mark of a table: the contract's if no number tells it, as 1,234 does not."""
+    if source.decimal == contract.decimal or isinstance(source, ConvertedSource):
+        return source.decimal
+    names = {field.name for field in contract.fields if field.kind in (Kind.NUMBER, Kind.INTEGER)}
+    names |= set() if contract.labels else {contract.target}
+    return decimal_of(numbers_of(source.header, names, source.sample(DECIMAL_ROWS))) or contract.decimal
 
 
 def _count(rows: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import pytest
 
-from mlops_runtime.contract import Contract, Kind, LabelPrediction, Task
+from mlops_runtime.contract import Contract, Kind, LabelPrediction, RecordModel, Task, ValuePrediction
 from mlops_runtime.model.artefact import sha256
 from mlops_runtime.tables.source import open_source
 from mlops_runtime.testing import synthetic as orders
@@ -365,6 +365,30 @@ def test_the_first_of_many_dropped_labels_are_named(rows: Rows, read: Callable[[
 def test_the_target_has_the_indices_of_labels(each_contract: Contract, rows: Rows, read: Callable[[Rows], Any]) -> None:
     labels = [str(label) for label in LABELS[each_contract.task]]
     assert read(rows).target.tolist() == [labels.index(cells[-1]) for cells in rows[1:]]
+
+
+@pytest.mark.parametrize(
+    ("decimal", "delimiter", "cells", "value"),
+    [
+        pytest.param(".", ";", ["1,234", "2,345"], 1234, id="a-comma-beside-semicolons"),
+        pytest.param(",", "\t", ["1.234", "2.345"], 1234, id="a-point"),
+        pytest.param(",", "\t", ["1.234", "2.5"], 1.234, id="a-point-and-one-that-tells"),
+        pytest.param(".", ";", ["1,234", "2,5"], 1.234, id="a-comma-and-one-that-tells"),
+    ],
+)
+def test_a_number_that_tells_no_decimal_mark_has_that_of_the_contract(
+    decimal: str, delimiter: str, cells: list[str], value: float, tmp_path: Path
+) -> None:
+    # Given a contract, and another table than the one from which it was derived
+    class Measured(RecordModel):
+        x: float
+
+    contract = Contract(Measured, ValuePrediction, Task.REGRESSION, "y", decimal=decimal)
+    path = tmp_path / "table.csv"
+    path.write_text(f"x{delimiter}y\n" + "".join(f"{cells[n % 2]}{delimiter}{n}\n" for n in range(20)))
+
+    # Then its numbers are read as in requests
+    assert read_table(contract, path).features.numbers[0, 0] == value
 
 
 @of_values

@@ -35,9 +35,9 @@ from mlops_runtime.serving.api.record_keys import key_fault
 from mlops_runtime.serving.api.table_values import ReadCells, TableValues
 from mlops_runtime.serving.ui.field_text import shortened
 from mlops_runtime.tables.cells import cleaned
-from mlops_runtime.tables.dialects import decimal_of
+from mlops_runtime.tables.dialects import AMBIGUOUS_COMMA, AMBIGUOUS_POINT, decimal_of, numbers_of
 from mlops_runtime.tables.formats import COMPRESSED, START_SIZE, advice_for
-from mlops_runtime.tables.source import Source, SourceError, fitted, text_source
+from mlops_runtime.tables.source import ConvertedSource, Source, SourceError, fitted, text_source
 
 MAX_MEMORY_FACTOR = 128
 """Maximum memory for reading a body, as a multiple of MAX_CONTENT_LENGTH, in any format, valid or not. Most of it
@@ -394,24 +394,36 @@ def _text_source(body: bytes, charset: str | None, names: Collection[str]) -> So
 
 
 def decimal_mark(contract: Contract, source: Source, rows: Iterable[Sequence[str]]) -> str:
-    """Return the decimal mark of a table: that of most numbers in the columns of the contract's numbers.
+    """Return the decimal mark of a table: that of most numbers in its columns of numbers, or else the contract's.
 
     Args:
         contract: of the records.
         source: of the table.
         rows: some of its rows.
+
+    Raises:
+        InvalidRequestError: if a point may be a decimal mark, as RFC 4180 leaves it, or a separator of thousands, as
+            in the training table.
     """
-    positions = [
-        source.header.index(field.name)
-        for field in contract.fields
-        if field.kind in (Kind.NUMBER, Kind.INTEGER) and field.name in source.header
-    ]
-    # RFC 4180 has commas between cells, and then numbers have points.
-    default = "." if source.delimiter == "," else contract.decimal
-    if source.delimiter == "," and contract.decimal == ".":
-        return default
-    cells = (row[position].strip() for row in rows for position in positions if position < len(row))
-    return decimal_of(cells, default)
+    if isinstance(source, ConvertedSource):
+        return source.decimal
+    commas_between = source.delimiter == ","
+    if commas_between and contract.decimal == "." and not source.quoted:
+        return "."
+    names = {field.name for field in contract.fields if field.kind in (Kind.NUMBER, Kind.INTEGER)}
+    cells = numbers_of(source.header, names, rows)
+    mark = decimal_of(cells)
+    if mark is not None or not commas_between or contract.decimal == ".":
+        return mark or contract.decimal
+    if any(map(AMBIGUOUS_COMMA.fullmatch, cells)):
+        return ","
+    if any(map(AMBIGUOUS_POINT.fullmatch, cells)):
+        detail = (
+            "The point in a number such as 1.234 may be a decimal mark or a separator of thousands, and no number of "
+            "this table tells which: write 1234 or 1.2340."
+        )
+        raise InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+    return "."
 
 
 def _json_or_none(line: bytes) -> Any:
