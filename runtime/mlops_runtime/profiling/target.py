@@ -74,7 +74,8 @@ def infer_target(tally: Tally, decimal: str, task: str, sampled: bool) -> Target
             f"at least {MIN_ROWS} are needed"
         )
     if tally.rows - tally.present > MAX_MISSING_SHARE * tally.rows:
-        words = " and ".join(quoted(word) for word, _ in tally.markers.most_common(2))
+        most_common = sorted(tally.markers, key=lambda word: (-tally.markers[word], word))[:2]
+        words = " and ".join(map(quoted, most_common))
         advice = f"; with missing= (empty) {words} are labels" if words else ""
         if tally.values is not None and len(tally.values) == 1 and not words:
             advice = f"; if empty cells mean the opposite of {quoted(next(iter(tally.values)))}, write a word into them"
