@@ -58,8 +58,8 @@ def create_app(
     predict = with_metrics(predictor, metrics)
 
     app = Application(__name__)
-    # A slash at the end of a path makes no difference, and no redirect, which would lose the prefix of a proxy.
-    app.url_map.strict_slashes = False
+    # A slash at the end of a path makes no difference. There is no redirect, which would lose the prefix of a proxy.
+    app.url_map.strict_slashes = app.url_map.merge_slashes = False
     app.jinja_loader = template_loader(templates)
     # Without these options, half of a page with many fields is white space.
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}

@@ -63,7 +63,9 @@ _FOLDERS = tuple(route for route in ROUTES if route.path.endswith("/") and route
 
 @lru_cache(maxsize=256)
 def route_of(path: str) -> Route:
-    """Return the route of a request path, with or without a slash at its end."""
+    """Return the route of a request path, with or without a slash at its end, and with any number at its start."""
+    if path.startswith("//"):
+        path = "/" + path.lstrip("/")
     for same in (path, path.removesuffix("/")):
         if same in _ROUTES:
             return _ROUTES[same]

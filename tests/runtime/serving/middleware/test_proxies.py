@@ -176,3 +176,25 @@ def test_an_environment_that_is_completed_twice_is_completed_once() -> None:
 @pytest.mark.parametrize("path", ["/version/", "/openapi.json/", "/own/page/", "/readyz/", "/report/", "/table/"])
 def test_a_slash_at_the_end_makes_no_difference(predictor: Predictor, path: str) -> None:
     assert client_of(predictor).get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "status"),
+    [
+        pytest.param({}, "//version", 200, id="before a path"),
+        pytest.param({}, "//", 200, id="alone"),
+        pytest.param({"root_path": PREFIX}, "//report", 200, id="after a prefix that was removed"),
+        pytest.param({"root_path": PREFIX}, f"{PREFIX}//report", 200, id="after a prefix"),
+        pytest.param({}, "/static//page.css", 404, id="within a path"),
+        pytest.param({}, "/report//", 404, id="at the end"),
+        pytest.param({}, "//example.org/report", 404, id="before the name of a host"),
+        pytest.param({}, "//example.org/..", 404, id="before a host and dots"),
+    ],
+)
+def test_a_doubled_slash_leads_to_no_other_address(
+    predictor: Predictor, settings: dict[str, Any], path: str, status: int
+) -> None:
+    response = client_of(predictor, **settings).get("/", environ_overrides={"PATH_INFO": path})
+
+    assert response.status_code == status
+    assert "Location" not in response.headers
