@@ -24,10 +24,13 @@ ENGINE = r"""#!/bin/bash
 printf '%s\0' "$@" >>"$CALLS"
 while [ $# -gt 0 ]; do
   case "$1" in
-    pull) test -e published ;;
+    pull) test -e published || { echo "manifest unknown" >&2; exit 1; } ;;
     login) cat >/dev/null ;;
-    *Labels*) test -e same || echo "${@: -1}"; exit ;;
-    *RepoDigests*) echo "${@: -1}" | sed -E 's/:[^:]*$/@sha256:0/' ;;
+    inspect)
+      golden=$(test -e same || echo "$2")
+      printf '[{"Config": {"Labels": {"mlops-runtime.golden": "%s"}}, ' "$golden"
+      printf '"RepoDigests": ["%s@sha256:0"]}]' "${2%:*}"
+      exit ;;
     --iidfile) echo sha256:0 >"$2" ;;
   esac
   shift
@@ -203,6 +206,37 @@ def test_what_aws_answers_is_data(project: Project) -> None:
     # then the bucket that commands name has no character that a shell runs
     assert re.search(r"s3://oncology-answer[\w.:/-]+\x00", calls.read_text())
     assert not pwned(project)
+
+
+@pytest.mark.parametrize(
+    ("registry", "login", "bucket"),
+    [
+        pytest.param("", "ecr", "mine", id="none"),
+        pytest.param("1.dkr.ecr.eu-central-1.amazonaws.com", "ecr", "mine", id="ECR"),
+        pytest.param("docker.io/acct", "none", "mine", id="Docker Hub"),
+        pytest.param("docker.io/acct", "none", "", id="Docker Hub without a bucket"),
+    ],
+)
+def test_the_registry_decides_who_logs_in(fresh: Path, registry: str, login: str, bucket: str) -> None:
+    show = '--eval=print: ; @echo "$$LOGIN $(CHAMPION_BUCKET)"'
+    command = ["make", show, "print", f"REGISTRY={registry}", "AWS=false", *([f"BUCKET={bucket}"] if bucket else [])]
+
+    result = subprocess.run(command, cwd=fresh, capture_output=True, text=True, check=True)
+
+    assert result.stdout.split() == [login, *([bucket] if bucket else [])]
+
+
+def test_aws_is_not_asked_for_another_registry(project: Project) -> None:
+    # given
+    calls = project.stand_in("AWS", AWS)
+    engine = project.stand_in("DOCKER", ENGINE)
+    project.stand_in("PYTHON", PYTHON)
+    # when
+    result = project.make("login", "publish", "REGISTRY=docker.io/acct")
+    # then
+    assert result.returncode == 0, result.stderr
+    assert f"docker.io/acct/oncology-webservice:{project.version()}" in engine.read_text().split("\0")
+    assert not calls.exists()
 
 
 def test_the_aws_cli_is_that_of_the_environment(fresh: Path) -> None:

@@ -67,9 +67,16 @@ DRAIN_SECONDS ?= 8
 # Images. DOCKER may be podman.
 DOCKER ?= docker
 DOCKER_BUILD_FLAGS ?=
-PYTHON_IMAGE ?= python:3.11-slim-bookworm
+PYTHON_IMAGE ?= docker.io/library/python:3.11-slim-bookworm
+# Where images go, such as docker.io/ACCOUNT; docs/registries.md. Empty: to ECR, in the account of AWS.
+REGISTRY ?=
+# Who logs in. ecr: AWS. token: `make login`, with a token from standard input. none: you, by `docker login`, or nobody.
+# Empty: ecr for a registry of AWS, none for another one.
+LOGIN ?=
+# Whose token it is. Empty: that of the ACCOUNT.
+REGISTRY_USER ?=
 
-# AWS. make/aws.mk looks up account, registry and bucket when a command needs them.
+# AWS. make/aws.mk looks up account, registry and bucket when a command needs them, and neither is given.
 AWS_REGION ?= {{cookiecutter.aws_region}}
 STACK ?= $(PROJECT)
 

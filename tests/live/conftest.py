@@ -8,12 +8,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import HTTPError, URLError
+from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 
 from tests.conftest import bake
+from tests.live.registries import limited_registry, registry_of_accounts
 from tests.live.site import NAMESPACE, Site, fit_to_server
 from tests.live.workbench import Workbench
 
@@ -94,38 +95,16 @@ def bare_workbench(cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Wo
 
 @pytest.fixture(scope="session")
 def registry_with_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Host and port of a registry that knows another password than the one AWS hands out."""
-    program = shutil.which("docker-registry") or shutil.which("registry")
-    if program is None:
-        pytest.skip("no registry program: install Debian's docker-registry, or registry of the distribution project")
-    folder = tmp_path_factory.mktemp("registry")
-    # The bcrypt hash of a password that nobody needs to know.
-    (folder / "htpasswd").write_text("AWS:$2y$05$C9LDyNqWVYkgmdGPlTw1TeG5QHAP.6eiMFTPTdgYEnZsE6qhX6YQ2\n")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    (folder / "config.yml").write_text(
-        f"""version: 0.1
-storage: {{filesystem: {{rootdirectory: {folder}/images}}}}
-http: {{addr: "127.0.0.1:{port}"}}
-auth: {{htpasswd: {{realm: tests, path: {folder}/htpasswd}}}}
-"""
-    )
-    address = f"127.0.0.1:{port}"
-    with subprocess.Popen(
-        [program, "serve", str(folder / "config.yml")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
-        try:
-            for _ in range(100):
-                try:
-                    urlopen(f"http://{address}/v2/", timeout=1).close()
-                except HTTPError:
-                    break
-                except URLError:
-                    time.sleep(0.1)
-            yield address
-        finally:
-            server.terminate()
+    """Host and port of a registry that has an account, and another password for AWS than the one AWS hands out."""
+    with registry_of_accounts(tmp_path_factory.mktemp("registry")) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def registry_at_its_limit() -> Iterator[str]:
+    """Host and port of a registry that answers each request for an image as Docker Hub does when the limit is met."""
+    with limited_registry() as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -24,11 +24,11 @@ class Workbench:
     environment: dict[str, str]
     variables: dict[str, str] = field(default_factory=dict)
 
-    def make(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run make in the folder; the result holds exit status and both outputs."""
+    def make(self, *arguments: str, given: str | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Run make in the folder, with a text on its standard input; the result holds exit status and both outputs."""
         with self.start(*arguments, **variables) as process:
             try:
-                output, errors = process.communicate(timeout=1200)
+                output, errors = process.communicate(given, timeout=1200)
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
@@ -42,6 +42,7 @@ class Workbench:
             ["make", *arguments, *(f"{name}={value}" for name, value in settings.items())],
             cwd=self.folder,
             env=inherited | self.environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -1,5 +1,5 @@
 # The trainer: the packages that train, the runtime, the model package, src/trainer and the table.
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 # The dependencies have a layer of their own, which changes only with the lock.
 FROM ${PYTHON_IMAGE} AS dependencies

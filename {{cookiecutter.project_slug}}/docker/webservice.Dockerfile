@@ -1,5 +1,5 @@
 # The web-service: the packages that serve, the wheels of model and runtime, and src/webservice.
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 # The dependencies have a layer of their own, which changes only with the lock.
 FROM ${PYTHON_IMAGE} AS dependencies

@@ -12,7 +12,11 @@ export AWS_PAGER :=
 lookup = $(shell AWS_REGION=$(AWS_REGION) $(if $(AWS_ENDPOINT_URL),AWS_ENDPOINT_URL=$(AWS_ENDPOINT_URL)) \
   PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 PIPENV_VERBOSITY=-1 $(AWS) --region $(AWS_REGION) --output text $(1) | LC_ALL=C tr -cd 'A-Za-z0-9.:/_-')
 AWS_ACCOUNT ?= $(eval AWS_ACCOUNT := $(call lookup,sts get-caller-identity --query Account))$(AWS_ACCOUNT)
-REGISTRY ?= $(eval REGISTRY := $(patsubst https://%,%,$(call lookup,ecr get-authorization-token --query authorizationData[0].proxyEndpoint)))$(REGISTRY)
+ifeq ($(REGISTRY),)
+unexport REGISTRY
+REGISTRY = $(eval REGISTRY := $(patsubst https://%,%,$(call lookup,ecr get-authorization-token --query authorizationData[0].proxyEndpoint)))$(REGISTRY)
+endif
+GIVEN_BUCKET := $(BUCKET)
 BUCKET ?= $(PROJECT)-$(AWS_ACCOUNT)
 look_up = $(eval export $(1) := $$($(1)))
 define name_account
@@ -31,16 +35,6 @@ infrastructure: $(ENV) aws-account  ## Create or update the stack: bucket, image
 .PHONY: kubeconfig
 kubeconfig: $(ENV)  ## Point kubectl at CLUSTER
 	@$(AWS) eks update-kubeconfig --name "$$CLUSTER"
-
-# LOGIN=none is for a registry that asks for no password, such as one on this machine.
-LOGIN ?= ecr
-
-.PHONY: login
-login: $(ENV) build/registry  ## Log the image engine in to the registry
-ifneq ($(LOGIN),none)
-	@$(AWS) ecr get-login-password | $(DOCKER) login --username AWS --password-stdin "$$REGISTRY" >build/login.log 2>&1 \
-	  || { tail -n 1 build/login.log >&2; echo "$(DOCKER) cannot log in to $$REGISTRY: nothing was pushed" >&2; exit 1; }
-endif
 
 .PHONY: aws-account
 aws-account: $(ENV)

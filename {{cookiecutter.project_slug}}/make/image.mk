@@ -13,7 +13,13 @@ build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(1).Dockerfil
 	  --label org.opencontainers.image.source="$${SOURCE_URL-$$(git remote get-url origin 2>/dev/null | sed -E 's|//[^/@]*@|//|')}" \
 	  --label mlops-runtime.golden="$$(git hash-object src/$(PACKAGE)/artefact/golden.json 2>/dev/null || true)" \
 	  --tag $(PROJECT)/$(1):$(VERSION) --iidfile $@ .
-golden_of = $$($(DOCKER) image inspect --format '{{index .Config.Labels "mlops-runtime.golden"}}' $(1))
+# The base image comes from a registry as well.
+PULL_LIMIT := toomanyrequests|429 Too Many Requests
+
+# The word for who logs in: ecr for a registry of AWS, none for another one.
+ifeq ($(LOGIN),)
+  override LOGIN := $(if $(filter-out %.amazonaws.com %.amazonaws.com.cn,$(REGISTRY)),none,ecr)
+endif
 
 ##@ Images
 
@@ -26,29 +32,25 @@ build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAI
 build/%.built:
 	@$(DOCKER) info >/dev/null 2>&1 || { echo "$(DOCKER) does not answer: start it, or set DOCKER=podman in project.mk; see make doctor" >&2; exit 1; }
 	@echo "Building $(PROJECT)/$*:$(VERSION)"
-	@$(call build_image,$*) >build/$*.log 2>&1 || { tail -n 30 build/$*.log >&2; exit 1; }
+	@$(call build_image,$*) >build/$*.log 2>&1 || { if grep -qE '$(PULL_LIMIT)' build/$*.log; \
+	  then echo "the limit on pulls of $$PYTHON_IMAGE is met: run $(DOCKER) login, as an account may pull more, wait, or set PYTHON_IMAGE to a copy of your own" >&2; \
+	  else tail -n 30 build/$*.log >&2; fi; exit 1; }
 
 # A reason to leave out unit and system tests in an emergency; training and gate are never left out.
 override SKIP_TESTS := $(strip $(value SKIP_TESTS))
 export SKIP_TESTS
 UNIT_TESTED := $(if $(SKIP_TESTS),skipped-tests,build/unittest-coverage.json)
 
+.PHONY: login
+login: build/registry $(if $(filter ecr,$(LOGIN)),$(ENV))  ## Log the image engine in to the registry, as LOGIN says
+	@$(FROM_CLONE) -m mlops_runtime.operations.registry login $(if $(filter login,$(MAKECMDGOALS)),--asked)
+
 .PHONY: publish
 publish: clean-tree login $(IMAGES:%=build/%.image)  ## Push both images once the tests pass; SKIP_TESTS="reason" leaves the tests out
 
-# Tags in ECR are immutable: a version that was published before is used as it is, but not in place of a given MODEL.
+# A version that was published before is used as it is, but not in place of a given MODEL.
 build/%.image: build/%.built build/registry | login $(UNIT_TESTED)
-	@image="$$REGISTRY/$(PROJECT)/$*"; \
-	if $(DOCKER) pull --quiet "$$image:$(VERSION)" >/dev/null 2>&1; then \
-	  echo "$$image:$(VERSION) was published before"; \
-	  [ $* = trainer ] || [ "$(call golden_of,"$$image:$(VERSION)")" = "$(call golden_of,$$(cat build/$*.built))" ] || \
-	    { echo "$$image:$(VERSION) has a model of another training run: to publish this one, commit, or set VERSION" >&2; $(if $(MODEL),exit 1;) }; \
-	else \
-	  $(DOCKER) tag "$$(cat build/$*.built)" "$$image:$(VERSION)"; \
-	  $(DOCKER) push --quiet "$$image:$(VERSION)" >build/$*.push.log 2>&1 \
-	    || { tail -n 1 build/$*.push.log >&2; echo "cannot push $$image:$(VERSION): nothing was deployed" >&2; exit 1; }; \
-	fi; \
-	$(DOCKER) image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$$image:$(VERSION)" | grep -F -m 1 "$$image@" | tee $@
+	@$(FROM_CLONE) -m mlops_runtime.operations.registry publish $*
 
 # The trainer has no model yet: only the web-service is tested with one.
 build/webservice.image: | $(if $(SKIP_TESTS),,build/test-coverage.json)
@@ -60,5 +62,5 @@ skipped-tests:
 build/registry: FORCE | clean-tree
 	$(call look_up,REGISTRY)
 	@mkdir -p build
-	@test -n "$$REGISTRY" || { echo "AWS names no registry: are there credentials? See make doctor" >&2; exit 1; }
+	@test -n "$$REGISTRY" || { echo "there is no registry: set REGISTRY, or get credentials of AWS; see make doctor" >&2; exit 1; }
 	@echo "$$REGISTRY" | cmp -s - $@ || echo "$$REGISTRY" >$@

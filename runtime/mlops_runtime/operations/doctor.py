@@ -45,11 +45,14 @@ class Result:
 
 
 def checks(environment: Mapping[str, str]) -> list[Check]:
-    """Return the requirements of a project, with the commands that the environment sets."""
+    """Return the requirements of a project, with the commands that the environment sets.
+
+    AWS is one of them only where it logs in to the registry.
+    """
     docker = tuple(shlex.split(environment.get("DOCKER") or "docker"))
     kubectl = tuple(shlex.split(environment.get("KUBECTL") or "kubectl"))
     aws = tuple(shlex.split(environment.get("AWS") or "aws"))
-    return [
+    tools = [
         Check("python", (sys.executable, "--version"), "everything", "install Python 3.11 or later", (3, 11)),
         Check("make", ("make", "--version"), "everything", "install GNU Make 4.2 or later", (4, 2)),
         Check("git", ("git", "--version"), "versions", "install git", (2,)),
@@ -62,6 +65,11 @@ def checks(environment: Mapping[str, str]) -> list[Check]:
         ),
         Check("kubectl", (*kubectl, "version", "--client"), "make deploy", "install kubectl", (1, 20)),
         Check("cluster", (*kubectl, "cluster-info"), "make deploy", "run make kubeconfig, or start kind"),
+    ]
+    if (environment.get("LOGIN") or "ecr") != "ecr":
+        return tools
+    return [
+        *tools,
         Check(
             "aws",
             (*aws, "--version"),
