@@ -25,6 +25,7 @@ from werkzeug.utils import import_string
 
 from mlops_runtime.model import ArtefactError
 from mlops_runtime.serving import drain
+from mlops_runtime.serving.front.pool import STOP_SIGNALS
 from mlops_runtime.serving.front.rsgi import Front
 from mlops_runtime.serving.middleware.keys import put_operator_key
 from mlops_runtime.serving.project_routes import RouteError, check_routes
@@ -59,6 +60,9 @@ SWITCH_INTERVAL = 0.001
 DRAIN_BEFORE_STOP = 0.5
 """Seconds of draining before a stop without a preStop hook, for example by `docker stop`."""
 
+INTERRUPTED = 130
+"""The status of a program that Ctrl-C ended, as shells give it."""
+
 logger = logging.getLogger("webservice")
 
 
@@ -72,6 +76,8 @@ def main(factory: str = FACTORY) -> int:
         factory: name of the function that returns the Flask application, as `module:function`.
     """
     logging.config.dictConfig(logs.configuration("info"))
+    # Until the server handles Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         settings = Settings.from_environment()
         marker = drain.Marker(settings.marker)
@@ -91,13 +97,38 @@ def main(factory: str = FACTORY) -> int:
                 return 1
             server = granian_server(settings, address)
             server.on_startup(partial(drain_before_stop, marker))
+            server.on_startup(let_forks_end_on_sigterm)
             # granian accepts objects with `__rsgi__`, but its types do not include them.
             loader: Any = partial(worker, factory)
             server.serve(target_loader=loader, wrap_loader=False)
+        except KeyboardInterrupt:
+            return INTERRUPTED
         finally:
             marker.remove()
             settings.operator_key.unlink(missing_ok=True)
     return 0
+
+
+def let_forks_end_on_sigterm() -> None:
+    """Let a process that is forked from here on end on SIGTERM until it handles signals itself, and ignore Ctrl-C.
+
+    It would inherit handlers that only its parent can act on, and Python forgets a signal that arrives during the
+    fork. A stop while a worker starts would last until the parent kills the worker. Ctrl-C reaches the parent too.
+    """
+    masks: list[set[int]] = []
+
+    def block() -> None:
+        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS))
+
+    def unblock() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
+
+    def reset() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        unblock()
+
+    os.register_at_fork(before=block, after_in_parent=unblock, after_in_child=reset)
 
 
 def can_start(factory: str) -> bool:
@@ -119,6 +150,8 @@ def can_start(factory: str) -> bool:
 
 def try_application(factory: str) -> None:
     """Make an application without using it; exit with status 1 if that fails."""
+    # Its parent handles Ctrl-C.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with TemporaryDirectory(prefix="webservice-") as folder:
         os.environ[METRICS_FOLDER] = folder
         try:

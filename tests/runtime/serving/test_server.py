@@ -116,7 +116,8 @@ def test_the_marker_of_an_earlier_process_is_removed_at_start(marker: Path, serv
     # Then it serves without draining, and is prepared to drain before it stops
     assert status == 0
     assert seen == [False]
-    assert len(server.hooks) == 1
+    assert serve.let_forks_end_on_sigterm in server.hooks
+    assert len(server.hooks) == 2
 
 
 @pytest.mark.parametrize("status", [0, 1])
@@ -463,3 +464,45 @@ def test_the_drain_hook_starts_without_the_application() -> None:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+FORKS = """
+import os, signal, time
+from mlops_runtime.serving.server import let_forks_end_on_sigterm
+
+for number in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(number, lambda *_: None)
+let_forks_end_on_sigterm()
+for _ in range(50):
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+        os._exit(1)
+    os.kill(child, signal.SIGINT)
+    os.kill(child, signal.SIGTERM)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGTERM
+assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+"""
+
+
+def test_a_worker_that_has_just_been_forked_ends_on_sigterm() -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-c", FORKS]
+
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stderr
+
+
+def test_ctrl_c_while_the_service_starts_ends_it_without_a_traceback(
+    server: ServerStandIn, marker: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_: str) -> bool:
+        signal.raise_signal(signal.SIGINT)
+        return True
+
+    monkeypatch.setattr(serve, "can_start", interrupt)
+
+    assert serve.main(FACTORY) == serve.INTERRUPTED
+    assert not server.served
+    assert not marker.exists()
