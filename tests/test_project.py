@@ -8,9 +8,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import bake, share_environment
 
 
 def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -54,6 +57,72 @@ def test_ctrl_c_during_the_imports_of_the_trainer_leaves_no_traceback(fresh: Pat
     )
 
     assert (result.returncode, result.stderr) == (-signal.SIGINT, b"")
+
+
+WAIT = """
+import pathlib, time
+def wait(*_):
+    pathlib.Path("build/reached").touch()
+    time.sleep(60)
+"""
+POOL = """
+from mlops_runtime.training import Candidate
+from mlops_runtime.training.export import onnx_files
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+
+class Slow(LogisticRegression):
+    fit = wait
+
+CANDIDATES = (Candidate("own", GridSearchCV(Slow(), {"C": [1.0, 2.0]}, n_jobs=2)),)
+EXPORT = onnx_files
+"""
+UNCHANGED = "stopped: src/oncology_model/artefact is unchanged."
+
+
+def wait_for_group(number: int) -> None:
+    """Wait until a process group has ended, at most a minute.
+
+    Raises:
+        ProcessLookupError: once it has.
+    """
+    for _ in range(600):
+        os.killpg(number, 0)
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("command", "file", "code", "said"),
+    [
+        pytest.param("train", "src/trainer/estimators.py", POOL, [UNCHANGED], id="train, in a pool of processes"),
+        pytest.param("unittest", "tests/conftest.py", "wait()", [], id="unittest, during the imports"),
+        pytest.param("unittest", "tests/test_classifier.py", "def test_it(): wait()", [], id="unittest, in a test"),
+    ],
+)
+def test_ctrl_c_leaves_no_traceback_and_no_process(
+    project: Path, tmp_path: Path, command: str, file: str, code: str, said: list[str]
+) -> None:
+    # Given a command that computes
+    edited = share_environment(bake(tmp_path), project)
+    (edited / file).write_text(WAIT + code)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        ["make", command], cwd=edited, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    ) as process:
+        while not (edited / "build/reached").exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.1)
+
+        # When the user presses Ctrl-C
+        os.killpg(process.pid, signal.SIGINT)
+        output, errors = process.communicate()
+
+    # Then at most one line says so, and each process has ended
+    assert process.returncode != 0
+    assert "Traceback" not in output + errors
+    assert [line for line in errors.splitlines() if not line.startswith("make")] == said
+    with pytest.raises(ProcessLookupError):
+        wait_for_group(process.pid)
 
 
 @pytest.mark.parametrize(

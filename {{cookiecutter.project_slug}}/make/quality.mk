@@ -80,7 +80,7 @@ unittest: build/unittest-coverage.json  ## Run the unit tests, with branch cover
 
 build/unittest-coverage.json: $(SOURCES) $(UNIT_TEST_FILES) $(DATA) pyproject.toml build/settings/unittest $(ENV)
 	@mkdir -p build
-	@$(PYTHON) -m coverage run --data-file=build/unittest.coverage -m pytest tests --ignore tests/system
+	@$(PYTHON) -m mlops_runtime.interruptible coverage run --data-file=build/unittest.coverage -m pytest tests --ignore tests/system
 	@$(PYTHON) -m coverage html --data-file=build/unittest.coverage --directory=build/unittest-coverage --quiet
 	@$(PYTHON) -m coverage json --data-file=build/unittest.coverage -o $@ --quiet
 	@$(PYTHON) -m coverage report --data-file=build/unittest.coverage --fail-under="$$MIN_COVERAGE" --skip-covered --show-missing
@@ -89,5 +89,5 @@ build/unittest-coverage.json: $(SOURCES) $(UNIT_TEST_FILES) $(DATA) pyproject.to
 test: build/test-coverage.json  ## Test the trained model and the running service
 
 build/test-coverage.json: build/trained $(SOURCES) $(SYSTEM_TEST_FILES)
-	@$(PYTHON) -m coverage run --data-file=build/test.coverage -m pytest tests/system
+	@$(PYTHON) -m mlops_runtime.interruptible coverage run --data-file=build/test.coverage -m pytest tests/system
 	@$(PYTHON) -m coverage json --data-file=build/test.coverage -o $@ --quiet

@@ -118,6 +118,8 @@ def text(value: Any) -> str:
 
 def main() -> int:
     """Print one prediction and return the exit status."""
+    # The service that was started is stopped.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         values = shown_record(project_artefact().golden_records).record.model_dump(mode="json")
         record = {name: integral(value) for name, value in values.items()}
@@ -126,6 +128,9 @@ def main() -> int:
     except (ServiceError, ArtefactError) as error:
         print(f"predict: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("predict: stopped, and so is the service", file=sys.stderr)
+        return 130
     print("POST /v1/predictions", text(shortened(record)), "200 OK", text(most_probable(prediction)), sep="\n")
     return 0
 

@@ -5,6 +5,7 @@ To use it, add `pytest_plugins = ["mlops_runtime.testing.plugin"]` and the sessi
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -21,6 +22,12 @@ CreateApp = Callable[[Predictor], Flask]
 # A slow machine must not fail a test: by default, Hypothesis limits the time of an example and of its generation.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
+
+
+def pytest_sessionstart() -> None:
+    """Let pytest handle Ctrl-C from here on: until now, it ended the process without a traceback."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

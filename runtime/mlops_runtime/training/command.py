@@ -22,6 +22,7 @@ from mlops_runtime.model.predictor import Predictor
 from mlops_runtime.training.candidates import Candidate, CandidateError, default_candidates
 from mlops_runtime.training.export import ExportError, onnx_files
 from mlops_runtime.training.gate import DEFAULT_FLOORS, parse_floor
+from mlops_runtime.training.interruption import interruption
 from mlops_runtime.training.parity import ParityError
 from mlops_runtime.training.report.report import Findings
 from mlops_runtime.training.run import Export, GateError, Listener, Settings, train
@@ -90,7 +91,7 @@ def main(
     old = _inode(settings.artefact)
     try:
         destination = Bucket(bucket) if bucket else None
-        with _progress() as progress:
+        with _progress() as progress, interruption():
             listener = _listener(contract, settings, progress, len(candidates))
             metadata = train(contract, settings, candidates, predictor, export, listener)
     except TableError as error:
@@ -111,7 +112,8 @@ def main(
 def _upload(bucket: Bucket, settings: Settings) -> int:
     files = (settings.artefact, settings.report, settings.metrics, settings.held_out)
     try:
-        url = bucket.upload(f"trainer/{settings.version}", *files)
+        with interruption():
+            url = bucket.upload(f"trainer/{settings.version}", *files)
     except UploadError as error:
         print(error, file=sys.stderr)
         return FAILED

@@ -1,4 +1,5 @@
 import json
+import signal
 
 import pytest
 
@@ -152,6 +153,13 @@ def test_without_a_model_one_line_says_what_to_do(
 
     assert main() == 1
     assert capsys.readouterr().err == "predict: cannot read metadata.json; run `make train`\n"
+
+
+def test_ctrl_c_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(predict, "project_artefact", lambda: signal.raise_signal(signal.SIGINT))
+
+    assert main() == 130
+    assert capsys.readouterr().err == "predict: stopped, and so is the service\n"
 
 
 def test_a_free_port_can_be_listened_on() -> None:

@@ -1,8 +1,11 @@
 """The fixtures of the pytest plugin, as the tests of a project use them."""
 
+import signal
 from pathlib import Path
 
 import pytest
+
+from mlops_runtime.testing.plugin import pytest_sessionstart
 
 pytest_plugins = ["pytester"]
 
@@ -102,3 +105,19 @@ def test_no_test_of_a_project_fails_because_the_machine_is_slow(pytester: pytest
 
     # then
     result.assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(signal.SIG_DFL, signal.default_int_handler, id="ended the process"),
+        pytest.param(signal.SIG_IGN, signal.SIG_IGN, id="was ignored"),
+    ],
+)
+def test_pytest_handles_ctrl_c_once_it_has_started(before: signal.Handlers, after: object) -> None:
+    handler = signal.signal(signal.SIGINT, before)
+    try:
+        pytest_sessionstart()
+        assert signal.getsignal(signal.SIGINT) == after
+    finally:
+        signal.signal(signal.SIGINT, handler)

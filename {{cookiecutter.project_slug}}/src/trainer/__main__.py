@@ -4,7 +4,7 @@ import signal
 import sys
 
 if __name__ == "__main__":
-    # The imports take seconds: until `main` handles Ctrl-C, it ends the process without a traceback.
+    # Ctrl-C ends the process without a traceback, except while `main` handles it. The imports take seconds.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from mlops_runtime.training.command import main
 
@@ -13,5 +13,4 @@ if __name__ == "__main__":
     from {{cookiecutter.__package}}_model.classifier import ARTEFACT, Classifier
     from {{cookiecutter.__package}}_model.datamodel import CONTRACT
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main(CONTRACT, ARTEFACT, candidates=CANDIDATES, predictor=Classifier, export=EXPORT))
