@@ -18,8 +18,8 @@ from mlops_runtime.model import OnnxPredictor
 from mlops_runtime.serving import create_app
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.tables.source import open_source
+from mlops_runtime.training import run
 from mlops_runtime.training.candidates import Candidate
-from mlops_runtime.training.run import train
 from tests.runtime.acceptance.conftest import Browser, checked, driven
 from tests.runtime.conftest import training_settings
 from tests.runtime.live_service.conftest import Service
@@ -81,13 +81,15 @@ class Trained:
 
 
 @pytest.fixture(params=TABLES)
-def trained(request: pytest.FixtureRequest, host: Host, tmp_path: Path) -> Trained:
+def trained(request: pytest.FixtureRequest, host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
     """Each table in turn."""
     path = write_table(request.param, tmp_path)
     contract = contract_of(path)
     estimator = LogisticRegression() if contract.labels else Ridge()
     settings = replace(training_settings(tmp_path, path), floors=ANY_SKILL)
-    train(contract, settings, [Candidate("linear", estimator)])
+    # The report takes longer than the rest, and is not shown.
+    monkeypatch.setattr(run, "render_report", lambda *_: "")
+    run.train(contract, settings, [Candidate("linear", estimator)])
     prefix = f"/{path.stem}"
     predictor = OnnxPredictor.load(contract, settings.artefact)
     host.applications[prefix] = create_app(predictor, Settings(log_level="error"), title=request.param)
