@@ -6,7 +6,7 @@ SHELL := bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := answers.py hooks runtime tests
+SOURCES := answers.py examples hooks runtime tests
 
 .PHONY: help
 help:
