@@ -69,8 +69,8 @@ def test_the_commands_of_a_page_print_what_it_says(name: str, project: Path, tmp
     page = TEMPLATE / "examples" / name / "README.md"
     assert blocks(page)
     with shell(tmp_path) as process:
-        # Given another port than that of the page, and the environment of another project
-        run(process, f"export MLOPS_PORT={port}")
+        # Given another port than that of the page, the environment of another project, and time for every candidate
+        run(process, f"export MLOPS_PORT={port} MLOPS_BUDGET=3600")
         for commands, expected in blocks(page):
             commands = commands.replace("path/to/cookiecutter-mlops-eks", shlex.quote(str(TEMPLATE)))
 
