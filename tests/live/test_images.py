@@ -46,11 +46,11 @@ def inspect(engine: str, image: str, template: str) -> str:
 
 
 @contextmanager
-def started(engine: str, image: str, *options: str) -> Iterator[tuple[str, str]]:
-    """Yield name and address of a container of the image that is ready to answer."""
-    container = run(engine, "run", "--detach", *READ_ONLY, *options, "--publish", "127.0.0.1::8000", image)
+def started(engine: str, image: str, *options: str, port: str = "8000") -> Iterator[tuple[str, str]]:
+    """Yield name and address of a container of the image that is ready to answer on a port."""
+    container = run(engine, "run", "--detach", *READ_ONLY, *options, "--publish", f"127.0.0.1::{port}", image)
     try:
-        address = run(engine, "port", container, "8000/tcp").splitlines()[0]
+        address = run(engine, "port", container, f"{port}/tcp").splitlines()[0]
         for _ in range(100):
             try:
                 if ask(address, "/readyz")[0] == 200:
@@ -106,6 +106,22 @@ def test_the_service_predicts_with_a_read_only_root(engine: str, images: dict[st
 
     assert status == 200
     assert [one["label"] for one in predictions] == [one["prediction"]["label"] for one in golden]
+
+
+@pytest.mark.parametrize(
+    ("user", "port"),
+    [pytest.param("54321:54321", "9753", id="unknown user"), pytest.param("1000:0", "8080", id="group of root")],
+)
+def test_the_service_takes_the_port_and_the_user_that_a_platform_gives(
+    engine: str, images: dict[str, str], workbench: Workbench, user: str, port: str
+) -> None:
+    options = ("--user", user, "--env", f"PORT={port}")
+    with started(engine, images["webservice"], *options, port=port) as (_, address):
+        golden = workbench.golden()[0]
+
+        status, prediction = ask(address, "/v1/predictions", golden["record"])
+
+    assert (status, prediction["label"]) == (200, golden["prediction"]["label"])
 
 
 def test_a_request_in_flight_is_answered_when_the_container_stops(
