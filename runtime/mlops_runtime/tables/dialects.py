@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from string import digits
 from typing import Protocol
 
 from mlops_runtime.missing import NO_VALUES
@@ -18,6 +19,9 @@ DELIMITERS = "\t;|,\x01\x1f^~"
 
 HEAD_ROWS = 200
 """Maximum number of rows from which the dialect is detected."""
+
+NUMBER_STARTS = "+-.," + digits
+"""First characters of a number without a unit."""
 
 MAX_NUMBER_LENGTH = 64
 """Maximum number of characters of a cell that may be a number."""
@@ -270,12 +274,16 @@ def decimal_of(cells: Iterable[str]) -> str | None:
 
 
 def _bare(cells: Iterable[str]) -> Iterator[str]:
-    """Yield the cells that may be numbers, without their units."""
-    return (without_unit(cell)[0] for cell in cells if len(cell) < MAX_NUMBER_LENGTH)
+    """Yield the cells that may be numbers with a comma or a point, without their units."""
+    for cell in cells:
+        if ("," in cell or "." in cell) and len(cell) < MAX_NUMBER_LENGTH:
+            # Most numbers have no unit, and looking for one takes longer than the rest.
+            has_unit = cell[0] not in NUMBER_STARTS or cell[-1] not in digits
+            yield without_unit(cell)[0] if has_unit else cell
 
 
 def numbers_of(header: Sequence[str], names: Collection[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the cells of some columns that may be numbers, without their units.
+    """Return the cells of some columns that may be numbers with a comma or a point, without their units.
 
     Args:
         header: names of all columns.
