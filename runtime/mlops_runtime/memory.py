@@ -4,7 +4,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from mlops_runtime.contract import Contract
+from mlops_runtime.contract import Contract, FieldSpec, Kind
 
 MEGABYTE = 1 << 20
 
@@ -13,6 +13,15 @@ LIBRARIES = 400 * MEGABYTE
 
 COPIES = 11
 """Copies of the numbers while an estimator is fitted: features, matrix, imputed, scaled and joined columns, solver."""
+
+MAX_ONE_HOT = 20
+"""Maximum number of values of a category to one-hot encode for trees; others are target-encoded."""
+
+ONE_HOT_COPIES = 2
+"""Dense copies of the one-hot encoded columns of trees."""
+
+LABEL_COPIES = 4
+"""Copies of a number for each row and label: outputs, probabilities, gradients."""
 
 TEXT = 500
 """Bytes of the text of a row with its words."""
@@ -39,8 +48,21 @@ def estimated_memory(contract: Contract, rows: int) -> int:
     """
     layout = contract.layout
     cells = rows * (len(layout.numbers) + len(layout.categories) + 1)
+    one_hot = rows * sum(_one_hot_columns(field) for field in layout.fields)
     terms = min(rows * MAX_TREE_TERMS, MAX_TREE_TERM_CELLS)
-    return LIBRARIES + 8 * COPIES * cells + len(layout.texts) * (8 * TERM_COPIES * terms + TEXT * rows)
+    numbers = COPIES * cells + ONE_HOT_COPIES * one_hot + LABEL_COPIES * rows * len(contract.labels)
+    return LIBRARIES + 8 * numbers + len(layout.texts) * (8 * TERM_COPIES * terms + TEXT * rows)
+
+
+def _one_hot_columns(field: FieldSpec) -> int:
+    """Return the number of columns of a field for trees, at most, if it is one-hot encoded; otherwise 0."""
+    match field.kind:
+        case Kind.CHOICE if len(field.choices) <= MAX_ONE_HOT:
+            return len(field.choices)
+        case Kind.CATEGORY:
+            return MAX_ONE_HOT
+        case _:
+            return 0
 
 
 def memory_limit() -> int:

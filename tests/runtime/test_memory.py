@@ -1,12 +1,15 @@
 import subprocess
 import sys
+from enum import StrEnum
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
+from pydantic import Field, create_model
 
 from mlops_runtime import memory
-from mlops_runtime.contract import Contract
+from mlops_runtime.contract import Category, Contract, Integer, RecordModel, Task, ValuePrediction
 from mlops_runtime.memory import MEGABYTE, estimated_memory, memory_limit, memory_warning
 from mlops_runtime.testing import synthetic
 from mlops_runtime.training.run import Listener, train
@@ -71,6 +74,31 @@ def test_a_small_table_with_many_words_needs_little_memory(tmp_path: Path) -> No
 def test_the_estimate_grows_with_the_rows(contract: Contract) -> None:
     assert 400 * MEGABYTE < estimated_memory(contract, 1000) < 450 * MEGABYTE
     assert estimated_memory(contract, 10_000_000) > 5 * estimated_memory(contract, 1_000_000)
+
+
+class Colour(StrEnum):
+    RED = "red"
+    BLUE = "blue"
+    GREEN = "green"
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns"),
+    [pytest.param(Colour, len(Colour), id="choice"), pytest.param(Category, 20, id="category of few values")],
+)
+def test_the_estimate_covers_the_dense_columns_of_trees(kind: Any, columns: int) -> None:
+    def estimate(type_: Any) -> int:
+        fields: Any = {f"column_{index}": (type_, Field(alias=f"column {index}")) for index in range(10)}
+        record = create_model("Record", __base__=RecordModel, **fields)
+        return estimated_memory(Contract(record, ValuePrediction, Task.REGRESSION, "price"), 1_000_000)
+
+    assert estimate(kind) >= estimate(Integer) + 2 * 8 * 10 * columns * 1_000_000
+
+
+def test_the_estimate_grows_with_the_labels() -> None:
+    binary, multiclass = (estimated_memory(synthetic.CONTRACTS[task], 10**6) for task in (Task.BINARY, Task.MULTICLASS))
+
+    assert multiclass > binary
 
 
 @pytest.mark.parametrize(

@@ -19,11 +19,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler, TargetEncoder
 from sklearn.utils import get_tags
 
 from mlops_runtime.contract import Contract
-from mlops_runtime.memory import MAX_TREE_TERM_CELLS, MAX_TREE_TERMS
+from mlops_runtime.memory import MAX_ONE_HOT, MAX_TREE_TERM_CELLS, MAX_TREE_TERMS
 from mlops_runtime.model.encoding import Column, ColumnKind
-
-MAX_ONE_HOT = 20
-"""Maximum number of values of a category to one-hot encode for trees; others are target-encoded."""
 
 MAX_ONE_HOT_LINEAR = 1000
 MAX_ONE_HOT_CELLS = 30_000_000
