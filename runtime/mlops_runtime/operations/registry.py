@@ -134,7 +134,7 @@ class Registry:
             if result.returncode != 0:
                 reason = self._reason(result.stderr or result.stdout)
                 raise RegistryError(f"cannot push {image}: {reason}; nothing was deployed")
-        # Podman compresses layers as it pushes: the digest that the registry has is known once it was asked.
+        # Podman compresses layers as it pushes, and learns the digest that the registry has by pulling.
         if "Digest" in self._inspect(image):
             pulled = self._run("pull", "--quiet", image)
             if pulled.returncode != 0:
@@ -152,16 +152,18 @@ class Registry:
         return str((self._inspect(image)["Config"].get("Labels") or {}).get(GOLDEN_LABEL, ""))
 
     def _digest(self, repository: str, image: str) -> str:
-        details = self._inspect(image)
-        if "Digest" in details:
-            return str(details["Digest"])
         # Docker leaves out docker.io.
         names = {repository, repository.removeprefix("docker.io/")}
-        for each in details.get("RepoDigests") or ():
-            name, _, digest = str(each).partition("@")
-            if name in names:
-                return digest
-        raise RegistryError(f"{self._engine[0]} names no digest of {image}: remove that image here, and publish again")
+        parts = [str(each).partition("@") for each in self._inspect(image).get("RepoDigests") or ()]
+        digests = [digest for name, _, digest in parts if name in names]
+        # Podman keeps the digest from before it compressed the layers as well, which the registry does not know.
+        if len(digests) > 1:
+            digests = [each for each in digests if self._run("pull", "--quiet", f"{repository}@{each}").returncode == 0]
+        if not digests:
+            raise RegistryError(
+                f"{self._engine[0]} names no digest of {image}: remove that image here, and publish again"
+            )
+        return digests[0]
 
     def _inspect(self, image: str) -> dict[str, Any]:
         result = self._run("image", "inspect", image)
