@@ -10,20 +10,84 @@ import re
 import socket
 import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import yaml
 
+from mlops_runtime.operations.upgrade import version_of
+from tests.conftest import TEMPLATE
 from tests.live.site import ADDRESS, CRASHES, IMAGES, LIES, NAMESPACE, Site, replace_in
-from tests.live.workbench import Workbench, ask, one_error_line
+from tests.live.workbench import GIT, Workbench, ask, one_error_line
+from tests.test_extensions import edit, readme_code, replace_candidates
 
 pytestmark = pytest.mark.cluster
 
 Record = Callable[[str, object], None]
+OWN_RANGE = "Annotated[Integer, ExpectedRange(4, 5)]"
+
+
+CONTACT = "data-science@example.org"
+OVERLAY = f"""\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: webservice
+spec:
+  template:
+    spec:
+      containers:
+        - name: webservice
+          env:
+            - name: CONTACT
+              value: {CONTACT}
+"""
+
+
+def edit_as_a_user(project: Path) -> None:
+    """Change an estimator, a field and an overlay, and add the route in the README."""
+    replace_candidates(
+        project, "from sklearn.linear_model import LogisticRegression", "LogisticRegression(C=0.3, max_iter=1000)"
+    )
+    replace_in(project / "src/oncology_model/datamodel.py", "thickness: Integer =", f"thickness: {OWN_RANGE} =")
+    replace_in(project / "src/oncology_model/datamodel.py", "import Contract,", "import Contract, ExpectedRange,")
+    replace_in(
+        project / "src/oncology_model/datamodel.py",
+        "import StrEnum\n",
+        "import StrEnum\nfrom typing import Annotated\n",
+    )
+    tests = project / "tests/test_datamodel.py"
+    tests.write_text(tests.read_text().split("def test_the_contract_is_the_one")[0])
+    (code,) = readme_code(project, "src/webservice/app.py")
+    edit(project, "src/webservice/app.py", code)
+    (project / "k8s/overlays/production/contact.yaml").write_text(OVERLAY)
+    replace_in(
+        project / "k8s/overlays/production/kustomization.yaml", "patches:\n", "patches:\n  - path: contact.yaml\n"
+    )
+
+
+def upgrade(workbench: Workbench) -> None:
+    """Upgrade a project, and merge the branch as the command says."""
+    command = [*GIT, "config", "user.email", "tester@localhost"]
+    subprocess.run(command, cwd=workbench.folder, check=True)
+    subprocess.run([*GIT, "config", "user.name", "Tester"], cwd=workbench.folder, check=True)
+    result = workbench.make("upgrade", TEMPLATE=str(TEMPLATE))
+    assert result.returncode == 0, result.stderr
+    merge = result.stdout.strip().rpartition("merge the branch: ")[2]
+    subprocess.run(merge, shell=True, cwd=workbench.folder, check=True, capture_output=True)
 
 
 def test_the_first_deploy_provisions_and_answers(site: Site) -> None:
-    # Given a cluster without our namespace, and a committed project
+    # Given a cluster without our namespace, and a project with an older runtime that its user has edited and upgraded
+    runtime = site.workbench.folder / "vendor/mlops_runtime"
+    current = version_of(runtime.parent)
+    replace_in(runtime / "__init__.py", current, "0.9.0")
+    (runtime / "older.py").touch()
+    edit_as_a_user(site.workbench.folder)
+    site.workbench.commit("Edit the project")
+    upgrade(site.workbench)
+    assert version_of(runtime.parent) == current
+    assert not (runtime / "older.py").exists()
     version = site.workbench.commit("First version")
 
     # When it is deployed
@@ -43,6 +107,14 @@ def test_the_first_deploy_provisions_and_answers(site: Site) -> None:
     site.key = site.make_key("tests")
     site.seconds_until(200, site.key)
     site.assert_still_answers()
+
+    # And it answers with the route, the overlay, the estimator and the field of the user
+    assert ask(ADDRESS, "/v1/contact", key=site.key) == (200, {"address": CONTACT})
+    record = site.workbench.golden()[0]["record"] | {"Clump_thickness": 9}
+    warnings = ask(ADDRESS, "/v1/predictions", record, site.key)[1]["warnings"]
+    assert "Clump_thickness: 9 is outside the expected range, 4 to 5" in warnings[0]
+    metadata = json.loads((site.workbench.folder / "src/oncology_model/artefact/metadata.json").read_text())
+    assert metadata["estimator"] == "own"
 
 
 def test_keys_are_made_and_removed_while_the_service_runs(site: Site, record_property: Record) -> None:
