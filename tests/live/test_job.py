@@ -41,6 +41,11 @@ def job() -> dict[str, Any]:
     return content
 
 
+def memory_of_the_job() -> dict[str, str]:
+    (container,) = job()["spec"]["template"]["spec"]["containers"]
+    return {kind: amount["memory"] for kind, amount in container["resources"].items()}
+
+
 @pytest.fixture(scope="module")
 def image(engine: str, registry: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Image of the pretender, by digest."""
@@ -73,6 +78,9 @@ def test_a_job_is_followed_to_its_success(site: Workbench) -> None:
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.count("Read 699 rows") == 1
+    given = result.stdout.index("The training job gets 512Mi of memory with a limit of 2Gi")
+    assert given < result.stdout.index("created the Job")
+    assert memory_of_the_job() == {"requests": "512Mi", "limits": "2Gi"}
     assert result.stdout.splitlines()[-1].startswith("s3://bucket/trainer/1.0/ has the model")
     assert "make deploy MODEL=1.0" in result.stdout
 
@@ -80,12 +88,16 @@ def test_a_job_is_followed_to_its_success(site: Workbench) -> None:
 def test_the_next_job_replaces_it_and_its_failure_is_told(site: Workbench) -> None:
     before = job()["metadata"]["uid"]
 
-    result = site.make(*TRAIN, BUDGET="0", SEED="1")
+    result = site.make(*TRAIN, BUDGET="0", SEED="1", JOB_MEMORY="256Mi")
 
     assert result.returncode != 0
     assert "the gate refuses the model" in result.stdout
     assert "the training job failed (exit status 1): its log above says why" in one_error_line(result)
     assert job()["metadata"]["uid"] != before
+
+    # And its memory is what the project sets, with a warning that this may be too little
+    assert "MB of memory, and 256 MB are there" in result.stdout
+    assert memory_of_the_job() == {"requests": "256Mi", "limits": "256Mi"}
 
 
 def test_a_quota_without_room_is_said_and_the_job_deleted(site: Workbench) -> None:
