@@ -82,6 +82,8 @@ class Registry:
                 if not password:
                     return
             case "none":
+                if asked:
+                    print(f"LOGIN=none: run {self._engine[0]} login {self.host} if it asks for a login")
                 return
             case word:
                 raise RegistryError(f"LOGIN={word} is not usable: set it to ecr, token or none")

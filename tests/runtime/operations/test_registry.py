@@ -246,10 +246,14 @@ def test_no_token_is_said_where_one_is_asked_for(engine: Engine, monkeypatch: py
     assert engine.calls() == []
 
 
-def test_nobody_logs_in_where_the_engine_has_a_login(engine: Engine) -> None:
-    Registry(engine.environment(LOGIN="none")).log_in(asked=True)
+@pytest.mark.parametrize("asked", [True, False], ids=["make login", "make publish"])
+def test_nobody_logs_in_where_the_engine_has_a_login(
+    engine: Engine, capsys: pytest.CaptureFixture[str], asked: bool
+) -> None:
+    Registry(engine.environment(LOGIN="none")).log_in(asked=asked)
 
     assert engine.calls() == []
+    assert ("login docker.io if it asks for a login" in capsys.readouterr().out) == asked
 
 
 @pytest.mark.parametrize(
