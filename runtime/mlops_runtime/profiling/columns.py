@@ -12,7 +12,7 @@ from mlops_runtime.missing import NO_VALUES
 from mlops_runtime.profiling.dates import DateStatistics, Reading
 from mlops_runtime.profiling.names import words
 from mlops_runtime.profiling.numbers import NumberStatistics, Sentinel
-from mlops_runtime.tables.cells import BOOLEAN_PAIRS, FORMULA, MAX_CATEGORY_LENGTH, MIN_SHARE, cleaned
+from mlops_runtime.tables.cells import BOOLEAN_PAIRS, MAX_CATEGORY_LENGTH, MIN_SHARE, all_cleaned, cleaned
 
 MAX_INTEGER = 2**53
 """Limit of the integers that a float represents exactly."""
@@ -185,7 +185,8 @@ class Tally:
         self.values: Counter[str] | None = Counter()
         self.markers: Counter[str] = Counter()
         self.equals_row_numbers = [True, True]
-        self._missing = NO_VALUES | missing
+        # Most columns share one set.
+        self._missing = NO_VALUES if missing <= NO_VALUES else NO_VALUES | missing
         self.decimal = decimal
         self._max_values = max_values
         self._max_rows = max_rows
@@ -245,10 +246,7 @@ class Tally:
         """Return the counts of the cleaned cells that do not mean a missing value, and count the others."""
         counts = Counter(cells)
         distinct = list(counts)
-        joined = "\n".join(distinct)
-        # A fast path: most columns have no blanks or characters that need cleaning.
-        plain = joined.isascii() and "  " not in joined and "\t" not in joined and FORMULA not in joined
-        if list(map(str.strip if plain else cleaned, distinct)) != distinct:
+        if all_cleaned(distinct) != distinct:
             counts = Counter(map(cleaned, cells))
         for marker in sorted(self._missing.intersection(counts)):
             count = counts.pop(marker)

@@ -29,7 +29,7 @@ from mlops_runtime.profiling.oddities import (
 )
 from mlops_runtime.profiling.ranges import add_ranges
 from mlops_runtime.profiling.target import TASKS, Target, TargetError, infer_target, merged_labels
-from mlops_runtime.tables.cells import cleaned, number
+from mlops_runtime.tables.cells import all_cleaned, cleaned, number
 from mlops_runtime.tables.source import MAX_IN_MEMORY, Source, open_source
 
 MAX_ROWS = 2_000_000
@@ -423,7 +423,9 @@ def _values(
         chunk_columns = list(zip(*chunk, strict=True))
         for name, column_values in values.items():
             words = missing[name]
-            cells = ["" if cell in words else cell for cell in map(cleaned, chunk_columns[indices[name]])]
+            cells = all_cleaned(chunk_columns[indices[name]])
+            if not words.isdisjoint(cells):
+                cells = ["" if cell in words else cell for cell in cells]
             if isinstance(column_values, array):
                 column_values.extend(_floats(cells, source.decimal))
             else:

@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from mlops_runtime.tables.dates import date_reader
 
@@ -92,6 +92,14 @@ def cleaned(cell: str) -> str:
         return BLANKS.sub(" ", text) if "  " in text or "\t" in text else text
     visible = INVISIBLE.sub("", unicodedata.normalize("NFC", text))
     return BLANKS.sub(" ", visible).strip()
+
+
+def all_cleaned(cells: Sequence[str]) -> list[str]:
+    """Return the cells of a column, each cleaned."""
+    joined = "\n".join(cells)
+    # A fast path: most columns have no blanks or characters that need cleaning.
+    plain = joined.isascii() and "  " not in joined and "\t" not in joined and FORMULA not in joined
+    return list(map(str.strip if plain else cleaned, cells))
 
 
 def without_unit(cell: str) -> tuple[str, str]:

@@ -80,8 +80,8 @@ EAST_ASIAN_HALF = re.compile(r"(?:(上午|午前|오전)|下午|午後|오후)\s
 
 
 def has_month(text: str) -> bool:
-    """Return whether a text is short enough for a date and contains the name of a month."""
-    return len(text) <= MAX_DATE_LENGTH and any(_lower(word) in MONTH_WORDS for word in WORD.findall(text))
+    """Return whether a text contains the name of a month."""
+    return any(_lower(word) in MONTH_WORDS for word in WORD.findall(text))
 
 
 def in_english(text: str) -> str:
@@ -95,9 +95,7 @@ def _lower(word: str) -> str:
 
 def in_ascii(text: str) -> str:
     """Return a date of East Asia with hyphens and colons: 2020年5月31日 下午3:04 gives 2020-05-31 3:04 PM."""
-    if len(text) > MAX_DATE_LENGTH:
-        return text
-    text = EAST_ASIAN_DATE.sub(lambda match: "-".join(f"{int(part):02}" for part in match.groups() if part) + " ", text)
-    text = EAST_ASIAN_TIME.sub(lambda match: ":".join(f"{int(part):02}" for part in match.groups() if part), text)
+    text = EAST_ASIAN_DATE.sub(lambda match: "-".join(part.zfill(2) for part in match.groups() if part) + " ", text)
+    text = EAST_ASIAN_TIME.sub(lambda match: ":".join(part.zfill(2) for part in match.groups() if part), text)
     text = EAST_ASIAN_HALF.sub(lambda match: match[2] + (" AM" if match[1] else " PM"), text)
     return " ".join(text.split())

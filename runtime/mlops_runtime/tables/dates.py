@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 
-from mlops_runtime.tables.date_words import has_month, in_ascii, in_english
+from mlops_runtime.tables.date_words import MAX_DATE_LENGTH, has_month, in_ascii, in_english
 
 Reader = Callable[[str], str | None]
 """Function from a cell to ISO 8601, or to None if the cell is no date or time."""
@@ -91,8 +91,8 @@ PATTERNS: Mapping[Order, tuple[str, ...]] = {
     Order.YEAR_MONTH: (
         r"(?P<year>\d{4})[-/](?P<month>\d\d)",
         r"(?P<month>\d\d)[-/](?P<year>\d{4})",
-        r"(?P<year>\d{4})[-\s]?Q(?P<quarter>[1-4])",
-        r"Q(?P<quarter>[1-4])[-\s/]?(?P<year>\d{4})",
+        r"(?P<year>\d{4})[-\s]?Q(?P<quarter>\d)",
+        r"Q(?P<quarter>\d)[-\s/]?(?P<year>\d{4})",
     ),
     Order.TIME: (CLOCK, r"(?P<hour>\d\d)\.(?P<minute>\d\d)\.(?P<second>\d\d)"),
 }
@@ -105,6 +105,10 @@ ISO_DATETIME = re.compile(
 ISO_TIME = re.compile(r"\d\d:\d\d(?::\d\d(?:\.\d{1,9})?)?", re.ASCII)
 """Forms of the contract, which need no conversion."""
 
+TO_ZEROS = str.maketrans("123456789", "0" * 9)
+MAX_SHAPES = 4096
+"""Translation of a cell to its shape, and maximum number of shapes to remember."""
+
 LENGTH_OF_DATE = len("2020-12-31")
 MIDNIGHT = re.compile(r"[T ]00:00(?::00(?:\.0+)?)?")
 
@@ -115,9 +119,11 @@ def parser(order: Order) -> Reader:
     patterns = _patterns(order)
 
     def parse(cell: str) -> str | None:
+        if not _may_be_date(cell.translate(TO_ZEROS), order):
+            return None
         text = _normalized(cell, order)
         try:
-            for pattern in patterns if text else ():
+            for pattern in patterns:
                 if match := pattern.fullmatch(text):
                     return _iso(match.groupdict())
         except ValueError:
@@ -149,6 +155,15 @@ def parser(order: Order) -> Reader:
     return {Order.YEAR_FIRST: parse_year_first, Order.TIME: parse_time}.get(order, parse)
 
 
+@lru_cache(maxsize=MAX_SHAPES)
+def _may_be_date(shape: str, order: Order) -> bool:
+    """Return whether cells with this shape, in which each digit is 0, may be dates in this order."""
+    if len(shape) > MAX_DATE_LENGTH or "0" not in shape:
+        return False
+    text = _normalized(shape, order)
+    return any(pattern.fullmatch(text) for pattern in _patterns(order))
+
+
 def _normalized(cell: str, order: Order) -> str:
     """Return a cell with the words of dates in English, or an empty text if it is no date in this order."""
     text = cell if cell.isascii() else in_ascii(cell)
@@ -175,6 +190,7 @@ def _iso(parts: Mapping[str, str | None]) -> str:
     if name := parts.get("name"):
         month = MONTHS.index(name[:3].lower()) + 1
     elif quarter := parts.get("quarter"):
+        # There is no fifth quarter: date() refuses its month.
         month = 3 * int(quarter) - 2
     else:
         month = int(parts["month"] or 0)
