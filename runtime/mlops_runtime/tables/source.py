@@ -48,11 +48,12 @@ SUM = re.compile(
 """First cell of a row of sums."""
 
 FOOTER = re.compile(
-    r"\(?\d[\d,.]* (rows?|records?)\b.*|total\b[^:]*:[\s\d.,]+|(source|notes?|quelle|fuente|fonte|stand)\b.*"
+    rf"{SUM.pattern}|{RULE.pattern}|\(?\d[\d,.]* (rows?|records?)\b.*|total\b[^:]*:[\s\d.,]+"
+    r"|(source|notes?|quelle|fuente|fonte|stand)\b.*"
     r"|(generated|printed|exported|end of|copyright|confidential|©|\(c\))(?!\w).*|_{3,}|\* .*",
     re.IGNORECASE | re.DOTALL,
 )
-"""First cells of other rows that end a report: the number of rows, notes."""
+"""First cells of rows that end a report: sums, lines, the number of rows, notes."""
 
 MAX_FOOTERS = 10
 """Maximum number of rows at the end of a file that may be such rows."""
@@ -148,8 +149,11 @@ class Source:
         """
         pending: list[tuple[int, list[str]]] = []
         footed = False
+        width, spaced = len(self.header), self.delimiter == " "
         for line, cells in self._rows(step, fit, blank):
-            if self._may_be_footer(cells) and len(pending) < MAX_FOOTERS:
+            # A row of sums or notes has an empty cell; if cells are separated by spaces, a sentence has many.
+            may_be_footer = width > 1 and ("" in cells or len(cells) < width or spaced)
+            if may_be_footer and len(pending) < MAX_FOOTERS:
                 is_footer = self._is_footer(cells)
                 if is_footer or (self._is_note(cells) and (footed or " " in cells[0])):
                     pending.append((line, cells))
@@ -170,17 +174,11 @@ class Source:
         self.sums += [line for line, cells in rows if SUM.fullmatch(cells[0])]
         yield from rows
 
-    def _may_be_footer(self, cells: list[str]) -> bool:
-        """Return whether a row has an empty cell, or spaces between the cells, in which a sentence has cells."""
-        width = len(self.header)
-        return width > 1 and ("" in cells or len(cells) < width or self.delimiter == " ")
-
     def _is_footer(self, cells: list[str]) -> bool:
         """Return whether a row is none of the table if it is one of the last."""
-        if self.delimiter == " " and not cells[0].startswith("("):
-            return False
-        first = " ".join(cells) if self.delimiter == " " else cells[0]
-        return any(pattern.fullmatch(first) for pattern in (SUM, FOOTER, RULE))
+        if self.delimiter == " ":
+            return cells[0].startswith("(") and FOOTER.fullmatch(" ".join(cells)) is not None
+        return FOOTER.fullmatch(cells[0]) is not None
 
     def _is_note(self, cells: list[str]) -> bool:
         """Return whether a row of a table of several columns has nothing but its first cell."""
@@ -199,14 +197,17 @@ class Source:
                 reader = csv_reader(text, self.delimiter)
                 for _ in itertools.islice(filter(any, reader), 1 + self.subheader):
                     pass
+                width, header = len(self.header), self.raw_header
                 for line, cells in self._numbered(text, reader, step):
-                    if len(cells) == 1 < len(self.header) and cells[0].startswith("#"):
-                        self.comments += 1
-                        continue
-                    row = self._fitted(line, cells) if fit and len(cells) != len(self.header) else cells
-                    if row == self.raw_header:
+                    row = cells
+                    if len(cells) != width:
+                        if len(cells) == 1 and cells[0].startswith("#"):
+                            self.comments += 1
+                            continue
+                        row = self._fitted(line, cells) if fit else cells
+                    if row == header:
                         self.repeated_headers += 1
-                    elif (any(row) or (blank and row)) and not _is_end_of_file(row):
+                    elif (any(row) or (blank and row)) and not (row[0] in ENDS_OF_FILE and not any(row[1:])):
                         yield line, row
         except csv.Error as error:
             line = max(line + 1, self.preamble + reader.line_num)
@@ -411,10 +412,6 @@ def _header(path: Path, text: Iterable[str], dialect: Dialect) -> list[str]:
 def _require_possible(path: Path, names: list[str]) -> None:
     if len(names) > MAX_COLUMNS:
         raise SourceError(f"{path.name} has more than {MAX_COLUMNS:,} columns: is it a table?")
-
-
-def _is_end_of_file(cells: list[str]) -> bool:
-    return cells[0] in ENDS_OF_FILE and not any(cells[1:])
 
 
 def _csv_advice(error: csv.Error) -> str:
