@@ -27,6 +27,10 @@ CELLS_PER_CHARACTER = 4
 """Number of numeric cells that the model processes in the time of a character of a text, approximately."""
 
 
+CELLS_PER_TERM = 2
+"""The same for a word of the vocabulary, which the model weights in each row."""
+
+
 @dataclass(frozen=True, slots=True)
 class Importance:
     """Increase of the loss when a field is shuffled: mean and standard deviation over the repeats."""
@@ -50,6 +54,7 @@ def importances(
     features: Features,
     loss: Callable[[NDArray[np.intp], NDArray[np.float64]], float],
     seed: int,
+    terms: int = 0,
 ) -> tuple[Importance, ...]:
     """Return the permutation importance of each field, in descending order.
 
@@ -62,10 +67,11 @@ def importances(
         features: held-out rows.
         loss: function from row indices and their outputs to the loss.
         seed: seed of the sample of rows and of the shuffles.
+        terms: number of words in the vocabularies of the model.
     """
     columns = field_columns(features.layout)
     generator = np.random.default_rng(seed)
-    count, repeats = affordable(features, len(columns))
+    count, repeats = affordable(features, len(columns), terms)
     rows = np.sort(generator.choice(len(features), count, replace=False))
     sample = features.take(rows)
     reference = loss(rows, outputs(sample))
@@ -79,11 +85,12 @@ def importances(
     return tuple(sorted(result, key=lambda importance: importance.mean, reverse=True))
 
 
-def affordable(features: Features, fields: int) -> tuple[int, int]:
+def affordable(features: Features, fields: int, terms: int = 0) -> tuple[int, int]:
     """Return the number of rows to shuffle for each field, and the number of repeats."""
     rows = min(len(features), MAX_ROWS)
     characters = sum(len(text) for text in features.texts[:rows].ravel().tolist()) / max(rows, 1)
-    cells = features.numbers.shape[1] + features.categories.shape[1] + CELLS_PER_CHARACTER * characters
+    cells = features.numbers.shape[1] + features.categories.shape[1]
+    cells += CELLS_PER_CHARACTER * characters + CELLS_PER_TERM * terms
     shuffled_rows = MAX_CELLS / max(fields * cells, 1)
     max_repeats = int(np.clip(MAX_CALLS // max(fields, 1), 1, MAX_REPEATS))
     repeats = int(np.clip(shuffled_rows / max(rows, 1), min(MIN_REPEATS, max_repeats), max_repeats))

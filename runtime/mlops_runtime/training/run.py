@@ -197,6 +197,7 @@ class _Run:
                 held_out.features,
                 lambda rows, outputs: loss_of(outputs, held_out.target[rows]),
                 settings.seed,
+                sum(map(len, encoding.terms)),
             ),
             checks=check_floors(values | {CROSS_VALIDATED_SKILL: selection.skill}, settings.floors),
         )

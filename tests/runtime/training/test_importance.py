@@ -140,6 +140,16 @@ def test_large_tables_have_fewer_repeats_and_then_fewer_rows(
     assert importance.affordable(features, numbers + texts.shape[1]) == expected
 
 
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [pytest.param(100, (2000, 20), id="few-words"), pytest.param(5000, (2000, 3), id="many-words")],
+)
+def test_a_large_vocabulary_has_fewer_repeats(terms: int, expected: tuple[int, int]) -> None:
+    texts = np.full((2000, 1), "x" * 100, dtype=object)
+    features = Features(Layout([]), np.zeros((2000, 2)), np.empty((2000, 0), dtype=object), texts)
+    assert importance.affordable(features, 3, terms) == expected
+
+
 def test_every_column_belongs_to_a_field() -> None:
     layout = layout_of(a=Kind.TEXT, b=Kind.DATE, c=Kind.CHOICE, d=Kind.CATEGORY, e=Kind.TEXT, f=Kind.BOOLEAN)
     assert field_columns(layout) == {

@@ -56,7 +56,12 @@ class Graph:
 
     def columns(self, matrix: str, indices: Sequence[int] | NDArray[Any]) -> str:
         """Select columns of a matrix."""
-        return self.add("Gather", matrix, self.constant(indices, np.int64), axis=1)
+        array = np.asarray(indices, dtype=np.int64)
+        if len(array) > 1 and (np.diff(array) == 1).all():
+            # Adjacent columns are copied by row, not by cell.
+            bounds = (self.constant([bound], np.int64) for bound in (array[0], array[-1] + 1, 1))
+            return self.add("Slice", matrix, *bounds)
+        return self.add("Gather", matrix, self.constant(array, np.int64), axis=1)
 
     def cast(self, values: str, kind: int) -> str:
         """Convert values to another type."""

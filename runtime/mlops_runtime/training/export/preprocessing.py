@@ -180,9 +180,9 @@ def _tfidf_transformer(graph: Graph, counts: str, transformer: Any) -> str:
         raise ExportError(transformer, "use use_idf=True and norm='l2'")
     frequencies = counts
     if transformer.sublinear_tf:
-        # The operator Where ignores the logarithm of 0.
-        damped = graph.add("Add", graph.add("Log", counts), graph.row(1))
-        frequencies = graph.add("Where", graph.add("Greater", counts, graph.row(0)), damped, graph.row(0))
+        # 1 + log(count) is log(e * count); the maximum gives 0 for a word that does not occur.
+        scaled = graph.add("Mul", counts, graph.row(np.e))
+        frequencies = graph.add("Log", graph.add("Max", scaled, graph.row(1)))
     weighted = graph.add("Mul", frequencies, graph.row(transformer.idf_))
     length = graph.add("ReduceL2", weighted, graph.constant([1], np.int64), keepdims=1)
     empty = graph.add("Equal", length, graph.row(0))
