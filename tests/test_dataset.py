@@ -247,7 +247,8 @@ DIALECTS = {
     "plain", "semicolons", "bars", "tabs", "line ends of Windows", "decimal commas", "UTF-8 with a mark", "UTF-16",
     "days of the USA", "Y and N", "t and f", "TRUE and FALSE", "blanks around cells", "amounts in reais",
     "amounts in lakhs", "times of Oracle", "days of Japan", "cells of Hive", "titles, sums and notes",
-    "questions below the header", "ISO-2022-JP", "Cyrillic of a Mac",
+    "questions below the header", "ISO-2022-JP", "Cyrillic of a Mac", "thousands", "thousands and decimal commas",
+    "currency", "per cent", "amounts of accounts", "a repeated header", "a line below the header", "days of France",
 }  # fmt: skip
 """Tables that differ from others in what is read, not in names and values."""
 
