@@ -14,7 +14,7 @@ DATA ?= data/{{cookiecutter.__data}}
 SEED ?= 0
 # Share of the rows that are held out to test the model.
 TEST_SHARE ?= 0.25
-# Rows to train on. Of a longer table, that many are taken at equal distances; a million need about 1 GB of memory.
+# Rows to train on, about: of a longer table, one in two, in three, … is taken. A million need about 1 GB of memory.
 MAX_ROWS ?= 1000000
 # Seconds for the search of hyperparameters. The first fit of each estimator and the final fit come on top.
 BUDGET ?= 120
