@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -109,7 +110,7 @@ def registry_at_its_limit() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def site(workbench: Workbench, cluster: str) -> Iterator[Site]:
-    workbench.environment |= {
+    settings = {
         "MLOPS_CLUSTER": cluster,
         "MLOPS_NAMESPACE": NAMESPACE,
         "MLOPS_ROLLOUT_TIMEOUT": "60s",
@@ -121,5 +122,5 @@ def site(workbench: Workbench, cluster: str) -> Iterator[Site]:
     environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": os.environ["PATH"]}
     bucket = ["s3", "mb", "s3://oncology-123456789012"]
     subprocess.run([*workbench.aws, *bucket], env=environment, capture_output=True, check=False)
-    yield Site(workbench)
+    yield Site(replace(workbench, environment=workbench.environment | settings))
     subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)

@@ -450,6 +450,7 @@ def test_skipped_tests_are_recorded(site: Site) -> None:
 
     # When it is deployed without tests, for a reason
     result = site.workbench.make("deploy", SKIP_TESTS="the payment service is down")
+    site.workbench.restore()
 
     # Then it runs, verified, and the history has the reason
     assert result.returncode == 0, result.stdout + result.stderr
