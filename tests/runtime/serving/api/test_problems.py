@@ -31,11 +31,14 @@ def test_the_headers_of_an_error_are_kept(client: FlaskClient) -> None:
     assert response.headers.getlist("Content-Type") == ["application/problem+json"]
 
 
-def test_a_redirect_is_not_a_problem(client: FlaskClient) -> None:
-    response = client.post("/v1//predictions")
+def test_a_redirect_is_not_a_problem(predictor: Predictor, settings: Settings) -> None:
+    app = create_app(predictor, settings, title=TITLE)
+    app.add_url_rule("/old", "old", redirect_to="version")
+
+    response = app.test_client().get("/old")
 
     assert response.status_code == 308
-    assert response.headers["Location"].endswith("/v1/predictions")
+    assert response.headers["Location"].endswith("/version")
 
 
 @pytest.fixture
