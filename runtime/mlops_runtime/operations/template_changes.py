@@ -7,9 +7,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-FOLDER = "{{cookiecutter.project_slug}}"
-"""Folder of a template that becomes a project."""
-
 OF_THE_USER = re.compile(r"(data|vendor)/.*|src/\w+/datamodel\.py|.*\.pyc")
 """Files that follow from the user's table, or that an upgrade replaces."""
 
@@ -39,11 +36,12 @@ def changed_files(template: Path, project: Path, original: Callable[[str], str |
         project: folder of the project.
         original: returns the text that a file of the project had when it was made; None if there was none.
     """
+    folder = _project_folder(template)
     settings = original("project.mk") or _text(project / "project.mk") or ""
-    answers = _answers(_text(template / FOLDER / "project.mk") or "", settings)
+    answers = _answers(_text(folder / "project.mk") or "", settings)
     changed: list[str] = []
     new: list[str] = []
-    for name, text in _generated(template / FOLDER, answers):
+    for name, text in _generated(folder, answers):
         current = _text(project / name)
         if text not in (current, original(name)):
             (new if current is None else changed).append(name)
@@ -52,8 +50,13 @@ def changed_files(template: Path, project: Path, original: Callable[[str], str |
     kinds = [f"{kind}: {', '.join(names)}" for kind, names in (("changed", changed), ("new", new)) if names]
     return (
         f"other files of the template, {'; '.join(kinds)}. Take over what you need: cruft update in a project that "
-        f"cruft made, otherwise compare with git diff --no-index FILE TEMPLATE/{FOLDER}/FILE"
+        f"cruft made, otherwise compare with git diff --no-index FILE TEMPLATE/{folder.name}/FILE"
     )
+
+
+def _project_folder(template: Path) -> Path:
+    """Return the folder of a template that becomes a project: its name is an expression in two braces."""
+    return next(template.glob("{{*}}"), template / "no-project")
 
 
 def _generated(folder: Path, answers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -78,7 +81,7 @@ def _answers(template: str, project: str) -> dict[str, str]:
 def _rendered(text: str, answers: Mapping[str, str]) -> str:
     """Return a text of the template with the answers in it; it has no other Jinja than their names."""
     text = re.sub(r"\{\{cookiecutter\.(\w+)\}\}", lambda match: answers.get(match[1], match[0]), text)
-    return re.sub(r"\{% (end)?raw %\}", "", text)
+    return re.sub(r"\{%\s(end)?raw\s%\}", "", text)
 
 
 def _text(path: Path) -> str | None:

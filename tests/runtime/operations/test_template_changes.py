@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_runtime.operations.template_changes import FOLDER, changed_files, changelog_since
+from mlops_runtime.operations.template_changes import changed_files, changelog_since
 
 CHANGELOG = """\
 # Changelog
@@ -32,6 +32,7 @@ PACKAGE ?= {{cookiecutter.__package}}_model
 TITLE ?= {{cookiecutter.project_name}}
 SEED ?= 0
 """
+FOLDER = "{{cookiecutter.project_slug}}"
 TEMPLATE = {
     "project.mk": SETTINGS,
     "make/job.mk": "train.job:\n\t@echo {{index .}}\n",
