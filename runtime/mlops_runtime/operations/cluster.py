@@ -3,16 +3,10 @@
 import copy
 import json
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import repeat
 from typing import Any
 
-from mlops_runtime.operations.errors import RolloutError
-from mlops_runtime.operations.golden import ServiceError, WrongPredictionError
 from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Kubectl, Object
-from mlops_runtime.operations.lease import block_stop_signals
 from mlops_runtime.operations.releases import (
     COMPONENT,
     PREFIX,
@@ -22,19 +16,14 @@ from mlops_runtime.operations.releases import (
     name_of,
     to_config_map,
 )
+from mlops_runtime.operations.replicas import Clock, Verified, verify_replicas, wait_until_complete
 from mlops_runtime.operations.road import Live, Progress, Snapshot
-from mlops_runtime.operations.verify import CONTAINER, PodFiles, verify_pod
+from mlops_runtime.operations.verify import CONTAINER, verify_pod
 
 FIELD_MANAGER = "mlops-runtime"
 """Owner of the fields that server-side apply writes."""
 OWN_MANAGERS = {FIELD_MANAGER, "kubectl-set", "kubectl-rollout", "kubectl-annotate", "kube-controller-manager"}
 """Owners of fields that a rollout itself, or Kubernetes, has written."""
-POLL_INTERVAL = 1.0
-"""Seconds between two polls of a rollout."""
-PROGRESS_INTERVAL = 10.0
-"""Seconds after which a line is printed even if nothing has changed."""
-MAX_FAILURES = 3
-"""Attempts to verify a pod that stays ready, after which the release counts as failed."""
 MAX_RESTARTS = 2
 """Restarts of a container of a new pod after which the release counts as failed."""
 
@@ -46,9 +35,12 @@ class ProjectCluster:
         kubectl: for the namespace.
         project: name of the project, the prefix of its objects.
         say: receives a line about each step.
+        clock: by which it waits.
         rollout_timeout: seconds in which the pods of a release must become ready.
         verify_timeout: seconds in which they must be verified.
     """
+
+    unit = "pod"
 
     def __init__(
         self,
@@ -62,9 +54,9 @@ class ProjectCluster:
         self.kubectl = kubectl
         self.project = project
         self.say = kubectl.say
+        self.clock = Clock(now, kubectl.sleep, kubectl.say)
         self.rollout_timeout = rollout_timeout
         self.verify_timeout = verify_timeout
-        self.now = now
 
     @property
     def deployment(self) -> str:
@@ -332,23 +324,7 @@ class ProjectCluster:
             RolloutError: if that cannot succeed, or takes longer than `rollout_timeout`.
             ClusterError: if the Deployment cannot be read.
         """
-        started = self.now()
-        said, said_at = "", started
-        while True:
-            progress = self.progress()
-            seconds = self.now() - started
-            if progress.complete:
-                return
-            if progress.failure:
-                raise RolloutError(progress.failure)
-            if seconds > self.rollout_timeout:
-                reason = f": {progress.trouble}" if progress.trouble else ""
-                raise RolloutError(f"{progress.pods} after {seconds:.0f} s{reason}")
-            line = progress.pods + (f" ({progress.trouble})" if progress.trouble else "")
-            if line != said or self.now() - said_at > PROGRESS_INTERVAL:
-                self.say(f"  {line}, {seconds:.0f} s")
-                said, said_at = line, self.now()
-            self.kubectl.sleep(POLL_INTERVAL)
+        wait_until_complete(self.progress, self.rollout_timeout, self.clock)
 
     def verify(self, version: str, progress: Progress | None = None) -> tuple[str, str]:
         """Verify every ready pod of the new ReplicaSet while pods come and go.
@@ -364,48 +340,24 @@ class ProjectCluster:
             RolloutError: if a pod is wrong, or none could be verified within `verify_timeout`.
             ClusterError: if the pods cannot be listed.
         """
-        started = self.now()
-        verified: dict[str, PodFiles] = {}
-        failures: Counter[str] = Counter()
-        trouble = "no pod is ready"
-        while True:
-            progress = progress or self.progress()
-            missing = {uid: pod for uid, pod in progress.ready.items() if uid not in verified}
-            with ThreadPoolExecutor(max_workers=8, initializer=block_stop_signals) as pool:
-                results = pool.map(self._verified, missing.values(), repeat(version))
-                for uid, result in zip(missing, results, strict=True):
-                    if isinstance(result, PodFiles):
-                        verified[uid] = result
-                    else:
-                        failures[uid] += 1
-                        trouble = result
-            if progress.complete and progress.ready and verified.keys() >= progress.ready.keys():
-                break
-            if self.now() - started > self.verify_timeout:
-                # A pod that came late is no fault of the version; one that stays ready and does not answer is.
-                silent = any(failures[uid] >= MAX_FAILURES for uid in progress.ready.keys() - verified.keys())
-                if silent or not verified:
-                    raise RolloutError(f"a pod could not be verified in {self.verify_timeout:g} s: {trouble}")
-                break
-            self.kubectl.sleep(POLL_INTERVAL)
-            progress = None
-        files = next(iter(verified.values()))
-        done = sum(uid in verified for uid in progress.ready)
-        pods = f"{done} of {len(progress.ready)} ready pods" if done < len(progress.ready) else f"{done} pods"
-        return f"{pods}, {len(files.golden_records)} golden predictions each", files.artefact
+        first = [progress] if progress else []
+        return verify_replicas(
+            self.unit,
+            lambda: first.pop() if first else self.progress(),
+            lambda pod: self._verified(pod, version),
+            self.verify_timeout,
+            self.clock,
+        )
 
-    def _verified(self, pod: str, version: str) -> PodFiles | str:
-        """Return the files of a verified pod, or why it could not be asked.
+    def _verified(self, pod: str, version: str) -> Verified:
+        """Verify a pod.
 
         Raises:
-            RolloutError: if it is wrong.
+            WrongPredictionError: if it is wrong.
+            ServiceError, ClusterError: if it could not be asked.
         """
-        try:
-            return verify_pod(self.kubectl, pod, version)
-        except WrongPredictionError as error:
-            raise RolloutError(str(error)) from error
-        except (ServiceError, ClusterError) as error:
-            return str(error)
+        files = verify_pod(self.kubectl, pod, version)
+        return Verified(len(files.golden_records), files.artefact)
 
     def diagnosis(self) -> str:
         """Return the state, the events and the logs of the pods, for the file that explains a failed rollout."""

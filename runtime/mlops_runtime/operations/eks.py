@@ -30,8 +30,6 @@ class EksPlatform(ProjectCluster):
         region: of AWS, in which it is.
     """
 
-    unit = "pod"
-
     def __init__(self, settings: Settings, kubectl: Kubectl) -> None:
         """Read the settings of a cluster.
 
