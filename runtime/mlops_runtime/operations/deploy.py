@@ -161,7 +161,7 @@ class Commands:
         say(f"{self.platform.service}, {self.settings.environment}, {self.platform.place}")
         say(f"image     {live.image}")
         say(
-            f"{self.platform.unit}s".ljust(10) + f"{progress.pods}{f': {progress.trouble}' if progress.trouble else ''}"
+            f"{self.platform.unit}s".ljust(9) + f" {progress.pods}{f': {progress.trouble}' if progress.trouble else ''}"
         )
         for replica in progress.ready.values():
             try:
@@ -242,6 +242,26 @@ class Commands:
             raise DeployError("no release was verified: run make deploy")
         outcome, _ = self.platform.verify(base.version)
         say(f"{base.version} runs: {outcome}")
+
+    def destroy(self) -> None:
+        """Remove all that deploys have made, if somebody types the name of the project.
+
+        Raises:
+            DeployError, LockError, RoadError: if nothing, or not everything, was removed.
+        """
+        self._check_target(paused=True)
+        project = self.settings.project
+        answer = self.settings.optional("CONFIRM")
+        if not answer and sys.stdin.isatty():
+            answer = input(
+                f"This removes {self.platform.service} in {self.platform.place}, with its history and keys."
+                f" Type {project} to go on: "
+            ).strip()
+        if answer != project:
+            raise DeployError(f"nothing was removed: type {project}, or set CONFIRM={project}")
+        for line in self.platform.destroy(self.who):
+            say(f"removed {line}")
+        say("kept: the images on the machine and in the registry, and what is on S3")
 
     # Parts
 
@@ -435,7 +455,19 @@ def stop_signals() -> Iterator[Callable[[], None]]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status."""
-    names = ("context", "check", "deploy", "rollback", "repair", "status", "history", "diff", "verify", "champion")
+    names = (
+        "context",
+        "check",
+        "deploy",
+        "rollback",
+        "repair",
+        "status",
+        "history",
+        "diff",
+        "verify",
+        "champion",
+        "destroy",
+    )
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.deploy", description=__doc__)
     parser.add_argument("command", choices=names)
     command = parser.parse_args(argv).command

@@ -6,6 +6,7 @@ Runs with the standard library alone, because it must work before anything is in
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -50,8 +51,8 @@ def checks(environment: Mapping[str, str]) -> list[Check]:
     AWS is one of them only where it logs in to the registry.
     """
     docker = tuple(shlex.split(environment.get("DOCKER") or "docker"))
-    kubectl = tuple(shlex.split(environment.get("KUBECTL") or "kubectl"))
     aws = tuple(shlex.split(environment.get("AWS") or "aws"))
+    platform = on_docker_host(environment) if environment.get("PLATFORM") == "docker-host" else on_eks(environment)
     tools = [
         Check("python", (sys.executable, "--version"), "everything", "install Python 3.11 or later", (3, 11)),
         Check("make", ("make", "--version"), "everything", "install GNU Make 4.2 or later", (4, 2)),
@@ -63,8 +64,7 @@ def checks(environment: Mapping[str, str]) -> list[Check]:
             "make docker",
             "install and start Docker, or set DOCKER=podman in project.mk",
         ),
-        Check("kubectl", (*kubectl, "version", "--client"), "make deploy", "install kubectl", (1, 20)),
-        Check("cluster", (*kubectl, "cluster-info"), "make deploy", "run make kubeconfig, or start kind"),
+        *platform,
     ]
     if (environment.get("LOGIN") or "ecr") != "ecr":
         return tools
@@ -83,6 +83,28 @@ def checks(environment: Mapping[str, str]) -> list[Check]:
             "make publish",
             "set AWS_PROFILE, or run aws configure",
         ),
+    ]
+
+
+def on_eks(environment: Mapping[str, str]) -> list[Check]:
+    """Return what deploys to Kubernetes require."""
+    kubectl = tuple(shlex.split(environment.get("KUBECTL") or "kubectl"))
+    return [
+        Check("kubectl", (*kubectl, "version", "--client"), "make deploy", "install kubectl", (1, 20)),
+        Check("cluster", (*kubectl, "cluster-info"), "make deploy", "run make kubeconfig, or start kind"),
+    ]
+
+
+def on_docker_host(environment: Mapping[str, str]) -> list[Check]:
+    """Return what deploys to a machine with Docker require."""
+    docker = tuple(shlex.split(environment.get("DOCKER") or "docker"))
+    found = ("docker-compose",) if shutil.which("docker-compose") else (*docker, "compose")
+    compose = tuple(shlex.split(environment.get("COMPOSE", ""))) or found
+    host = ("--host", environment["DEPLOY_HOST"]) if environment.get("DEPLOY_HOST") else ()
+    remedy = "install the plugin of Docker, or docker-compose, or set COMPOSE in project.mk"
+    return [
+        Check("compose", (*compose, "version"), "make deploy", remedy, (1, 29)),
+        Check("machine", (*docker, *host, "version"), "make deploy", "set DEPLOY_HOST in project.mk"),
     ]
 
 

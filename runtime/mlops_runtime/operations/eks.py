@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from mlops_runtime.operations.cluster import ProjectCluster, image_of, is_deployment, replicas_of
+from mlops_runtime.operations.errors import DeployError
 from mlops_runtime.operations.golden import ServiceError
-from mlops_runtime.operations.keys import Secret
+from mlops_runtime.operations.keys import Secret, ensure
 from mlops_runtime.operations.kubectl import ForbiddenError, Kubectl, Object
 from mlops_runtime.operations.lease import holder_of, locked, shown
 from mlops_runtime.operations.releases import Release, State, now
@@ -114,7 +115,7 @@ class EksPlatform(ProjectCluster):
         Raises:
             DeployError, ClusterError: if it cannot be created.
         """
-        return Secret(self.plain_kubectl, self.settings.required("KEYS_SECRET"), self.selector).ensure()
+        return ensure(Secret(self.plain_kubectl, self.settings.required("KEYS_SECRET"), self.selector))
 
     def adopt(self, who: str) -> Release | None:
         """Return what runs as a release, if it was deployed before releases were recorded.
@@ -176,6 +177,18 @@ class EksPlatform(ProjectCluster):
         """Return the command that forwards a port to the service."""
         kubectl = " ".join([*self.kubectl.command, "--namespace", self.kubectl.namespace])
         return f"reach it: {kubectl} port-forward service/{self.deployment} 8000:80, then http://127.0.0.1:8000"
+
+    def destroy(self, who: str) -> list[str]:
+        """Remove nothing: an administrator decides about a namespace.
+
+        Raises:
+            DeployError: always.
+        """
+        del who
+        raise DeployError(
+            f"nothing was removed: kubectl delete namespace {self.kubectl.namespace} removes what was deployed there,"
+            " aws cloudformation delete-stack what make infrastructure has made"
+        )
 
 
 def rendered() -> list[Object]:

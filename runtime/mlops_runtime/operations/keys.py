@@ -1,6 +1,6 @@
-"""Create, list and remove the API keys of the service on the cluster.
+"""Create, list and remove the API keys of the service.
 
-A Secret on the cluster holds the SHA-256 of each key under the name of the caller. The key itself is
+On a cluster, a Secret holds the SHA-256 of each key under the name of the caller. The key itself is
 printed once, when it is created, and stored nowhere. A lost key is replaced by a new one.
 """
 
@@ -12,11 +12,13 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from typing import Protocol
 
+from mlops_runtime.operations.errors import RoadError
 from mlops_runtime.operations.kubectl import ClusterError, Kubectl
 from mlops_runtime.operations.verify import CONTAINER
 from mlops_runtime.operator_key import OPERATOR
@@ -37,6 +39,25 @@ In a browser, enter it as the password, with any user name."""
 
 class KeysError(RuntimeError):
     """The keys cannot be read or changed."""
+
+
+class Store(Protocol):
+    """Where a platform keeps the hashes of the keys."""
+
+    def restore(self) -> bool:
+        """Make the store again if it was deleted, as far as that can be done; return whether there is one now."""
+
+    def names(self) -> list[str] | None:
+        """Return the names of the callers that have a key; None if there is no store."""
+
+    def put(self, name: str, digest: str | None) -> None:
+        """Store a hash under a name, or remove the name if the hash is None; other names do not change."""
+
+    def create(self, digests: Mapping[str, str]) -> None:
+        """Create the store with the hashes of some keys."""
+
+    def refresh(self) -> None:
+        """Make the replicas read the keys within seconds."""
 
 
 READ_HASHES = 'cd /etc/webservice/keys && for name in *; do echo "$name $(cat "$name")"; done'
@@ -113,22 +134,7 @@ class Secret:
                 return True
         return False
 
-    def ensure(self) -> bool:
-        """Create the Secret with a first key, if there is none; return whether it was created.
-
-        Raises:
-            ClusterError: if kubectl fails.
-        """
-        if self.restore():
-            return False
-        key, digest = new_key()
-        self.create({FIRST: digest})
-        # A key must not appear in the log of a pipeline.
-        if sys.stdout.isatty():
-            show(FIRST, key)
-        return True
-
-    def refresh_pods(self) -> None:
+    def refresh(self) -> None:
         """Make the pods read the keys within seconds.
 
         Raises:
@@ -141,6 +147,24 @@ class Secret:
             raise KeysError(f"the keys have changed, but the pods notice only after a minute: {error}") from error
 
 
+def ensure(store: Store) -> bool:
+    """Create the store with a first key, if there is none; return whether it was created.
+
+    The key is printed only to a terminal.
+
+    Raises:
+        RoadError: if the platform refuses a command.
+    """
+    if store.restore():
+        return False
+    key, digest = new_key()
+    store.create({FIRST: digest})
+    # A key must not appear in the log of a pipeline.
+    if sys.stdout.isatty():
+        show(FIRST, key)
+    return True
+
+
 def new_key() -> tuple[str, str]:
     """Return a new key and its hash."""
     # 256 random bits: the hash may appear in a list of processes.
@@ -148,47 +172,47 @@ def new_key() -> tuple[str, str]:
     return key, hashlib.sha256(key.encode()).hexdigest()
 
 
-def add(secret: Secret, name: str) -> str:
-    """Return a new key after storing its hash on the cluster.
+def add(store: Store, name: str) -> str:
+    """Return a new key after storing its hash.
 
     Raises:
         KeysError: if the name is not valid, or has a key already.
-        ClusterError: if kubectl fails.
+        RoadError: if the platform refuses a command.
     """
     if not NAME.fullmatch(name) or name == OPERATOR:
         raise KeysError(
             f"{name!r} cannot be the name of a caller: set NAME to at most 63 lower-case letters, digits and hyphens"
             f" (but not {OPERATOR})"
         )
-    there = secret.restore()
-    if name in (secret.names() or ()):
+    there = store.restore()
+    if name in (store.names() or ()):
         raise KeysError(f"{name} has a key already: choose another name, or first run make key.remove NAME={name}")
     key, digest = new_key()
     if there:
-        secret.put(name, digest)
+        store.put(name, digest)
     else:
-        secret.create({name: digest})
+        store.create({name: digest})
     return key
 
 
-def remove(secret: Secret, name: str) -> None:
+def remove(store: Store, name: str) -> None:
     """Remove the key of a caller.
 
     Raises:
         KeysError: if the caller has no key, or it is the last key.
-        ClusterError: if kubectl fails.
+        RoadError: if the platform refuses a command.
     """
-    secret.restore()
-    names = secret.names() or []
+    store.restore()
+    names = store.names() or []
     if name not in names:
         raise KeysError(f"{name!r} has no key: set NAME to one of: {', '.join(names) or 'none'}")
     if names == [name]:
         raise KeysError(f"{name} has the last key, and no pod starts without one: first create another with make key")
-    secret.put(name, None)
+    store.put(name, None)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return the exit status."""
+def run_command(argv: Sequence[str] | None, open_store: Callable[[], Store]) -> int:
+    """Run a command on the store of a platform; return the exit status."""
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.keys", description=__doc__)
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--add", metavar="NAME", help="create a key for a caller and print it")
@@ -196,26 +220,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     action.add_argument("--list", action="store_true", help="print the names of the callers")
     arguments = parser.parse_args(argv)
     try:
-        # What is said must not mix with a key that is printed.
-        kubectl = Kubectl.from_environment(os.environ, partial(print, file=sys.stderr))
-        kubectl.check_cluster(os.environ["CLUSTER"], os.environ["AWS_REGION"])
-        project = os.environ["PROJECT"]
-        secret = Secret(kubectl, os.environ["KEYS_SECRET"], f"app={project},component={CONTAINER}")
+        store = open_store()
         if arguments.list:
-            print(*secret.names() or [], sep="\n")
+            print(*store.names() or [], sep="\n")
             return 0
         if arguments.remove is not None:
-            remove(secret, arguments.remove)
+            remove(store, arguments.remove)
         else:
-            show(arguments.add, add(secret, arguments.add))
-        secret.refresh_pods()
+            show(arguments.add, add(store, arguments.add))
+        store.refresh()
     except KeyError as error:
         print(f"keys: {error} is not set: run this with make", file=sys.stderr)
         return 1
-    except (KeysError, ClusterError) as error:
+    except (KeysError, RoadError) as error:
         print(f"keys: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def secret_of_project() -> Secret:
+    """Return the Secret that the environment names.
+
+    Raises:
+        KeyError: if a setting is missing.
+        ClusterError: if kubectl is set to another cluster.
+    """
+    # What is said must not mix with a key that is printed.
+    kubectl = Kubectl.from_environment(os.environ, partial(print, file=sys.stderr))
+    kubectl.check_cluster(os.environ["CLUSTER"], os.environ["AWS_REGION"])
+    return Secret(kubectl, os.environ["KEYS_SECRET"], f"app={os.environ['PROJECT']},component={CONTAINER}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command on the Secret of the cluster; return the exit status."""
+    return run_command(argv, secret_of_project)
 
 
 def show(name: str, key: str) -> None:

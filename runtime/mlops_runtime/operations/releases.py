@@ -152,11 +152,32 @@ def from_config_map(config_map: Object) -> Release:
     try:
         facts = json.loads(config_map["data"]["release.json"])
         content = json.loads(gzip.decompress(base64.b64decode(config_map["binaryData"]["content.json.gz"])))
-        known = {name: facts[name] for name in Release.__dataclass_fields__ if name in facts}
-        return Release(**known | content | {"state": State(facts["state"])})
+        return _release_of(facts | content)
     except (KeyError, TypeError, ValueError, OSError, EOFError, zlib.error) as error:
         name = config_map.get("metadata", {}).get("name")
         raise ValueError(f"ConfigMap {name} holds no release ({error}): delete it if somebody has edited it") from error
+
+
+def to_json(release: Release) -> str:
+    """Return a release as a line of JSON."""
+    return json.dumps(asdict(release))
+
+
+def from_json(line: str) -> Release:
+    """Return the release that a line of JSON holds.
+
+    Raises:
+        ValueError: if it holds none.
+    """
+    try:
+        return _release_of(json.loads(line))
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"a record holds no release ({error}): {line[:60]}") from error
+
+
+def _release_of(facts: dict[str, Any]) -> Release:
+    known = {name: facts[name] for name in Release.__dataclass_fields__ if name in facts}
+    return Release(**known | {"state": State(facts["state"])})
 
 
 def last_verified(releases: Sequence[Release]) -> Release | None:

@@ -176,3 +176,6 @@ class Platform(Road, Protocol):
 
     def how_to_reach(self) -> str:
         """Return a line that says how to send the service a request."""
+
+    def destroy(self, who: str) -> list[str]:
+        """Remove all that deploys have made on the platform, under the lock; return what was removed, a line each."""

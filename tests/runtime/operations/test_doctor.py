@@ -67,3 +67,19 @@ def test_commands_follow_the_environment() -> None:
 
     assert commands["image engine"][:2] == ("sudo", "podman")
     assert commands["kubectl"][:3] == ("kubectl", "-n", "x")
+
+
+@pytest.mark.parametrize(
+    ("platform", "names"),
+    [("", {"kubectl", "cluster"}), ("eks", {"kubectl", "cluster"}), ("docker-host", {"compose", "machine"})],
+    ids=["by default", "eks", "docker-host"],
+)
+def test_a_platform_requires_its_own_tools(platform: str, names: set[str]) -> None:
+    environment = {"PLATFORM": platform, "DEPLOY_HOST": "ssh://user@machine", "COMPOSE": "compose -x"}
+
+    commands = {check.name: check.command for check in checks(environment)}
+
+    assert {"kubectl", "cluster", "compose", "machine"} & commands.keys() == names
+    if platform == "docker-host":
+        assert commands["compose"] == ("compose", "-x", "version")
+        assert commands["machine"] == ("docker", "--host", "ssh://user@machine", "version")

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_runtime.operations import keys
-from mlops_runtime.operations.keys import Secret, main
+from mlops_runtime.operations.keys import Secret, ensure, main
 from mlops_runtime.operations.kubectl import ClusterError, Kubectl
 from tests.runtime.operations.conftest import KubectlInMemory
 
@@ -165,7 +165,7 @@ def test_the_first_key_is_not_printed_into_a_pipeline(
     kubectl: KubectlInMemory, secret: Secret, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # When a pipeline, whose log is kept, sets up a service
-    created = secret.ensure()
+    created = ensure(secret)
 
     # Then a key exists, so that the pods start, and nobody sees it
     assert created
@@ -178,7 +178,7 @@ def test_the_first_key_is_printed_on_a_terminal(
 ) -> None:
     # When a person sets up a service
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    secret.ensure()
+    ensure(secret)
 
     # Then the key is printed
     key = capsys.readouterr().out.strip()
@@ -188,7 +188,7 @@ def test_the_first_key_is_printed_on_a_terminal(
 def test_a_service_with_keys_gets_no_first_key(kubectl: KubectlInMemory, secret: Secret) -> None:
     put(kubectl, "hospital")
 
-    assert not secret.ensure()
+    assert not ensure(secret)
     assert list(on_cluster(kubectl)) == ["hospital"]
 
 
