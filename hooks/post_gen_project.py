@@ -14,6 +14,36 @@ MAX_COMMITTED_SIZE = 50 * 2**20
 """Maximum size in bytes of a table in git: hosts refuse files of more than 100 MB, and large files slow down clones."""
 
 
+PLATFORM_FILES = {
+    "eks": (
+        "k8s", "infrastructure", "docs/deploys.md",
+        "make/kubernetes.mk", "make/job.mk", "make/rights.mk", "make/infrastructure.mk",
+    ),
+    "docker-host": ("compose.yaml", "docker/Caddyfile", "docs/docker-host.md", "make/docker-host.mk"),
+}  # fmt: skip
+"""Files and folders that only the projects of a platform have."""
+FRAGMENTS = {"settings.mk": "project.mk", "deploy.md": "README.md"}
+"""Files in platforms/PLATFORM, and the files of the project that they become a part of."""
+MARKER = "# @PLATFORM@\n"
+"""Line at which a fragment is put in."""
+
+
+def choose_platform() -> None:
+    """Put in the fragments of the platform, and remove the files of the others."""
+    chosen, folder = ANSWERS["platform"], Path("platforms")
+    for fragment, name in FRAGMENTS.items():
+        path = Path(name)
+        content = (folder / chosen / fragment).read_text(encoding="utf-8")
+        path.write_text(path.read_text(encoding="utf-8").replace(MARKER, content), encoding="utf-8")
+    shutil.rmtree(folder)
+    for platform, names in PLATFORM_FILES.items():
+        for path in map(Path, names if platform != chosen else ()):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
 def replace_table() -> None:
     """Replace the shipped table and contract by those of the user."""
     # A new project must not contain bytecode files.
@@ -81,6 +111,7 @@ def clean_vendor() -> None:
 
 if __name__ == "__main__":
     clean_vendor()
+    choose_platform()
     if ANSWERS["dataset"]:
         replace_table()
     if reason := first_commit():

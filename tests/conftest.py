@@ -30,8 +30,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("environment")
     config = folder / "config.yml"
     config.write_text(f"replay_dir: {folder}/replay\ncookiecutters_dir: {folder}/templates\n")
-    project_mk = (TEMPLATE / "{{cookiecutter.project_slug}}/project.mk").read_text()
-    settings = set(re.findall(r"^(\w+) \?=", project_mk, flags=re.MULTILINE))
+    folder_of_project = TEMPLATE / "{{cookiecutter.project_slug}}"
+    files = [folder_of_project / "project.mk", *folder_of_project.glob("platforms/*/settings.mk")]
+    settings = {name for file in files for name in re.findall(r"^(\w+) \?=", file.read_text(), flags=re.MULTILINE)}
     engine = {name: os.environ[name] for name in ENGINE_SETTINGS if name in os.environ}
     with pytest.MonkeyPatch.context() as patch:
         for name in tuple(os.environ):
@@ -59,6 +60,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def bake(folder: Path, **answers: str) -> Path:
     """Bake a project in the folder, with default answers except for these, and return its path."""
     return Path(cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder)))
+
+
+@pytest.fixture(scope="session")
+def fresh_docker_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project for a machine with Docker in which no command has run."""
+    return bake(tmp_path_factory.mktemp("fresh"), platform="docker-host")
 
 
 @pytest.fixture(scope="session")

@@ -31,6 +31,11 @@ EXTREMES = [
 ]
 
 
+PLATFORMS = [pytest.param({"platform": name}, id=name) for name in QUESTIONS["platform"]]
+PROJECTS = [*EXTREMES, *PLATFORMS[1:]]
+"""Answers of projects of every kind; manifests are those of the first platform alone."""
+
+
 def text_files(project: Path) -> list[Path]:
     """Return the text files that git tracks in the project, without the runtime."""
     names = git(project, "ls-files", "-z", "--", ".", ":!vendor").split("\0")
@@ -41,13 +46,16 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
-def test_at_most_nine_questions_each_explained() -> None:
-    assert len(PROMPTS) <= 9
+def test_at_most_ten_questions_each_explained() -> None:
+    assert len(PROMPTS) <= 10
     assert set(QUESTIONS["__prompts__"]) == set(PROMPTS)
 
 
 @pytest.mark.parametrize("question", PROMPTS)
 def test_every_answer_is_used(question: str) -> None:
+    if question == "platform":
+        assert f'ANSWERS["{question}"]' in (TEMPLATE / "hooks/post_gen_project.py").read_text()
+        return
     used = {
         "project_slug": r"cookiecutter\.(project_slug|__package)\b",
         # The answers about the table are used by these derived answers.
@@ -61,7 +69,7 @@ def test_every_answer_is_used(question: str) -> None:
     assert any(re.search(used, path.read_text(errors="ignore")) for path in files)
 
 
-@pytest.mark.parametrize("answers", EXTREMES)
+@pytest.mark.parametrize("answers", PROJECTS)
 def test_no_template_syntax_is_left(tmp_path: Path, answers: dict[str, str]) -> None:
     project = bake(tmp_path, **answers)
 
@@ -76,7 +84,7 @@ def test_no_template_syntax_is_left(tmp_path: Path, answers: dict[str, str]) -> 
             assert "{%" not in text, path
 
 
-@pytest.mark.parametrize("answers", EXTREMES)
+@pytest.mark.parametrize("answers", PROJECTS)
 def test_ruff_finds_no_problems(tmp_path: Path, project: Path, answers: dict[str, str]) -> None:
     baked = bake(tmp_path, **answers)
     python = str(project / ".venv/bin/python")
@@ -86,7 +94,7 @@ def test_ruff_finds_no_problems(tmp_path: Path, project: Path, answers: dict[str
         assert result.returncode == 0, f"{' '.join(command)}: {result.stdout}{result.stderr}"
 
 
-@pytest.mark.parametrize("answers", EXTREMES)
+@pytest.mark.parametrize("answers", PROJECTS)
 def test_answers_are_unchanged_in_make(tmp_path: Path, answers: dict[str, str]) -> None:
     project = bake(tmp_path, **answers)
     questions = {"TITLE": "project_name", "PROJECT": "project_slug", "DESCRIPTION": "description", "AUTHOR": "__author"}
@@ -177,6 +185,65 @@ def test_every_environment_requires_api_keys(tmp_path: Path, project: Path, envi
     assert "subPath" not in mount
 
 
+@pytest.mark.parametrize("answers", PLATFORMS)
+def test_every_file_that_a_project_names_is_there(tmp_path: Path, answers: dict[str, str]) -> None:
+    baked = bake(tmp_path, **answers)
+    folders = "data|docker|docs|environments|infrastructure|k8s|make|platforms|src|tests"
+
+    for path in text_files(baked):
+        # The makefile includes those files of make/ that are there.
+        if path.suffix not in (".md", ".mk", ".yaml") and path.name != "Caddyfile":
+            continue
+        for name in re.findall(rf"(?<![\w./-])((?:{folders})/[\w./-]*\w/?)", path.read_text()):
+            # Not a name but a pattern, what training makes, or a page that somebody may write.
+            other = r".*[A-Z]{3}|src/\w+/(artefact|templates)/"
+            there = (baked / name).exists() or re.match(other, name)
+            assert there, f"{path.relative_to(baked)} names {name}"
+
+
+def test_a_project_for_a_machine_with_docker_names_no_cluster(fresh_docker_host: Path) -> None:
+    # What Prometheus needs on a cluster, and what takes its place.
+    shared = ("docs/monitoring.md", "docs/docker-host.md")
+
+    for path in text_files(fresh_docker_host):
+        if str(path.relative_to(fresh_docker_host)) not in shared and path.suffix in (".md", ".mk", ".yaml"):
+            assert not re.search(r"kubectl|k8s|kustomize|\bpods?\b|Kubernetes", path.read_text()), path
+
+
+COMPOSE_VALUES = {
+    "IMAGE": "image", "RELEASE": "1", "NAMESPACE": "x", "ENVIRONMENT": "production", "TEAM": "ward",
+    "PROXY_IMAGE": "caddy:2", "HTTP_PORT": "127.0.0.1:8080", "HTTPS_PORT": "443",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("compose", ["docker compose", "docker-compose"])
+def test_the_compose_file_is_valid(fresh_docker_host: Path, compose: str) -> None:
+    command = compose.split()
+    if shutil.which(command[0]) is None or subprocess.run([*command, "version"], capture_output=True).returncode:
+        pytest.skip(f"no {compose}: install it to have the compose file read")
+
+    result = subprocess.run(
+        [*command, "--file", "compose.yaml", "config"],
+        cwd=fresh_docker_host, env=os.environ | COMPOSE_VALUES, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert result.returncode == 0, result.stderr
+    assert "variable is not set" not in result.stderr
+
+
+def test_the_compose_file_needs_no_version_of_its_format(fresh_docker_host: Path) -> None:
+    import yaml
+
+    content = yaml.safe_load((fresh_docker_host / "compose.yaml").read_text())
+
+    assert set(content) == {"x-webservice", "services", "volumes"}
+    for name in ("webservice-blue", "webservice-green"):
+        service = content["services"][name]
+        assert (service["scale"], service["read_only"], service["cap_drop"]) == (2, True, ["ALL"])
+        assert "API_KEYS=/etc/webservice/keys" in service["environment"]
+    assert all(volume["external"] for volume in content["volumes"].values())
+
+
 def test_no_file_is_empty(fresh: Path) -> None:
     assert [path.name for path in text_files(fresh) if path.stat().st_size == 0] == []
 
@@ -208,8 +275,10 @@ FOUND_BY_NAME = re.compile(
 """Files that tools and people find by their names."""
 
 
-def test_no_file_is_unused(fresh: Path) -> None:
-    texts = {path: path.read_text() for path in text_files(fresh)}
+@pytest.mark.parametrize("answers", PLATFORMS)
+def test_no_file_is_unused(tmp_path: Path, answers: dict[str, str]) -> None:
+    baked = bake(tmp_path, **answers)
+    texts = {path: path.read_text() for path in text_files(baked)}
 
     for path in texts:
         if FOUND_BY_NAME.fullmatch(path.name):
@@ -219,7 +288,7 @@ def test_no_file_is_unused(fresh: Path) -> None:
         named_in = [
             other for other, text in texts.items() if other != path and re.search(rf"\b{re.escape(name)}\b", text)
         ]
-        assert named_in, f"nothing names {path.relative_to(fresh)}"
+        assert named_in, f"nothing names {path.relative_to(baked)}"
 
 
 def test_jinja_in_python_is_only_in_imports_and_the_title() -> None:

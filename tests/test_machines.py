@@ -161,7 +161,13 @@ GNU_ONLY = {
 def scripts() -> list[Path]:
     """Return the files of a project that a shell on the user's machine reads: recipes, scripts, and the README."""
     files = [FOLDER / "makefile", FOLDER / "project.mk", FOLDER / "README.md", TEMPLATE / "README.md"]
-    return [*files, *FOLDER.glob("make/*.mk"), *FOLDER.glob("environments/*.mk"), *FOLDER.glob("**/*.sh")]
+    return [
+        *files,
+        *FOLDER.glob("make/*.mk"),
+        *FOLDER.glob("environments/*.mk"),
+        *FOLDER.glob("platforms/*/*"),
+        *FOLDER.glob("**/*.sh"),
+    ]
 
 
 @pytest.mark.parametrize("path", scripts(), ids=lambda path: str(path.relative_to(TEMPLATE)))

@@ -10,7 +10,11 @@ import pytest
 from tests.conftest import TEMPLATE
 
 FOLDER = TEMPLATE / "{{cookiecutter.project_slug}}"
-MAKE_FILES = [FOLDER / "makefile", FOLDER / "project.mk", *FOLDER.glob("environments/*.mk"), *FOLDER.glob("make/*.mk")]
+MAKE_FILES = [
+    *(FOLDER / name for name in ("makefile", "project.mk", "platforms/eks/settings.mk")),
+    *FOLDER.glob("environments/*.mk"),
+    *FOLDER.glob("make/*.mk"),
+]
 FOREIGN = "of something else"
 PREFIXED = "of a pipeline"
 

@@ -1,5 +1,6 @@
 """The copy of the runtime in the `vendor/` folder of a project."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -137,15 +138,27 @@ def test_upgrade_names_the_files_that_a_newer_template_makes_otherwise(
     assert "other files of the template, changed: make/job.mk; new: docs/new.md. Take over" in message
 
 
-@pytest.mark.parametrize("table", ["", TABLE], ids=["the example table", "a table of the user"])
+MANIFESTS = {
+    "eks": ("k8s/overlays/staging/kustomization.yaml", "count: 1", "count: 2"),
+    "docker-host": ("compose.yaml", "scale: 2", "scale: 3"),
+}
+"""A file that only the projects of a platform have, and an edit of it."""
+
+
+@pytest.mark.parametrize(
+    ("table", "platform"),
+    [("", "eks"), (TABLE, "eks"), ("", "docker-host")],
+    ids=["the example table", "a table of the user", "a machine with Docker"],
+)
 def test_cruft_update_merges_the_template_and_keeps_what_is_the_users(
-    template: Path, project: Path, tmp_path: Path, table: str
+    template: Path, project: Path, tmp_path: Path, table: str, platform: str
 ) -> None:
     # Given a project made by cruft, without a commit, as its .cruft.json is written last
     copy, dataset = tmp_path / "template", tmp_path / "a table.csv"
     shutil.copytree(template, copy, symlinks=True)
     dataset.write_text(table)
-    answers = [f'{{"dataset": "{dataset}", "target": "ill", "project_name": "Oncology"}}'] if table else ["{}"]
+    own = {"dataset": str(dataset), "target": "ill", "project_name": "Oncology"} if table else {}
+    answers = [json.dumps(own | {"platform": platform})]
     command = [sys.executable, "-m", "cruft", "create", str(copy), "--no-input", "--output-dir", str(tmp_path)]
     run(tmp_path, *command, "--extra-context", *answers)
     edited = tmp_path / "oncology"
@@ -154,7 +167,8 @@ def test_cruft_update_merges_the_template_and_keeps_what_is_the_users(
     change(edited / "src/trainer/estimators.py", "CANDIDATES = default", "# Ours.\nCANDIDATES = default")
     change(edited / "src/oncology_model/datamodel.py", 'description="', 'description="Edited: ')
     change(edited / "project.mk", "SEED ?= 0", "SEED ?= 7")
-    change(edited / "k8s/overlays/staging/kustomization.yaml", "count: 1", "count: 2")
+    manifest, old, new = MANIFESTS[platform]
+    change(edited / manifest, old, new)
     kept = {name: (edited / name).read_bytes() for name in ("project.mk", "src/oncology_model/datamodel.py")}
     commit_everything(edited)
     # and a template with another runtime, README and setting, while the table is no longer where it was
@@ -173,7 +187,9 @@ def test_cruft_update_merges_the_template_and_keeps_what_is_the_users(
     assert "## Deploy it" in (edited / "README.md").read_text()
     assert {name: (edited / name).read_bytes() for name in kept} == kept
     assert "# Ours." in (edited / "src/trainer/estimators.py").read_text()
-    assert "count: 2" in (edited / "k8s/overlays/staging/kustomization.yaml").read_text()
+    assert new in (edited / manifest).read_text()
+    # of this platform alone
+    assert [name for name, (path, _, _) in MANIFESTS.items() if (edited / path).exists()] == [platform]
     changed = git(edited, "status", "--porcelain").splitlines()
     assert not [line for line in changed if "data/" in line or line.endswith((".rej", ".orig"))]
     # and its tests pass

@@ -31,8 +31,8 @@ MIN_COVERAGE ?= 90
 HOST ?= 127.0.0.1
 PORT ?= 8000
 
-# Service on this machine and on the cluster, where `make deploy` applies a change.
-# Processes. On the cluster, add pods instead.
+# Service on this machine and where it is deployed: `make deploy` applies a change.
+# Processes. Where it is deployed, add replicas instead.
 WORKERS ?= 1
 # Requests that a process handles at the same time.
 THREADS ?= 1
@@ -60,9 +60,6 @@ ROOT_PATH ?=
 TRUSTED_PROXIES ?= 0
 # Origins whose pages may call the service from a browser, such as https://app.example.org; * for all.
 CORS_ORIGINS ?=
-# Seconds between the request to stop a pod and the stop, for clients to connect to another pod. With a longer
-# time, terminationGracePeriodSeconds in k8s/base/deployment.yaml must be longer as well.
-DRAIN_SECONDS ?= 8
 
 # Images. DOCKER may be podman.
 DOCKER ?= docker
@@ -78,17 +75,5 @@ REGISTRY_USER ?=
 
 # AWS. make/aws.mk looks up account, registry and bucket when a command needs them, and neither is given.
 AWS_REGION ?= {{cookiecutter.aws_region}}
-STACK ?= $(PROJECT)
 
-# Kubernetes. ENVIRONMENT is a folder of k8s/overlays; environments/ENVIRONMENT.mk has settings of its own.
-CLUSTER ?= $(PROJECT)
-ENVIRONMENT ?= production
-# Time in which the pods of a version must become ready, and then be verified.
-ROLLOUT_TIMEOUT ?= 180s
-VERIFY_TIMEOUT ?= 60s
-# Seconds to wait for another deploy to finish. 0: refuse.
-WAIT ?= 600
-# Seconds in which the pod of a training job must start.
-JOB_START_TIMEOUT ?= 300
-# Limit of its memory, such as 4Gi. Empty: it follows from the table, and is at least that of k8s/trainer/job.yaml.
-JOB_MEMORY ?=
+# @PLATFORM@

@@ -24,18 +24,6 @@ $(call look_up,AWS_ACCOUNT)$(call look_up,BUCKET)
 @test -n "$$AWS_ACCOUNT" || { echo "AWS does not know who you are: set AWS_PROFILE or run aws configure; see make doctor" >&2; exit 1; }
 endef
 
-##@ AWS
-
-.PHONY: infrastructure
-infrastructure: $(ENV) aws-account  ## Create or update the stack: bucket, image repositories, roles
-	@$(AWS) cloudformation deploy --stack-name "$$STACK" --template-file infrastructure/stack.yaml \
-	  --capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --tags team="$$TEAM" project="$$PROJECT" \
-	  --parameter-overrides ProjectName="$$PROJECT" BucketName="$$BUCKET" ClusterName="$$CLUSTER" NamespaceName="$$NAMESPACE"
-
-.PHONY: kubeconfig
-kubeconfig: $(ENV)  ## Point kubectl at CLUSTER
-	@$(AWS) eks update-kubeconfig --name "$$CLUSTER"
-
 .PHONY: aws-account
 aws-account: $(ENV)
 	$(name_account)

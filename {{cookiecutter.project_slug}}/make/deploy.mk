@@ -1,17 +1,12 @@
-# Kubernetes: deploys, rollbacks, API keys. docs/deploys.md says how a deploy works.
+# Deploys, rollbacks, API keys: the same commands on every platform, whose own make file adds what it needs.
 
-KUBECTL ?= kubectl
-KEYS_SECRET := $(PROJECT)-webservice-keys
-export KUBECTL KEYS_SECRET
-
-MANIFESTS := $(PYTHON) -m mlops_runtime.operations.manifests
 RELEASES = $(FROM_CLONE) -m mlops_runtime.operations.deploy
 KEYS = $(FROM_CLONE) -m mlops_runtime.operations.keys
 
-##@ Kubernetes
+##@ Deploy
 
 .PHONY: deploy
-deploy: clean-tree deploy.check compare publish build/contract.json build/k8s/webservice  ## Test, train, publish, roll out by digest and verify; undo the rollout if that fails
+deploy: clean-tree deploy.check compare publish build/contract.json  ## Test, train, publish, roll out by digest and verify; undo the rollout if that fails
 	$(call look_up,CHAMPION_BUCKET)
 	@$(RELEASES) deploy
 
@@ -41,11 +36,11 @@ history:  ## List the releases: time, outcome, version, who
 	@$(RELEASES) history
 
 .PHONY: verify
-verify:  ## Check version and golden predictions of each pod
+verify:  ## Check version and golden predictions of each replica
 	@$(RELEASES) verify
 
 .PHONY: diff
-diff: build/k8s/webservice  ## Show what a deploy would change on the cluster
+diff:  ## Show what a deploy would change
 	@$(RELEASES) diff
 
 .PHONY: key
@@ -59,11 +54,3 @@ key.remove:  ## Remove the API key of the caller NAME
 .PHONY: keys
 keys:  ## List the callers that have an API key
 	@$(KEYS) --list
-
-# The manifests of k8s/ with names, labels, image and settings of this project; make manifests.webservice prints them.
-build/k8s/webservice: FORCE $(ENV)
-	@$(MANIFESTS) webservice
-
-.PHONY: manifests.webservice
-manifests.webservice: build/k8s/webservice
-	@$(KUBECTL) kustomize $<

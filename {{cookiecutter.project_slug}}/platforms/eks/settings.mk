@@ -1,0 +1,18 @@
+# CloudFormation stack of `make infrastructure`.
+STACK ?= $(PROJECT)
+
+# Kubernetes. ENVIRONMENT is a folder of k8s/overlays; environments/ENVIRONMENT.mk has settings of its own.
+CLUSTER ?= $(PROJECT)
+ENVIRONMENT ?= production
+# Time in which the pods of a version must become ready, and then be verified.
+ROLLOUT_TIMEOUT ?= 180s
+VERIFY_TIMEOUT ?= 60s
+# Seconds to wait for another deploy to finish. 0: refuse.
+WAIT ?= 600
+# Seconds in which the pod of a training job must start.
+JOB_START_TIMEOUT ?= 300
+# Limit of its memory, such as 4Gi. Empty: it follows from the table, and is at least that of k8s/trainer/job.yaml.
+JOB_MEMORY ?=
+# Seconds between the request to stop a pod and the stop, for clients to connect to another pod. With a longer
+# time, terminationGracePeriodSeconds in k8s/base/deployment.yaml must be longer as well.
+DRAIN_SECONDS ?= 8
