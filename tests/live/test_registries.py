@@ -111,7 +111,7 @@ def test_publish_and_deploy_of_a_private_image_ask_aws_for_nothing(
     bench.environment |= {"MLOPS_REGISTRY": f"{registry_with_password}/{ACCOUNT}", "MLOPS_NAMESPACE": namespace}
     bench.environment |= {"MLOPS_CLUSTER": cluster}
     kubectl = ("kubectl", "--namespace", namespace)
-    # Given a namespace with the login of the nodes, named as docs/registries.md says
+    # Given a namespace with the login of the nodes, named as docs/deploys.md says
     fit_to_server(bench.folder)
     account = bench.folder / "k8s/base/serviceaccount.yaml"
     account.write_text(f"{account.read_text()}imagePullSecrets:\n  - name: registry\n")
