@@ -14,14 +14,6 @@ MAX_COMMITTED_SIZE = 50 * 2**20
 """Maximum size in bytes of a table in git: hosts refuse files of more than 100 MB, and large files slow down clones."""
 
 
-PLATFORM_FILES = {
-    "eks": (
-        "k8s", "infrastructure", "docs/deploys.md",
-        "make/kubernetes.mk", "make/job.mk", "make/rights.mk", "make/infrastructure.mk",
-    ),
-    "docker-host": ("compose.yaml", "docker/Caddyfile", "docs/docker-host.md", "make/docker-host.mk"),
-}  # fmt: skip
-"""Files and folders that only the projects of a platform have."""
 FRAGMENTS = {"settings.mk": "project.mk", "deploy.md": "README.md"}
 """Files in platforms/PLATFORM, and the files of the project that they become a part of."""
 MARKER = "# @PLATFORM@\n"
@@ -29,14 +21,15 @@ MARKER = "# @PLATFORM@\n"
 
 
 def choose_platform() -> None:
-    """Put in the fragments of the platform, and remove the files of the others."""
+    """Put in the fragments of the platform, and remove the files that only the others have."""
     chosen, folder = ANSWERS["platform"], Path("platforms")
+    files = json.loads((folder / "files.json").read_text(encoding="utf-8"))
     for fragment, name in FRAGMENTS.items():
         path = Path(name)
         content = (folder / chosen / fragment).read_text(encoding="utf-8")
         path.write_text(path.read_text(encoding="utf-8").replace(MARKER, content), encoding="utf-8")
     shutil.rmtree(folder)
-    for platform, names in PLATFORM_FILES.items():
+    for platform, names in files.items():
         for path in map(Path, names if platform != chosen else ()):
             if path.is_dir():
                 shutil.rmtree(path)

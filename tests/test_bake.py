@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from mlops_runtime.operations.template_changes import changed_files
 from mlops_runtime.serving.settings import Settings
 from tests.conftest import TEMPLATE, bake, share_environment
 
@@ -199,6 +200,13 @@ def test_every_file_that_a_project_names_is_there(tmp_path: Path, answers: dict[
             other = r".*[A-Z]{3}|src/\w+/(artefact|templates)/"
             there = (baked / name).exists() or re.match(other, name)
             assert there, f"{path.relative_to(baked)} names {name}"
+
+
+@pytest.mark.parametrize("answers", PLATFORMS)
+def test_an_upgrade_finds_no_other_files_in_a_new_project(tmp_path: Path, answers: dict[str, str]) -> None:
+    baked = bake(tmp_path, **answers)
+
+    assert changed_files(TEMPLATE, baked, lambda _: None) == ""
 
 
 def test_a_project_for_a_machine_with_docker_names_no_cluster(fresh_docker_host: Path) -> None:

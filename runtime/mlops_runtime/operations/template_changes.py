@@ -3,9 +3,16 @@
 Works with the standard library alone, as `upgrade` does.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+PLATFORMS = "platforms"
+"""Folder in the project's folder of a template with a fragment of some files for each platform, and a table of the files that only one of them has."""
+FRAGMENTS = {"project.mk": "settings.mk", "README.md": "deploy.md"}
+"""Fragments, by the file that has `MARKER` where one is put in."""
+MARKER = "# @PLATFORM@\n"
 
 OF_THE_USER = re.compile(r"(data|vendor)/.*|src/\w+/datamodel\.py|.*\.pyc")
 """Files that follow from the user's table, or that an upgrade replaces."""
@@ -41,7 +48,7 @@ def changed_files(template: Path, project: Path, original: Callable[[str], str |
     answers = _answers(_text(folder / "project.mk") or "", settings)
     changed: list[str] = []
     new: list[str] = []
-    for name, text in _generated(folder, answers):
+    for name, text in _generated(folder, answers, project):
         current = _text(project / name)
         if text not in (current, original(name)):
             (new if current is None else changed).append(name)
@@ -59,12 +66,26 @@ def _project_folder(template: Path) -> Path:
     return next(template.glob("{{*}}"), template / "no-project")
 
 
-def _generated(folder: Path, answers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield path and text of each file that a template generates, except those of the user."""
+def _generated(folder: Path, answers: Mapping[str, str], project: Path) -> Iterator[tuple[str, str]]:
+    """Yield path and text of each file that a template generates for a project, except those of the user."""
+    platform, others = _platform(folder, project)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = _rendered(path.relative_to(folder).as_posix(), answers)
-        if not OF_THE_USER.fullmatch(name):
-            yield name, _rendered(path.read_text(encoding="utf-8", errors="replace"), answers)
+        if OF_THE_USER.fullmatch(name) or any(name == other or name.startswith(f"{other}/") for other in others):
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if platform and name in FRAGMENTS:
+            text = text.replace(MARKER, _text(folder / PLATFORMS / platform / FRAGMENTS[name]) or "")
+        yield name, _rendered(text, answers)
+
+
+def _platform(folder: Path, project: Path) -> tuple[str, list[str]]:
+    """Return the platform of a project, the first one without files of any, and what its template does not give it."""
+    table: dict[str, list[str]] = json.loads(_text(folder / PLATFORMS / "files.json") or "{}")
+    chosen = next((name for name, files in table.items() if any((project / file).exists() for file in files)), "")
+    chosen = chosen or next(iter(table), "")
+    others = [file for name, files in table.items() if name != chosen for file in files]
+    return chosen, [*others, PLATFORMS] if table else []
 
 
 def _answers(template: str, project: str) -> dict[str, str]:

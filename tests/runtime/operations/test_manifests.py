@@ -15,7 +15,10 @@ from mlops_runtime.operations.manifests import COMPONENTS, FIXED_SETTINGS, main
 from mlops_runtime.serving.settings import Settings
 
 TEMPLATE = Path(__file__).parents[3]
-PROJECT_MK = (TEMPLATE / "{{cookiecutter.project_slug}}/project.mk").read_text()
+PROJECT_MK = "".join(
+    (TEMPLATE / "{{cookiecutter.project_slug}}" / name).read_text()
+    for name in ("project.mk", "platforms/eks/settings.mk")
+)
 SETTINGS_OF_PROJECT = dict(re.findall(r"^(\w+) \?= ?(.*)$", PROJECT_MK, flags=re.MULTILINE))
 ENVIRONMENT = {
     "PROJECT": "oncology",

@@ -114,3 +114,37 @@ def test_a_change_that_the_project_has_taken_over_is_left_out(template: Path, pr
     (project / "make/job.mk").write_text(newer)
 
     assert changed_files(template, project, PROJECT.get) == ""
+
+
+@pytest.mark.parametrize(
+    ("own", "fragment", "expected"),
+    [
+        pytest.param({}, "", "", id="the first platform, without a file of it"),
+        pytest.param({"k8s/a.yaml": "a"}, "", "", id="the first platform"),
+        pytest.param({"compose.yaml": "c"}, "HTTP_PORT ?= 80\n", "", id="another platform"),
+        pytest.param({"compose.yaml": "old"}, "HTTP_PORT ?= 80\n", "changed: compose.yaml", id="a change of its file"),
+        pytest.param({"compose.yaml": "c"}, "", "changed: project.mk", id="a change of its fragment"),
+    ],
+)
+def test_only_the_platform_of_the_project_counts(
+    template: Path, project: Path, own: dict[str, str], fragment: str, expected: str
+) -> None:
+    # Given a template with two platforms, each with a file and a fragment of its own
+    files = {
+        "platforms/files.json": '{"eks": ["k8s"], "docker-host": ["compose.yaml"]}',
+        "platforms/eks/settings.mk": "",
+        "platforms/docker-host/settings.mk": "HTTP_PORT ?= 80\n",
+        "project.mk": f"{SETTINGS}# @PLATFORM@\n",
+        "k8s/a.yaml": "a",
+        "compose.yaml": "c",
+    }
+    write(template / FOLDER, files)
+    # and a project of one of them
+    write(project, own | {"project.mk": PROJECT["project.mk"] + fragment})
+    if not own:
+        files.pop("k8s/a.yaml")
+        (template / FOLDER / "k8s/a.yaml").unlink()
+
+    sentence = changed_files(template, project, lambda _: None)
+
+    assert sentence.partition(". Take")[0].removeprefix("other files of the template, ") == expected
