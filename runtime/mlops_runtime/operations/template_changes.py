@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 PLATFORMS = "platforms"
-"""Folder in the project's folder of a template with a fragment of some files for each platform, and a table of the files that only one of them has."""
+"""Folder inside the project's folder of a template: fragments for each platform, and which files only one has."""
 FRAGMENTS = {"project.mk": "settings.mk", "README.md": "deploy.md"}
 """Fragments, by the file that has `MARKER` where one is put in."""
 MARKER = "# @PLATFORM@\n"
