@@ -456,3 +456,19 @@ def test_skipped_tests_are_recorded(site: Site) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     assert "tests skipped: the payment service is down" in site.workbench.make("history").stdout
     assert ask(ADDRESS, "/version", key=site.key)[1]["version"] == site.running
+
+
+def test_destroy_removes_what_was_deployed_and_asks_first(site: Site) -> None:
+    # When nobody confirms, or a deployer does, then nothing is removed
+    assert "nothing was removed: type oncology" in one_error_line(site.workbench.make("destroy"))
+    assert "(Forbidden)" in one_error_line(site.workbench.make("destroy", CONFIRM="oncology"))
+    site.assert_still_answers()
+
+    # When an administrator does, then the namespace has nothing of the project but the rights
+    result = site.workbench.make("destroy", CONFIRM="oncology", KUBECTL="kubectl")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "removed deployment.apps/oncology-webservice" in result.stdout
+    assert "kept: namespace" in result.stdout
+    assert "nothing is deployed" in site.workbench.make("status").stdout
+    kinds = "deployments,services,configmaps,poddisruptionbudgets,jobs,leases,secrets,serviceaccounts"
+    assert "oncology" not in site.kubectl("get", kinds, "--output", "name")

@@ -43,6 +43,10 @@ verify:  ## Check version and golden predictions of each replica
 diff:  ## Show what a deploy would change
 	@$(RELEASES) diff
 
+.PHONY: destroy
+destroy:  ## Remove what runs, with its history and keys; CONFIRM=PROJECT answers the question
+	@$(RELEASES) destroy
+
 .PHONY: key
 key:  ## Create an API key for the caller NAME, and print it once
 	@$(KEYS) --add "$${NAME:-}"

@@ -9,7 +9,3 @@ deploy.check: service-settings
 .PHONY: service-settings
 service-settings: $(ENV)
 	@$(PYTHON) -m mlops_runtime.operations.service_settings
-
-.PHONY: destroy
-destroy:  ## Remove what runs on the machine, with its history and keys; CONFIRM=PROJECT answers the question
-	@$(RELEASES) destroy

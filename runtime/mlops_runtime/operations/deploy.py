@@ -261,7 +261,7 @@ class Commands:
             raise DeployError(f"nothing was removed: type {project}, or set CONFIRM={project}")
         for line in self.platform.destroy(self.who):
             say(f"removed {line}")
-        say("kept: the images on the machine and in the registry, and what is on S3")
+        say(f"kept: {self.platform.kept}")
 
     # Parts
 

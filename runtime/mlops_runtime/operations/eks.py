@@ -8,17 +8,19 @@ from pathlib import Path
 from typing import Self
 
 from mlops_runtime.operations.cluster import ProjectCluster, image_of, is_deployment, replicas_of
-from mlops_runtime.operations.errors import DeployError
 from mlops_runtime.operations.golden import ServiceError
 from mlops_runtime.operations.keys import Secret, ensure
 from mlops_runtime.operations.kubectl import ForbiddenError, Kubectl, Object
 from mlops_runtime.operations.lease import holder_of, locked, shown
-from mlops_runtime.operations.releases import Release, State, now
+from mlops_runtime.operations.releases import COMPONENT, Release, State, now
 from mlops_runtime.operations.road import Live
 from mlops_runtime.operations.settings import Settings, say
 from mlops_runtime.operations.verify import version_of
 
 RENDERED = Path("build/k8s/webservice.json")
+
+OTHER_KINDS = {"ConfigMap", "Deployment", "Job", "ServiceAccount"}
+"""Kinds of what a training job has made, and a deploy before releases were recorded."""
 
 
 class EksPlatform(ProjectCluster):
@@ -178,17 +180,35 @@ class EksPlatform(ProjectCluster):
         kubectl = " ".join([*self.kubectl.command, "--namespace", self.kubectl.namespace])
         return f"reach it: {kubectl} port-forward service/{self.deployment} 8000:80, then http://127.0.0.1:8000"
 
+    @property
+    def kept(self) -> str:
+        """What `destroy` leaves."""
+        return (
+            f"namespace {self.kubectl.namespace} with the rights in it, the images, and the stack of make"
+            " infrastructure: once its repositories are empty, aws cloudformation delete-stack removes all but the bucket"
+        )
+
     def destroy(self, who: str) -> list[str]:
-        """Remove nothing: an administrator decides about a namespace.
+        """Remove what deploys and training jobs have made, the records last; return what was removed, a line each.
 
         Raises:
-            DeployError: always.
+            LockError: if a deploy is under way.
+            ClusterError: if an object cannot be removed.
         """
-        del who
-        raise DeployError(
-            f"nothing was removed: kubectl delete namespace {self.kubectl.namespace} removes what was deployed there,"
-            " aws cloudformation delete-stack what make infrastructure has made"
-        )
+        secret = ("secret", self.settings.required("KEYS_SECRET"))
+        own = f"app={self.project}"
+        with self.locked(who, self.settings.wait):
+            kinds = {item["kind"] for release in self.releases() for item in release.manifests}
+            # The keys first: none of the project's groups may remove them, and nothing else is to be gone by then.
+            return [
+                *self._delete(*secret),
+                *self._delete(",".join(sorted(kinds | OTHER_KINDS)), "--selector", f"{own},component!={COMPONENT}"),
+                *self._delete("configmap", "--selector", f"{own},component={COMPONENT}"),
+                *self._delete("lease", self.lock_name),
+            ]
+
+    def _delete(self, *arguments: str) -> list[str]:
+        return self.kubectl.run("delete", *arguments, "--ignore-not-found", "--output", "name").splitlines()
 
 
 def rendered() -> list[Object]:

@@ -127,6 +127,10 @@ class Platform(Road, Protocol):
     def place(self) -> str:
         """Where it runs: `namespace x`."""
 
+    @property
+    def kept(self) -> str:
+        """What `destroy` leaves."""
+
     def check_access(self) -> None:
         """Check that the commands reach the platform of the project, and no other."""
 

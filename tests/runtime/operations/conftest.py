@@ -134,9 +134,10 @@ class KubectlInMemory(Kubectl):
                 if pod not in self.outputs:
                     raise ClusterError(f"kubectl exec {pod}: no such pod")
                 return self.outputs[pod]
+            case ["delete", kinds, *options] if "--selector" in options:
+                return self._delete(*map(key_of, self._selected(kinds.lower(), options)))
             case ["delete", kind, *names]:
-                for name in names:
-                    self.objects.pop((kind.lower(), name), None)
+                return self._delete(*((kind.lower(), name) for name in names))
             case ["annotate" | "set", *_]:
                 pass
             case _:
@@ -149,15 +150,21 @@ class KubectlInMemory(Kubectl):
         item["metadata"]["resourceVersion"] = str(int(before["metadata"]["resourceVersion"]) + 1)
         self.objects[key_of(item)] = item
 
+    def _delete(self, *keys: tuple[str, str]) -> str:
+        return "".join(f"{'/'.join(key)}\n" for key in keys if self.objects.pop(key, None))
+
     def _selected(self, kinds: str, options: Sequence[str]) -> list[Object]:
         wanted = [kind.removesuffix("s") for kind in kinds.split(",")]
-        labels = dict(pair.split("=") for pair in options[options.index("--selector") + 1].split(","))
+        pairs = [pair.split("=") for pair in options[options.index("--selector") + 1].split(",")]
+        labels = {name: value for name, value in pairs if not name.endswith("!")}
+        excluded = {(name[:-1], value) for name, value in pairs if name.endswith("!")}
         running = "status.phase=Running" in options
         return [
             item
             for (kind, _), item in self.objects.items()
             if kind in wanted
             and labels.items() <= item["metadata"].get("labels", {}).items()
+            and excluded.isdisjoint(item["metadata"].get("labels", {}).items())
             and not (running and item["status"]["phase"] != "Running")
         ]
 

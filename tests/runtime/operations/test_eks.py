@@ -4,8 +4,15 @@ import pytest
 
 from mlops_runtime.operations.eks import EksPlatform, image_of_manifests, without_namespace
 from mlops_runtime.operations.errors import AwayError, DeployError, LockError
-from mlops_runtime.operations.kubectl import ClusterError, ConflictError, UnauthorizedError, UnreachableError
+from mlops_runtime.operations.kubectl import (
+    ClusterError,
+    ConflictError,
+    ForbiddenError,
+    UnauthorizedError,
+    UnreachableError,
+)
 from mlops_runtime.operations.platforms import platform_of
+from mlops_runtime.operations.releases import Release, to_config_map
 from mlops_runtime.operations.settings import Settings
 from tests.runtime.operations.conftest import KubectlInMemory
 
@@ -16,6 +23,7 @@ ENVIRONMENT = {
     "CLUSTER": "hospital",
     "AWS_REGION": "eu-central-1",
     "NAMESPACE": "1234",
+    "KEYS_SECRET": "x-webservice-keys",
 }
 
 
@@ -78,3 +86,60 @@ def test_how_to_reach_the_service_is_a_command(platform: EksPlatform) -> None:
     expected = "kubectl --namespace 1234 port-forward service/x-webservice 8000:80, then http://127.0.0.1:8000"
 
     assert platform.how_to_reach() == f"reach it: {expected}"
+
+
+def labelled(kind: str, name: str, **labels: str) -> dict[str, Any]:
+    return {"kind": kind, "metadata": {"name": name, "labels": labels}}
+
+
+@pytest.fixture
+def deployed(kubectl: KubectlInMemory) -> KubectlInMemory:
+    """A cluster with a release of the project x, a training job, and what another project has in the namespace."""
+    service = labelled("Service", "x-webservice", app="x")
+    release = Release(
+        number=1, version="1", commit="", image="image@1", environment="production", manifests=[service], contract={}
+    )  # fmt: skip
+    kubectl.put(
+        to_config_map(release, "x"),
+        service,
+        labelled("Deployment", "x-webservice", app="x", component="webservice"),
+        labelled("Job", "x-trainer", app="x", component="trainer"),
+        labelled("Secret", "x-webservice-keys"),
+        labelled("Secret", "registry"),
+        labelled("Service", "y-webservice", app="y"),
+    )
+    return kubectl
+
+
+def test_destroy_removes_the_project_and_nothing_else(deployed: KubectlInMemory) -> None:
+    removed = EksPlatform(Settings(ENVIRONMENT), deployed).destroy("tester@here")
+
+    assert set(removed) == {
+        "secret/x-webservice-keys", "service/x-webservice", "deployment/x-webservice", "job/x-trainer",
+        "configmap/x-release-1", "lease/x-deploy",
+    }  # fmt: skip
+    assert set(deployed.objects) == {("secret", "registry"), ("service", "y-webservice")}
+
+
+def test_who_may_not_remove_the_keys_removes_nothing(deployed: KubectlInMemory) -> None:
+    # Given somebody who may take the lock and read it, but not remove a Secret
+    before = set(deployed.objects)
+    deployed.failures.extend([None] * 3 + [ForbiddenError("secrets is forbidden")])
+
+    with pytest.raises(ForbiddenError):
+        EksPlatform(Settings(ENVIRONMENT), deployed).destroy("tester@here")
+
+    assert set(deployed.objects) - {("lease", "x-deploy")} == before
+
+
+def test_destroy_goes_on_after_an_interruption(deployed: KubectlInMemory) -> None:
+    # Given a destroy that ended before the records were removed
+    platform = EksPlatform(Settings(ENVIRONMENT), deployed)
+    deployed.failures.extend([None] * 5 + [ClusterError("the network is down")])
+    with pytest.raises(ClusterError):
+        platform.destroy("tester@here")
+    assert ("configmap", "x-release-1") in deployed.objects
+
+    platform.destroy("tester@here")
+
+    assert set(deployed.objects) == {("secret", "registry"), ("service", "y-webservice")}

@@ -398,6 +398,11 @@ class DockerHost:
             self.engine.run("stop", "--time", str(STOP_SECONDS), *names)
             self.engine.run("rm", "--force", *names)
 
+    @property
+    def kept(self) -> str:
+        """What `destroy` leaves."""
+        return "the images on the machine and in the registry, and what is on S3"
+
     def destroy(self, who: str) -> list[str]:
         """Remove containers, network and volumes of the project; return what was removed, a line each.
 
