@@ -184,8 +184,8 @@ class EksPlatform(ProjectCluster):
     def kept(self) -> str:
         """What `destroy` leaves."""
         return (
-            f"namespace {self.kubectl.namespace} with the rights in it, the images, and the stack of make"
-            " infrastructure: once its repositories are empty, aws cloudformation delete-stack removes all but the bucket"
+            f"namespace {self.kubectl.namespace} with the rights in it, the images, and the stack;"
+            " once its repositories are empty, aws cloudformation delete-stack removes it, except for the bucket"
         )
 
     def destroy(self, who: str) -> list[str]:
