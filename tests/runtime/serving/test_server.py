@@ -13,11 +13,14 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from flask import Flask
+from numpy.typing import NDArray
 from werkzeug.test import Client
 
-from mlops_runtime.model import ArtefactError, Predictor
+from mlops_runtime.contract import Features
+from mlops_runtime.model import ArtefactError, OnnxPredictor, Predictor
 from mlops_runtime.serving import server as serve
 from mlops_runtime.serving.drain import Marker
 from mlops_runtime.serving.settings import Settings
@@ -350,7 +353,7 @@ def test_a_worker_reports_to_the_metrics(monkeypatch: pytest.MonkeyPatch) -> Non
     # Given a worker whose log lost two lines
     fronts: list[tuple[Any, ...]] = []
     frozen: list[bool] = []
-    monkeypatch.setattr(serve, "Front", lambda *arguments: fronts.append(arguments))
+    monkeypatch.setattr(serve, "Front", lambda *arguments, **_: fronts.append(arguments))
     monkeypatch.setattr(serve.gc, "freeze", lambda: frozen.append(True))
     monkeypatch.setattr(serve.STANDARD_OUTPUT, "take_dropped", lambda: 2)
     threshold, interval = gc.get_threshold(), sys.getswitchinterval()
@@ -367,6 +370,20 @@ def test_a_worker_reports_to_the_metrics(monkeypatch: pytest.MonkeyPatch) -> Non
     assert frozen
     gc.set_threshold(*threshold)
     sys.setswitchinterval(interval)
+
+
+def test_only_predictions_of_the_runtime_run_on_the_event_loop(predictor: OnnxPredictor) -> None:
+    class Renamed(OnnxPredictor):
+        """A predictor as a new project has it."""
+
+    class Own(OnnxPredictor):
+        """A predictor with code of a project."""
+
+        def outputs(self, features: Features) -> NDArray[np.float64]:
+            return super().outputs(features)
+
+    assert serve.may_run_on_event_loop(Renamed(predictor.artefact))
+    assert not serve.may_run_on_event_loop(Own(predictor.artefact))
 
 
 @pytest.mark.usefixtures("marker")

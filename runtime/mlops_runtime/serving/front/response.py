@@ -6,7 +6,7 @@ import errno
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -35,13 +35,14 @@ class Response:
         seconds: duration of the application.
     """
 
-    __slots__ = ("_file", "_parts", "headers", "seconds", "size", "status")
+    __slots__ = ("_body", "_file", "_parts", "headers", "seconds", "size", "status")
 
     def __init__(self) -> None:
         self.status = 500
         self.headers: list[tuple[str, str]] = []
         self.size = 0
         self.seconds = 0.0
+        self._body: Iterable[bytes] = ()
         self._parts: list[bytes] = []
         self._file: IO[bytes] | None = None
 
@@ -55,17 +56,27 @@ class Response:
             environ: of the request.
             progress: called after each part of the response.
         """
+        self.call(application, environ)
+        self.collect(progress)
+
+    def call(self, application: "WSGIApplication", environ: "WSGIEnvironment") -> None:
+        """Call an application; `collect` must follow."""
         began = time.perf_counter()
-        body = application(environ, self._start)
+        self._body = application(environ, self._start)
+        self.seconds = time.perf_counter() - began
+
+    def collect(self, progress: Callable[[], None] | None = None) -> None:
+        """Collect the parts of the response; `progress` is called after each."""
+        began = time.perf_counter()
         try:
-            for part in body:
+            for part in self._body:
                 self._write(part)
                 if progress:
                     progress()
         finally:
-            if hasattr(body, "close"):
-                body.close()
-        self.seconds = time.perf_counter() - began
+            if hasattr(self._body, "close"):
+                self._body.close()
+        self.seconds += time.perf_counter() - began
 
     def _start(self, status: str, headers: list[tuple[str, str]], *_: Any) -> Any:
         self.status = int(status[:3])

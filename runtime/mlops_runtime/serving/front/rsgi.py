@@ -15,6 +15,7 @@ from mlops_runtime.serving.front.request_body import LARGE, BodyError, BodyReade
 from mlops_runtime.serving.front.response import Response, ResponseWriter
 from mlops_runtime.serving.front.watchdog import Watchdog
 from mlops_runtime.serving.middleware import error_responses
+from mlops_runtime.serving.middleware.batch import BATCH_KEY, Batch
 from mlops_runtime.serving.middleware.compression import ENCODING_KEY, declared_length
 from mlops_runtime.serving.middleware.proxies import public_address
 from mlops_runtime.serving.routes import route_of
@@ -41,6 +42,8 @@ class Front:
         settings: Settings,
         with_access_log: "Callable[[WSGIApplication], WSGIApplication]",
         report: Callable[[int], None],
+        *,
+        quick: bool,
     ) -> None:
         """Prepare to serve; granian calls `__rsgi_init__` before the first request.
 
@@ -49,7 +52,9 @@ class Front:
             settings: of the service.
             with_access_log: wraps the applications of error responses with the access log.
             report: called at each check of the watchdog with the number of requests in work.
+            quick: whether quick requests may run on the event loop.
         """
+        self._quick = quick
         self._application = application
         self._settings = settings
         self._with_access_log = with_access_log
@@ -59,6 +64,7 @@ class Front:
         self._responses = ResponseWriter()
         # Moving average; its start value sends the first quick request to a thread.
         self._quick_seconds = MAX_QUICK
+        self._batch = Batch()
 
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the threads."""
@@ -129,9 +135,18 @@ class Front:
 
     async def _predict(self, environ: "WSGIEnvironment", protocol: Any, body: bytes) -> None:
         """Process a quick request: on the event loop while such requests are short on average, and else in a thread."""
-        if self._quick_seconds < MAX_QUICK and not self._short:
+        if self._quick and self._quick_seconds < MAX_QUICK and not self._short:
+            if not self._batch.is_open():
+                self._batch = Batch()
+            environ[BATCH_KEY] = self._batch
             environ["wsgi.input"] = BytesIO(body)
-            seconds = self._respond(self._application, environ, protocol)
+            response = Response()
+            response.call(self._application, environ)
+            # The requests whose bodies have arrived too join the batch.
+            await asyncio.sleep(0)
+            response.collect()
+            _send(response, environ, protocol, close=False)
+            seconds = response.seconds
         else:
             seconds = await self._run(self._short, environ, protocol, body)
         self._quick_seconds += WEIGHT * (seconds - self._quick_seconds)

@@ -19,7 +19,6 @@ from mlops_runtime.serving.telemetry.logs import (
     REQUEST_ID,
     REQUEST_ID_HEADER,
     REQUEST_ID_KEY,
-    SERVER_ERROR,
     AccessLogEntry,
     line_level,
     logger,
@@ -50,30 +49,28 @@ def with_access_log(
         given = environ.get("HTTP_X_REQUEST_ID")
         request_id = given if given and REQUEST_ID.fullmatch(given) else f"{random.getrandbits(64):016x}"
         environ[REQUEST_ID_KEY] = request_id
-        status = SERVER_ERROR
 
         def start(line: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            nonlocal status
-            status = int(line[:3])
             headers += missing_headers(headers)
             headers.append((REQUEST_ID_HEADER, request_id))
             if cors is not None:
                 headers += cors.headers(environ)
             if marker.exists():
                 headers.append(CLOSE)
+            log(environ, int(line[:3]), time.perf_counter() - started)
             return start_response(line, headers, *exc_info)
 
-        body = application(environ, start)
-        seconds = time.perf_counter() - started
+        return application(environ, start)
+
+    def log(environ: "WSGIEnvironment", status: int, seconds: float) -> None:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         route = route_of(path).path
         observe(environ.get(ROUTE_KEY, OTHER) if route == OTHER else route, method, status, seconds)
         # A response below the log level is not queued.
         if logger.isEnabledFor(line_level(path, status)):
-            caller, records = environ.get(CALLER_KEY), environ.get(RECORDS_KEY)
+            request_id, caller, records = environ[REQUEST_ID_KEY], environ.get(CALLER_KEY), environ.get(RECORDS_KEY)
             STANDARD_OUTPUT.write(
                 AccessLogEntry(time.time(), path, method, status, seconds, request_id, caller, records)
             )
-        return body
 
     return answer

@@ -5,22 +5,22 @@ All others are passed to Flask: other formats, requests with keys, and those wit
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from werkzeug.exceptions import InternalServerError
-
-from mlops_runtime.contract import Contract
+from mlops_runtime.contract import Contract, RecordModel
 from mlops_runtime.serving.api.predictions import Predict
-from mlops_runtime.serving.api.problems import InvalidRequestError, problem_response
 from mlops_runtime.serving.api.record_keys import KEY
 from mlops_runtime.serving.api.records import RecordReader, all_valid, is_list
-from mlops_runtime.serving.telemetry.logs import RECORDS_KEY, REQUEST_ID_KEY
+from mlops_runtime.serving.middleware.batch import BATCH_KEY, Batch
+from mlops_runtime.serving.telemetry.logs import RECORDS_KEY
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from pydantic import BaseModel
 
 PATH = "/v1/predictions"
 PLAIN_TYPES = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
@@ -47,30 +47,50 @@ def with_fast_path(
         if not is_plain(environ) or (length := int(environ["CONTENT_LENGTH"])) > max_content_length:
             return application(environ, start_response)
         body = environ["wsgi.input"].read(length)
+        environ["wsgi.input"] = BytesIO(body)
         try:
             read = reader.read_json(body)
             records = all_valid(read.results)
-            if read.keys is not None:
-                environ["wsgi.input"] = BytesIO(body)
-                return application(environ, start_response)
-            predictions = predict(records)
-        except InvalidRequestError:
-            environ["wsgi.input"] = BytesIO(body)
+        except Exception:  # Flask reads the body again and reports the error
             return application(environ, start_response)
-        except Exception:
-            # Flask handles exceptions of a route in the same way.
-            fields = {"request_id": environ.get(REQUEST_ID_KEY)}
-            logger.exception("Exception on %s [POST]", PATH, extra={"fields": fields})
-            return problem_response(InternalServerError())(environ, start_response)
-        environ[RECORDS_KEY] = len(records)
+        if read.keys is not None:
+            return application(environ, start_response)
         if is_list(body):
-            content = contract.predictions_adapter.dump_json(predictions)
-        else:
-            content = predictions[0].model_dump_json().encode()
+            return respond(environ, start_response, len(records), partial(list_content, records))
+        batch: Batch = environ.get(BATCH_KEY) or Batch()
+        return respond(environ, start_response, 1, partial(record_content, batch, batch.add(records[0])))
+
+    def list_content(records: Sequence[RecordModel]) -> bytes:
+        return contract.predictions_adapter.dump_json(predict(records))
+
+    def record_content(batch: Batch, position: int) -> bytes:
+        prediction: BaseModel = batch.prediction(position, predict)
+        return prediction.model_dump_json().encode()
+
+    def respond(
+        environ: "WSGIEnvironment", start_response: "StartResponse", records: int, predicted: Callable[[], bytes]
+    ) -> Iterator[bytes]:
+        """Predict on the first iteration, when the other requests of a batch have been read."""
+        try:
+            content = predicted()
+        except Exception as error:  # Flask predicts the records of this request alone, or reports the error
+            logger.warning("a prediction failed with %s: its request is predicted again alone", type(error).__name__)
+            yield from iterate_and_close(application(environ, start_response))
+            return
+        environ[RECORDS_KEY] = records
         start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(content)))])
-        return [content]
+        yield content
 
     return answer
+
+
+def iterate_and_close(body: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the parts of a response and close it, as a WSGI server does."""
+    try:
+        yield from body
+    finally:
+        if hasattr(body, "close"):
+            body.close()
 
 
 def is_plain(environ: "WSGIEnvironment") -> bool:

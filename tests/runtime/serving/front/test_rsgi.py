@@ -9,6 +9,7 @@ import pytest
 from mlops_runtime.serving.front import rsgi
 from mlops_runtime.serving.front.request_body import LARGE
 from mlops_runtime.serving.front.rsgi import Front
+from mlops_runtime.serving.middleware.batch import BATCH_KEY, Batch
 from mlops_runtime.serving.settings import Settings
 from tests.runtime.serving.front.fakes import Parts, Protocol, Scope
 
@@ -26,7 +27,7 @@ def served(*requests: tuple[Scope, Protocol], application: Any = echo, settings:
     """Return the protocols of requests that arrive at the same time."""
 
     async def run() -> None:
-        front = Front(application, settings, lambda prepared: prepared, lambda _: None)
+        front = Front(application, settings, lambda prepared: prepared, lambda _: None, quick=True)
         front.__rsgi_init__(asyncio.get_running_loop())
         try:
             await asyncio.gather(*(front.__rsgi__(scope, protocol) for scope, protocol in requests))
@@ -69,19 +70,47 @@ def test_each_request_runs_in_the_lane_of_its_route(request_: tuple[Scope, Proto
     assert protocol.content.decode().startswith(thread)
 
 
-def test_quick_requests_run_on_the_event_loop_while_they_are_short() -> None:
-    async def run() -> list[str]:
-        front = Front(echo, SETTINGS, lambda prepared: prepared, lambda _: None)
-        front.__rsgi_init__(asyncio.get_running_loop())
-        protocols = []
-        for _ in range(2):
-            scope, protocol = post("/v1/predictions", b"x")
-            await front.__rsgi__(scope, protocol)
-            protocols.append(protocol)
-        front.__rsgi_del__(asyncio.get_running_loop())
-        return [protocol.content.decode().split()[0] for protocol in protocols]
+def contents_of_two_predictions(*, quick: bool, application: Any = echo) -> list[str]:
+    """Return the content of two predictions at the same time, after one that goes to a thread."""
 
-    assert asyncio.run(run()) == ["short-0", threading.main_thread().name]
+    async def run() -> list[str]:
+        front = Front(application, SETTINGS, lambda prepared: prepared, lambda _: None, quick=quick)
+        front.__rsgi_init__(asyncio.get_running_loop())
+        await front.__rsgi__(*post("/v1/predictions", b"x"))
+        requests = [post("/v1/predictions", b"x"), post("/v1/predictions", b"x")]
+        await asyncio.gather(*(front.__rsgi__(*request) for request in requests))
+        front.__rsgi_del__(asyncio.get_running_loop())
+        return [protocol.content.decode().split()[0] for _, protocol in requests]
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("quick", "thread"),
+    [
+        pytest.param(True, threading.main_thread().name, id="quick"),
+        pytest.param(False, "short-0", id="predictor of a project"),
+    ],
+)
+def test_predictions_run_on_the_event_loop_while_they_are_short(*, quick: bool, thread: str) -> None:
+    assert contents_of_two_predictions(quick=quick) == [thread, thread]
+
+
+def test_predictions_that_arrive_together_are_read_before_the_first_response() -> None:
+    # Given an application that responds with the number of requests that it has read
+    read: list[Batch | None] = []
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        batch: Batch | None = environ.get(BATCH_KEY)
+        read.append(batch)
+
+        def respond() -> Iterator[bytes]:
+            start_response("200 OK", [])
+            yield f"{read.count(batch)}".encode()
+
+        return respond()
+
+    assert contents_of_two_predictions(quick=True, application=application) == ["2", "2"]
 
 
 def test_requests_that_are_not_quick_run_in_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,7 +225,7 @@ def test_refused_requests_are_logged() -> None:
     logged: list[Callable[..., Any]] = []
 
     async def run() -> None:
-        front = Front(echo, SETTINGS, lambda prepared: logged.append(prepared) or prepared, lambda _: None)
+        front = Front(echo, SETTINGS, lambda prepared: logged.append(prepared) or prepared, lambda _: None, quick=True)
         front.__rsgi_init__(asyncio.get_running_loop())
         scope = Scope("POST", "/", header_items=[("transfer-encoding", "gzip")])
         await front.__rsgi__(scope, Protocol())

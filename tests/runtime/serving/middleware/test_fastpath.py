@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import Client
 
-from mlops_runtime.contract import Contract, RecordModel
+from mlops_runtime.contract import Contract, Features, RecordModel
 from mlops_runtime.model import Predictor
 from mlops_runtime.serving import app as app_module
 from mlops_runtime.serving import create_app
 from mlops_runtime.serving.api.problems import Problem
+from mlops_runtime.serving.middleware.batch import BATCH_KEY, Batch
 from mlops_runtime.serving.middleware.fastpath import PATH, is_plain, with_fast_path
 from mlops_runtime.serving.settings import Settings
-from mlops_runtime.serving.telemetry.logs import REQUEST_ID_KEY, JsonFormatter
+from mlops_runtime.serving.telemetry.logs import JsonFormatter
 from mlops_runtime.serving.telemetry.metrics import Metrics
 from mlops_runtime.testing.synthetic import Order
 from tests.runtime.serving.conftest import TITLE, request_log
@@ -149,7 +150,7 @@ def test_lists_and_bodies_around_their_limits_have_the_same_response_log_line_an
 # Which requests take the short path.
 
 
-def environ(**special: str) -> dict[str, Any]:
+def environ(**special: Any) -> dict[str, Any]:
     """Return the WSGI environment of a plain request, with these changes."""
     request = {
         "PATH_INFO": PATH,
@@ -235,23 +236,86 @@ def test_a_body_over_the_limit_is_passed_to_flask(predictor: Predictor, record: 
     assert (response.status_code, response.data) == (299, body)
 
 
-def test_a_failing_prediction_is_logged_and_answered_with_a_problem(
-    contract: Contract, record: dict[str, Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    # Given a model that fails
+def test_a_failing_prediction_is_passed_to_flask(contract: Contract, record: dict[str, Any]) -> None:
     def fail(_: Sequence[RecordModel]) -> list[Any]:
         raise RuntimeError("the reason")
 
+    response = client_of(contract, fail).post(PATH, json=record)
+
+    assert (response.status_code, json.loads(response.data)) == (299, record)
+
+
+def test_a_failing_model_is_logged_and_answered_with_a_problem(
+    predictor: Predictor,
+    settings: Settings,
+    record: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Given a service whose model fails
+    def fail(_: Features) -> list[Any]:
+        raise RuntimeError("the reason")
+
+    client = create_app(predictor, settings, title=TITLE).test_client()
+    monkeypatch.setattr(predictor, "predictions", fail)
+
     # When a valid request is sent
-    environ: dict[str, Any] = {REQUEST_ID_KEY: "abc"}
-    response = client_of(contract, fail).post(PATH, json=record, environ_overrides=environ)
+    response = client.post(PATH, json=record, headers={"X-Request-ID": "abc"})
 
     # Then the response is a problem that does not give the reason
     assert response.status_code == 500
     assert Problem.model_validate_json(response.data).status == 500
     assert "reason" not in response.text
 
-    # And the log has the reason, with the id of the request
+    # And the log has the reason once
     (line,) = [entry for entry in caplog.records if entry.exc_info]
     assert "RuntimeError: the reason" in JsonFormatter().format(line)
-    assert json.loads(JsonFormatter().format(line))["request_id"] == "abc"
+
+
+# Requests that arrive together.
+
+
+def test_requests_of_a_batch_are_predicted_at_once(predictor: Predictor, record: dict[str, Any]) -> None:
+    # Given three requests that arrive together, of which one has a list
+    calls: list[int] = []
+
+    def predict(records: Sequence[RecordModel]) -> list[Any]:
+        calls.append(len(records))
+        return predictor.predict(records)
+
+    other = record | {"Items": None}
+    sent = [record, [other], other]
+    answer = with_fast_path(application, predictor.contract, predict, 1, 10_000)
+    alone = [client_of(predictor.contract, predictor.predict).post(PATH, json=body).data for body in sent]
+
+    # When all are read before the first response is iterated
+    assert contents(answer, sent) == alone
+
+    # Then the model has run once for the records, and once for the list
+    assert calls == [2, 1]
+
+
+def test_a_batch_that_cannot_be_predicted_is_passed_to_flask(predictor: Predictor, record: dict[str, Any]) -> None:
+    # Given a model that fails if there are several records
+    def predict(records: Sequence[RecordModel]) -> list[Any]:
+        if len(records) > 1:
+            raise RuntimeError("the reason")
+        return predictor.predict(records)
+
+    answer = with_fast_path(application, predictor.contract, predict, 1, 10_000)
+
+    assert list(map(json.loads, contents(answer, [record, record]))) == [record, record]
+
+
+def contents(answer: Any, sent: list[Any]) -> list[bytes]:
+    """Return the contents of the responses to requests that are in one batch."""
+    batch = Batch()
+    bodies = [json.dumps(content).encode() for content in sent]
+    responses = [
+        answer(
+            environ(**{BATCH_KEY: batch, "CONTENT_LENGTH": str(len(body)), "wsgi.input": BytesIO(body)}),
+            lambda *_: None,
+        )
+        for body in bodies
+    ]
+    return [b"".join(response) for response in responses]
