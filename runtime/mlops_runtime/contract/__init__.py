@@ -9,16 +9,15 @@ from mlops_runtime.contract.fields import (
     FieldSpec,
     Integer,
     Kind,
-    LabelPrediction,
     Missing,
     RecordModel,
     Task,
     Text,
-    ValuePrediction,
     Values,
     Words,
     field_specs,
 )
+from mlops_runtime.contract.predictions import LabelPrediction, PredictionModel, ValuePrediction
 
 __all__ = [
     "Category",
@@ -32,6 +31,7 @@ __all__ = [
     "LabelPrediction",
     "Layout",
     "Missing",
+    "PredictionModel",
     "RecordModel",
     "Task",
     "Text",

@@ -11,15 +11,15 @@ from mlops_runtime.contract.features import Features, Layout
 from mlops_runtime.contract.fields import (
     FieldSpec,
     Kind,
-    LabelPrediction,
     RecordModel,
     Task,
-    ValuePrediction,
     field_specs,
 )
+from mlops_runtime.contract.predictions import LabelPrediction, PredictionModel, ValuePrediction
 from mlops_runtime.missing import missing_words
 
-Prediction = LabelPrediction | ValuePrediction
+KINDS = (LabelPrediction, ValuePrediction)
+"""Kinds of predictions of a table's model."""
 
 
 class Contract:
@@ -49,7 +49,7 @@ class Contract:
     def __init__(
         self,
         record: type[RecordModel],
-        prediction: type[Prediction],
+        prediction: type[PredictionModel],
         task: Task,
         target: str,
         missing: Collection[str] | None = None,
@@ -74,8 +74,8 @@ class Contract:
             TypeError: if the type of a field is not supported, the prediction does not fit the task, or a column is
                 both a field and left out.
         """
-        if issubclass(prediction, ValuePrediction) != (task is Task.REGRESSION):
-            base = "ValuePrediction" if task is Task.REGRESSION else "LabelPrediction"
+        if task not in prediction.TASKS:
+            base = next(kind.__name__ for kind in KINDS if task in kind.TASKS)
             raise TypeError(f"{prediction.__name__} does not fit the task {task}: derive it from {base}")
         self.record = record
         self.prediction = prediction
@@ -90,12 +90,12 @@ class Contract:
         if both := sorted(set(without_field).intersection(self.features)):
             raise TypeError(f"{both[0]!r} is a field: it cannot be the key or left out as well")
         self.ignored = frozenset((*without_field, target)).difference(self.features)
-        self.labels = _labels(prediction)
+        self.labels = prediction.labels()
         self.layout = Layout(self.fields)
         self.missing = _missing(self.fields, target, self.labels, missing)
         self.sha256 = _sha256(task, target, self.labels, self.fields)
         self.record_adapter: TypeAdapter[RecordModel] = TypeAdapter(record)
-        self.predictions_adapter: TypeAdapter[list[Prediction]] = TypeAdapter(list[prediction])  # type: ignore[valid-type]
+        self.predictions_adapter: TypeAdapter[list[PredictionModel]] = TypeAdapter(list[prediction])  # type: ignore[valid-type]
 
     @property
     def description(self) -> str:
@@ -153,13 +153,6 @@ def _field_json(field: FieldSpec, schema: dict[str, Any]) -> dict[str, Any]:
         "choices": [str(choice) for choice in field.choices],
         "limits": limits,
     }
-
-
-def _labels(prediction: type[Prediction]) -> tuple[str, ...]:
-    if issubclass(prediction, ValuePrediction):
-        return ()
-    annotation: Any = prediction.model_fields["label"].annotation
-    return tuple(annotation)
 
 
 def _missing(

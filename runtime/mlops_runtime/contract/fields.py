@@ -158,28 +158,6 @@ class RecordModel(BaseModel):
         return cast("CoreSchema", _exact(handler(source)))
 
 
-class LabelPrediction(BaseModel):
-    """Base class of predictions of a label."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    label: str = Field(description="The most probable label")
-    probability: float = Field(ge=0, le=1, description="The model's probability of this label")
-    probabilities: dict[str, float] = Field(description="The model's probability of each label")
-    warnings: tuple[str, ...] = Field(default=(), description="Values unlike those in the training data")
-
-
-class ValuePrediction(BaseModel):
-    """Base class of predictions of a number, with its prediction interval."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    value: float = Field(description="The value that the model expects")
-    low: float = Field(description="Lower end of the prediction interval")
-    high: float = Field(description="Upper end of the prediction interval")
-    warnings: tuple[str, ...] = Field(default=(), description="Values unlike those in the training data")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FieldSpec:
     """Specification of one field of a record.

@@ -6,11 +6,12 @@ from mlops_runtime.model.encoding import Encoding
 from mlops_runtime.model.golden import GoldenRecord, agrees
 from mlops_runtime.model.metadata import Interval, Metadata
 from mlops_runtime.model.onnx_predictor import OnnxModel, OnnxPredictor
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.model.predictor import BasePredictor, Predictor
 
 __all__ = [
     "Artefact",
     "ArtefactError",
+    "BasePredictor",
     "Baseline",
     "Encoding",
     "GoldenRecord",

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, SerializeAsAny, TypeAdapter
 
-from mlops_runtime.contract import Contract, LabelPrediction, RecordModel, ValuePrediction
+from mlops_runtime.contract import Contract, PredictionModel, RecordModel
 
 GOLDEN_TOLERANCE = 1e-6
 """Maximum difference from a golden prediction: absolute for probabilities, relative to the value or the width of its
 interval, whichever is larger, for values. The parity check of training uses the same tolerance."""
 
 RecordT = TypeVar("RecordT", bound=RecordModel)
-PredictionT = TypeVar("PredictionT", bound=LabelPrediction | ValuePrediction)
+PredictionT = TypeVar("PredictionT", bound=PredictionModel)
 
 
 class GoldenRecord(BaseModel, Generic[RecordT, PredictionT]):
@@ -26,7 +25,7 @@ class GoldenRecord(BaseModel, Generic[RecordT, PredictionT]):
     prediction: SerializeAsAny[PredictionT]
 
 
-AnyGoldenRecord = GoldenRecord[RecordModel, LabelPrediction | ValuePrediction]
+AnyGoldenRecord = GoldenRecord[RecordModel, PredictionModel]
 GoldenRecords = tuple[AnyGoldenRecord, ...]
 
 
@@ -43,28 +42,12 @@ def golden_records_adapter(contract: Contract) -> TypeAdapter[GoldenRecords]:
     return TypeAdapter(records)
 
 
-def agrees(prediction: LabelPrediction | ValuePrediction, golden: LabelPrediction | ValuePrediction) -> bool:
+def agrees(prediction: PredictionModel, golden: PredictionModel) -> bool:
     """Return whether a prediction equals the golden one within `GOLDEN_TOLERANCE`."""
-    match prediction, golden:
-        case LabelPrediction(), LabelPrediction():
-            return prediction.label == golden.label and all(
-                abs(probability - golden.probabilities.get(label, np.nan)) <= GOLDEN_TOLERANCE
-                for label, probability in prediction.probabilities.items()
-            )
-        case ValuePrediction(), ValuePrediction():
-            tolerance = GOLDEN_TOLERANCE * max(abs(golden.value), golden.high - golden.low)
-            return all(
-                abs(actual - expected) <= tolerance
-                for actual, expected in (
-                    (prediction.value, golden.value),
-                    (prediction.low, golden.low),
-                    (prediction.high, golden.high),
-                )
-            )
-    return False
+    return isinstance(golden, type(prediction)) and prediction.agrees_with(golden, GOLDEN_TOLERANCE)
 
 
-def all_agree(predictions: Sequence[LabelPrediction | ValuePrediction], golden_records: GoldenRecords) -> bool:
+def all_agree(predictions: Sequence[PredictionModel], golden_records: GoldenRecords) -> bool:
     """Return whether each prediction agrees with that of the golden record at the same index."""
     return all(
         agrees(prediction, golden.prediction) for prediction, golden in zip(predictions, golden_records, strict=True)

@@ -9,22 +9,20 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mlops_runtime.contract import Contract, Features, FieldSpec, LabelPrediction, RecordModel, ValuePrediction
+from mlops_runtime.contract import Contract, Features, FieldSpec, RecordModel
 from mlops_runtime.model.artefact import Artefact, ArtefactError, read_artefact
 from mlops_runtime.model.baseline import Baseline, ValueBaseline
 from mlops_runtime.model.golden import all_agree
 from mlops_runtime.model.metadata import Interval
 
-Prediction = LabelPrediction | ValuePrediction
 
+class BasePredictor(ABC):
+    """Predicts with the model of an artefact: what the service, golden records and training need.
 
-class Predictor(ABC):
-    """Predicts with the model of an artefact.
+    Derive `Predictor` for a model whose outputs are probabilities or values. A model with predictions of another
+    kind derives from this class and implements `load_model` and `predictions`.
 
-    `OnnxPredictor` runs ONNX models. For another kind of model, derive a class and implement `load_model` and
-    `outputs`; intervals, warnings, golden records and the service use these two.
-
-    A predictor is thread-safe if its `outputs` is.
+    A predictor is thread-safe if its `predictions` is.
     """
 
     def __init__(self, artefact: Artefact) -> None:
@@ -67,13 +65,8 @@ class Predictor(ABC):
         """
 
     @abstractmethod
-    def outputs(self, features: Features) -> NDArray[np.float64]:
-        """Return the output of the model for each row.
-
-        Returns:
-            For classification, shape (rows, labels): the probability of each label, in the contract's order;
-            each row sums to 1. For regression, shape (rows, 1): the value.
-        """
+    def predictions(self, features: Features) -> list[Any]:
+        """Return a prediction for each row, in the same order; there must be at least one row."""
 
     def predict(self, records: Sequence[RecordModel]) -> list[Any]:
         """Return a prediction for each record, in the same order."""
@@ -82,18 +75,6 @@ class Predictor(ABC):
     def predict_one(self, record: RecordModel) -> Any:
         """Return the prediction for one record."""
         return self.predict([record])[0]
-
-    def predictions(self, features: Features) -> list[Any]:
-        """Return a prediction for each row, in the same order; there must be at least one row.
-
-        Raises:
-            ValueError: if the outputs of the model have another shape than `outputs` promises.
-        """
-        outputs = self.outputs(features)
-        expected = (len(features), len(self.contract.labels) or 1)
-        if outputs.shape != expected:
-            raise ValueError(f"{type(self).__name__}.outputs returns the shape {outputs.shape}, expected {expected}")
-        return predictions_from_outputs(self.contract, outputs, self.metadata.interval, self.warnings(features))
 
     def warnings(self, features: Features) -> dict[int, tuple[str, ...]]:
         """Return the warnings of each row that has any, by row index."""
@@ -125,6 +106,37 @@ class Predictor(ABC):
         """Return whether the model reproduces the prediction of each golden record; False if there are none."""
         predictions = self.predict([golden.record for golden in self.golden_records])
         return bool(predictions) and all_agree(predictions, self.golden_records)
+
+
+class Predictor(BasePredictor):
+    """Predicts a label with probabilities, or a value with an interval.
+
+    `OnnxPredictor` runs ONNX models. For another kind of model, derive a class and implement `load_model` and
+    `outputs`; intervals, warnings, explanations, golden records and the service use these two.
+
+    A predictor is thread-safe if its `outputs` is.
+    """
+
+    @abstractmethod
+    def outputs(self, features: Features) -> NDArray[np.float64]:
+        """Return the output of the model for each row.
+
+        Returns:
+            For classification, shape (rows, labels): the probability of each label, in the contract's order;
+            each row sums to 1. For regression, shape (rows, 1): the value.
+        """
+
+    def predictions(self, features: Features) -> list[Any]:
+        """Return a prediction for each row, in the same order; there must be at least one row.
+
+        Raises:
+            ValueError: if the outputs of the model have another shape than `outputs` promises.
+        """
+        outputs = self.outputs(features)
+        expected = (len(features), len(self.contract.labels) or 1)
+        if outputs.shape != expected:
+            raise ValueError(f"{type(self).__name__}.outputs returns the shape {outputs.shape}, expected {expected}")
+        return predictions_from_outputs(self.contract, outputs, self.metadata.interval, self.warnings(features))
 
 
 def predictions_from_outputs(

@@ -15,7 +15,7 @@ from pathlib import Path
 from mlops_runtime.contract import Contract
 from mlops_runtime.model.artefact import METADATA_FILE, Artefact, ArtefactError, read_artefact
 from mlops_runtime.model.metadata import Metadata
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.model.predictor import BasePredictor
 from mlops_runtime.operations.project import project_model
 from mlops_runtime.training.artefact_folder import replace_folder
 from mlops_runtime.training.gate import parse_floor
@@ -89,7 +89,7 @@ def check_gate(metadata: Metadata, floors: Mapping[str, float]) -> None:
             raise FetchedModelError(f"the gate refuses it: {name} is {value}, its floor is {floor:.4f}")
 
 
-def use(model: FetchedModel, predictor: type[Predictor], folder: Path, build: Path) -> None:
+def use(model: FetchedModel, predictor: type[BasePredictor], folder: Path, build: Path) -> None:
     """Replace the artefact of the project, and the report and metrics of its training.
 
     Args:

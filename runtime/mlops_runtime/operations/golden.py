@@ -106,19 +106,27 @@ def agrees(prediction: Any, golden: Mapping[str, Any]) -> bool:
     This is `mlops_runtime.model.golden.agrees` without the contract of the model: a version that runs may have
     another one than this project.
     """
-    if not isinstance(prediction, Mapping):
-        return False
-    try:
-        if "label" in golden:
-            probabilities = prediction["probabilities"]
-            return prediction["label"] == golden["label"] and all(
-                abs(probabilities[label] - probability) <= TOLERANCE
-                for label, probability in golden["probabilities"].items()
+    scale = max(abs(golden["value"]), golden["high"] - golden["low"]) if "value" in golden else 1
+    expected = {name: value for name, value in golden.items() if name != "warnings"}
+    return _agrees(prediction, expected, TOLERANCE * scale)
+
+
+def _agrees(actual: Any, expected: Any, tolerance: float) -> bool:
+    """Return whether a value in JSON has all that is expected, its numbers within the tolerance."""
+    match expected:
+        case Mapping():
+            return isinstance(actual, Mapping) and all(
+                name in actual and _agrees(actual[name], value, tolerance) for name, value in expected.items()
             )
-        tolerance = TOLERANCE * max(abs(golden["value"]), golden["high"] - golden["low"])
-        return all(abs(prediction[name] - golden[name]) <= tolerance for name in ("value", "low", "high"))
-    except (KeyError, TypeError):
-        return False
+        case list():
+            return (
+                isinstance(actual, list)
+                and len(actual) == len(expected)
+                and all(_agrees(*pair, tolerance) for pair in zip(actual, expected, strict=True))
+            )
+        case int() | float() if not isinstance(expected, bool):
+            return isinstance(actual, int | float) and abs(actual - expected) <= tolerance
+    return bool(actual == expected)
 
 
 def summary(prediction: Any) -> str:

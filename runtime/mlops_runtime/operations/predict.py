@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from mlops_runtime.contract.fields import LabelPrediction
+from mlops_runtime.contract import LabelPrediction
 from mlops_runtime.model.artefact import ArtefactError
 from mlops_runtime.model.golden import AnyGoldenRecord, GoldenRecords
 from mlops_runtime.operations.golden import ServiceError, fetch

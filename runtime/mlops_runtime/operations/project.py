@@ -9,7 +9,7 @@ from types import ModuleType
 
 from mlops_runtime.contract import Contract, contract_json
 from mlops_runtime.model.artefact import Artefact, ArtefactError, read_artefact
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.model.predictor import BasePredictor
 
 
 def project_contract() -> Contract:
@@ -22,7 +22,7 @@ def project_contract() -> Contract:
     return contract
 
 
-def project_model() -> tuple[Contract, type[Predictor], Path]:
+def project_model() -> tuple[Contract, type[BasePredictor], Path]:
     """Return contract, predictor and folder of the artefact of the model package that PACKAGE names.
 
     Raises:

@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 
 from mlops_runtime.contract import RecordModel
-from mlops_runtime.model import Predictor
+from mlops_runtime.model import BasePredictor
 from mlops_runtime.serving import health
 from mlops_runtime.serving.api import docs, openapi, predictions, problems
 from mlops_runtime.serving.drain import Marker
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def create_app(
-    predictor: Predictor,
+    predictor: BasePredictor,
     settings: Settings | None = None,
     *,
     title: str,
@@ -124,7 +124,7 @@ def template_loader(templates: Path | None) -> BaseLoader:
     return ChoiceLoader([*project, own, PrefixLoader({"runtime": own})])
 
 
-def with_metrics(predictor: Predictor, metrics: Metrics) -> Callable[[Sequence[RecordModel]], list[Any]]:
+def with_metrics(predictor: BasePredictor, metrics: Metrics) -> Callable[[Sequence[RecordModel]], list[Any]]:
     """Return a function that predicts records and adds them to the metrics."""
 
     def predict(records: Sequence[RecordModel]) -> list[Any]:

@@ -5,12 +5,12 @@ import json
 from flask import Blueprint, Response
 from werkzeug.exceptions import ServiceUnavailable
 
-from mlops_runtime.model import Predictor
+from mlops_runtime.model import BasePredictor
 from mlops_runtime.serving.caching import Constant
 from mlops_runtime.serving.drain import Marker
 
 
-def blueprint(predictor: Predictor, marker: Marker, version: str) -> Blueprint:
+def blueprint(predictor: BasePredictor, marker: Marker, version: str) -> Blueprint:
     """Return the blueprint with the probes and the version."""
     routes = Blueprint("health", __name__)
     # JSON has no NaN, the value of a metric that could not be measured: pydantic writes null.

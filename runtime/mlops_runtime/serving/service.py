@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlops_runtime.model import Predictor
+from mlops_runtime.model import BasePredictor
 from mlops_runtime.serving.drain import Marker
 from mlops_runtime.serving.settings import Settings
 
@@ -31,7 +31,7 @@ class Service:
         with_access_log: adds the request id, the default headers, the log line and the metrics to a WSGI application.
     """
 
-    predictor: Predictor
+    predictor: BasePredictor
     settings: Settings
     metrics: "Metrics"
     marker: Marker

@@ -14,10 +14,10 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, settings
 
 from mlops_runtime.contract import RecordModel
-from mlops_runtime.model import Predictor
+from mlops_runtime.model import BasePredictor
 from mlops_runtime.testing.project import running_service
 
-CreateApp = Callable[[Predictor], Flask]
+CreateApp = Callable[[BasePredictor], Flask]
 
 # A slow machine must not fail a test: by default, Hypothesis limits the time of an example and of its generation.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -31,7 +31,7 @@ def pytest_sessionstart() -> None:
 
 
 @pytest.fixture
-def client(create_app: CreateApp, predictor: Predictor) -> FlaskClient:
+def client(create_app: CreateApp, predictor: BasePredictor) -> FlaskClient:
     """A test client of the application."""
     return create_app(predictor).test_client()
 
@@ -48,7 +48,7 @@ def service() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def record(predictor: Predictor) -> RecordModel:
+def record(predictor: BasePredictor) -> RecordModel:
     """A valid record: the first golden record."""
     golden: RecordModel = predictor.golden_records[0].record
     return golden

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from mlops_runtime.model.artefact import METADATA_FILE, MODEL_FILE, RESERVED_FILES, ArtefactError
-from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.model.predictor import BasePredictor
 
 
 def prepare_folder(folder: Path) -> None:
@@ -35,7 +35,7 @@ def prepare_folder(folder: Path) -> None:
         raise ArtefactError(f"{folder} holds {foreign[0]!r}, which is not part of an artefact: choose another folder")
 
 
-def replace_folder(folder: Path, contents: Mapping[str, bytes], load: Callable[[Path], Predictor]) -> None:
+def replace_folder(folder: Path, contents: Mapping[str, bytes], load: Callable[[Path], BasePredictor]) -> None:
     """Replace the artefact in a folder, if the new artefact loads and reproduces its golden predictions.
 
     Args:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field, ValidationError
 
+from mlops_runtime.contract import LabelPrediction, ValuePrediction
 from mlops_runtime.contract.fields import (
     DATE_PATTERNS,
     Category,
@@ -17,10 +18,8 @@ from mlops_runtime.contract.fields import (
     FieldSpec,
     Integer,
     Kind,
-    LabelPrediction,
     RecordModel,
     Text,
-    ValuePrediction,
     field_specs,
 )
 from mlops_runtime.testing.synthetic import DATE_FORMAT, Order, Size

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from mlops_runtime.contract.fields import LabelPrediction
+from mlops_runtime.contract import LabelPrediction
 from mlops_runtime.model import OnnxPredictor
 from mlops_runtime.model.artefact import Artefact
 from mlops_runtime.operations.golden import ServiceError, agrees, check_predictions, check_version, summary

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from mlops_runtime.contract.fields import LabelPrediction, ValuePrediction
+from mlops_runtime.contract import LabelPrediction, ValuePrediction
 from mlops_runtime.model import OnnxPredictor
 from mlops_runtime.model.artefact import ArtefactError
 from mlops_runtime.model.golden import AnyGoldenRecord, GoldenRecord

@@ -198,7 +198,7 @@ def _keys(values: Sequence[Any]) -> "pyarrow.Array":
     return pyarrow.array([None if value is None else key_text(value) for value in values], pyarrow.string())
 
 
-def write(columns: Sequence[str], texts: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+def write(columns: Sequence[str], texts: Collection[str], rows: Sequence[Sequence[Any]]) -> bytes:
     """Return a table as a stream of Arrow.
 
     Args:

@@ -13,7 +13,7 @@ from pydantic_core.core_schema import StringSchema
 from werkzeug.routing import Rule
 
 from mlops_runtime.contract.fields import DATE_PATTERNS
-from mlops_runtime.model import Metadata, Predictor
+from mlops_runtime.model import BasePredictor, Metadata
 from mlops_runtime.serving.api import problems
 from mlops_runtime.serving.api.negotiation import FORMATS, LENIENT, Format
 from mlops_runtime.serving.api.operation import Operation, operation_of
@@ -135,7 +135,7 @@ class Schemas(GenerateJsonSchema):
         return made | {"format": "date"} if schema.get("pattern") == DATE_PATTERNS["date"] else made
 
 
-def blueprint(predictor: Predictor, settings: Settings, title: str) -> Blueprint:
+def blueprint(predictor: BasePredictor, settings: Settings, title: str) -> Blueprint:
     """Return the blueprint that serves the OpenAPI document.
 
     The document is generated at the first request for it, when all routes are registered.
@@ -166,7 +166,7 @@ def blueprint(predictor: Predictor, settings: Settings, title: str) -> Blueprint
 class Description:
     """Generates the OpenAPI document of an application."""
 
-    def __init__(self, predictor: Predictor, settings: Settings, title: str, app: Flask | None = None) -> None:
+    def __init__(self, predictor: BasePredictor, settings: Settings, title: str, app: Flask | None = None) -> None:
         """Collect the types to describe.
 
         Args:

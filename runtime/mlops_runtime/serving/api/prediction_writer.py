@@ -2,22 +2,24 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from io import StringIO
+from operator import attrgetter
 from typing import Any
 
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 
-from mlops_runtime.contract import Contract, LabelPrediction, ValuePrediction
+from mlops_runtime.contract import Contract, PredictionModel
 from mlops_runtime.serving.api import arrow
 from mlops_runtime.serving.api.faults import MAX_FAULTS_PER_RECORD, RecordFaults
 from mlops_runtime.serving.api.negotiation import Format
 from mlops_runtime.serving.api.problems import FieldError
 from mlops_runtime.serving.api.record_keys import KEY
 
-TEXT_COLUMNS = ("label", "warnings", "error")
-"""Columns of texts in a table of predictions; the others have numbers."""
+TEXT_COLUMNS = frozenset(("warnings", "error"))
+"""Columns of texts in a table of predictions, beside those of the kind; the others have numbers."""
 
 
 class RecordFault(BaseModel):
@@ -33,14 +35,14 @@ class RefusedRecord(BaseModel):
     error: RecordFault
 
 
-Outcome = LabelPrediction | ValuePrediction | RefusedRecord
+Outcome = PredictionModel | RefusedRecord
 
 
 class PredictionWriter:
     """Writes the predictions of a contract."""
 
     def __init__(self, contract: Contract) -> None:
-        self._labels = contract.labels
+        self._kind, self._labels = contract.prediction, contract.labels
 
     def write(
         self,
@@ -73,28 +75,27 @@ class PredictionWriter:
             columns, rows = [KEY, *columns], [[key, *row] for key, row in zip(keys, rows, strict=True)]
         if wanted is Format.CSV:
             return csv_text(columns, rows).encode()
-        return arrow.write(columns, TEXT_COLUMNS, rows)
+        return arrow.write(columns, TEXT_COLUMNS | self._kind.TEXT_COLUMNS, rows)
 
     def columns(self, *, errors: bool) -> list[str]:
         """Return the columns of a table of predictions."""
-        labels = ["label", "probability", *(f"probability_{label}" for label in self._labels)]
-        columns = labels if self._labels else ["value", "low", "high"]
-        return [*columns, "warnings", *(["error"] if errors else [])]
+        return [*self._kind.columns(self._labels), "warnings", *(["error"] if errors else [])]
 
     def cells(self, outcome: Outcome, *, errors: bool) -> list[Any]:
         """Return the cells of a prediction in the order of `columns`, None for an empty cell.
 
         Labels and warnings come from the training table, so they are not escaped.
         """
-        match outcome:
-            case RefusedRecord(error=error):
-                return [*[None] * (len(self.columns(errors=errors)) - 1), error.detail]
-            case LabelPrediction():
-                probabilities = [outcome.probabilities[label] for label in self._labels]
-                cells: list[Any] = [str(outcome.label), outcome.probability, *probabilities]
-            case ValuePrediction():
-                cells = [outcome.value, outcome.low, outcome.high]
+        if isinstance(outcome, RefusedRecord):
+            return [*[None] * (len(self.columns(errors=errors)) - 1), outcome.error.detail]
+        cells = outcome.cells(self._labels)
         return [*cells, "; ".join(outcome.warnings) or None, *([None] if errors else [])]
+
+    def label_counts(self, predictions: Iterable[PredictionModel]) -> Counter[str]:
+        """Return how often each label is predicted; nothing for values."""
+        if not self._labels:
+            return Counter()
+        return self._kind.label_counts(map(attrgetter(self._kind.OUTCOME), predictions))
 
 
 def _with_key(key: Any, content: bytes) -> bytes:

@@ -4,7 +4,6 @@ import hashlib
 import math
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
@@ -14,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from mlops_runtime.contract import Features, LabelPrediction, Layout, ValuePrediction
+from mlops_runtime.contract import Features, Layout, PredictionModel
 from mlops_runtime.model import Baseline, NumberBaseline
 from mlops_runtime.serving.telemetry.binning import Binning, edges_of, evenly_spaced, prediction_reference
 from mlops_runtime.serving.telemetry.process_counts import ProcessCounts
 from mlops_runtime.serving.telemetry.psi import min_records, stability_indices
 
-Predictions = Sequence[LabelPrediction | ValuePrediction]
+Predictions = Sequence[PredictionModel]
 Outcome = tuple[Any, tuple[str, ...]]
-"""A predicted label or value, and the warnings."""
+"""What the kind of prediction describes, such as a label or a value, and the warnings."""
 
 SLOTS = 24
 SLOT_SECONDS = 3600
@@ -45,7 +44,7 @@ class Drift:
     def __init__(
         self,
         layout: Layout,
-        labels: Sequence[str],
+        kind: type[PredictionModel],
         baseline: Baseline,
         prediction_rows: int,
         folder: Path | None,
@@ -55,13 +54,14 @@ class Drift:
 
         Args:
             layout: of the features.
-            labels: of predictions; empty for regression.
+            kind: type of the predictions.
             baseline: distributions in the training rows.
             prediction_rows: number of held-out rows with predictions in the baseline.
             folder: shared by all processes, or None.
             clock: returns the seconds since 1970.
         """
         self._clock = clock
+        self._kind, labels = kind, kind.labels()
         self._names = tuple(field.name for field in layout.fields)
         self._max_rows = max(MAX_BATCH_VALUES // len(self._names), 1)
         self._labels = {label: index for index, label in enumerate(labels)}
@@ -80,13 +80,13 @@ class Drift:
         self._min_records = np.array(
             [min_records(bins, rows) for bins, (_, rows) in zip(bins_in_use, sized, strict=True)]
         )
-        # Records with a warning, the sum of the predicted values, and their histogram.
-        self._positions = CountPositions(len(self._expected), 2 + len(self._bounds) + 1)
+        # After the bins the number of records. Apart: records with a warning, the sum of the values, their histogram.
+        self._positions = CountPositions(len(self._expected) + 1, 2 + len(self._bounds) + 1)
         # During a rolling update, processes whose model has other bins are counted separately.
         bins = hashlib.sha256(repr((self._references, self._bounds)).encode()).hexdigest()
         self._counts = ProcessCounts(folder, f"drift-{bins[:16]}", self._positions.size)
         self._layout = layout
-        self._outcome = attrgetter("label" if labels else "value", "warnings")
+        self._outcome = attrgetter(kind.OUTCOME, "warnings")
         self._batch_rows = min(BATCH_ROWS, self._max_rows)
         self._buffer = RecordBuffer()
         self._buffer_lock = threading.Lock()
@@ -122,13 +122,13 @@ class Drift:
             prediction_counts = _counts_between(self._edges, values, "right")
             # In Prometheus a value equal to a bound belongs to the bucket below it.
             others = [warned, values.sum(), *_counts_between(self._bounds, values, "left")]
-        counts = np.concatenate([self._binning.counts(features), prediction_counts])
+        counts = np.concatenate([self._binning.counts(features), prediction_counts, [len(outcomes)]])
         with self._counts_lock:
             self._positions.add(self._counts.own, counts, others, self._slot())
 
     def _label_counts(self, outcomes: Sequence[Outcome]) -> NDArray[np.float64]:
         counts = np.zeros(len(self._labels))
-        for label, count in Counter(label for label, _ in outcomes).items():
+        for label, count in self._kind.label_counts(outcome for outcome, _ in outcomes).items():
             counts[self._labels[label]] = count
         return counts
 
@@ -141,12 +141,11 @@ class Drift:
         total = np.sum(each, axis=0)
         window = self._positions.window(each, self._slot())
         counts, others = total[self._positions.totals], total[self._positions.others]
-        predicted = counts[self._starts[-1] :]
-        yield CounterMetricFamily("webservice_records", "Predicted records", predicted.sum())
+        yield CounterMetricFamily("webservice_records", "Predicted records", counts[-1])
         yield CounterMetricFamily("webservice_records_with_warnings", "Predicted records with a warning", others[0])
-        yield self._predictions(predicted, others)
-        yield GaugeMetricFamily("webservice_drift_records", "Records of the last day", window[self._starts[-1] :].sum())
-        yield from self._indices(window)
+        yield self._predictions(counts[self._starts[-1] : -1], others)
+        yield GaugeMetricFamily("webservice_drift_records", "Records of the last day", window[-1])
+        yield from self._indices(window[:-1])
         if len(self._names) <= MAX_FIELDS:
             yield from self._bins(counts)
 

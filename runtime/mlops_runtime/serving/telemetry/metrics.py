@@ -16,8 +16,8 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from mlops_runtime.contract import Features, LabelPrediction, ValuePrediction
-from mlops_runtime.model import Predictor
+from mlops_runtime.contract import Features, PredictionModel
+from mlops_runtime.model import BasePredictor
 from mlops_runtime.serving.routes import OTHER
 from mlops_runtime.serving.telemetry.drift import Drift
 
@@ -40,7 +40,7 @@ class Metrics:
     The methods are thread-safe.
     """
 
-    def __init__(self, predictor: Predictor, folder: Path | None, version: str) -> None:
+    def __init__(self, predictor: BasePredictor, folder: Path | None, version: str) -> None:
         """Create the metrics.
 
         Args:
@@ -78,7 +78,8 @@ class Metrics:
         # Looking up a metric by its labels takes longer than counting.
         self._observers: dict[tuple[str, str, int], tuple[Callable[[], None], Callable[[float], None]]] = {}
         contract, metadata = predictor.contract, predictor.metadata
-        self._drift = Drift(contract.layout, contract.labels, predictor.baseline, metadata.rows["held_out"], folder)
+        held_out = metadata.rows["held_out"]
+        self._drift = Drift(contract.layout, contract.prediction, predictor.baseline, held_out, folder)
         self._build = {
             "version": version,
             "model_version": metadata.version,
@@ -119,7 +120,7 @@ class Metrics:
         """Count log lines that were dropped."""
         self._lines_dropped.inc(lines)
 
-    def add_predictions(self, features: Features, predictions: Sequence[LabelPrediction | ValuePrediction]) -> None:
+    def add_predictions(self, features: Features, predictions: Sequence[PredictionModel]) -> None:
         """Buffer predictions until the next `flush`; a full buffer is counted immediately."""
         self._drift.add(features, predictions)
 

@@ -12,7 +12,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from mlops_runtime.contract import Contract, LabelPrediction, RecordModel, ValuePrediction
-from mlops_runtime.model import GoldenRecord, Predictor
+from mlops_runtime.model import BasePredictor, GoldenRecord, Predictor
 from mlops_runtime.serving.api.negotiation import Format
 from mlops_runtime.serving.api.predictions import Predict
 from mlops_runtime.serving.api.problems import InvalidRequestError
@@ -70,7 +70,7 @@ class Form:
     table_problem: str = ""
 
 
-def blueprint(predictor: Predictor, settings: Settings, predict: Predict, title: str) -> Blueprint:
+def blueprint(predictor: BasePredictor, settings: Settings, predict: Predict, title: str) -> Blueprint:
     """Return the blueprint of the page.
 
     Args:
@@ -88,13 +88,15 @@ def blueprint(predictor: Predictor, settings: Settings, predict: Predict, title:
     read_form = form_reader(contract, inputs)
     examples = {example.key: example for example in examples_of(contract, predictor.golden_records)}
     first = texts_of(predictor.golden_records[0].record)
-    background = background_of(predictor)
+    background = background_of(predictor) if isinstance(predictor, Predictor) else None
     reader = RecordReader(contract, settings.max_records)
 
     def page(form: Form) -> str:
         return rendered(contract, inputs, form, tuple(examples.values()))
 
-    def explanation(record: RecordModel, prediction: Any, texts: Mapping[str, str]) -> Explanation:
+    def explanation(record: RecordModel, prediction: Any, texts: Mapping[str, str]) -> Explanation | None:
+        if not isinstance(predictor, Predictor) or background is None:
+            return None
         column = contract.labels.index(str(prediction.label)) if isinstance(prediction, LabelPrediction) else 0
         features = contract.encode([record])
         parts = contributions(lambda rows: predictor.outputs(rows)[:, column], features, background)
@@ -190,11 +192,12 @@ def examples_of(contract: Contract, golden_records: Sequence[GoldenRecord[Any, A
     by_label: dict[str, Example] = {}
     with_values: list[tuple[ValuePrediction, RecordModel]] = []
     for golden in golden_records:
-        match golden.prediction:
-            case LabelPrediction(label=label):
-                by_label.setdefault(str(label), Example(str(label), str(label), golden.record))
-            case ValuePrediction() as prediction:
-                with_values.append((prediction, golden.record))
+        prediction = golden.prediction
+        if isinstance(prediction, ValuePrediction):
+            with_values.append((prediction, golden.record))
+            continue
+        for label in prediction.label_counts([getattr(prediction, prediction.OUTCOME)]):
+            by_label.setdefault(str(label), Example(str(label), str(label), golden.record))
     return [by_label[label] for label in contract.labels if label in by_label] + examples_of_values(with_values)
 
 

@@ -3,13 +3,13 @@
 from flask import Blueprint, Response
 from werkzeug.exceptions import NotFound
 
-from mlops_runtime.model import ArtefactError, Predictor
+from mlops_runtime.model import ArtefactError, BasePredictor
 
 CONTENT_SECURITY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'"
 """The report is one file with its own styles and no script."""
 
 
-def blueprint(predictor: Predictor) -> Blueprint:
+def blueprint(predictor: BasePredictor) -> Blueprint:
     """Return the blueprint that shows the report."""
     routes = Blueprint("report", __name__)
 

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from mlops_runtime.contract import LabelPrediction, ValuePrediction
+from mlops_runtime.contract import LabelPrediction, PredictionModel, ValuePrediction
 from mlops_runtime.model.baseline import Baseline, NumberBaseline
 from mlops_runtime.model.metadata import Interval
 from mlops_runtime.serving.ui.number_format import percent, ratio, rounded
@@ -53,6 +53,8 @@ class Result:
         coverage: how often such an interval has the true value, in words; empty if it is not known.
         scale: with the interval of a value; None for a label.
         warnings: of the prediction.
+        template: that shows the result.
+        prediction: for a template of its kind.
     """
 
     headline: str
@@ -61,20 +63,27 @@ class Result:
     coverage: str = ""
     scale: Scale | None = None
     warnings: tuple[str, ...] = ()
+    template: str = "result.html"
+    prediction: PredictionModel | None = None
 
 
-def result_of(
-    prediction: LabelPrediction | ValuePrediction, baseline: Baseline, interval: Interval | None = None
-) -> Result:
+def result_of(prediction: PredictionModel, baseline: Baseline, interval: Interval | None = None) -> Result:
     """Return a prediction as shown on the page.
 
     Args:
-        prediction: of a label or a value.
+        prediction: of any kind.
         baseline: of the training rows, for the scale of a value.
         interval: level of the prediction intervals, or None.
     """
     if isinstance(prediction, LabelPrediction):
         return Result(str(prediction.label), _probability_bars(prediction), warnings=prediction.warnings)
+    if not isinstance(prediction, ValuePrediction):
+        return Result(
+            prediction.headline(),
+            warnings=prediction.warnings,
+            template=prediction.TEMPLATE,
+            prediction=prediction,
+        )
     spread = prediction.high - prediction.low
     return Result(
         headline=rounded(prediction.value, spread),

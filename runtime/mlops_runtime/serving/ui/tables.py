@@ -6,7 +6,6 @@ training table. Rows are predicted in batches, so that memory does not grow with
 
 import csv
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from werkzeug.datastructures import FileStorage
 
-from mlops_runtime.contract import Contract, LabelPrediction
+from mlops_runtime.contract import Contract
 from mlops_runtime.model import GoldenRecord
 from mlops_runtime.serving.api.faults import MAX_FAULTS_PER_RECORD, RecordFaults
 from mlops_runtime.serving.api.prediction_writer import PredictionWriter, fault_text
@@ -200,7 +199,7 @@ class TablePrediction:
             faulty=self._faulty,
             progress=min(self._rows / self._source.lines, 1),
             faults=tuple(faults[:MAX_LISTED_FAULTS]),
-            labels=Counter(str(each.label) for each in predictions if isinstance(each, LabelPrediction)),
+            labels=self._writer.label_counts(predictions),
         )
 
     def _read(self, cells: Sequence[str]) -> Result:

@@ -14,7 +14,7 @@ from mlops_runtime.serving.telemetry.binning import MAX_TEXTS
 from mlops_runtime.serving.telemetry.drift import BATCH_ROWS, SLOT_SECONDS, SLOTS, Drift
 from mlops_runtime.serving.telemetry.psi import ALERT, NOTICE
 from mlops_runtime.testing import synthetic as orders
-from mlops_runtime.testing.synthetic import CONTRACTS, LABELS, LAYOUT, Order
+from mlops_runtime.testing.synthetic import CONTRACTS, LABELS, LAYOUT, PREDICTIONS, Order
 from mlops_runtime.training.baseline import baseline
 
 ROWS = 1000
@@ -78,7 +78,7 @@ def make_drift(clock: Clock) -> MakeDrift:
     """A function that makes the counts of a process."""
 
     def make(task: Task = Task.BINARY, folder: Path | None = None) -> Drift:
-        return Drift(LAYOUT, LABELS[task], training_baseline(task), ROWS, folder, clock)
+        return Drift(LAYOUT, PREDICTIONS[task], training_baseline(task), ROWS, folder, clock)
 
     return make
 
@@ -291,7 +291,7 @@ def test_drift_of_a_single_field_among_a_thousand() -> None:
     generator = np.random.default_rng(0)
     none = np.empty((400, 0), dtype=object)
     training, live = (Features(layout, generator.normal(size=(400, 1000)), none, none) for _ in range(2))
-    drift = Drift(layout, (), baseline(training, np.ones(400), (), np.ones((400, 1))), 400, None)
+    drift = Drift(layout, ValuePrediction, baseline(training, np.ones(400), (), np.ones((400, 1))), 400, None)
     # When one field changes
     live.numbers[:, 500] += 2
     for first in range(0, 400, 100):
