@@ -23,7 +23,7 @@ from granian.log import LogLevels
 from granian.server.common import AbstractServer
 from werkzeug.utils import import_string
 
-from mlops_runtime.model import ArtefactError, OnnxPredictor, Predictor
+from mlops_runtime.model import ArtefactError, BasePredictor, OnnxPredictor
 from mlops_runtime.serving import drain
 from mlops_runtime.serving.front.pool import STOP_SIGNALS
 from mlops_runtime.serving.front.rsgi import Front
@@ -216,9 +216,9 @@ def worker(factory: str) -> Front:
     return Front(app.wsgi_app, service.settings, service.with_access_log, report, quick=quick)
 
 
-def may_run_on_event_loop(predictor: Predictor) -> bool:
+def may_run_on_event_loop(predictor: BasePredictor) -> bool:
     """Return whether predictions may run on the event loop: those of a project's own predictor may block it."""
-    return type(predictor).outputs is OnnxPredictor.outputs
+    return isinstance(predictor, OnnxPredictor) and type(predictor).outputs is OnnxPredictor.outputs
 
 
 def available_address(host: str, port: int) -> str:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from werkzeug.test import Client
 
 from mlops_runtime.contract import Features
-from mlops_runtime.model import ArtefactError, OnnxPredictor, Predictor
+from mlops_runtime.model import ArtefactError, BasePredictor, OnnxPredictor, Predictor
 from mlops_runtime.serving import server as serve
 from mlops_runtime.serving.drain import Marker
 from mlops_runtime.serving.settings import Settings
@@ -382,8 +382,18 @@ def test_only_predictions_of_the_runtime_run_on_the_event_loop(predictor: OnnxPr
         def outputs(self, features: Features) -> NDArray[np.float64]:
             return super().outputs(features)
 
+    class AnotherKind(BasePredictor):
+        """A predictor without outputs."""
+
+        def load_model(self, files: Mapping[str, bytes]) -> None:
+            pass
+
+        def predictions(self, features: Features) -> list[Any]:
+            return [None] * len(features)
+
     assert serve.may_run_on_event_loop(Renamed(predictor.artefact))
     assert not serve.may_run_on_event_loop(Own(predictor.artefact))
+    assert not serve.may_run_on_event_loop(AnotherKind(predictor.artefact))
 
 
 @pytest.mark.usefixtures("marker")
