@@ -3,7 +3,7 @@
 IMAGES := webservice trainer
 # What project.mk, git and AWS say is data: recipes read it from the environment, and no text of it is run.
 # The address of the repository has no credentials; it is empty without a remote.
-build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(1).Dockerfile \
+build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(or $(DOCKERFILE),$(1)).Dockerfile $(BUILD_STAGE) \
 	  --build-arg PYTHON_IMAGE="$$PYTHON_IMAGE" --build-arg PACKAGE=$(PACKAGE) --build-arg VERSION=$(VERSION) --build-arg COMMIT="$$COMMIT" \
 	  --label org.opencontainers.image.title="$$TITLE $(1)" \
 	  --label org.opencontainers.image.description="$$DESCRIPTION" \

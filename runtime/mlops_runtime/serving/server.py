@@ -24,7 +24,7 @@ from granian.server.common import AbstractServer
 from werkzeug.utils import import_string
 
 from mlops_runtime.model import ArtefactError, BasePredictor, OnnxPredictor
-from mlops_runtime.serving import drain
+from mlops_runtime.serving import drain, reload
 from mlops_runtime.serving.front.pool import STOP_SIGNALS
 from mlops_runtime.serving.front.rsgi import Front
 from mlops_runtime.serving.middleware.keys import put_operator_key
@@ -93,13 +93,16 @@ def main(factory: str = FACTORY) -> int:
         # prometheus_client reads the variable on import, in each worker.
         os.environ[METRICS_FOLDER] = str(settings.prometheus_multiproc_dir or folder)
         try:
-            if not can_start(factory):
+            if not settings.reload and not can_start(factory):
                 return 1
             server = granian_server(settings, address)
             server.on_startup(partial(drain_before_stop, marker))
             server.on_startup(let_forks_end_on_sigterm)
             # granian accepts objects with `__rsgi__`, but its types do not include them.
             loader: Any = partial(worker, factory)
+            if settings.reload:
+                reload.reload_on_changes(server, settings.reload)
+                loader = partial(reload.attempt, partial(front, factory), factory.partition(".")[0], settings.reload)
             server.serve(target_loader=loader, wrap_loader=False)
         except KeyboardInterrupt:
             return INTERRUPTED
@@ -194,11 +197,16 @@ def load_application(factory: str) -> "Flask":
 def worker(factory: str) -> Front:
     """Return the RSGI application of a worker process, in which granian calls this once."""
     try:
-        app = load_application(factory)
+        return front(factory)
     except ArtefactError as error:
         # The artefact was valid when the service started, so its files have changed since.
         logger.critical("cannot start a worker: %s", error)
         raise
+
+
+def front(factory: str) -> Front:
+    """Return the RSGI application with the application of a factory."""
+    app = load_application(factory)
     service: Service = app.extensions[EXTENSION]
 
     def report(in_work: int) -> None:

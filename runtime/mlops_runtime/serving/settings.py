@@ -100,6 +100,9 @@ class Settings(BaseModel):
     cors_origins: Annotated[tuple[str, ...], BeforeValidator(origins)] = Field(
         default=(), description="Origins whose pages may call the service from a browser; * for all"
     )
+    reload: Path | None = Field(
+        default=None, description="Folder of the project; the processes are replaced when a file in it changes"
+    )
     prometheus_multiproc_dir: Path | None = Field(
         default=None, description="Folder with the metrics that the processes share"
     )

@@ -7,6 +7,7 @@ import shlex
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 from mlops_runtime.operations.errors import AwayError, RoadError
@@ -107,18 +108,18 @@ class Engine:
             EngineAwayError, EngineError: as `run`.
         """
         if not self.compose:
-            self.compose = self._find_compose()
+            self.compose = self.find_compose()
         command = [*self.compose, "--project-name", self.namespace, "--file", "-", *arguments]
         environment = {**self.environment, **variables, "COMPOSE_IGNORE_ORPHANS": "1"}
         return self._process(command, file, environment, f"compose {arguments[0]}")
 
-    def _find_compose(self) -> Sequence[str]:
-        """Return `docker compose` where there is the plugin, otherwise docker-compose.
+    def find_compose(self) -> Sequence[str]:
+        """Return `docker compose` where there is the plugin, otherwise docker-compose; for podman likewise.
 
         Raises:
             EngineError: if there is neither.
         """
-        for command in ([*self.docker, "compose"], ["docker-compose"]):
+        for command in ([*self.docker, "compose"], [f"{Path(self.docker[0]).name}-compose"]):
             try:
                 self._process([*command, "version"], "", self.environment, "compose version")
             except EngineError:
