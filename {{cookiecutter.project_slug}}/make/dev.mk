@@ -18,4 +18,4 @@ dev.local: build/trained
 # The first stage of the web-service image has its packages: it changes with the lock, not with each edit.
 build/dev.built: DOCKERFILE := webservice
 build/dev.built: BUILD_STAGE := --target dependencies
-build/dev.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock
+build/dev.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock build/settings/dev

@@ -1,7 +1,7 @@
 # The version: a name for a state of the code, in image tags, labels, wheels and keys on S3.
 
 # A shallow clone misses the tag and the commits that the version counts: its history is fetched, if the remote answers.
-NAMING := train train.job serve predict test package.model docker publish deploy upload.model upload.monitoring
+NAMING := train train.job serve dev dev.container dev.local predict test package.model docker publish deploy upload.model upload.monitoring
 is_shallow = $(filter true,$(shell git rev-parse --is-shallow-repository 2>/dev/null))
 SHALLOW := $(is_shallow)
 ifneq ($(and $(SHALLOW),$(filter $(NAMING),$(MAKECMDGOALS))),)
@@ -55,9 +55,10 @@ SETTINGS_model := DATA SEED TEST_SHARE MAX_ROWS BUDGET FLOORS MODEL
 SETTINGS_unittest := MIN_COVERAGE
 SETTINGS_version := VERSION
 SETTINGS_images := VERSION PYTHON_IMAGE
+SETTINGS_dev := PYTHON_IMAGE
 settings = $(foreach name,$(SETTINGS_$(1)),$(name)=$($(name)))
 differ = $(subst <$(1)>,,<$(2)>)
-$(foreach group,model unittest version images,$(if $(call differ,$(file <build/settings/$(group)),$(call settings,$(group))), \
+$(foreach group,model unittest version images dev,$(if $(call differ,$(file <build/settings/$(group)),$(call settings,$(group))), \
   $(eval build/settings/$(group): FORCE)))
 
 build/settings/%:

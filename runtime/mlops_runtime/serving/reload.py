@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from granian.server.common import AbstractServer
-from werkzeug.utils import import_string
+from werkzeug.utils import ImportStringError, import_string
 
 from mlops_runtime.model import ArtefactError
 from mlops_runtime.serving.front.pool import STOP_SIGNALS
@@ -137,6 +137,9 @@ def attempt(load: Callable[[], Any], package: str, folder: Path) -> Any:
 
 def short_traceback(error: BaseException, folder: Path) -> str:
     """Return the traceback of an error without the frames of other code than that below the folder."""
+    if isinstance(error, ImportStringError):
+        # Its message asks what the error behind it answers.
+        error = error.exception
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
