@@ -280,6 +280,10 @@ def test_the_readme_names_the_lines_of_a_project_without_vendor(fresh: Path) -> 
     (line,) = [line for line in lines if line.startswith("COPY vendor")]
     assert line.startswith(deleted)
 
+    # And one line of the other file mounts it
+    assert "the line with `./vendor` in `docker/dev.yaml`" in readme
+    assert (fresh / "docker/dev.yaml").read_text().count("./vendor") == 1
+
 
 @pytest.mark.parametrize("name", ["VERSION", "MODEL"])
 @pytest.mark.parametrize(
