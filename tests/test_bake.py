@@ -268,8 +268,8 @@ def test_a_project_is_small(fresh: Path) -> None:
 
 def test_settings_of_the_service_are_in_project_mk_with_their_defaults(fresh: Path) -> None:
     settings = dict(re.findall(r"^(\w+) \?= *(.*)$", (fresh / "project.mk").read_text(), flags=re.MULTILINE))
-    # Settings of the image and the manifests are not in project.mk.
-    fixed = {"version", "api_keys", "prometheus_multiproc_dir", "drain_marker"}
+    # Settings of the image, the manifests and `make dev` are not in project.mk.
+    fixed = {"version", "api_keys", "reload", "prometheus_multiproc_dir", "drain_marker"}
 
     values = Settings.from_environment(settings).model_dump()
 
