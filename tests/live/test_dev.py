@@ -19,7 +19,7 @@ from tests.test_dev import (
     test_a_stop_during_an_edit_leaves_nothing,
     test_an_edit_of_the_application_is_visible,
     test_an_edit_of_the_contract_is_visible,
-    test_requests_wait_while_edits_follow_one_another,
+    test_no_request_is_refused_while_edits_follow_one_another,
     trained,
 )
 
@@ -32,7 +32,7 @@ __all__ = [
     "test_a_stop_during_an_edit_leaves_nothing",
     "test_an_edit_of_the_application_is_visible",
     "test_an_edit_of_the_contract_is_visible",
-    "test_requests_wait_while_edits_follow_one_another",
+    "test_no_request_is_refused_while_edits_follow_one_another",
     "trained",
 ]
 
