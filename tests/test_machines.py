@@ -17,6 +17,7 @@ FOLDER = TEMPLATE / "{{cookiecutter.project_slug}}"
 NEWER = ("python3.14", "python3.13", "python3.12", "python3.11", "python")
 OLD = '#!/bin/sh\n[ "$1" = --version ] && echo Python 3.10.12 && exit\nexit 1\n'
 PIPENV = '#!/bin/sh\n[ "$1" != sync ] || { mkdir .venv; echo "$PIPENV_PYTHON" >pipenv-python; }\n'
+RECORDER = '#!/bin/sh\n[ "$1" != sync ] || { echo "$3" >>synced; exit 1; }\n'
 
 
 def programs(folder: Path, scripts: dict[str, str]) -> str:
@@ -67,6 +68,41 @@ def test_a_newer_python_is_found_and_used(
     assert make(project, "install").returncode == 0
 
     assert (project / "pipenv-python").read_text().strip() == sys.executable
+
+
+@pytest.mark.parametrize(
+    ("arguments", "categories"),
+    [
+        pytest.param(["predict", "PORT=8001"], "packages trainer", id="predict"),
+        pytest.param(["train", "serve"], "packages trainer", id="train and serve"),
+        pytest.param(["train", "lint", "--jobs"], "packages trainer dev-packages", id="train and lint"),
+        pytest.param(["train", "MODEL=1.0"], "packages trainer dev-packages", id="a model from S3"),
+        pytest.param(["install"], "packages trainer dev-packages", id="install"),
+    ],
+)
+def test_a_command_installs_the_categories_that_it_needs(
+    fresh: Path, tmp_path: Path, arguments: list[str], categories: str
+) -> None:
+    project = copied(fresh, tmp_path)
+    programs(tmp_path / "bin", {"pipenv": RECORDER})
+
+    result = make(project, *arguments, f"PIPENV={tmp_path}/bin/pipenv")
+
+    assert result.returncode != 0
+    assert (project / "synced").read_text().splitlines() == [categories]
+
+
+def test_dev_packages_that_are_installed_follow_the_lock(fresh: Path, tmp_path: Path) -> None:
+    # Given an environment with dev-packages that is older than the lock
+    project = copied(fresh, tmp_path)
+    (project / ".venv").mkdir()
+    (project / ".venv/.installed").touch()
+    os.utime(project / ".venv/.installed", (0, 0))
+    programs(tmp_path / "bin", {"pipenv": RECORDER})
+
+    make(project, "predict", f"PIPENV={tmp_path}/bin/pipenv")
+
+    assert (project / "synced").read_text() == "packages trainer dev-packages\n"
 
 
 def test_an_environment_of_an_older_python_is_named(fresh: Path, tmp_path: Path) -> None:

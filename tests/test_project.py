@@ -332,6 +332,23 @@ def test_predict_prints_a_prediction(project: Path) -> None:
     assert '"label": "malignant"' in result.stdout or '"label": "benign"' in result.stdout
 
 
+def test_a_first_prediction_needs_no_dev_packages(fresh: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given a project in which no command has run, and Python as a shell of a person starts it
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    project = Path(shutil.copytree(fresh, tmp_path / "project"))
+    settings = ("BUDGET=0", "FLOORS=skill=0.1")
+
+    result = make(project, "predict", *settings)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert list(project.glob(".venv/lib/*/site-packages/sklearn"))
+    assert not list(project.glob(".venv/lib/*/site-packages/pytest"))
+    # And once they are installed, the model is not trained again
+    later = make(project, "install", "train", *settings, "PIPENV=true")
+    assert later.returncode == 0, later.stdout + later.stderr
+    assert "Nothing to be done for 'train'" in later.stdout
+
+
 def test_clean_keeps_the_sources_and_the_environment(project: Path) -> None:
     assert make(project, "package.model").returncode == 0
 

@@ -25,8 +25,9 @@ def names() -> list[str]:
     defaults = set(re.findall(r"^([A-Z][A-Z0-9_]*) *\?=", text, flags=re.MULTILINE))
     tested = set(re.findall(r"\bifn?def ([A-Z_]+)", text)) | set(re.findall(r"\$\(if \$\(([A-Z_]+)\)", text))
     in_recipes = set(re.findall(r"\$\$\{([A-Z_]+):?-", text))
-    made = set(re.findall(r"^([A-Z_]+) *:=", text, flags=re.MULTILINE)) | {"PIPENV_PYTHON"}
-    return sorted(name for name in (defaults | tested | in_recipes) - made if not name.startswith("AWS_"))
+    made = set(re.findall(r"^([A-Z_]+) *:=", text, flags=re.MULTILINE))
+    of_programs = {"PIPENV_PYTHON", "PYTHONDONTWRITEBYTECODE"}
+    return sorted(name for name in (defaults | tested | in_recipes) - made - of_programs if not name.startswith("AWS_"))
 
 
 def value_of(project: Path, name: str, *arguments: str, **environment: str) -> str:

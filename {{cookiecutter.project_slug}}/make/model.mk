@@ -5,7 +5,7 @@
 .PHONY: train
 train: build/trained  ## Train, evaluate and gate a model, or fetch MODEL=version; report in build/report.html
 
-build/trained: $(DATA) $(MODEL_SOURCES) $(TRAINER_SOURCES) Pipfile.lock build/settings/model $(ENV)
+build/trained: $(DATA) $(MODEL_SOURCES) $(TRAINER_SOURCES) Pipfile.lock build/settings/model | $(ENV)
 ifdef MODEL
 	$(name_account)
 	@rm -rf build/fetched

@@ -7,7 +7,15 @@ export PYTHONPATH := $(CURDIR)/src:$(CURDIR)/vendor
 
 PIPENV ?= $(if $(shell command -v pipenv 2>/dev/null),pipenv,python3 -m pipenv)
 PYTHON ?= .venv/bin/python
+# Stamp of the environment. The commands that people try first need no dev-packages: these come with any other command.
 ENV := .venv/.installed
+CATEGORIES := packages trainer dev-packages
+INSTALLED := all locked packages
+ifeq ($(wildcard $(ENV))$(MODEL)$(filter-out predict train serve datamodel,$(MAKECMDGOALS)),)
+ENV := .venv/.installed-without-dev
+CATEGORIES := packages trainer
+INSTALLED := the locked packages of training and service
+endif
 # For commands that need no environment: they work in a fresh clone.
 FROM_CLONE = $(if $(wildcard vendor),PYTHONPATH=vendor PYTHONDONTWRITEBYTECODE=1 "$(needed_python)",$(PYTHON))
 
@@ -34,16 +42,19 @@ install: $(ENV)  ## Make .venv from Pipfile.lock (only when the lock changed)
 # hash that pipenv compares, so a lock made without one is compared without one.
 NO_PIP_CONFIGURATION := env -u PIP_INDEX_URL -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null
 
+# Python compiles a module when it first imports it, if it may write: pip would spend most of its time on compiling all of
+# them. Of this option, a value that means no is the one that switches compiling off.
 $(ENV): Pipfile Pipfile.lock
 	@test -n "$(needed_python)"
 	@! test -x .venv/bin/python || .venv/bin/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo ".venv has a Python before 3.11: remove .venv, and run this again" >&2; exit 1; }
-	@$(PIPENV) --version >/dev/null 2>&1 || { echo "pipenv is missing: pipx install pipenv" >&2; exit 1; }
 	@$(NO_PIP_CONFIGURATION) $(PIPENV) verify >/dev/null 2>&1 || $(PIPENV) verify >/dev/null 2>&1 \
-	  || { echo "Pipfile.lock does not match Pipfile: run pipenv lock" >&2; exit 1; }
-	@echo "Installing the locked environment into .venv (a minute or two)"
+	  || { $(PIPENV) --version >/dev/null 2>&1 && echo "Pipfile.lock does not match Pipfile: run pipenv lock" >&2 \
+	  || echo "pipenv is missing: pipx install pipenv" >&2; exit 1; }
+	@echo "Installing $(INSTALLED) into .venv (about a minute)"
 	@mkdir -p build
-	@$(if $(wildcard .venv/bin/python),,PIPENV_PYTHON="$${PIPENV_PYTHON:-$(PYTHON3)}") $(PIPENV) sync --categories "packages trainer dev-packages" >build/install.log 2>&1 || { cat build/install.log >&2; exit 1; }
+	@test -n "$${PYTHONDONTWRITEBYTECODE-}" || export PIP_NO_COMPILE=no; \
+	$(if $(wildcard .venv/bin/python),,PIPENV_PYTHON="$${PIPENV_PYTHON:-$(PYTHON3)}") $(PIPENV) sync --categories "$(CATEGORIES)" >build/install.log 2>&1 || { cat build/install.log >&2; exit 1; }
 	@touch $@
 
 .PHONY: doctor
