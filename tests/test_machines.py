@@ -77,6 +77,7 @@ def test_a_newer_python_is_found_and_used(
         pytest.param(["train", "serve"], "packages trainer", id="train and serve"),
         pytest.param(["train", "lint", "--jobs"], "packages trainer dev-packages", id="train and lint"),
         pytest.param(["train", "MODEL=1.0"], "packages trainer dev-packages", id="a model from S3"),
+        pytest.param(["login"], "packages trainer dev-packages", id="login"),
         pytest.param(["install"], "packages trainer dev-packages", id="install"),
     ],
 )

@@ -59,7 +59,7 @@ build/webservice.image: | $(if $(SKIP_TESTS),,build/test-coverage.json)
 skipped-tests:
 	@echo "Unit and system tests are left out: $$SKIP_TESTS"
 
-build/registry: FORCE | clean-tree
+build/registry: FORCE | clean-tree $(if $(REGISTRY),,$(ENV))
 	$(call look_up,REGISTRY)
 	@mkdir -p build
 	@test -n "$$REGISTRY" || { echo "there is no registry: set REGISTRY, or get credentials of AWS; see make doctor" >&2; exit 1; }
