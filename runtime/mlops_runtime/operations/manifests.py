@@ -25,7 +25,9 @@ from mlops_runtime.tables.source import SourceError, open_source
 
 COMPONENTS = ("webservice", "trainer", "namespace", "rbac")
 
-FIXED_SETTINGS = frozenset({"host", "port", "version", "api_keys", "prometheus_multiproc_dir", "drain_marker"})
+FIXED_SETTINGS = frozenset(
+    {"host", "port", "version", "api_keys", "reload", "prometheus_multiproc_dir", "drain_marker"}
+)
 """Settings of the service that its image or its manifests give."""
 
 TRAINER = "trainer"

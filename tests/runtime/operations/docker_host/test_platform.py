@@ -27,7 +27,9 @@ from tests.runtime.operations.test_rollout import ENDS, WORKING, Image, interrup
 
 PROJECT = Path(__file__).parents[4] / "{{cookiecutter.project_slug}}"
 NEVER_WITH_TRAFFIC = (Image.CRASHES, Image.WRONG)
-FIXED_SETTINGS = {"host", "port", "version", "api_keys", "prometheus_multiproc_dir", "drain_marker", "drain_seconds"}
+FIXED_SETTINGS = {
+    "host", "port", "version", "api_keys", "reload", "prometheus_multiproc_dir", "drain_marker", "drain_seconds",
+}  # fmt: skip
 """Settings of the service that its image, compose.yaml or the road decides."""
 
 
