@@ -10,7 +10,7 @@ from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, PackageLoader, Pr
 from mlops_runtime.contract import RecordModel
 from mlops_runtime.model import BasePredictor
 from mlops_runtime.serving import health
-from mlops_runtime.serving.api import docs, openapi, predictions, problems
+from mlops_runtime.serving.api import docs, explanations, openapi, predictions, problems
 from mlops_runtime.serving.drain import Marker
 from mlops_runtime.serving.links import link_to
 from mlops_runtime.serving.middleware.access_log import with_access_log
@@ -68,6 +68,7 @@ def create_app(
     app.before_request(store_route)
     problems.register(app)
     app.register_blueprint(predictions.blueprint(predictor.contract, predict, settings.max_records))
+    app.register_blueprint(explanations.blueprint(predictor))
     app.register_blueprint(health.blueprint(predictor, marker, settings.version))
     app.register_blueprint(telemetry.blueprint(metrics))
     app.register_blueprint(openapi.blueprint(predictor, settings, title))

@@ -51,6 +51,7 @@ ROUTES = (
     # Loading the page once takes eight requests.
     Route(path="/static/", limited=False),
     Route(path="/table", methods=("GET", "POST"), large=frozenset({"POST"}), table=True),
+    Route(path="/v1/explanations", methods=("POST",), large=frozenset({"POST"})),
     Route(path="/v1/predictions", methods=("POST",), quick=True),
     Route(path="/version"),
 )

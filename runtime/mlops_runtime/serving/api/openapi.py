@@ -15,6 +15,7 @@ from werkzeug.routing import Rule
 from mlops_runtime.contract.fields import DATE_PATTERNS
 from mlops_runtime.model import BasePredictor, Metadata
 from mlops_runtime.serving.api import problems
+from mlops_runtime.serving.api.explanations import explanation_type
 from mlops_runtime.serving.api.negotiation import FORMATS, LENIENT, Format
 from mlops_runtime.serving.api.operation import Operation, operation_of
 from mlops_runtime.serving.api.prediction_writer import PredictionWriter, RefusedRecord, csv_text
@@ -176,15 +177,25 @@ class Description:
             app: with the routes of the project that have the decorator `operation`.
         """
         self._contract = predictor.contract
+        self._explanation = explanation_type(predictor.contract)
         self._golden_records = predictor.golden_records
         self._settings = settings
         self._title = title
         self._own = list(_project_operations(app)) if app else []
+        responses = (self._contract.prediction, self._explanation, RefusedRecord, Problem, FieldError, Release, Status)
         modes: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {
             (self._contract.record, "validation"): None,
             **{
                 (each, "serialization"): None
-                for each in (self._contract.prediction, RefusedRecord, Problem, FieldError, Release, Status)
+                for each in (
+                    self._contract.prediction,
+                    self._explanation,
+                    RefusedRecord,
+                    Problem,
+                    FieldError,
+                    Release,
+                    Status,
+                )
             },
         }
         for _, _, own in self._own:
@@ -220,6 +231,7 @@ class Description:
         release, document_schema = self.reference(Release), {"type": "object"}
         operations: list[tuple[str, str, Part]] = [
             ("/v1/predictions", "post", self._predictions()),
+            ("/v1/explanations", "post", self._explanations()),
             ("/healthz", "get", self._probe("alive", "Does the process run?")),
             ("/readyz", "get", self._probe("ready", "Should this process get requests?")),
             ("/version", "get", self._constant("version", "The release and its model", release)),
@@ -277,6 +289,26 @@ class Description:
             "responses": {
                 "200": _response(
                     "The prediction, or a list of them", self._prediction_contents(predictions), "Preference-Applied"
+                ),
+                **{status: self._problem(description) for status, description in PREDICTION_ERRORS.items()},
+            },
+        }
+
+    def _explanations(self) -> Part:
+        schema = self.reference(self._contract.record, "validation")
+        record = _with_integers(self._golden_records[0].record.model_dump(mode="json"))
+        return {
+            "operationId": "explain",
+            "tags": ["predictions"],
+            "summary": "Predict one record, and explain the prediction",
+            "description": "The contributions are Shapley values: they describe the model, not causes. The record is "
+            "one to try values with: it is not counted in the metrics. " + TABLE_VALUES,
+            "parameters": [],
+            "requestBody": {"required": True, "content": {Format.JSON.value: {"schema": schema, "example": record}}},
+            "responses": {
+                "200": _response(
+                    "The prediction with its explanation",
+                    {Format.JSON.value: {"schema": self.reference(self._explanation)}},
                 ),
                 **{status: self._problem(description) for status, description in PREDICTION_ERRORS.items()},
             },

@@ -23,7 +23,7 @@ from mlops_runtime.serving.ui.explanation import Explanation, PredictedRecord, e
 from mlops_runtime.serving.ui.form import Input, form_inputs, form_reader, submitted_texts, texts_of
 from mlops_runtime.serving.ui.number_format import rounded
 from mlops_runtime.serving.ui.result import Result, result_of
-from mlops_runtime.serving.ui.shapley import background_of, contributions
+from mlops_runtime.serving.ui.shapley import background_of, contributions_to
 from mlops_runtime.serving.ui.tables import TablePrediction, example_table, result_file_name, uploaded
 
 CONTENT_SECURITY_POLICY = (
@@ -97,9 +97,8 @@ def blueprint(predictor: BasePredictor, settings: Settings, predict: Predict, ti
     def explanation(record: RecordModel, prediction: Any, texts: Mapping[str, str]) -> Explanation | None:
         if not isinstance(predictor, Predictor) or background is None:
             return None
-        column = contract.labels.index(str(prediction.label)) if isinstance(prediction, LabelPrediction) else 0
         features = contract.encode([record])
-        parts = contributions(lambda rows: predictor.outputs(rows)[:, column], features, background)
+        parts = contributions_to(prediction, features, predictor, background)
         return explain(PredictedRecord(features, inputs, texts, prediction), parts, predictor.baseline, contract.target)
 
     @routes.get("/")

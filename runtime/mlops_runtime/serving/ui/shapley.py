@@ -97,6 +97,22 @@ def background_of(predictor: Predictor) -> Background:
     return Background(features, weights / weights.sum())
 
 
+def contributions_to(
+    prediction: object, features: Features, predictor: Predictor, background: Background
+) -> Contributions:
+    """Return how much each field of a record contributes to the probability of its label, or to its value.
+
+    Args:
+        prediction: of the record.
+        features: of the record, one row.
+        predictor: made the prediction.
+        background: records to compare it with.
+    """
+    labels = predictor.contract.labels
+    column = labels.index(str(prediction.label)) if isinstance(prediction, LabelPrediction) else 0
+    return contributions(lambda rows: predictor.outputs(rows)[:, column], features, background)
+
+
 def contributions(outputs: Outputs, record: Features, background: Background) -> Contributions:
     """Return how much each field of a record contributes to the output for it.
 
