@@ -185,18 +185,7 @@ class Description:
         responses = (self._contract.prediction, self._explanation, RefusedRecord, Problem, FieldError, Release, Status)
         modes: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {
             (self._contract.record, "validation"): None,
-            **{
-                (each, "serialization"): None
-                for each in (
-                    self._contract.prediction,
-                    self._explanation,
-                    RefusedRecord,
-                    Problem,
-                    FieldError,
-                    Release,
-                    Status,
-                )
-            },
+            **{(each, "serialization"): None for each in responses},
         }
         for _, _, own in self._own:
             modes |= {(own.request, "validation"): None} if own.request else {}
