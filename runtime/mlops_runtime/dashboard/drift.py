@@ -1,0 +1,91 @@
+"""Drift over time: samples of the drift that the service measures, kept while the dashboard runs."""
+
+import re
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Self
+
+from mlops_runtime.dashboard.client import ClientError
+
+PREDICTIONS = "predictions"
+"""Name of the drift of the predictions, beside those of fields."""
+SAMPLE = re.compile(
+    r'^webservice_(?:field_drift_psi\{field="(?P<field>(?:[^"\\]|\\.)*)"\}|(?P<own>prediction_drift_psi)'
+    r"|(?P<records>drift_records)) (?P<value>\S+)$",
+    re.MULTILINE,
+)
+ESCAPED = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
+INTERVAL = 60.0
+"""Seconds between two samples."""
+MAX_SAMPLES = 24 * 60
+
+
+@dataclass(frozen=True)
+class Drift:
+    """The drift that the service has measured over its last day.
+
+    Attributes:
+        time: of the sample.
+        records: of that day.
+        index: population stability index by field, and of the predictions; those with too few records are missing.
+    """
+
+    time: datetime
+    records: int
+    index: Mapping[str, float]
+
+
+def drift_of(metrics: str) -> Drift:
+    """Return the drift in the metrics of a replica of the service.
+
+    Args:
+        metrics: in the format of Prometheus.
+    """
+    index, records = {}, 0
+    for match in SAMPLE.finditer(metrics):
+        value = float(match["value"])
+        if match["records"]:
+            records = int(value)
+        else:
+            field = re.sub(r"\\.", lambda part: ESCAPED.get(part[0], part[0]), match["field"] or "")
+            index[PREDICTIONS if match["own"] else field] = value
+    return Drift(datetime.now(UTC), records, index)
+
+
+class DriftHistory:
+    """Samples of the drift, one a minute, of the last day at most."""
+
+    def __init__(self, read_metrics: Callable[[], str]) -> None:
+        self._read_metrics = read_metrics
+        self._samples: deque[Drift] = deque(maxlen=MAX_SAMPLES)
+
+    def start(self) -> Self:
+        """Take samples in a thread of its own, as long as the process runs."""
+        threading.Thread(target=self._run, name="drift", daemon=True).start()
+        return self
+
+    def samples(self) -> list[Drift]:
+        """Return the samples, oldest first."""
+        return list(self._samples)
+
+    def sample(self) -> Drift:
+        """Take a sample and return it.
+
+        Raises:
+            ClientError: if the service does not answer.
+        """
+        drift = drift_of(self._read_metrics())
+        self._samples.append(drift)
+        return drift
+
+    def _run(self) -> None:
+        while True:
+            # The page says so when somebody looks, and the next sample may succeed.
+            with suppress(ClientError):
+                self.sample()
+            time.sleep(INTERVAL)
