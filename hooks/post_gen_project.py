@@ -14,34 +14,27 @@ MAX_COMMITTED_SIZE = 50 * 2**20
 """Maximum size in bytes of a table in git: hosts refuse files of more than 100 MB, and large files slow down clones."""
 
 
-FRAGMENTS = {"settings.mk": "project.mk", "deploy.md": "README.md"}
-"""Files in platforms/PLATFORM, and the files of the project that they become a part of."""
-MARKER = "# @PLATFORM@\n"
-"""Line at which a fragment is put in."""
+def choose() -> None:
+    """Put in the fragments of the answers to questions with choices, and remove the files that only others have."""
+    # A new project must not contain bytecode files.
+    sys.dont_write_bytecode = True
+    sys.path.insert(0, "vendor")
+    from mlops_runtime.operations.template_choices import FOLDERS, FRAGMENTS, LOCK, completed, left_out
 
-
-def choose_platform() -> None:
-    """Put in the fragments of the platform, and remove the files that only the others have."""
-    chosen, folder = ANSWERS["platform"], Path("platforms")
-    files = json.loads((folder / "files.json").read_text(encoding="utf-8"))
-    for fragment, name in FRAGMENTS.items():
-        path = Path(name)
-        content = (folder / chosen / fragment).read_text(encoding="utf-8")
-        path.write_text(path.read_text(encoding="utf-8").replace(MARKER, content), encoding="utf-8")
-    shutil.rmtree(folder)
-    for platform, names in files.items():
-        for path in map(Path, names if platform != chosen else ()):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
+    folder, choices = Path(), {question: ANSWERS[question] for question in FOLDERS}
+    for path in map(Path, (*FRAGMENTS, LOCK)):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(completed(folder, choices, path.as_posix(), text), encoding="utf-8")
+    for path in [Path(name) for name in left_out(folder, choices)]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            # That of a platform may be in a folder that is gone with another one.
+            path.unlink(missing_ok=True)
 
 
 def replace_table() -> None:
     """Replace the shipped table and contract by those of the user."""
-    # A new project must not contain bytecode files.
-    sys.dont_write_bytecode = True
-    sys.path.insert(0, "vendor")
     from mlops_runtime.profiling.markers import Named
     from mlops_runtime.profiling.profile import profile, summary
     from mlops_runtime.profiling.render import datamodel, readme
@@ -104,7 +97,7 @@ def clean_vendor() -> None:
 
 if __name__ == "__main__":
     clean_vendor()
-    choose_platform()
+    choose()
     if ANSWERS["dataset"]:
         replace_table()
     if reason := first_commit():

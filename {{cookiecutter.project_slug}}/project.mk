@@ -76,4 +76,5 @@ REGISTRY_USER ?=
 # AWS. make/aws.mk looks up account, registry and bucket when a command needs them, and neither is given.
 AWS_REGION ?= {{cookiecutter.aws_region}}
 
+# @DASHBOARD@
 # @PLATFORM@

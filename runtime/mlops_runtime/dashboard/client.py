@@ -25,6 +25,27 @@ class ClientError(RuntimeError):
     """The service does not answer, or refuses a request; the message is for people."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """The predictions of a part of a table.
+
+    Attributes:
+        csv: lines of the table, with predictions.
+        progress: share of the table that is done, from 0 to 1.
+        rows: number so far.
+        faulty: number of these that are refused.
+        faults: of this part, each with the row in the file; not all if there are many.
+        problem: why the rest of the table was not read; empty without a reason.
+    """
+
+    csv: str
+    progress: float
+    rows: int
+    faulty: int
+    faults: list[tuple[int, str]]
+    problem: str
+
+
 @dataclass(frozen=True)
 class Client:
     """A client of the service.
@@ -82,16 +103,12 @@ class Client:
         """
         return self._json("/v1/explanations", json.dumps(record).encode(), {"Content-Type": JSON})
 
-    def score(self, name: str, table: bytes) -> Iterator[dict[str, Any]]:
+    def score(self, name: str, table: bytes) -> Iterator[Scored]:
         """Yield the predictions of a table part by part.
 
         Args:
             name: of the file.
             table: its content.
-
-        Yields:
-            Parts with these keys: `csv`, lines of the table with predictions; `progress`, from 0 to 1; `rows` and
-            `faulty`, numbers so far; `faults`, of this part, each with its row; `problem`, why the rest was not read.
 
         Raises:
             ClientError: if the service refuses the table, or does not answer to the end.
@@ -104,13 +121,12 @@ class Client:
             "Content-Type": f"multipart/form-data; boundary={boundary}",
             "Accept": "application/x-ndjson",
         }
-        done = False
+        part = None
         with self._response("/table", body, headers) as response:
             for line in response:
                 part = json.loads(line)
-                done = part["done"]
-                yield part
-        if not done:
+                yield Scored(**{name: part[name] for name in Scored.__slots__})
+        if part is None or not part["done"]:
             raise ClientError("The service stopped before the end of the table: send it again.")
 
     def _json(self, path: str, body: bytes | None = None, headers: Mapping[str, str] = NONE) -> dict[str, Any]:

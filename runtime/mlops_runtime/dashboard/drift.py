@@ -37,7 +37,7 @@ class Drift:
 
     time: datetime
     records: int
-    index: Mapping[str, float]
+    index: dict[str, float]
 
 
 def drift_of(metrics: str) -> Drift:

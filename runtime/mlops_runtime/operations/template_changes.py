@@ -3,16 +3,11 @@
 Works with the standard library alone, as `upgrade` does.
 """
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-PLATFORMS = "platforms"
-"""Folder inside the project's folder of a template: fragments for each platform, and which files only one has."""
-FRAGMENTS = {"project.mk": "settings.mk", "README.md": "deploy.md"}
-"""Fragments, by the file that has `MARKER` where one is put in."""
-MARKER = "# @PLATFORM@\n"
+from mlops_runtime.operations.template_choices import choices_of, completed, left_out
 
 OF_THE_USER = re.compile(r"(data|vendor)/.*|src/\w+/datamodel\.py|.*\.pyc")
 """Files that follow from the user's table, or that an upgrade replaces."""
@@ -68,24 +63,14 @@ def _project_folder(template: Path) -> Path:
 
 def _generated(folder: Path, answers: Mapping[str, str], project: Path) -> Iterator[tuple[str, str]]:
     """Yield path and text of each file that a template generates for a project, except those of the user."""
-    platform, others = _platform(folder, project)
+    choices = choices_of(folder, project)
+    others = left_out(folder, choices)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = _rendered(path.relative_to(folder).as_posix(), answers)
         if OF_THE_USER.fullmatch(name) or any(name == other or name.startswith(f"{other}/") for other in others):
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
-        if platform and name in FRAGMENTS:
-            text = text.replace(MARKER, _text(folder / PLATFORMS / platform / FRAGMENTS[name]) or "")
-        yield name, _rendered(text, answers)
-
-
-def _platform(folder: Path, project: Path) -> tuple[str, list[str]]:
-    """Return the platform of a project, the first one without files of any, and what its template does not give it."""
-    table: dict[str, list[str]] = json.loads(_text(folder / PLATFORMS / "files.json") or "{}")
-    chosen = next((name for name, files in table.items() if any((project / file).exists() for file in files)), "")
-    chosen = chosen or next(iter(table), "")
-    others = [file for name, files in table.items() if name != chosen for file in files]
-    return chosen, [*others, PLATFORMS] if table else []
+        yield name, _rendered(completed(folder, choices, name, text), answers)
 
 
 def _answers(template: str, project: str) -> dict[str, str]:

@@ -4,14 +4,13 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
-import pandas as pd
 import streamlit as st
-from mlops_runtime.dashboard import Client, ClientError, DriftHistory, Input, inputs_of
+from mlops_runtime.dashboard import Client, ClientError, DriftHistory, Input, drift_of, inputs_of
 
 TITLE = "{{cookiecutter.project_name}}"
-MAX_BARS = 12
+MAX_BARS, MAX_FAULTS = 12, 100
+# Index above which records differ from the training rows: docs/monitoring.md.
 DRIFTED = 0.25
-"""Index above which records differ from the training rows; see docs/monitoring.md."""
 
 CLIENT = Client.from_environment()
 
@@ -42,7 +41,7 @@ def ask(field: Input) -> Any:
                 return value
             low, high, step = kind(field.low), kind(field.high), kind(field.step)
             value = low if field.value is None else kind(field.value)
-            return st.slider(name, low, high, value, step, help=help_text, key=key)
+            return st.slider(name, low, high, value, step, key=key, help=help_text)
         case "choice" | "boolean":
             choices = list(field.choices or (True, False))
             index = choices.index(field.value) if field.value in choices else None
@@ -53,8 +52,7 @@ def ask(field: Input) -> Any:
             )  # fmt: skip
         case "date":
             day = date.fromisoformat(field.value) if field.value else None
-            bounds = {"min_value": date(1900, 1, 1), "max_value": date(2199, 12, 31)}
-            chosen = st.date_input(name, day, **bounds, help=help_text, key=key)
+            chosen = st.date_input(name, day, date(1900, 1, 1), date(2199, 12, 31), key=key, help=help_text)
             return chosen.isoformat() if isinstance(chosen, date) else None
         case _:
             return st.text_input(name, field.value or "", help=help_text, key=key) or None
@@ -62,16 +60,17 @@ def ask(field: Input) -> Any:
 
 def show_what_if() -> None:
     """Show an input for each field, and the prediction with its explanation."""
-    left, right = st.columns(2, gap="large")
-    with left:
+    # On a phone, the first column is above the second one.
+    result, form = st.columns(2, gap="large")
+    with form:
         record = {field.name: ask(field) for field in inputs()}
-    with right:
+    with result:
         answer = CLIENT.explain({name: value for name, value in record.items() if value is not None})
         prediction = answer["prediction"]
         if "label" in prediction:
             st.metric("Prediction", str(prediction["label"]))
-            probabilities = pd.Series(prediction["probabilities"], name="probability")
-            st.bar_chart(probabilities, horizontal=True, height=80 + 30 * len(probabilities), x_label="probability")
+            for label, share in sorted(prediction["probabilities"].items(), key=lambda item: -item[1])[:MAX_BARS]:
+                st.progress(share, f"{label}: {share:.1%}")
         else:
             st.metric("Prediction", f"{prediction['value']:.4g}")
             st.caption(f"Interval: {prediction['low']:.4g} to {prediction['high']:.4g}")
@@ -80,7 +79,7 @@ def show_what_if() -> None:
         st.subheader("What drives it")
         parts = answer["contributions"][:MAX_BARS]
         names = [part["fields"][0] if len(part["fields"]) == 1 else f"{len(part['fields'])} others" for part in parts]
-        amounts = pd.DataFrame({"field": names, "contribution": [part["amount"] for part in parts]})
+        amounts = {"field": names, "contribution": [part["amount"] for part in parts]}
         st.bar_chart(amounts, x="field", y="contribution", horizontal=True, sort=False)
         st.caption(
             f"From {answer['mean']:.3g}, the mean over reference records, to {answer['output']:.3g} for this one. "
@@ -93,19 +92,18 @@ def show_table() -> None:
     file = st.file_uploader("A table: CSV, JSON or JSON Lines, with the names of the fields in its first row")
     if file is None:
         return
-    bar, lines, faults, last = st.progress(0.0, "Reading"), [], [], {"rows": 0, "faulty": 0, "problem": ""}
-    for last in CLIENT.score(file.name, file.getvalue()):
-        lines.append(last["csv"])
-        faults += last["faults"]
-        bar.progress(last["progress"], f"{last['rows']:,} rows")
+    bar, parts = st.empty(), []
+    for part in CLIENT.score(file.name, file.getvalue()):
+        parts.append(part)
+        bar.progress(part.progress, f"{part.rows:,} rows")
     bar.empty()
-    if last["problem"]:
-        st.error(last["problem"])
-    st.success(f"{last['rows'] - last['faulty']:,} of {last['rows']:,} rows have a prediction.")
-    if faults:
-        st.dataframe(pd.DataFrame(faults[:100], columns=["row", "fault"]), hide_index=True)
+    if part.problem:
+        st.error(part.problem)
+    st.success(f"{part.rows - part.faulty:,} of {part.rows:,} rows have a prediction.")
+    if faults := [{"row": row, "fault": fault} for part in parts for row, fault in part.faults]:
+        st.dataframe(faults[:MAX_FAULTS], hide_index=True)
     name = f"{file.name.rpartition('.')[0] or file.name}-predictions.csv"
-    st.download_button("Download the table with predictions", "".join(lines), name, "text/csv")
+    st.download_button("Download the table with predictions", "".join(part.csv for part in parts), name, "text/csv")
 
 
 def show_model_card() -> None:
@@ -119,18 +117,23 @@ def show_model_card() -> None:
 @st.fragment(run_every=60)
 def show_drift() -> None:
     """Show how much the records of the last day differ from the training rows."""
-    latest = history().sample()
+    try:
+        latest = drift_of(CLIENT.metrics())
+    except ClientError as error:
+        st.error(str(error))
+        return
     st.metric("Records of the last day", f"{latest.records:,}")
     if not latest.index:
         st.info("No index yet: the service has counted too few records to tell drift from chance.")
         return
-    samples = pd.DataFrame([sample.index for sample in history().samples()])
-    samples.index = pd.Index([sample.time for sample in history().samples()], name="time")
-    st.line_chart(samples, y_label="population stability index")
-    current = pd.Series(latest.index, name="index").sort_values(ascending=False)
-    st.dataframe(current)
-    for name in current.index[current > DRIFTED]:
-        st.warning(f"{name} differs from the training rows.")
+    samples = [*history().samples(), latest]
+    rows = [{"time": sample.time} | sample.index for sample in samples]
+    st.line_chart(rows, x="time", y=list(latest.index), y_label="population stability index")
+    ranked = sorted(latest.index.items(), key=lambda item: -item[1])
+    st.dataframe([{"field": name, "index": index} for name, index in ranked], hide_index=True)
+    for name, index in ranked:
+        if index > DRIFTED:
+            st.warning(f"{name} differs from the training rows.")
 
 
 PAGES: dict[str, Callable[[], None]] = {
@@ -139,6 +142,7 @@ PAGES: dict[str, Callable[[], None]] = {
 
 st.set_page_config(page_title=TITLE, layout="wide")
 st.title(TITLE)
+history()
 page = st.segmented_control("Page", list(PAGES), default="What if", label_visibility="collapsed", required=True)
 try:
     PAGES[page]()

@@ -1,0 +1,85 @@
+"""What the answers to questions with fixed choices add to a project: whole files, and fragments of shared ones.
+
+A folder of the template for each question has `files.json`, the files that only one answer gives, and a folder for
+each answer with its fragments. A fragment takes the place of a marker; that of the lock is a category of packages.
+
+Works with the standard library alone: the hook of the template uses it in cookiecutter's environment.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+FOLDERS = {"platform": "platforms", "dashboard": "dashboards"}
+"""Folders by question, inside the project's folder of a template."""
+FRAGMENTS = {
+    "project.mk": "settings.mk",
+    "README.md": "deploy.md",
+    "infrastructure/stack.yaml": "stack.yaml",
+    "Pipfile": "Pipfile",
+}
+"""Fragments, by the file that has the marker where one is put in."""
+LOCK = "Pipfile.lock"
+"""File whose fragment has the hash of the Pipfile, and the category to add."""
+
+
+def marker_of(question: str) -> str:
+    """Return the line at which the fragments of a question are put in."""
+    return f"# @{question.upper()}@\n"
+
+
+def choices_of(folder: Path, project: Path) -> dict[str, str]:
+    """Return the answers of a project: for each question the first answer of whose files it has any.
+
+    Args:
+        folder: project's folder of a template; questions that it does not know are left out.
+        project: folder of the project.
+    """
+    choices = {}
+    for question, table in _tables(folder):
+        there = (name for name, files in table.items() if any((project / file).exists() for file in files))
+        choices[question] = next(there, next(iter(table)))
+    return choices
+
+
+def left_out(folder: Path, choices: Mapping[str, str]) -> list[str]:
+    """Return the files and folders of a template that a project with these answers has not."""
+    names = [FOLDERS[question] for question in choices]
+    for question, table in _tables(folder):
+        names += [file for answer, files in table.items() if answer != choices[question] for file in files]
+    return names
+
+
+def completed(folder: Path, choices: Mapping[str, str], name: str, text: str) -> str:
+    """Return a file of a project with the fragments of these answers.
+
+    Args:
+        folder: project's folder of a template.
+        choices: answer by question.
+        name: of the file.
+        text: of the file, without fragments.
+    """
+    for question, answer in choices.items():
+        own = folder / FOLDERS[question] / answer
+        if name in FRAGMENTS:
+            text = text.replace(marker_of(question), _text(own / FRAGMENTS[name]))
+        elif name == LOCK and (own / LOCK).is_file():
+            text = _with_category(text, _text(own / LOCK))
+    return text
+
+
+def _with_category(lock: str, fragment: str) -> str:
+    content, added = json.loads(lock), json.loads(fragment)
+    content["_meta"]["hash"] = added.pop("hash")
+    # As pipenv writes it.
+    return json.dumps(content | added, indent=4, separators=(",", ": "), sort_keys=True) + "\n"
+
+
+def _tables(folder: Path) -> Iterator[tuple[str, dict[str, list[str]]]]:
+    for question, name in FOLDERS.items():
+        if text := _text(folder / name / "files.json"):
+            yield question, json.loads(text)
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
