@@ -6,7 +6,7 @@ SHELL := bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := answers.py examples hooks runtime tests
+SOURCES := answers.py relock.py examples hooks runtime tests
 
 .PHONY: help
 help:
@@ -50,6 +50,10 @@ export RUNTIME_REQUIREMENTS
 	@$(BIN)/python -c "$$RUNTIME_REQUIREMENTS" >.venv/runtime.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test --requirement .venv/runtime.txt
 	@touch $@
+
+.PHONY: relock
+relock: .venv/.installed  ## Lock the packages of a project anew, for each answer
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python relock.py
 
 .PHONY: clean
 clean:  ## Remove what the other commands made

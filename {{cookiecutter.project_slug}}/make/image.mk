@@ -1,6 +1,6 @@
 # Images: built from the lock and the wheels, tagged with the version, referred to by digest once pushed.
 
-IMAGES := webservice trainer
+IMAGES := $(patsubst docker/%.Dockerfile,%,$(wildcard docker/*.Dockerfile))
 # What project.mk, git and AWS say is data: recipes read it from the environment, and no text of it is run.
 # The address of the repository has no credentials; it is empty without a remote.
 build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(or $(DOCKERFILE),$(1)).Dockerfile $(BUILD_STAGE) \
@@ -24,7 +24,7 @@ endif
 ##@ Images
 
 .PHONY: docker
-docker: $(IMAGES:%=build/%.built)  ## Build the web-service and trainer images
+docker: $(IMAGES:%=build/%.built)  ## Build the images, one for each docker/*.Dockerfile
 
 build/webservice.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock $(WEBSERVICE_SOURCES) build/wheel/built build/settings/images
 build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/settings/images
@@ -46,7 +46,7 @@ login: build/registry $(if $(filter ecr,$(LOGIN)),$(ENV))  ## Log the image engi
 	@$(FROM_CLONE) -m mlops_runtime.operations.registry login $(if $(filter login,$(MAKECMDGOALS)),--asked)
 
 .PHONY: publish
-publish: clean-tree login $(IMAGES:%=build/%.image)  ## Push both images once the tests pass; SKIP_TESTS="reason" leaves the tests out
+publish: clean-tree login $(IMAGES:%=build/%.image)  ## Push the images once the tests pass; SKIP_TESTS="reason" leaves the tests out
 
 # A version that was published before is used as it is, but not in place of a given MODEL.
 build/%.image: build/%.built build/registry | login $(UNIT_TESTED)

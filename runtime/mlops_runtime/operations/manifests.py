@@ -23,7 +23,7 @@ from mlops_runtime.operations.project import project_contract
 from mlops_runtime.serving.settings import Settings, SettingsError
 from mlops_runtime.tables.source import SourceError, open_source
 
-COMPONENTS = ("webservice", "trainer", "namespace", "rbac")
+COMPONENTS = ("webservice", "trainer", "namespace", "rbac", "dashboard")
 
 FIXED_SETTINGS = frozenset(
     {"host", "port", "version", "api_keys", "reload", "prometheus_multiproc_dir", "drain_marker"}
@@ -90,6 +90,8 @@ def kustomization(component: str, environment: Mapping[str, str], root: Path) ->
             parts = _trainer(environment, root)
         case "rbac":
             parts = RBAC
+        case "dashboard":
+            parts = _dashboard(project)
         case _:
             parts = {"resources": [f"../../../k8s/{component}"]}
     return {
@@ -140,6 +142,22 @@ def _trainer(environment: Mapping[str, str], root: Path) -> dict[str, Any]:
         "resources": ["../../../k8s/trainer"],
         "configMapGenerator": [_config_map("trainer-settings", settings)],
         "patches": [{"patch": json.dumps(memory.patch(TRAINER))}],
+    }
+
+
+def _dashboard(project: str) -> dict[str, Any]:
+    # The Secret is not among the manifests, because the first deploy makes it: kustomize cannot add the prefix.
+    key = {"name": "SERVICE_KEY", "valueFrom": {"secretKeyRef": {"name": f"{project}-dashboard-key", "key": "key"}}}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "dashboard"},
+        "spec": {"template": {"spec": {"containers": [{"name": "dashboard", "env": [key]}]}}},
+    }
+    return {
+        "resources": ["../../../k8s/dashboard"],
+        "configMapGenerator": [_config_map("dashboard-settings", {"SERVICE_URL": f"http://{project}-webservice"})],
+        "patches": [{"patch": json.dumps(deployment)}],
     }
 
 

@@ -143,7 +143,7 @@ class Registry:
                 raise RegistryError(f"cannot ask for {image}, which was pushed: {self._reason(pulled.stderr)}")
 
     def _compare_models(self, component: str, image: str, built: str) -> None:
-        if component == "trainer" or self._golden(image) == self._golden(built):
+        if component != "webservice" or self._golden(image) == self._golden(built):
             return
         message = f"{image} has a model of another training run: to publish this one, commit, or set VERSION"
         if self._environment.get("MODEL"):
@@ -246,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.registry", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("login").add_argument("--asked", action="store_true", help="a token is needed now")
-    commands.add_parser("publish").add_argument("component", choices=("webservice", "trainer"))
+    commands.add_parser("publish").add_argument("component", choices=("webservice", "trainer", "dashboard"))
     arguments = parser.parse_args(argv)
     try:
         registry = Registry(os.environ)

@@ -5,6 +5,10 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
+
+from flask import Flask
+from werkzeug.serving import make_server
 
 from mlops_runtime.contract import Contract
 from mlops_runtime.model import OnnxPredictor, Predictor
@@ -71,6 +75,20 @@ def quick_predictor(
     )
     train(contract, settings, candidates and candidates[:1], predictor, export)
     return predictor.load(contract, settings.artefact)
+
+
+@contextmanager
+def served(app: Flask) -> Iterator[str]:
+    """Serve an application from a thread of this process, and yield its URL."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextmanager

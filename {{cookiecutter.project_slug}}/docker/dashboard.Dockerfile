@@ -1,0 +1,35 @@
+# The dashboard: its packages, the client of the runtime, and src/dashboard.
+ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
+
+# The dependencies have a layer of their own, which changes only with the lock.
+FROM ${PYTHON_IMAGE} AS dependencies
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+RUN python -m pip install --quiet pipenv==2026.10.3
+WORKDIR /build
+COPY Pipfile Pipfile.lock ./
+# The environment has no pip: pip installs into it from outside, with the hashes of the lock. The tests of the
+# packages are removed.
+RUN pipenv requirements --hash --categories dashboard > requirements.txt \
+    && python -m venv --without-pip /app/.venv \
+    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.txt \
+    && find /app/.venv -type d -name tests -prune -exec rm -r {} +
+
+# A clone may have files that only their owner reads, and the dashboard is another user.
+FROM ${PYTHON_IMAGE} AS sources
+COPY vendor/mlops_runtime/__init__.py /app/vendor/mlops_runtime/__init__.py
+COPY vendor/mlops_runtime/dashboard /app/vendor/mlops_runtime/dashboard
+COPY src/dashboard /app/src/dashboard
+RUN chmod -R a+rX /app
+
+FROM ${PYTHON_IMAGE}
+COPY --from=dependencies /app/.venv /app/.venv
+COPY --from=sources /app /app
+ENV PATH=/app/.venv/bin:$PATH \
+    PYTHONPATH=/app/vendor \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    HOME=/tmp
+WORKDIR /app
+USER 10001:10001
+EXPOSE 8501
+CMD ["streamlit", "run", "src/dashboard/app.py", "--server.address", "0.0.0.0", "--server.port", "8501"]

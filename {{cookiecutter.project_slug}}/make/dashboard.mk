@@ -1,0 +1,28 @@
+# The dashboard, a client of the service. docs/dashboard.md says how it reaches the service, and how it is deployed.
+
+CATEGORIES += dashboard
+COMPONENTS += dashboard
+DASHBOARD_SOURCES := $(shell find src/dashboard -type f -not -name '*.pyc')
+
+build/unittest-coverage.json: $(DASHBOARD_SOURCES)
+build/dashboard.built: docker/dashboard.Dockerfile .dockerignore Pipfile.lock $(DASHBOARD_SOURCES) $(RUNTIME_SOURCES) build/settings/images
+
+.PHONY: dashboard
+dashboard: $(ENV)  ## Show the dashboard of the service at SERVICE_URL (stop with Ctrl-C)
+	@exec $(PYTHON) -m streamlit run src/dashboard/app.py --server.address "$$HOST" --server.port "$$DASHBOARD_PORT"
+
+.PHONY: docker.dashboard
+docker.dashboard: build/dashboard.built  ## Build the image of the dashboard alone
+
+# On a cluster, `make deploy` rolls it out once the service is verified.
+ifneq ($(wildcard k8s/dashboard),)
+define after_deploy
+@$(MANIFESTS) dashboard
+@$(PYTHON) -m mlops_runtime.operations.dashboard
+endef
+
+.PHONY: manifests.dashboard
+manifests.dashboard: $(ENV)
+	@$(MANIFESTS) dashboard
+	@$(KUBECTL) kustomize build/k8s/dashboard
+endif
