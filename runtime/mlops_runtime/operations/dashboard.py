@@ -41,7 +41,7 @@ class Dashboard:
         self.kubectl = kubectl
         self.clock = Clock(sleep=kubectl.sleep, say=kubectl.say)
         self.deployment = f"{settings.project}-{NAME}"
-        self.secret = f"{self.deployment}-key"
+        self.secret = dashboard_key(settings.project)
         self.selector = f"app={settings.project},component={NAME}"
 
     def deploy(self, manifests: Sequence[Object]) -> None:
@@ -114,6 +114,11 @@ class Dashboard:
             return "it was not changed by this deploy"
         self.kubectl.run("rollout", "undo", f"deployment/{self.deployment}", f"--to-revision={revision}")
         return "the dashboard before runs again"
+
+
+def dashboard_key(project: str) -> str:
+    """Return the name of the Secret with the API key of the dashboard."""
+    return f"{project}-{NAME}-key"
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from mlops_runtime.operations.cluster import ProjectCluster, image_of, is_deployment, replicas_of
+from mlops_runtime.operations.dashboard import dashboard_key
 from mlops_runtime.operations.golden import ServiceError
 from mlops_runtime.operations.keys import Secret, ensure
 from mlops_runtime.operations.kubectl import ForbiddenError, Kubectl, Object
@@ -195,13 +196,13 @@ class EksPlatform(ProjectCluster):
             LockError: if a deploy is under way.
             ClusterError: if an object cannot be removed.
         """
-        secret = ("secret", self.settings.required("KEYS_SECRET"))
+        secrets = ("secret", self.settings.required("KEYS_SECRET"), dashboard_key(self.project))
         own = f"app={self.project}"
         with self.locked(who, self.settings.wait):
             kinds = {item["kind"] for release in self.releases() for item in release.manifests}
             # The keys first: none of the project's groups may remove them, and nothing else is to be gone by then.
             return [
-                *self._delete(*secret),
+                *self._delete(*secrets),
                 *self._delete(",".join(sorted(kinds | OTHER_KINDS)), "--selector", f"{own},component!={COMPONENT}"),
                 *self._delete("configmap", "--selector", f"{own},component={COMPONENT}"),
                 *self._delete("lease", self.lock_name),

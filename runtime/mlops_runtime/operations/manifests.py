@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from mlops_runtime.model.artefact import ArtefactError
+from mlops_runtime.operations.dashboard import dashboard_key
 from mlops_runtime.operations.job_memory import JobMemory, job_memory
 from mlops_runtime.operations.project import project_contract
 from mlops_runtime.serving.settings import Settings, SettingsError
@@ -147,7 +148,7 @@ def _trainer(environment: Mapping[str, str], root: Path) -> dict[str, Any]:
 
 def _dashboard(project: str) -> dict[str, Any]:
     # The Secret is not among the manifests, because the first deploy makes it: kustomize cannot add the prefix.
-    key = {"name": "SERVICE_KEY", "valueFrom": {"secretKeyRef": {"name": f"{project}-dashboard-key", "key": "key"}}}
+    key = {"name": "SERVICE_KEY", "valueFrom": {"secretKeyRef": {"name": dashboard_key(project), "key": "key"}}}
     deployment = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -138,7 +138,7 @@ class KubectlInMemory(Kubectl):
                 return self._delete(*map(key_of, self._selected(kinds.lower(), options)))
             case ["delete", kind, *names]:
                 return self._delete(*((kind.lower(), name) for name in names))
-            case ["annotate" | "set", *_]:
+            case ["annotate" | "set" | "rollout", *_]:
                 pass
             case _:
                 raise AssertionError(f"unknown command: {arguments}")
