@@ -130,11 +130,12 @@ class Client:
             raise ClientError("The service stopped before the end of the table: send it again.")
 
     def _json(self, path: str, body: bytes | None = None, headers: Mapping[str, str] = NONE) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads(self._text(path, body, headers))
-        return content
-
-    def _text(self, path: str, body: bytes | None = None, headers: Mapping[str, str] = NONE) -> str:
         with self._response(path, body, headers) as response:
+            content: dict[str, Any] = json.loads(response.read())
+            return content
+
+    def _text(self, path: str) -> str:
+        with self._response(path, None, NONE) as response:
             return response.read().decode()
 
     @contextmanager
@@ -147,7 +148,8 @@ class Client:
             with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - the address is a setting
                 yield response
         except HTTPError as error:
-            raise ClientError(self._reason(error)) from error
+            with error:
+                raise ClientError(self._reason(error)) from error
         except (OSError, HTTPException, ValueError) as error:
             reason = getattr(error, "reason", "") or error
             raise ClientError(
