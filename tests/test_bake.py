@@ -377,6 +377,7 @@ def test_the_lock_matches_the_pipfile_and_names_no_index(fresh: Path) -> None:
         pytest.param(["training"], ["default", "trainer"], id="trainer"),
         pytest.param(["testing"], ["default", "trainer", "develop"], id="tests"),
         pytest.param(["arrow"], ["arrow"], id="arrow"),
+        pytest.param(["dashboard"], ["dashboard"], id="dashboard"),
     ],
 )
 def test_the_lock_has_every_package_that_the_runtime_imports(

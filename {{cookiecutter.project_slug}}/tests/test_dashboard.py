@@ -5,35 +5,57 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
+from mlops_runtime.contract import RecordModel
 from mlops_runtime.model import Predictor
 from mlops_runtime.testing.project import served
 from streamlit.testing.v1 import AppTest
 
-APP = Path(__file__).parents[1] / "src/dashboard/app.py"
+SCRIPT = Path(__file__).parents[1] / "src/dashboard/app.py"
+
+
+@pytest.fixture(scope="module")
+def app(create_app: Callable[[Predictor], Flask], predictor: Predictor) -> Flask:
+    """The application."""
+    return create_app(predictor)
 
 
 @pytest.fixture
-def dashboard(
-    create_app: Callable[[Predictor], Flask], predictor: Predictor, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[AppTest]:
+def dashboard(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
     """The dashboard, opened."""
-    with served(create_app(predictor)) as url:
+    with served(app) as url:
         monkeypatch.setenv("SERVICE_URL", url)
-        yield AppTest.from_file(str(APP), default_timeout=60).run()
+        yield AppTest.from_file(str(SCRIPT), default_timeout=60).run()
 
 
-def test_it_shows_a_prediction_of_the_example(dashboard: AppTest) -> None:
-    assert not dashboard.exception
-    assert not dashboard.error
+def test_it_shows_the_prediction_of_an_example(dashboard: AppTest) -> None:
+    assert [*dashboard.exception, *dashboard.error] == []
     assert dashboard.metric[0].label == "Prediction"
 
 
-@pytest.mark.parametrize("page", ["Table", "Model card", "Drift"])
-def test_each_page_opens(dashboard: AppTest, page: str) -> None:
-    dashboard.segmented_control[0].set_value(page).run()
+def test_a_table_is_scored(dashboard: AppTest, app: Flask) -> None:
+    table = app.test_client().get("/table").data
+    dashboard.segmented_control[0].set_value("Table").run()
 
-    assert not dashboard.exception
-    assert not [error.value for error in dashboard.error]
+    dashboard.file_uploader[0].set_value(("table.csv", table, "text/csv")).run()
+
+    assert [*dashboard.exception, *dashboard.error] == []
+    assert "rows have a prediction" in dashboard.success[0].value
+
+
+def test_the_model_card_opens(dashboard: AppTest) -> None:
+    dashboard.segmented_control[0].set_value("Model card").run()
+
+    assert [*dashboard.exception, *dashboard.error] == []
+
+
+def test_drift_is_shown(dashboard: AppTest, app: Flask, record: RecordModel) -> None:
+    records = [record.model_dump(mode="json")] * 500
+    assert app.test_client().post("/v1/predictions", json=records).status_code == 200
+
+    dashboard.segmented_control[0].set_value("Drift").run()
+
+    assert [*dashboard.exception, *dashboard.error] == []
+    assert len(dashboard.dataframe[0].value) > 1
 
 
 def test_it_says_that_the_service_is_away(dashboard: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:

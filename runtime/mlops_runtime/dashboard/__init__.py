@@ -1,6 +1,6 @@
 """What a dashboard needs of the service: a client of its API, inputs from its contract, and drift over time.
 
-It needs the standard library alone, so that it serves any toolkit: Streamlit, Gradio, Dash.
+It needs the standard library alone, so that it serves any toolkit: Streamlit, Gradio, Dash. `widgets` is for Streamlit.
 """
 
 from mlops_runtime.dashboard.client import Client, ClientError

@@ -1,11 +1,10 @@
 """The dashboard, a client of the service: values to try, tables, the model card, drift. `make dashboard` opens it."""
 
 from collections.abc import Callable
-from datetime import date
-from typing import Any
 
 import streamlit as st
 from mlops_runtime.dashboard import Client, ClientError, DriftHistory, Input, drift_of, inputs_of
+from mlops_runtime.dashboard.widgets import ask
 
 TITLE = "{{cookiecutter.project_name}}"
 MAX_BARS, MAX_FAULTS = 12, 100
@@ -25,37 +24,6 @@ def inputs() -> list[Input]:
 def history() -> DriftHistory:
     """Return the samples of the drift, one a minute since the dashboard has started."""
     return DriftHistory(CLIENT.metrics).start()
-
-
-def ask(field: Input) -> Any:
-    """Show an input for a field, and return its value."""
-    name, key = field.name, f"field {field.name}"
-    help_text = field.description or None
-    match field.kind:
-        case "number" | "integer":
-            if field.optional and not st.checkbox(f"{name} is known", field.value is not None, key=f"known {name}"):
-                return None
-            kind: type = int if field.kind == "integer" else float
-            if field.low is None or field.high is None:
-                value: Any = st.number_input(name, value=kind(field.value or 0), help=help_text, key=key)
-                return value
-            low, high, step = kind(field.low), kind(field.high), kind(field.step)
-            value = low if field.value is None else kind(field.value)
-            return st.slider(name, low, high, value, step, key=key, help=help_text)
-        case "choice" | "boolean":
-            choices = list(field.choices or (True, False))
-            index = choices.index(field.value) if field.value in choices else None
-            labels = {True: "yes", False: "no"} if field.kind == "boolean" else {}
-            return st.selectbox(
-                name, choices, index, format_func=lambda value: labels.get(value, str(value)), help=help_text, key=key,
-                placeholder="not known",
-            )  # fmt: skip
-        case "date":
-            day = date.fromisoformat(field.value) if field.value else None
-            chosen = st.date_input(name, day, date(1900, 1, 1), date(2199, 12, 31), key=key, help=help_text)
-            return chosen.isoformat() if isinstance(chosen, date) else None
-        case _:
-            return st.text_input(name, field.value or "", help=help_text, key=key) or None
 
 
 def show_what_if() -> None:

@@ -1,0 +1,46 @@
+"""Streamlit's widgets for the fields of a record."""
+
+from collections.abc import Mapping
+from datetime import date
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from mlops_runtime.dashboard.inputs import Input
+
+MIN_DATE, MAX_DATE = date(1900, 1, 1), date(2199, 12, 31)
+
+
+def ask(field: Input) -> Any:
+    """Show an input for a field, and return its value; None if it is not known."""
+    name, key = field.name, f"field {field.name}"
+    help_text = field.description or None
+    match field.kind:
+        case "number" | "integer":
+            if field.optional and not st.checkbox(f"{name} is known", field.value is not None, key=f"known {name}"):
+                return None
+            kind: type = int if field.kind == "integer" else float
+            if field.low is None or field.high is None:
+                value: Any = st.number_input(name, value=kind(field.value or 0), help=help_text, key=key)
+                return value
+            start, end, step = kind(field.low), kind(field.high), kind(field.step)
+            value = start if field.value is None else kind(field.value)
+            return st.slider(name, start, end, value, step, key=key, help=help_text)
+        case "choice" | "boolean":
+            choices = [*(field.choices or (True, False)), *([None] if field.optional else [])]
+            index = choices.index(field.value) if field.value in choices else None
+            words = {None: "not known"} | ({True: "yes", False: "no"} if field.kind == "boolean" else {})
+            format_func = partial(_in_words, words)
+            return st.selectbox(name, choices, index, format_func=format_func, key=key, help=help_text)
+        case "date":
+            day = date.fromisoformat(field.value) if field.value else None
+            low, high = min(day or MIN_DATE, MIN_DATE), max(day or MAX_DATE, MAX_DATE)
+            chosen = st.date_input(name, day, low, high, key=key, help=help_text)
+            return chosen.isoformat() if isinstance(chosen, date) else None
+        case _:
+            return st.text_input(name, field.value or "", help=help_text, key=key) or None
+
+
+def _in_words(words: Mapping[Any, str], value: Any) -> str:
+    return words.get(value, str(value))
