@@ -1,0 +1,98 @@
+"""The dashboard on a real cluster, beside the service, with the rights of a deployer."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from tests.conftest import bake, share_environment
+from tests.live.site import NAMESPACE, Site, fit_to_server, replace_in
+from tests.live.workbench import Workbench, one_error_line
+
+pytestmark = pytest.mark.cluster
+
+# The tests of the project need Streamlit in its environment, and other tests run them.
+DEPLOY = ("deploy", "SKIP_TESTS=tested elsewhere")
+
+
+@pytest.fixture(scope="module")
+def site(project: Path, workbench: Workbench, cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A project with a dashboard, and a cluster where it has the rights of a deployer."""
+    delete = ["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"]
+    subprocess.run(delete, check=True, capture_output=True)
+    folder = share_environment(bake(tmp_path_factory.mktemp("dashboard"), dashboard="streamlit"), project)
+    fit_to_server(folder)
+    settings = {
+        "MLOPS_CLUSTER": cluster, "MLOPS_NAMESPACE": NAMESPACE, "MLOPS_LOGIN": "none", "MLOPS_ROLLOUT_TIMEOUT": "90s",
+        "MLOPS_BUDGET": "0",
+    }  # fmt: skip
+    made = Site(Workbench(folder, workbench.environment | settings))
+    made.workbench.commit("First version")
+    made.use_rights_of("deployer")
+    yield made
+    subprocess.run(delete, check=True, capture_output=True)
+
+
+@contextmanager
+def forwarded() -> Iterator[str]:
+    """Yield the address of the dashboard, as `make deploy` says how to reach it."""
+    command = ["kubectl", "--namespace", NAMESPACE, "port-forward", "service/oncology-dashboard", ":80"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            (port,) = re.findall(r"127\.0\.0\.1:(\d+)", process.stdout.readline())
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+
+
+def test_a_deploy_rolls_it_out_after_the_service(site: Site) -> None:
+    result = site.workbench.make(*DEPLOY)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    verified = result.stdout.index("golden predictions")
+    assert verified < result.stdout.index("the dashboard runs, and reaches version")
+    image = site.kubectl("get", "deployment", "oncology-dashboard", "--output", "jsonpath={..image}")
+    assert re.fullmatch(r"\S+/oncology/dashboard@sha256:[0-9a-f]{64}", image)
+    assert "dashboard" in site.workbench.make("keys").stdout.split()
+
+
+def test_it_shows_a_prediction_in_a_browser(site: Site) -> None:
+    del site  # that runs
+    with forwarded() as url:
+        assert urlopen(f"{url}/_stcore/health").read() == b"ok"
+        chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+        if not chromium or not driver:
+            pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
+        from selenium import webdriver
+        from selenium.webdriver.common.by import By
+        from selenium.webdriver.support.ui import WebDriverWait
+
+        options = webdriver.ChromeOptions()
+        options.binary_location = chromium
+        for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server"):
+            options.add_argument(option)
+        with webdriver.Chrome(options, webdriver.ChromeService(driver)) as browser:
+            browser.get(url)
+            WebDriverWait(browser, 60).until(lambda _: "Prediction" in browser.find_element(By.TAG_NAME, "body").text)
+            if folder := os.environ.get("SCREENSHOTS"):
+                browser.save_screenshot(f"{folder}/dashboard.png")
+
+
+def test_one_that_crashes_is_undone_and_the_service_goes_on(site: Site) -> None:
+    before = site.kubectl("get", "deployment", "oncology-dashboard", "--output", "jsonpath={..image}")
+    replace_in(site.workbench.folder / "docker/dashboard.Dockerfile", 'CMD ["streamlit"', 'CMD ["false"')
+    version = site.workbench.commit("A dashboard that ends at once")
+
+    result = site.workbench.make(*DEPLOY)
+
+    assert result.returncode != 0
+    assert "the dashboard before runs again; the service is not affected" in one_error_line(result)
+    assert site.kubectl("get", "deployment", "oncology-dashboard", "--output", "jsonpath={..image}") == before
+    assert site.history()[-1].version == version
