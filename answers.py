@@ -31,7 +31,7 @@ PUNCTUATION = frozenset(" .,:!?()/+_'-")
 MAX_LENGTH = {"project_name": 60, "description": 200, "__author": 80}
 """Maximum number of characters of each free-text answer."""
 
-PLATFORMS = ("eks", "docker-host")
+CHOICES = {"platform": ("eks", "docker-host"), "dashboard": ("none", "streamlit")}
 TASKS = ("auto", "binary", "multiclass", "regression")
 MAX_MISSING_LENGTH = 500
 """Maximum number of characters of the words that mean a missing value."""
@@ -104,11 +104,11 @@ def task_error(task: str) -> str | None:
     return f"task {task!r} is not supported: type {', '.join(TASKS[:-1])} or {TASKS[-1]}."
 
 
-def platform_error(platform: str) -> str | None:
-    """Return an error message if there is no such platform, else None."""
-    if platform in PLATFORMS:
+def choice_error(question: str, answer: str) -> str | None:
+    """Return an error message if a question has no such choice, else None."""
+    if answer in CHOICES[question]:
         return None
-    return f"platform {platform!r} is not supported: type {' or '.join(PLATFORMS)}."
+    return f"{question} {answer!r} is not supported: type {' or '.join(CHOICES[question])}."
 
 
 def missing_error(missing: str) -> str | None:
@@ -148,7 +148,7 @@ def first_error(answers: Mapping[str, str]) -> str | None:
         team_error(answers["team"]),
         task_error(answers["task"]),
         missing_error(answers["missing"]),
-        platform_error(answers["platform"]),
+        *(choice_error(question, answers[question]) for question in CHOICES),
     )
     # The table is last because reading a large one takes seconds.
     return next(filter(None, errors), None) or table_error(answers)

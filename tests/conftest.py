@@ -31,7 +31,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     config = folder / "config.yml"
     config.write_text(f"replay_dir: {folder}/replay\ncookiecutters_dir: {folder}/templates\n")
     folder_of_project = TEMPLATE / "{{cookiecutter.project_slug}}"
-    files = [folder_of_project / "project.mk", *folder_of_project.glob("platforms/*/settings.mk")]
+    files = [folder_of_project / "project.mk", *folder_of_project.glob("*s/*/settings.mk")]
     settings = {name for file in files for name in re.findall(r"^(\w+) \?=", file.read_text(), flags=re.MULTILINE)}
     engine = {name: os.environ[name] for name in ENGINE_SETTINGS if name in os.environ}
     with pytest.MonkeyPatch.context() as patch:

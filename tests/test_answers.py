@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jinja2 import Environment, StrictUndefined
 from markupsafe import escape
 
-from answers import MAX_LENGTH, PLATFORMS, PUNCTUATION, first_error, region_error, slug_error, team_error, text_error
+from answers import CHOICES, MAX_LENGTH, PUNCTUATION, first_error, region_error, slug_error, team_error, text_error
 from tests.conftest import TEMPLATE, bake
 
 DEFAULTS = {
@@ -32,6 +32,7 @@ DEFAULTS = {
     "task": "auto",
     "missing": "auto",
     "platform": "eks",
+    "dashboard": "none",
 }
 
 
@@ -196,13 +197,14 @@ def test_the_defaults_are_accepted() -> None:
     assert first_error(DEFAULTS) is None
 
 
-def test_the_platforms_are_those_of_the_question() -> None:
-    offered = json.loads((TEMPLATE / "cookiecutter.json").read_text())["platform"]
+@pytest.mark.parametrize("question", CHOICES)
+def test_the_choices_are_those_of_the_question(question: str) -> None:
+    offered = json.loads((TEMPLATE / "cookiecutter.json").read_text())[question]
 
-    assert list(PLATFORMS) == offered
-    assert [first_error(DEFAULTS | {"platform": name}) for name in offered] == [None] * len(offered)
-    assert first_error(DEFAULTS | {"platform": "../moon"}) == (
-        "platform '../moon' is not supported: type eks or docker-host."
+    assert list(CHOICES[question]) == offered
+    assert [first_error(DEFAULTS | {question: name}) for name in offered] == [None] * len(offered)
+    assert first_error(DEFAULTS | {question: "../moon"}) == (
+        f"{question} '../moon' is not supported: type {' or '.join(offered)}."
     )
 
 
@@ -274,7 +276,7 @@ def test_an_invalid_answer_gives_one_line_and_no_files(tmp_path: Path, answer: s
 )
 def test_a_typed_answer_is_never_executed(tmp_path: Path, name: str) -> None:
     # Given a hostile project name, and a valid slug
-    typed = f"\n\n\n\n{name}\noncology\n" + "\n" * 4
+    typed = f"\n\n\n\n{name}\noncology\n" + "\n" * 8
 
     # When cookiecutter asks its questions
     result = cookiecutter_command(folder=tmp_path, typed=typed)

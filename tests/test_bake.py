@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mlops_runtime.operations.template_changes import changed_files
+from mlops_runtime.operations.template_choices import FOLDERS
 from mlops_runtime.serving.settings import Settings
 from tests.conftest import TEMPLATE, bake, share_environment
 
@@ -32,8 +33,14 @@ EXTREMES = [
 ]
 
 
-PLATFORMS = [pytest.param({"platform": name}, id=name) for name in QUESTIONS["platform"]]
-PROJECTS = [*EXTREMES, *PLATFORMS[1:]]
+DASHBOARD = {"dashboard": "streamlit"}
+CHOICES = [
+    pytest.param({"platform": platform, "dashboard": dashboard}, id=f"{platform}, {dashboard}")
+    for platform in QUESTIONS["platform"]
+    for dashboard in QUESTIONS["dashboard"]
+]
+"""Every combination of the answers to questions with choices."""
+PROJECTS = [*EXTREMES, *CHOICES[1:]]
 """Answers of projects of every kind; manifests are those of the first platform alone."""
 
 
@@ -47,15 +54,16 @@ def git(folder: Path, *arguments: str) -> str:
     return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
-def test_at_most_ten_questions_each_explained() -> None:
-    assert len(PROMPTS) <= 10
+def test_at_most_twelve_questions_each_explained() -> None:
+    assert len(PROMPTS) <= 12
     assert set(QUESTIONS["__prompts__"]) == set(PROMPTS)
 
 
 @pytest.mark.parametrize("question", PROMPTS)
 def test_every_answer_is_used(question: str) -> None:
-    if question == "platform":
-        assert f'ANSWERS["{question}"]' in (TEMPLATE / "hooks/post_gen_project.py").read_text()
+    if question in FOLDERS:
+        assert "for question in FOLDERS" in (TEMPLATE / "hooks/post_gen_project.py").read_text()
+        assert (TEMPLATE_FOLDER / FOLDERS[question] / "files.json").is_file()
         return
     used = {
         "project_slug": r"cookiecutter\.(project_slug|__package)\b",
@@ -122,7 +130,7 @@ def manifests(baked: Path, project: Path, *arguments: str) -> list[dict[str, Any
 
     share_environment(baked, project)
     (baked / "build").mkdir()
-    for image in ("webservice", "trainer"):
+    for image in ("webservice", "trainer", "dashboard"):
         (baked / f"build/{image}.image").write_text(f"registry.example/{image}@sha256:{'0' * 64}\n")
     # Uses the environment of the tests, because installing the project's own takes a minute.
     command = ["make", "--silent", *arguments, "BUCKET=bucket", "ENV=", f"PYTHON={sys.executable}"]
@@ -160,6 +168,31 @@ def test_rights_name_the_objects_and_groups_of_the_project(
     assert groups == {f"{baked.name}:{role}" for role in ("viewer", "operator", "deployer")}
 
 
+def test_the_dashboard_has_the_rights_of_the_service_and_a_key_of_its_own(tmp_path: Path, project: Path) -> None:
+    from kubernetes_validate import validate
+
+    baked = bake(tmp_path, project_slug="zebra", **DASHBOARD)
+
+    documents = manifests(baked, project, "manifests.dashboard")
+
+    for document in documents:
+        validate(document, "1.34", strict=True)
+    (pod,) = (each["spec"]["template"]["spec"] for each in documents if each["kind"] == "Deployment")
+    service = (baked / "k8s/base/deployment.yaml").read_text()
+    import yaml
+
+    own = yaml.safe_load(service)["spec"]["template"]["spec"]
+    assert pod["securityContext"] == own["securityContext"]
+    assert pod["automountServiceAccountToken"] is False
+    (container,) = pod["containers"]
+    assert container["securityContext"] == own["containers"][0]["securityContext"]
+    assert container["image"] == f"registry.example/dashboard@sha256:{'0' * 64}"
+    secret = {"secretKeyRef": {"name": "zebra-dashboard-key", "key": "key"}}
+    assert container["env"] == [{"name": "SERVICE_KEY", "valueFrom": secret}]
+    (settings,) = (each["data"] for each in documents if each["kind"] == "ConfigMap")
+    assert settings == {"SERVICE_URL": "http://zebra-webservice"}
+
+
 @pytest.mark.parametrize("environment", ["production", "staging"])
 def test_every_environment_requires_api_keys(tmp_path: Path, project: Path, environment: str) -> None:
     baked = bake(tmp_path, project_slug="zebra")
@@ -186,7 +219,7 @@ def test_every_environment_requires_api_keys(tmp_path: Path, project: Path, envi
     assert "subPath" not in mount
 
 
-@pytest.mark.parametrize("answers", PLATFORMS)
+@pytest.mark.parametrize("answers", CHOICES)
 def test_every_file_that_a_project_names_is_there(tmp_path: Path, answers: dict[str, str]) -> None:
     baked = bake(tmp_path, **answers)
     folders = "data|docker|docs|environments|infrastructure|k8s|make|platforms|src|tests"
@@ -202,7 +235,7 @@ def test_every_file_that_a_project_names_is_there(tmp_path: Path, answers: dict[
             assert there, f"{path.relative_to(baked)} names {name}"
 
 
-@pytest.mark.parametrize("answers", PLATFORMS)
+@pytest.mark.parametrize("answers", CHOICES)
 def test_an_upgrade_finds_no_other_files_in_a_new_project(tmp_path: Path, answers: dict[str, str]) -> None:
     baked = bake(tmp_path, **answers)
 
@@ -216,6 +249,17 @@ def test_a_project_for_a_machine_with_docker_names_no_cluster(fresh_docker_host:
     for path in text_files(fresh_docker_host):
         if str(path.relative_to(fresh_docker_host)) not in shared and path.suffix in (".md", ".mk", ".yaml"):
             assert not re.search(r"kubectl|k8s|kustomize|\bpods?\b|Kubernetes", path.read_text()), path
+
+
+@pytest.mark.parametrize("platform", QUESTIONS["platform"])
+def test_a_project_without_a_dashboard_has_no_line_of_it(tmp_path: Path, platform: str) -> None:
+    baked = bake(tmp_path, platform=platform)
+
+    for path in text_files(baked):
+        text = path.read_text()
+        # Prometheus has dashboards as well.
+        assert not re.search(r"streamlit|src/dashboard|^\s*\[dashboard\]|[a-z.]dashboard\b|@[A-Z]+@", text), path
+        assert "dashboard" not in path.name
 
 
 COMPOSE_VALUES = {
@@ -283,7 +327,7 @@ FOUND_BY_NAME = re.compile(
 """Files that tools and people find by their names."""
 
 
-@pytest.mark.parametrize("answers", PLATFORMS)
+@pytest.mark.parametrize("answers", CHOICES)
 def test_no_file_is_unused(tmp_path: Path, answers: dict[str, str]) -> None:
     baked = bake(tmp_path, **answers)
     texts = {path: path.read_text() for path in text_files(baked)}
@@ -350,7 +394,9 @@ def test_baking_again_over_a_project_adds_no_commit(tmp_path: Path) -> None:
     assert git(project, "status", "--porcelain") == ""
 
 
-def test_the_lock_matches_the_pipfile_and_names_no_index(fresh: Path) -> None:
+@pytest.mark.parametrize("dashboard", QUESTIONS["dashboard"])
+def test_the_lock_matches_the_pipfile_and_names_no_index(tmp_path: Path, dashboard: str) -> None:
+    fresh = bake(tmp_path, dashboard=dashboard)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP")}
 
     result = subprocess.run(
@@ -381,8 +427,9 @@ def test_the_lock_matches_the_pipfile_and_names_no_index(fresh: Path) -> None:
     ],
 )
 def test_the_lock_has_every_package_that_the_runtime_imports(
-    fresh: Path, extras: list[str], categories: list[str]
+    tmp_path: Path, extras: list[str], categories: list[str]
 ) -> None:
+    fresh = bake(tmp_path, **DASHBOARD)
     lock = json.loads((fresh / "Pipfile.lock").read_text())
     project = tomllib.loads((fresh / "vendor/pyproject.toml").read_text())["project"]
     optional = project["optional-dependencies"]
@@ -411,3 +458,15 @@ def test_each_category_of_the_lock_has_its_packages(fresh: Path) -> None:
     assert "awscli" not in serving | training
     assert {"awscli", "pytest", "coverage"} <= testing
     assert not serving & {"scikit-learn", "scipy", "pandas", "matplotlib", "pytest"}
+
+
+def test_categories_that_share_an_environment_agree(tmp_path: Path) -> None:
+    lock = json.loads((bake(tmp_path, **DASHBOARD) / "Pipfile.lock").read_text())
+
+    versions: dict[str, set[str]] = {}
+    for category in ("default", "trainer", "develop", "dashboard"):
+        for name, package in lock[category].items():
+            versions.setdefault(name, set()).add(package["version"])
+
+    assert "streamlit" in versions
+    assert {name: found for name, found in versions.items() if len(found) > 1} == {}

@@ -203,6 +203,7 @@ def scripts() -> list[Path]:
         *FOLDER.glob("make/*.mk"),
         *FOLDER.glob("environments/*.mk"),
         *FOLDER.glob("platforms/*/*"),
+        *FOLDER.glob("dashboards/*/*.m[dk]*"),
         *FOLDER.glob("**/*.sh"),
     ]
 

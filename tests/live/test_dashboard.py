@@ -30,7 +30,6 @@ def site(project: Path, workbench: Workbench, cluster: str, tmp_path_factory: py
     fit_to_server(folder)
     settings = {
         "MLOPS_CLUSTER": cluster, "MLOPS_NAMESPACE": NAMESPACE, "MLOPS_LOGIN": "none", "MLOPS_ROLLOUT_TIMEOUT": "90s",
-        "MLOPS_BUDGET": "0",
     }  # fmt: skip
     made = Site(Workbench(folder, workbench.environment | settings))
     made.workbench.commit("First version")
