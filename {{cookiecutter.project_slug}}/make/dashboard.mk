@@ -13,16 +13,3 @@ dashboard: $(ENV)  ## Show the dashboard of the service at SERVICE_URL (stop wit
 
 .PHONY: docker.dashboard
 docker.dashboard: build/dashboard.built  ## Build the image of the dashboard alone
-
-# On a cluster, `make deploy` rolls it out once the service is verified.
-ifneq ($(wildcard k8s/dashboard),)
-define after_deploy
-@$(MANIFESTS) dashboard
-@$(PYTHON) -m mlops_runtime.operations.dashboard
-endef
-
-.PHONY: manifests.dashboard
-manifests.dashboard: $(ENV)
-	@$(MANIFESTS) dashboard
-	@$(KUBECTL) kustomize build/k8s/dashboard
-endif
