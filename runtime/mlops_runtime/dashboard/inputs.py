@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from mlops_runtime.dashboard.client import ClientError
+
 Kind = Literal["number", "integer", "boolean", "choice", "date", "text"]
 
 STEPS = 100
@@ -43,8 +45,14 @@ def inputs_of(document: Mapping[str, Any]) -> list[Input]:
 
     Args:
         document: OpenAPI document of the service.
+
+    Raises:
+        ClientError: if its model is one whose predictions are not explained.
     """
-    content = document["paths"]["/v1/explanations"]["post"]["requestBody"]["content"]["application/json"]
+    path = document["paths"].get("/v1/explanations")
+    if path is None:
+        raise ClientError("The service explains no predictions: its model has predictions of another kind.")
+    content = path["post"]["requestBody"]["content"]["application/json"]
     schemas = document["components"]["schemas"]
 
     def resolved(schema: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from flask import Flask, Response, request
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, PackageLoader, PrefixLoader
 
 from mlops_runtime.contract import RecordModel
-from mlops_runtime.model import BasePredictor
+from mlops_runtime.model import BasePredictor, Predictor
 from mlops_runtime.serving import health
 from mlops_runtime.serving.api import docs, explanations, openapi, predictions, problems
 from mlops_runtime.serving.drain import Marker
@@ -68,7 +68,8 @@ def create_app(
     app.before_request(store_route)
     problems.register(app)
     app.register_blueprint(predictions.blueprint(predictor.contract, predict, settings.max_records))
-    app.register_blueprint(explanations.blueprint(predictor))
+    if isinstance(predictor, Predictor):
+        app.register_blueprint(explanations.blueprint(predictor))
     app.register_blueprint(health.blueprint(predictor, marker, settings.version))
     app.register_blueprint(telemetry.blueprint(metrics))
     app.register_blueprint(openapi.blueprint(predictor, settings, title))

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from mlops_runtime.dashboard import Input, inputs_of
+from mlops_runtime.dashboard import ClientError, Input, inputs_of
 from mlops_runtime.model import Predictor
 from mlops_runtime.serving import create_app
 
@@ -71,3 +71,8 @@ def test_each_field_of_a_service_has_an_input(each_predictor: Predictor) -> None
 
     assert [field.name for field in inputs] == list(each_predictor.contract.features)
     assert {field.kind for field in inputs} == {"number", "integer", "boolean", "choice", "date", "text"}
+
+
+def test_a_service_that_explains_nothing_is_said() -> None:
+    with pytest.raises(ClientError, match="explains no predictions"):
+        inputs_of({"paths": {"/v1/predictions": {}}})

@@ -13,9 +13,8 @@ from pydantic_core.core_schema import StringSchema
 from werkzeug.routing import Rule
 
 from mlops_runtime.contract.fields import DATE_PATTERNS
-from mlops_runtime.model import BasePredictor, Metadata
-from mlops_runtime.serving.api import problems
-from mlops_runtime.serving.api.explanations import explanation_type
+from mlops_runtime.model import BasePredictor, Metadata, Predictor
+from mlops_runtime.serving.api import explanations, problems
 from mlops_runtime.serving.api.negotiation import FORMATS, LENIENT, Format
 from mlops_runtime.serving.api.operation import Operation, operation_of
 from mlops_runtime.serving.api.prediction_writer import PredictionWriter, RefusedRecord, csv_text
@@ -177,12 +176,16 @@ class Description:
             app: with the routes of the project that have the decorator `operation`.
         """
         self._contract = predictor.contract
-        self._explanation = explanation_type(predictor.contract)
+        # A prediction of another kind has no contributions.
+        self._explanation = (
+            explanations.explanation_type(predictor.contract) if isinstance(predictor, Predictor) else None
+        )
         self._golden_records = predictor.golden_records
         self._settings = settings
         self._title = title
         self._own = list(_project_operations(app)) if app else []
-        responses = (self._contract.prediction, self._explanation, RefusedRecord, Problem, FieldError, Release, Status)
+        responses = [self._contract.prediction, RefusedRecord, Problem, FieldError, Release, Status]
+        responses += [self._explanation] if self._explanation else []
         modes: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {
             (self._contract.record, "validation"): None,
             **{(each, "serialization"): None for each in responses},
@@ -220,7 +223,7 @@ class Description:
         release, document_schema = self.reference(Release), {"type": "object"}
         operations: list[tuple[str, str, Part]] = [
             ("/v1/predictions", "post", self._predictions()),
-            ("/v1/explanations", "post", self._explanations()),
+            *([(explanations.PATH, "post", self._explain(self._explanation))] if self._explanation else []),
             ("/healthz", "get", self._probe("alive", "Does the process run?")),
             ("/readyz", "get", self._probe("ready", "Should this process get requests?")),
             ("/version", "get", self._constant("version", "The release and its model", release)),
@@ -283,7 +286,7 @@ class Description:
             },
         }
 
-    def _explanations(self) -> Part:
+    def _explain(self, explanation: type[BaseModel]) -> Part:
         schema = self.reference(self._contract.record, "validation")
         record = _with_integers(self._golden_records[0].record.model_dump(mode="json"))
         return {
@@ -297,7 +300,7 @@ class Description:
             "responses": {
                 "200": _response(
                     "The prediction with its explanation",
-                    {Format.JSON.value: {"schema": self.reference(self._explanation)}},
+                    {Format.JSON.value: {"schema": self.reference(explanation)}},
                 ),
                 **{status: self._problem(description) for status, description in PREDICTION_ERRORS.items()},
             },

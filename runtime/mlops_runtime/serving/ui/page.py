@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from mlops_runtime.contract import Contract, LabelPrediction, RecordModel, ValuePrediction
+from mlops_runtime.contract import Contract, RecordModel, ValuePrediction
 from mlops_runtime.model import BasePredictor, GoldenRecord, Predictor
 from mlops_runtime.serving.api.negotiation import Format
 from mlops_runtime.serving.api.predictions import Predict
