@@ -184,8 +184,8 @@ class Description:
         self._settings = settings
         self._title = title
         self._own = list(_project_operations(app)) if app else []
-        responses = [self._contract.prediction, RefusedRecord, Problem, FieldError, Release, Status]
-        responses += [self._explanation] if self._explanation else []
+        responses: list[type[BaseModel]] = [RefusedRecord, Problem, FieldError, Release, Status]
+        responses += [self._contract.prediction, *([self._explanation] if self._explanation else [])]
         modes: dict[tuple[type[BaseModel], JsonSchemaMode], None] = {
             (self._contract.record, "validation"): None,
             **{(each, "serialization"): None for each in responses},
