@@ -51,9 +51,12 @@ class Dashboard:
             DeployError: if it does not; the one before runs again, if there was one.
             KeysError, ClusterError: if the cluster refuses a command.
         """
-        self._ensure_key()
+        new_key_made = self._ensure_key()
         before = self.kubectl.get("deployment", self.deployment)
         self.kubectl.run(*APPLY, "--filename", "-", stdin=as_list(manifests))
+        if new_key_made and before:
+            # A pod reads its variables when it starts.
+            self.kubectl.run("rollout", "restart", f"deployment/{self.deployment}")
         try:
             wait_until_complete(self._progress, self.settings.rollout_timeout, self.clock)
             version = self._ask()
@@ -63,13 +66,13 @@ class Dashboard:
         kubectl = " ".join([*self.kubectl.command, "--namespace", self.kubectl.namespace])
         say(f"reach it: {kubectl} port-forward service/{self.deployment} 8501:80, then http://127.0.0.1:8501")
 
-    def _ensure_key(self) -> None:
-        """Make the API key of the dashboard, unless it has one."""
+    def _ensure_key(self) -> bool:
+        """Make the API key of the dashboard, unless it has one; return whether it was made."""
         store = Secret(
             self.kubectl, self.settings.required("KEYS_SECRET"), f"app={self.settings.project},component={CONTAINER}"
         )
         if NAME in (store.names() or ()):
-            return
+            return False
         key, digest = new_key()
         labels = {"app": self.settings.project, "component": NAME}
         metadata = {"name": self.secret, "labels": labels}
@@ -83,6 +86,7 @@ class Dashboard:
             ) from error
         store.put(NAME, digest)
         store.refresh()
+        return True
 
     def _progress(self) -> Progress:
         items = self.kubectl.get("deployments,replicasets,pods", "--selector", self.selector).get("items", [])

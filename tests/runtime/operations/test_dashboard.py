@@ -82,6 +82,21 @@ def test_a_second_deploy_keeps_the_key(cluster: KubectlInMemory, dashboard: Dash
     assert json.dumps([cluster.objects[SECRET], cluster.objects["secret", "x-webservice-keys"]]) == before
 
 
+@pytest.mark.parametrize(
+    ("there", "restarts"),
+    [pytest.param(False, False, id="the first dashboard"), pytest.param(True, True, id="a key that was replaced")],
+)
+def test_pods_that_run_read_a_new_key(
+    cluster: KubectlInMemory, dashboard: Dashboard, *, there: bool, restarts: bool
+) -> None:
+    if there:
+        cluster.put(deployment(2))
+
+    dashboard.deploy([deployment(2)])
+
+    assert (("rollout", "restart", "deployment/x-dashboard") in cluster.commands) == restarts
+
+
 def test_a_key_that_was_removed_is_named_before_anything_is_changed(
     cluster: KubectlInMemory, dashboard: Dashboard
 ) -> None:
