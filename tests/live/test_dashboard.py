@@ -28,6 +28,7 @@ def site(project: Path, workbench: Workbench, cluster: str, tmp_path_factory: py
     subprocess.run(delete, check=True, capture_output=True)
     folder = share_environment(bake(tmp_path_factory.mktemp("dashboard"), dashboard="streamlit"), project)
     fit_to_server(folder)
+    name_the_service(folder)
     settings = {
         "MLOPS_CLUSTER": cluster, "MLOPS_NAMESPACE": NAMESPACE, "MLOPS_LOGIN": "none", "MLOPS_ROLLOUT_TIMEOUT": "90s",
     }  # fmt: skip
@@ -36,6 +37,21 @@ def site(project: Path, workbench: Workbench, cluster: str, tmp_path_factory: py
     made.use_rights_of("deployer")
     yield made
     subprocess.run(delete, check=True, capture_output=True)
+
+
+def name_the_service(folder: Path) -> None:
+    """Give the service an address, and the dashboard its name: a cluster of tests may have no DNS."""
+    command = ["kubectl", "--namespace", "default", "get", "service", "kubernetes", "--output"]
+    address = (
+        subprocess.run(
+            [*command, "jsonpath={.spec.clusterIP}"], check=True, capture_output=True, text=True
+        ).stdout.rpartition(".")[0]
+        + ".200"
+    )
+    replace_in(folder / "k8s/base/service.yaml", "spec:\n", f"spec:\n  clusterIP: {address}\n")
+    alias = f'      hostAliases: [{{ip: "{address}", hostnames: [oncology-webservice]}}]\n'
+    pod = "      serviceAccountName: dashboard\n"
+    replace_in(folder / "k8s/dashboard/deployment.yaml", pod, alias + pod)
 
 
 @contextmanager
