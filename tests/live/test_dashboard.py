@@ -40,18 +40,22 @@ def site(project: Path, workbench: Workbench, cluster: str, tmp_path_factory: py
 
 
 def name_the_service(folder: Path) -> None:
-    """Give the service an address, and the dashboard its name: a cluster of tests may have no DNS."""
+    """Give the service an address, and the dashboard the network of the node, and a name for that address.
+
+    A cluster of tests may have no DNS, and may let no pod reach another one.
+    """
     command = ["kubectl", "--namespace", "default", "get", "service", "kubernetes", "--output"]
-    address = (
-        subprocess.run(
-            [*command, "jsonpath={.spec.clusterIP}"], check=True, capture_output=True, text=True
-        ).stdout.rpartition(".")[0]
-        + ".200"
-    )
+    kubernetes = subprocess.run(
+        [*command, "jsonpath={.spec.clusterIP}"], check=True, capture_output=True, text=True
+    ).stdout
+    address = f"{kubernetes.rpartition('.')[0]}.200"
     replace_in(folder / "k8s/base/service.yaml", "spec:\n", f"spec:\n  clusterIP: {address}\n")
-    alias = f'      hostAliases: [{{ip: "{address}", hostnames: [oncology-webservice]}}]\n'
+    deployment = folder / "k8s/dashboard/deployment.yaml"
+    alias = f'      hostNetwork: true\n      hostAliases: [{{ip: "{address}", hostnames: [oncology-webservice]}}]\n'
     pod = "      serviceAccountName: dashboard\n"
-    replace_in(folder / "k8s/dashboard/deployment.yaml", pod, alias + pod)
+    replace_in(deployment, pod, alias + pod)
+    # Two pods on one node cannot have the same port of it.
+    replace_in(deployment, "maxUnavailable: 0\n      maxSurge: 1", "maxUnavailable: 1\n      maxSurge: 0")
 
 
 @contextmanager

@@ -13,8 +13,6 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 JSON = "application/json"
-TIMEOUT = 60.0
-"""Seconds without an answer, or without the next part of one."""
 MAX_LISTED = 5
 """Maximum number of faults in a message."""
 DEFAULT_URL = "http://127.0.0.1:8000"
@@ -53,10 +51,12 @@ class Client:
     Attributes:
         url: of the service.
         key: to be sent to it; empty for a service that requires none.
+        timeout: seconds without an answer, or without the next part of one.
     """
 
     url: str
     key: str = ""
+    timeout: float = 60.0
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
@@ -145,7 +145,7 @@ class Client:
             # Another host, to which an answer may redirect, does not get the key.
             request.add_unredirected_header("Authorization", f"Bearer {self.key}")
         try:
-            with urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - the address is a setting
+            with urlopen(request, timeout=self.timeout) as response:  # noqa: S310 - the address is a setting
                 yield response
         except HTTPError as error:
             with error:

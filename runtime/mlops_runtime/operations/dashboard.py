@@ -23,8 +23,8 @@ NAME = "dashboard"
 RENDERED = Path("build/k8s/dashboard.json")
 ASK = ("python", "-m", "mlops_runtime.dashboard")
 """Command in a pod that asks the service for its version, with the pod's own address and key."""
-ATTEMPTS = 30
-"""Attempts to ask it, two seconds apart: pods of the service need some time to read a new key."""
+ASK_INTERVAL = 2.0
+"""Seconds between two attempts: pods of the service need some time to read a new key."""
 
 
 class Dashboard:
@@ -96,17 +96,16 @@ class Dashboard:
         """Return the version of the service that a new pod reaches.
 
         Raises:
-            RolloutError: if it reaches none.
+            RolloutError: if it reaches none within `VERIFY_TIMEOUT`.
         """
-        reason = "it has no pod"
-        for attempt in range(ATTEMPTS):
-            if attempt:
-                self.clock.sleep(2)
+        reason, started = "it has no pod", self.clock.now()
+        while self.clock.now() - started <= self.settings.verify_timeout:
             for pod in self._progress().ready.values():
                 try:
                     return self.kubectl.once("exec", pod, "--container", NAME, "--", *ASK).strip()
                 except ClusterError as error:
                     reason = str(error)
+            self.clock.sleep(ASK_INTERVAL)
         raise RolloutError(f"the dashboard does not reach the service: {reason}")
 
     def _undo(self, before: Object) -> str:

@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from mlops_runtime.operations.errors import DeployError
 from mlops_runtime.operations.keys import KeysError
 from mlops_runtime.operations.kubectl import Object
 from mlops_runtime.operations.settings import Settings
-from tests.runtime.operations.conftest import KubectlInMemory
+from tests.runtime.operations.conftest import Clock, KubectlInMemory
 
 ENVIRONMENT = {"PROJECT": "x", "TEAM": "ward", "ENVIRONMENT": "production", "KEYS_SECRET": "x-webservice-keys"}
 LABELS = {"app": "x", "component": "dashboard"}
@@ -53,8 +54,10 @@ def cluster(kubectl: KubectlInMemory) -> KubectlInMemory:
 
 
 @pytest.fixture
-def dashboard(cluster: KubectlInMemory) -> Dashboard:
-    return Dashboard(Settings(ENVIRONMENT), cluster)
+def dashboard(cluster: KubectlInMemory, clock: Clock) -> Dashboard:
+    made = Dashboard(Settings(ENVIRONMENT), cluster)
+    made.clock = replace(made.clock, now=clock)
+    return made
 
 
 def test_a_first_deploy_gives_the_dashboard_a_key_of_its_own(
