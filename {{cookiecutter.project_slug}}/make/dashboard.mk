@@ -1,6 +1,7 @@
 # The dashboard, a client of the service. docs/dashboard.md says how it reaches the service, and how it is deployed.
 
-CATEGORIES += dashboard
+# Installed with the dev-packages: the commands that people try first need it as little.
+CATEGORIES += $(if $(filter dev-packages,$(CATEGORIES)),dashboard)
 COMPONENTS += dashboard
 DASHBOARD_SOURCES := $(shell find src/dashboard -type f -not -name '*.pyc')
 

@@ -142,3 +142,14 @@ def test_openapi_and_metrics_describe_the_predictions(client: FlaskClient, predi
     assert "webservice_records_total 1.0" in metrics
     assert document is not None
     assert {"best", "second"} <= document["components"]["schemas"]["Ranking"]["properties"].keys()
+
+
+def test_predictions_without_contributions_are_not_explained(client: FlaskClient, predictor: RankingPredictor) -> None:
+    record = predictor.golden_records[0].record.model_dump(mode="json", by_alias=True)
+
+    response = client.post("/v1/explanations", json=record)
+
+    assert response.status_code == 404
+    document = client.get("/openapi.json").json
+    assert document is not None
+    assert "/v1/explanations" not in document["paths"]
