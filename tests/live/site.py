@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import time
 from dataclasses import dataclass
@@ -20,14 +19,6 @@ IMAGES = "{.items[*].spec.template.spec.containers[*].image}"
 
 
 @dataclass
-class Line:
-    """A line of `make history`."""
-
-    state: str
-    version: str
-
-
-@dataclass
 class Site:
     """The workbench, set to the cluster, the version that should be running there, and a key to it."""
 
@@ -39,12 +30,6 @@ class Site:
         """Return what kubectl prints for our namespace."""
         command = ["kubectl", "--namespace", NAMESPACE, *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-    def history(self) -> list[Line]:
-        """Return what `make history` lists."""
-        result = self.workbench.make("history")
-        assert result.returncode == 0, result.stderr
-        return [Line(*re.split(r" {2,}", line.strip())[2:4]) for line in result.stdout.splitlines()]
 
     def deploy_first(self) -> None:
         """Deploy a first version, without AWS and with the rights of a deployer alone, open a port, and get a key."""

@@ -15,7 +15,7 @@ from subprocess import Popen
 
 import pytest
 
-from tests.live.site import ADDRESS, CRASHES, LIES, NAMESPACE, Site, replace_in
+from tests.live.site import ADDRESS, LIES, NAMESPACE, Site, replace_in
 from tests.live.workbench import Workbench, ask, one_error_line
 
 pytestmark = pytest.mark.cluster
@@ -139,7 +139,7 @@ def test_a_deploy_that_was_killed_is_repaired(site: Site, text: str) -> None:
     # Then the version before runs, and the history says what happened
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"the deploy of {version}" in result.stdout
-    assert site.history()[-1].state == "undone"
+    assert site.workbench.history()[-1].state == "undone"
     site.assert_still_answers()
 
 
@@ -165,7 +165,7 @@ def test_of_three_deploys_at_once_the_newest_good_version_stays(site: Site, tmp_
     outputs = "\n".join(result.stdout + result.stderr for result in results)
     site.running = newest
     site.assert_still_answers()
-    verified = [line.version for line in site.history() if line.state == "verified"]
+    verified = [line.version for line in site.workbench.history() if line.state == "verified"]
     assert verified[-1] == newest, outputs
     assert sum(result.returncode == 0 for result in results) in (1, 2), outputs
 
@@ -383,32 +383,6 @@ def test_staging_touches_neither_production_nor_the_labels_of_its_namespace(site
     site.assert_still_answers()
 
 
-def test_status_history_and_rollback_work_in_a_fresh_clone(site: Site, tmp_path: Path) -> None:
-    # Given a clone without an environment, and a pod of another version that crashes
-    subprocess.run(["git", "clone", "--quiet", site.workbench.folder, tmp_path / "oncology"], check=True)
-    clone = Workbench(tmp_path / "oncology", site.workbench.environment)
-    replace_in(site.workbench.folder / DOCKERFILE, 'CMD ["python", "-m", "webservice"]', CRASHES)
-    site.workbench.commit("Crash")
-    with site.workbench.start("deploy") as process:
-        read_until(process, APPLIED)
-
-        # When its commands are used meanwhile
-        status, history = clone.make("status"), clone.make("history")
-        rest_of(process)
-    site.workbench.restore()
-    rollback = clone.make("rollback")
-
-    # Then they work, and say what happens
-    assert status.returncode == 0, status.stderr
-    assert "deploying" in status.stdout
-    assert f"verified  {site.running}" in status.stdout
-    assert history.returncode == 0, history.stderr
-    assert rollback.returncode == 0, rollback.stdout + rollback.stderr
-    assert not (clone.folder / ".venv").exists()
-    assert site.workbench.make("rollback", TO=site.running).returncode == 0
-    site.assert_still_answers()
-
-
 def test_a_drained_node_loses_no_request(site: Site) -> None:
     node = site.kubectl("get", "nodes", "--output", "jsonpath={.items[0].metadata.name}")
     with site.load() as load:
@@ -456,19 +430,3 @@ def test_skipped_tests_are_recorded(site: Site) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     assert "tests skipped: the payment service is down" in site.workbench.make("history").stdout
     assert ask(ADDRESS, "/version", key=site.key)[1]["version"] == site.running
-
-
-def test_destroy_removes_what_was_deployed_and_asks_first(site: Site) -> None:
-    # When nobody confirms, or a deployer does, then nothing is removed
-    assert "nothing was removed: type oncology" in one_error_line(site.workbench.make("destroy"))
-    assert "(Forbidden)" in one_error_line(site.workbench.make("destroy", CONFIRM="oncology"))
-    site.assert_still_answers()
-
-    # When an administrator does, then the namespace has nothing of the project but the rights
-    result = site.workbench.make("destroy", CONFIRM="oncology", KUBECTL="kubectl")
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert "removed deployment.apps/oncology-webservice" in result.stdout
-    assert "kept: namespace" in result.stdout
-    assert "nothing is deployed" in site.workbench.make("status").stdout
-    kinds = "deployments,services,configmaps,poddisruptionbudgets,jobs,leases,secrets,serviceaccounts"
-    assert "oncology" not in site.kubectl("get", kinds, "--output", "name")

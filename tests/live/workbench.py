@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import subprocess
 import threading
 from collections import Counter
@@ -11,6 +12,14 @@ from pathlib import Path
 from typing import Any, Self
 
 GIT = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost")
+
+
+@dataclass
+class Line:
+    """A line of `make history`."""
+
+    state: str
+    version: str
 
 
 @dataclass
@@ -69,6 +78,12 @@ class Workbench:
         """Return what `git describe` calls the current commit."""
         command = ["git", "describe", "--tags", "--always"]
         return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout.strip()
+
+    def history(self) -> list[Line]:
+        """Return what `make history` lists, the oldest release first."""
+        result = self.make("history")
+        assert result.returncode == 0, result.stderr
+        return [Line(*re.split(r" {2,}", line.strip())[2:4]) for line in result.stdout.splitlines()]
 
     def golden(self) -> list[dict[str, Any]]:
         """Return the golden records of the trained model."""
