@@ -1,13 +1,14 @@
 """The road to Kubernetes on EKS: a rolling update, in which pods come and go one by one."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from mlops_runtime.operations.cluster import ProjectCluster, image_of, is_deployment, replicas_of
+from mlops_runtime.operations.cluster import ProjectCluster, compare, identity, image_of, is_deployment, replicas_of
 from mlops_runtime.operations.dashboard import dashboard_key
 from mlops_runtime.operations.golden import ServiceError
 from mlops_runtime.operations.keys import Secret, ensure
@@ -19,6 +20,8 @@ from mlops_runtime.operations.settings import Settings, say
 from mlops_runtime.operations.verify import version_of
 
 RENDERED = Path("build/k8s/webservice.json")
+
+CONTENT_HASH = re.compile(r"-[0-9a-z]{10}$")
 
 OTHER_KINDS = {"ConfigMap", "Deployment", "Job", "ServiceAccount"}
 """Kinds of what a training job has made, and a deploy before releases were recorded."""
@@ -167,13 +170,18 @@ class EksPlatform(ProjectCluster):
         Raises:
             ClusterError: if the objects cannot be compared.
         """
-        kept = {(item["kind"], item["metadata"]["name"]) for item in manifests}
-        scaled = base is not None and replicas_of(manifests) == replicas_of(base.manifests)
+        before = base.manifests if base else ()
+        renamed = renamed_config_maps(before, manifests)
+        scaled = base is not None and replicas_of(manifests) == replicas_of(before)
         replicas = None if scaled else replicas_of(manifests)
-        lines = self.differences(manifests, live, image_of_manifests(manifests), replicas)
-        for item in base.manifests if base else ():
-            if (key := (item["kind"], item["metadata"]["name"])) not in kept:
-                lines.append(f"{' '.join(key)}: would be deleted")
+        others = [item for item in manifests if identity(item) not in {identity(new) for _, new in renamed}]
+        lines = []
+        for old, new in renamed:
+            changes = compare(old.get("data", {}), new.get("data", {}))
+            lines += [f"{' '.join(identity(new))}: {change}" for change in changes]
+        lines += self.differences(others, live, image_of_manifests(manifests), replicas)
+        kept = {identity(item) for item in [*manifests, *(old for old, _ in renamed)]}
+        lines += [f"{' '.join(identity(item))}: would be deleted" for item in before if identity(item) not in kept]
         return lines
 
     def how_to_reach(self) -> str:
@@ -226,3 +234,16 @@ def without_namespace(manifests: Sequence[Object]) -> list[Object]:
 def image_of_manifests(manifests: Sequence[Object]) -> str:
     """Return the image of the web-service in the manifests; empty without one."""
     return next((image_of(item) for item in manifests if is_deployment(item)), "")
+
+
+def renamed_config_maps(before: Sequence[Object], after: Sequence[Object]) -> list[tuple[Object, Object]]:
+    """Return the ConfigMaps that differ from their predecessors, as pairs: kustomize ends their names with a hash."""
+    predecessors = {name_without_hash(item): item for item in before if item["kind"] == "ConfigMap"}
+    successors = [item for item in after if item["kind"] == "ConfigMap"]
+    pairs = [(predecessors[name], item) for item in successors if (name := name_without_hash(item)) in predecessors]
+    return [(old, new) for old, new in pairs if identity(old) != identity(new)]
+
+
+def name_without_hash(item: Object) -> str:
+    """Return the name of an object without the ten characters that kustomize adds."""
+    return CONTENT_HASH.sub("", item["metadata"]["name"])

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from mlops_runtime.operations.kubectl import (
 )
 from mlops_runtime.operations.platforms import platform_of
 from mlops_runtime.operations.releases import Release, to_config_map
+from mlops_runtime.operations.road import Live
 from mlops_runtime.operations.settings import Settings
 from tests.runtime.operations.conftest import KubectlInMemory
 
@@ -110,6 +112,28 @@ def deployed(kubectl: KubectlInMemory) -> KubectlInMemory:
         labelled("Service", "y-webservice", app="y"),
     )
     return kubectl
+
+
+def settings(content_hash: str, **data: str) -> dict[str, Any]:
+    return labelled("ConfigMap", f"x-webservice-settings-{content_hash}") | {"data": data}
+
+
+def test_a_changed_setting_is_named(deployed: KubectlInMemory) -> None:
+    # Given a release with settings, in a ConfigMap whose name ends with a hash of them, and notes that leave
+    platform = EksPlatform(Settings(ENVIRONMENT), deployed)
+    notes = labelled("ConfigMap", "x-notes-2b7t6m9k4c")
+    (release,) = platform.releases()
+    before = replace(release, manifests=[settings("h2k5t8m4gf", MAX_RECORDS="1000", THREADS="2"), notes])
+    live = Live(1, "image@1", paused=False, replicas=2, labels={}, environment="")
+
+    # When another setting is to be deployed
+    lines = platform.preview([settings("c7b9d6f2t4", MAX_RECORDS="7", THREADS="2")], before, live)
+
+    # Then it has a line, and so have the notes
+    assert lines == [
+        'ConfigMap x-webservice-settings-c7b9d6f2t4: MAX_RECORDS is "1000", would be "7"',
+        "ConfigMap x-notes-2b7t6m9k4c: would be deleted",
+    ]
 
 
 def test_destroy_removes_the_project_and_nothing_else(deployed: KubectlInMemory) -> None:
