@@ -202,12 +202,8 @@ def test_rollback_goes_to_the_version_before(site: Site) -> None:
     # When a version is named, then it goes to that one
     assert site.workbench.make("rollback", TO=newest).returncode == 0
     site.assert_still_answers()
-    assert [release.state for release in site.workbench.history()] == [
-        "verified",
-        "rolled back",
-        "rolled back",
-        "verified",
-    ]
+    states = [release.state for release in site.workbench.history()]
+    assert states == ["verified", "rolled back", "rolled back", "verified"]
 
 
 @pytest.mark.parametrize(
