@@ -122,7 +122,7 @@ def test_an_interrupted_deploy_is_undone(site: Site, stop: signal.Signals) -> No
     site.assert_still_answers()
 
 
-@pytest.mark.parametrize("text", ["deploying", APPLIED, VERIFYING], ids=["started", "applied", "rolled out"])
+@pytest.mark.parametrize("text", ["deploying", VERIFYING], ids=["started", "verifying"])
 def test_a_deploy_that_was_killed_is_repaired(site: Site, text: str) -> None:
     # Given an image that predicts wrongly, and a deploy of it that is killed
     version = lies(site)
