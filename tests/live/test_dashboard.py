@@ -114,4 +114,4 @@ def test_one_that_crashes_is_undone_and_the_service_goes_on(site: Site) -> None:
     assert result.returncode != 0
     assert "the dashboard before runs again; the service is not affected" in one_error_line(result)
     assert site.kubectl("get", "deployment", "oncology-dashboard", "--output", "jsonpath={..image}") == before
-    assert site.history()[-1].version == version
+    assert site.workbench.history()[-1].version == version
