@@ -52,7 +52,13 @@ def checks(environment: Mapping[str, str]) -> list[Check]:
     """
     docker = tuple(shlex.split(environment.get("DOCKER") or "docker"))
     aws = tuple(shlex.split(environment.get("AWS") or "aws"))
-    platform = on_docker_host(environment) if environment.get("PLATFORM") == "docker-host" else on_eks(environment)
+    match environment.get("PLATFORM"):
+        case "docker-host":
+            platform = on_docker_host(environment)
+        case "azure-container-apps":
+            platform = on_azure(environment)
+        case _:
+            platform = on_eks(environment)
     tools = [
         Check("python", (sys.executable, "--version"), "everything", "install Python 3.11 or later", (3, 11)),
         Check("make", ("make", "--version"), "everything", "install GNU Make 4.2 or later", (4, 2)),
@@ -105,6 +111,15 @@ def on_docker_host(environment: Mapping[str, str]) -> list[Check]:
     return [
         Check("compose", (*compose, "version"), "make deploy", remedy, (1, 29)),
         Check("machine", (*docker, *host, "version"), "make deploy", "set DEPLOY_HOST in project.mk"),
+    ]
+
+
+def on_azure(environment: Mapping[str, str]) -> list[Check]:
+    """Return what deploys to Azure require."""
+    az = tuple(shlex.split(environment.get("AZ") or "az"))
+    return [
+        Check("az", (*az, "--version"), "make deploy", "pipx install azure-cli, or set AZ in project.mk", (2, 60)),
+        Check("Azure", (*az, "account", "show", "--query", "name"), "make deploy", "run az login"),
     ]
 
 

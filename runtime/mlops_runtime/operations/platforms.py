@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from mlops_runtime.operations.azure.container_apps import ContainerApps
 from mlops_runtime.operations.docker_host.platform import DockerHost
 from mlops_runtime.operations.eks import EksPlatform
 from mlops_runtime.operations.errors import DeployError
@@ -24,5 +25,7 @@ def platform_of(settings: Settings, environment: Mapping[str, str]) -> Platform:
             return EksPlatform.from_environment(settings, environment)
         case "docker-host":
             return DockerHost.from_environment(settings, environment)
+        case "azure-container-apps":
+            return ContainerApps.from_environment(settings, environment)
         case _:
             raise DeployError(f"PLATFORM={name} is no platform: see project.mk")

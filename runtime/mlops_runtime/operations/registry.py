@@ -19,6 +19,9 @@ from typing import Any, Literal
 GOLDEN_LABEL = "mlops-runtime.golden"
 """Label of an image with the hash of the golden records of its model."""
 
+ACR_USER = "00000000-0000-0000-0000-000000000000"
+"""Name of the user that Azure Container Registry takes a token from."""
+
 Failure = Literal["limit", "absent", "login", "other"]
 
 FAILURES: tuple[tuple[Failure, re.Pattern[str]], ...] = (
@@ -74,6 +77,8 @@ class Registry:
         match self._setting("LOGIN"):
             case "ecr":
                 user, password = "AWS", self._password_of_aws()
+            case "acr":
+                user, password = ACR_USER, self._token_of_azure()
             case "token":
                 user = self._environment.get("REGISTRY_USER") or self._path.rpartition("/")[2]
                 if not user:
@@ -86,7 +91,7 @@ class Registry:
                     print(f"LOGIN=none: run {self._engine[0]} login {self.host} if it asks for a login")
                 return
             case word:
-                raise RegistryError(f"LOGIN={word} is not usable: set it to ecr, token or none")
+                raise RegistryError(f"LOGIN={word} is not usable: set it to ecr, acr, token or none")
         result = self._run("login", "--username", user, "--password-stdin", self.host, given=password)
         if result.returncode == 0:
             print(f"logged in to {self.host} as {user}")
@@ -198,6 +203,15 @@ class Registry:
             reason = last_line(result.stderr)
             raise RegistryError(f"cannot log in to {self.host}: AWS gives no password: {reason}; see make doctor")
         return result.stdout
+
+    def _token_of_azure(self) -> str:
+        az = shlex.split(self._environment.get("AZ") or "az")
+        name = self._environment.get("ACR") or self.host.partition(".")[0]
+        result = run([*az, "acr", "login", "--name", name, "--expose-token", "--only-show-errors", "--output", "json"])
+        if result.returncode != 0:
+            reason = last_line(result.stderr)
+            raise RegistryError(f"cannot log in to {self.host}: Azure gives no token: {reason}; run az login")
+        return str(json.loads(result.stdout)["accessToken"])
 
     def _token(self, user: str, *, asked: bool) -> str:
         """Return the token on standard input; empty if there is none and none is needed now."""

@@ -135,5 +135,10 @@ def verify_replicas(
         clock.sleep(POLL_INTERVAL)
     one = next(iter(verified.values()))
     done = sum(key in verified for key in progress.ready)
-    units = f"{done} of {len(progress.ready)} ready {unit}s" if done < len(progress.ready) else f"{done} {unit}s"
+    units = f"{done} of {len(progress.ready)} ready {unit}s" if done < len(progress.ready) else counted(done, unit)
     return f"{units}, {one.records} golden predictions each", one.artefact
+
+
+def counted(number: int, unit: str) -> str:
+    """Return a number of replicas as text."""
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

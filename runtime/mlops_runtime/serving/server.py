@@ -9,9 +9,11 @@ import signal
 import socket
 import sys
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from multiprocessing import get_context
 from multiprocessing.util import Finalize
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -27,7 +29,7 @@ from mlops_runtime.model import ArtefactError, BasePredictor, OnnxPredictor
 from mlops_runtime.serving import drain, reload
 from mlops_runtime.serving.front.pool import STOP_SIGNALS
 from mlops_runtime.serving.front.rsgi import Front
-from mlops_runtime.serving.middleware.keys import put_operator_key
+from mlops_runtime.serving.middleware.keys import put_hashes, put_operator_key
 from mlops_runtime.serving.project_routes import RouteError, check_routes
 from mlops_runtime.serving.service import EXTENSION, Service
 from mlops_runtime.serving.settings import Settings, SettingsError
@@ -39,6 +41,10 @@ if TYPE_CHECKING:
 
 METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable with the folder for the metrics of all processes."""
+HASHES = "API_KEY_HASHES"
+"""Environment variable with the hashes of the API keys, as `name:hash name:hash`, instead of a folder."""
+OPERATOR_KEY = "OPERATOR_KEY"
+"""Environment variable with the operator's key; without it each start makes one."""
 FACTORY = "webservice.app:create_app"
 """Application factory of a project."""
 
@@ -79,17 +85,18 @@ def main(factory: str = FACTORY) -> int:
     # Until the server handles Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
+        keys = folder_of_keys()
         settings = Settings.from_environment()
         marker = drain.Marker(settings.marker)
         marker.remove()
         address = available_address(settings.host, settings.port)
         if settings.api_keys:
-            put_operator_key(settings.operator_key)
+            put_operator_key(settings.operator_key, os.environ.pop(OPERATOR_KEY, ""))
         metrics = TemporaryDirectory(prefix="webservice-")
     except (SettingsError, OSError) as error:
         logger.critical("cannot start: %s", error)
         return 1
-    with metrics as folder:
+    with keys, metrics as folder:
         # prometheus_client reads the variable on import, in each worker.
         os.environ[METRICS_FOLDER] = str(settings.prometheus_multiproc_dir or folder)
         try:
@@ -110,6 +117,22 @@ def main(factory: str = FACTORY) -> int:
             marker.remove()
             settings.operator_key.unlink(missing_ok=True)
     return 0
+
+
+def folder_of_keys() -> AbstractContextManager[object]:
+    """Return the folder with the keys of API_KEY_HASHES, and point API_KEYS at it; nothing without that variable.
+
+    Platforms that mount no folder of keys give them as a variable.
+
+    Raises:
+        OSError: if the folder cannot be made.
+    """
+    if HASHES not in os.environ:
+        return nullcontext()
+    folder = TemporaryDirectory(prefix="webservice-keys-")
+    put_hashes(Path(folder.name), os.environ[HASHES])
+    os.environ["API_KEYS"] = folder.name
+    return folder
 
 
 def let_forks_end_on_sigterm() -> None:

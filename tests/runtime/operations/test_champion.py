@@ -77,7 +77,7 @@ def test_a_champion_in_a_bucket_is_not_one_without_a_bucket(held_out: Path) -> N
 
 @pytest.mark.usefixtures("held_out")
 def test_a_bucket_that_cannot_be_read_is_no_missing_champion(tmp_path: Path) -> None:
-    message = r"^s3://broken/champion/production/a1\.json cannot be read: .*AccessDenied.*; see make infra"
+    message = r"^broken/champion/production/a1\.json cannot be read: .*AccessDenied.*; see make infra"
     with pytest.raises(ChampionError, match=message):
         fetch("broken", "production", "a1")
     assert not list((tmp_path / "build").rglob("*.json"))

@@ -282,6 +282,23 @@ def test_a_login_that_fails_is_explained(
     assert "secret" not in line
 
 
+@pytest.mark.parametrize("works", [True, False], ids=["logged in", "not logged in"])
+def test_azure_gives_a_token_of_its_registry(engine: Engine, works: bool) -> None:
+    az = engine.folder / "az.py"
+    az.write_text("""print('{"accessToken": "t"}')""" if works else "raise SystemExit('ERROR: Please run az login')")
+    command = shlex.join([sys.executable, str(az)])
+    registry = Registry(engine.environment(LOGIN="acr", REGISTRY="x.azurecr.io", AZ=command))
+
+    if not works:
+        with pytest.raises(RegistryError, match="Azure gives no token: ERROR: Please run az login"):
+            registry.log_in(asked=False)
+        return
+    registry.log_in(asked=False)
+
+    user = "00000000-0000-0000-0000-000000000000"
+    assert engine.calls() == [(["login", "--username", user, "--password-stdin", "x.azurecr.io"], "t")]
+
+
 @pytest.mark.parametrize("works", [True, False], ids=["credentials", "no credentials"])
 def test_aws_gives_the_password_of_ecr(engine: Engine, works: bool) -> None:
     aws = engine.folder / "aws.py"
@@ -300,7 +317,7 @@ def test_aws_gives_the_password_of_ecr(engine: Engine, works: bool) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        pytest.param({"LOGIN": "toke"}, "LOGIN=toke is not usable: set it to ecr, token or none", id="word"),
+        pytest.param({"LOGIN": "toke"}, "LOGIN=toke is not usable: set it to ecr, acr, token or none", id="word"),
         pytest.param({"REGISTRY": "docker.io"}, "set REGISTRY=docker.io/ACCOUNT", id="no account"),
         pytest.param({"REGISTRY": "host", "LOGIN": "token"}, "set REGISTRY_USER", id="no user"),
         pytest.param({"REGISTRY": ""}, "REGISTRY is not set", id="no registry"),

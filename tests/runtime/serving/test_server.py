@@ -288,6 +288,49 @@ def test_the_operators_key_exists_while_the_service_runs(
 
 
 @pytest.mark.usefixtures("marker")
+def test_keys_of_the_environment_are_a_folder_while_the_service_runs(
+    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, free_port: int
+) -> None:
+    # Given a platform that gives hashes of keys, and the operator's key, as variables
+    monkeypatch.setenv("API_KEYS", "")
+    monkeypatch.setenv("API_KEY_HASHES", f"hospital:{'1' * 64} ../ward:{'2' * 64}")
+    monkeypatch.setenv("OPERATOR_KEY", "the operator's")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    seen: list[dict[str, str]] = []
+
+    def look() -> None:
+        folder = Path(os.environ["API_KEYS"])
+        operator_key = tmp_path / f"webservice-{free_port}.key"
+        seen.append({path.name: path.read_text() for path in (*folder.iterdir(), operator_key)})
+
+    server.while_serving = look
+
+    # When the service runs
+    status = serve.main(FACTORY)
+
+    # Then it has a file for each, in its own folder, which is gone when it has ended
+    assert status == 0
+    assert seen == [{"hospital": "1" * 64, "ward": "2" * 64, f"webservice-{free_port}.key": "the operator's"}]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("marker")
+def test_an_empty_list_of_keys_lets_nobody_in(
+    server: ServerStandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("API_KEYS", "")
+    monkeypatch.setenv("API_KEY_HASHES", "")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    folders: list[str] = []
+    server.while_serving = lambda: folders.append(os.environ["API_KEYS"])
+
+    serve.main(FACTORY)
+
+    # The application refuses to start with a folder that holds no key.
+    assert folders[0].startswith(str(tmp_path))
+
+
+@pytest.mark.usefixtures("marker")
 def test_a_port_in_use_is_refused(server: ServerStandIn, free_port: int, output: StringIO) -> None:
     # Given a service at the port, which would share it
     with socket.socket() as other:

@@ -159,8 +159,19 @@ def hash_of_operator(path: Path) -> dict[bytes, str]:
     return {hashlib.sha256(key).digest(): OPERATOR}
 
 
-def put_operator_key(path: Path) -> None:
-    """Write a new operator's key into a file that only this user can read.
+def put_hashes(folder: Path, text: str) -> None:
+    """Write the hashes of keys, as `name:hash name:hash`, into a file for each name.
+
+    Raises:
+        OSError: if a file cannot be written.
+    """
+    for entry in text.split():
+        name, _, digest = entry.partition(":")
+        (folder / Path(name).name).write_text(digest, encoding="utf-8")
+
+
+def put_operator_key(path: Path, key: str = "") -> None:
+    """Write the operator's key, a new one if none is given, into a file that only this user can read.
 
     Raises:
         OSError: if the file cannot be replaced, for example because it belongs to another user.
@@ -168,7 +179,7 @@ def put_operator_key(path: Path) -> None:
     path.unlink(missing_ok=True)
     # O_EXCL: another user of the machine may have created the file.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, USER_PERMISSIONS), "w") as file:
-        file.write(secrets.token_urlsafe(32))
+        file.write(key or secrets.token_urlsafe(32))
 
 
 def key_in(header: str) -> bytes | None:

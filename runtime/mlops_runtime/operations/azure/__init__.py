@@ -1,0 +1,1 @@
+"""The roads to Azure: Container Apps, with records and lock in Blob storage, by the Azure CLI."""

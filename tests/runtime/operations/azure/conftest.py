@@ -1,0 +1,232 @@
+"""Azure in memory: a container app with revisions that answer as their image says, and blobs with leases."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mlops_runtime.operations.azure.address import Address
+from mlops_runtime.operations.azure.app import ContainerApp
+from mlops_runtime.operations.azure.az import Az, AzureError
+from mlops_runtime.operations.azure.container_apps import ContainerApps
+from mlops_runtime.operations.azure.image_files import ModelFiles
+from mlops_runtime.operations.golden import ServiceError, WrongPredictionError
+from mlops_runtime.operations.replicas import Clock, Verified
+from mlops_runtime.operations.settings import Settings
+from tests.runtime.operations import conftest
+
+ENVIRONMENT = {
+    "PROJECT": "x",
+    "TEAM": "ward",
+    "ENVIRONMENT": "production",
+    "NAMESPACE": "x-app",
+    "RESOURCE_GROUP": "x",
+    "STORAGE_CONTAINER": "x-files",
+}
+RECORDS = "releases/production.jsonl"
+
+
+@dataclass
+class Blob:
+    """A blob, its metadata and the lease on it."""
+
+    text: str = ""
+    metadata: dict[str, str] = field(default_factory=dict)
+    lease: str = ""
+
+
+@dataclass
+class AzInMemory(Az):
+    """The command, for one app and one container.
+
+    Attributes:
+        app: the resource; None if there is none.
+        revisions: by name.
+        blobs: by name.
+        commands: the first words of each command so far.
+        failures: errors by the first words of a command.
+        before_step: is called before and after each change, and may raise an exception.
+    """
+
+    app: dict[str, Any] | None = None
+    revisions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    blobs: dict[str, Blob] = field(default_factory=dict)
+    commands: list[str] = field(default_factory=list)
+    failures: dict[str, AzureError] = field(default_factory=dict)
+    before_step: Callable[[], None] = lambda: None
+
+    def text(self, *arguments: str, stdin: str = "") -> str:
+        words, options = split(arguments)
+        if words[0] == "rest":
+            path = options["--url"].partition("?")[0].partition("/containerApps/x-app")[2]
+            words = ["rest", options["--method"], path]
+        command = " ".join(words).strip()
+        self.commands.append(command)
+        for start, error in self.failures.items():
+            if command.startswith(start):
+                raise error
+        changes = command.startswith(("rest put", "rest patch", "rest delete", "storage blob upload"))
+        changes = changes or "activate" in command or "restart" in command
+        if changes:
+            self.before_step()
+        answer = self._answer(command, options, json.loads(stdin) if stdin else None)
+        if changes:
+            self.before_step()
+        return json.dumps(answer)
+
+    def _answer(self, command: str, options: dict[str, str], body: Any) -> Any:
+        match command.split():
+            case ["storage", "blob", *rest]:
+                return self._blob(rest, options)
+            case ["account", "show"] | ["containerapp", *_]:
+                return {}
+            case ["rest", "put" | "patch"]:
+                return self._change(body)
+            case ["rest", "get", "/revisions"]:
+                return {"value": list(self.revisions.values())}
+            case ["rest", "get", path] if path.endswith("/replicas"):
+                return {"value": replicas_of(self.revisions[path.split("/")[2]])}
+            case ["rest", "post", "/listSecrets"] if self.app:
+                return {"value": self.app["properties"]["configuration"]["secrets"]}
+            case ["rest", "post", path] if self.app:
+                _, _, name, action = path.split("/")
+                self.revisions[name]["properties"]["active"] = action != "deactivate"
+                return None
+            case ["rest", "delete"]:
+                self.app, self.revisions = None, {}
+                return None
+            case ["rest", "get"] if self.app is not None:
+                return self.app
+        raise AzureError(f"az {command}: not found", "ResourceNotFound")
+
+    def _change(self, body: dict[str, Any]) -> Any:
+        properties = body["properties"]
+        if "template" in properties:
+            if "refused" in properties["template"]["containers"][0]["image"]:
+                raise AzureError("az rest: the image is refused", "InvalidParameter")
+            name = f"x-app--{properties['template']['revisionSuffix']}"
+            assert name not in self.revisions
+            facts = {"active": True, "template": properties["template"], "fqdn": name}
+            self.revisions[name] = {"name": name, "properties": facts}
+        if self.app is None:
+            self.app = body | {"properties": properties | {"provisioningState": "Succeeded"}}
+        configuration = self.app["properties"]["configuration"]
+        ingress = configuration["ingress"] | properties["configuration"].get("ingress", {}) | {"fqdn": "app"}
+        configuration |= properties["configuration"] | {"ingress": ingress}
+        self.app["tags"] = self.app.get("tags", {}) | body.get("tags", {})
+        return self.app
+
+    def _blob(self, command: list[str], options: dict[str, str]) -> Any:
+        name = options.get("--name") or options["--blob-name"]
+        blob = self.blobs.get(name)
+        if command[0] == "upload":
+            if blob and blob.lease and options.get("--lease-id") != blob.lease:
+                raise AzureError("az storage: lease", "LeaseIdMismatchWithBlobOperation")
+            if blob and "--if-none-match" in options:
+                raise AzureError("az storage: exists", "BlobAlreadyExists")
+            key, _, value = options.get("--metadata", "").partition("=")
+            text = Path(options["--file"]).read_text(encoding="utf-8")
+            self.blobs[name] = Blob(text, {key: value}, blob.lease if blob else "")
+            return {}
+        if blob is None:
+            raise AzureError("az storage: not found", "BlobNotFound")
+        match command:
+            case ["download"]:
+                Path(options["--file"]).write_text(blob.text, encoding="utf-8")
+            case ["lease", "acquire"]:
+                if blob.lease not in ("", options["--proposed-lease-id"]):
+                    raise AzureError("az storage: leased", "LeaseAlreadyPresent")
+                blob.lease = options["--proposed-lease-id"]
+            case ["lease", "renew"] if blob.lease != options["--lease-id"]:
+                raise AzureError("az storage: lease", "LeaseIdMismatchWithLeaseOperation")
+            case ["lease", "release"]:
+                blob.lease = ""
+        return {
+            "metadata": blob.metadata,
+            "properties": {"lease": {"status": "locked" if blob.lease else "unlocked"}},
+        }
+
+    @property
+    def serving(self) -> list[dict[str, Any]]:
+        """The active revisions that have traffic."""
+        rules = self.app["properties"]["configuration"]["ingress"]["traffic"] if self.app else []
+        names = {rule["revisionName"] for rule in rules}
+        return [item for name, item in self.revisions.items() if name in names and item["properties"]["active"]]
+
+    @property
+    def active(self) -> list[str]:
+        """Names of the active revisions."""
+        return [name for name, item in self.revisions.items() if item["properties"]["active"]]
+
+
+def split(arguments: tuple[str, ...]) -> tuple[list[str], dict[str, str]]:
+    """Return the words of a command before its first option, and its options with their values."""
+    first = next((index for index, each in enumerate(arguments) if each.startswith("--")), len(arguments))
+    options = {
+        each: arguments[index + 1] if index + 1 < len(arguments) and not arguments[index + 1].startswith("--") else ""
+        for index, each in enumerate(arguments)
+        if each.startswith("--")
+    }
+    return list(arguments[:first]), options
+
+
+def image_in(revision: dict[str, Any]) -> str:
+    """Return the image of a revision."""
+    return str(revision["properties"]["template"]["containers"][0]["image"])
+
+
+def replicas_of(revision: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return two replicas, which are ready unless their image crashes."""
+    crashes = image_in(revision) == "crashes"
+    container = {"ready": not crashes, "restartCount": 3 if crashes else 0, "runningState": "Running"}
+    return [{"name": f"replica-{number}", "properties": {"containers": [container]}} for number in (1, 2)]
+
+
+@dataclass
+class AddressInMemory(Address):
+    """Answers as the image of a revision says."""
+
+    az: AzInMemory
+
+    def verify(self, url: str, version: str, key: str, files: ModelFiles, replicas: int) -> Verified:
+        del version
+        assert key, "nobody is let in without a key"
+        assert replicas == 2
+        if image_in(self.az.revisions[url.removeprefix("https://")]) == "wrong":
+            raise WrongPredictionError(f"{url} predicts a, not b")
+        return Verified(len(files.golden_records), files.artefact)
+
+    def watch(self, url: str, version: str, key: str, seconds: float, clock: Clock) -> None:
+        del version, seconds, clock
+        assert url == "https://app"
+        assert key
+        if [image_in(each) for each in self.az.serving] == ["fails under traffic"]:
+            raise ServiceError(f"{url} returned status 500")
+
+    def version(self, url: str, key: str) -> str:
+        del key
+        return f"version at {url}"
+
+
+def platform_on(az: AzInMemory) -> ContainerApps:
+    """Return the platform of a process."""
+    clock = conftest.Clock()
+    return ContainerApps(
+        Settings(ENVIRONMENT),
+        ContainerApp(az, "x", "x-app"),
+        Clock(clock, clock.sleep, az.say),
+        lambda _, image: ModelFiles([{"record": image}] * 9, "hash"),
+        AddressInMemory(az),
+    )
+
+
+def in_memory() -> AzInMemory:
+    return AzInMemory(("az",), say=lambda _: None, sleep=lambda _: None)
+
+
+@pytest.fixture
+def az() -> AzInMemory:
+    return in_memory()
