@@ -31,7 +31,7 @@ PUNCTUATION = frozenset(" .,:!?()/+_'-")
 MAX_LENGTH = {"project_name": 60, "description": 200, "__author": 80}
 """Maximum number of characters of each free-text answer."""
 
-CHOICES = {"platform": ("eks", "docker-host"), "dashboard": ("none", "streamlit")}
+CHOICES = {"platform": ("eks", "docker-host", "azure-container-apps"), "dashboard": ("none", "streamlit")}
 TASKS = ("auto", "binary", "multiclass", "regression")
 MAX_MISSING_LENGTH = 500
 """Maximum number of characters of the words that mean a missing value."""

@@ -141,6 +141,7 @@ def test_upgrade_names_the_files_that_a_newer_template_makes_otherwise(
 MANIFESTS = {
     "eks": ("k8s/overlays/staging/kustomization.yaml", "count: 1", "count: 2"),
     "docker-host": ("compose.yaml", "scale: 2", "scale: 3"),
+    "azure-container-apps": ("azure/containerapp.yaml", "maxReplicas: 2", "maxReplicas: 3"),
 }
 """A file that only the projects of a platform have, and an edit of it."""
 

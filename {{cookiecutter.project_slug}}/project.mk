@@ -67,8 +67,8 @@ DOCKER_BUILD_FLAGS ?=
 PYTHON_IMAGE ?= docker.io/library/python:3.11-slim-bookworm
 # Where images go, such as docker.io/ACCOUNT; docs/registries.md. Empty: to ECR, in the account of AWS.
 REGISTRY ?=
-# Who logs in. ecr: AWS. token: `make login`, with a token from standard input. none: you, by `docker login`, or nobody.
-# Empty: ecr for a registry of AWS, none for another one.
+# Who logs in. ecr: AWS. acr: the Azure CLI. token: `make login`, with a token from standard input. none: you, by `docker login`, or nobody.
+# Empty: ecr for a registry of AWS, acr for one of Azure, none for another one.
 LOGIN ?=
 # Whose token it is. Empty: that of the ACCOUNT.
 REGISTRY_USER ?=

@@ -16,9 +16,9 @@ build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(or $(DOCKERF
 # The base image comes from a registry as well.
 PULL_LIMIT := toomanyrequests|429 Too Many Requests
 
-# The word for who logs in: ecr for a registry of AWS, none for another one.
+# The word for who logs in: ecr for a registry of AWS, acr for one of Azure, none for another one.
 ifeq ($(LOGIN),)
-  override LOGIN := $(if $(filter-out %.amazonaws.com %.amazonaws.com.cn,$(REGISTRY)),none,ecr)
+  override LOGIN := $(if $(filter %.azurecr.io,$(REGISTRY)),acr,$(if $(filter-out %.amazonaws.com %.amazonaws.com.cn,$(REGISTRY)),none,ecr))
 endif
 
 ##@ Images

@@ -9,7 +9,7 @@ build/trained: $(DATA) $(MODEL_SOURCES) $(TRAINER_SOURCES) Pipfile.lock build/se
 ifdef MODEL
 	$(name_account)
 	@rm -rf build/fetched
-	@$(AWS) s3 cp --recursive --only-show-errors "s3://$$BUCKET/trainer/$(MODEL)/" build/fetched/
+	@$(call get_files,trainer/$(MODEL)/,build/fetched/)
 	@$(PYTHON) -m mlops_runtime.operations.artefact build/fetched
 else
 	@$(PYTHON) -m trainer

@@ -7,7 +7,7 @@ component_source = $(if $(filter model,$(1)),src/$(PACKAGE),src/$(1))
 ##@ Monitoring
 
 .PHONY: upload.monitoring
-upload.monitoring: unittest test | full-history aws-account  ## Put coverage and metrics of this version on S3
+upload.monitoring: unittest test | full-history aws-account  ## Put coverage and metrics of this version on S3 or Blob storage
 	@rm -rf build/monitoring
 	@$(foreach component,$(COMPONENTS),$(foreach kind,unittest test, \
 	  $(PYTHON) -m coverage json --quiet --data-file=build/$(kind).coverage --include="$(call component_source,$(component))/*" \
@@ -17,11 +17,11 @@ upload.monitoring: unittest test | full-history aws-account  ## Put coverage and
 	@for latest in build/monitoring/*/*/latest.json; do \
 	  folder=$${latest%/latest.json}; cp $$latest $$folder/$${folder##*/}-$(VERSION).json; \
 	done
-	@$(AWS) s3 cp --recursive --only-show-errors build/monitoring/ "s3://$$BUCKET/"
-	@echo "s3://$$BUCKET/ has coverage and metrics of $(VERSION)"
+	@$(call put_files,build/monitoring/,,*)
+	@echo "$(STORE)/ has coverage and metrics of $(VERSION)"
 
 .PHONY: upload.model
-upload.model: build/wheel/built | full-history aws-account  ## Put the wheels and the report on S3
-	@$(AWS) s3 cp --recursive --only-show-errors --exclude '*' --include '*.whl' build/wheel/ "s3://$$BUCKET/model/$(VERSION)/"
-	@$(AWS) s3 cp --only-show-errors build/report.html "s3://$$BUCKET/model/$(VERSION)/report.html"
-	@echo "s3://$$BUCKET/model/$(VERSION)/ has the wheels and the report"
+upload.model: build/wheel/built | full-history aws-account  ## Put the wheels and the report on S3 or Blob storage
+	@$(call put_files,build/wheel/,model/$(VERSION)/,*.whl)
+	@$(call put_file,build/report.html,model/$(VERSION)/report.html)
+	@echo "$(STORE)/model/$(VERSION)/ has the wheels and the report"
