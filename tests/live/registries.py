@@ -20,6 +20,7 @@ ACCOUNT = "acct"
 TOKEN = "a token of the tests"
 # Bcrypt hashes: of the token, and of a password that nobody needs to know.
 HTPASSWD = f"""{ACCOUNT}:$2y$05$C9LDyNqWVYkgmdGPlTw1TeD9sZtjmaWro0k81ohhPSuuvWvR3Oo9u
+00000000-0000-0000-0000-000000000000:$2y$05$C9LDyNqWVYkgmdGPlTw1TeD9sZtjmaWro0k81ohhPSuuvWvR3Oo9u
 AWS:$2y$05$C9LDyNqWVYkgmdGPlTw1TeG5QHAP.6eiMFTPTdgYEnZsE6qhX6YQ2
 """
 LIMIT = {
