@@ -109,15 +109,21 @@ def change(path: Path, old: str, new: str, count: int = -1) -> None:
     path.write_text(path.read_text().replace(old, new, count))
 
 
-@pytest.mark.parametrize("table", ["", TABLE], ids=["the example table", "a table of the user"])
+@pytest.mark.parametrize(
+    ("table", "dashboard", "expected"),
+    [
+        pytest.param("", "streamlit", "make/job.mk, src/dashboard/app.py", id="the example table, with a dashboard"),
+        pytest.param(TABLE, "none", "make/job.mk", id="a table of the user"),
+    ],
+)
 def test_upgrade_names_the_files_that_a_newer_template_makes_otherwise(
-    template: Path, tmp_path: Path, table: str
+    template: Path, tmp_path: Path, table: str, dashboard: str, expected: str
 ) -> None:
     # Given a project with an edited contract and setting, and a newer template
     dataset = tmp_path / "table.csv"
     dataset.write_text(table)
     answers = {"dataset": str(dataset), "target": "ill"} if table else {}
-    edited = bake(tmp_path, **answers, project_name="Zoë's test", project_slug="zoe")
+    edited = bake(tmp_path, **answers, project_name="Zoë's test", project_slug="zoe", dashboard=dashboard)
     change(edited / "src/zoe_model/datamodel.py", 'description="', 'description="Edited: ')
     change(edited / "project.mk", "SEED ?= 0", "SEED ?= 7")
     commit_everything(edited)
@@ -128,6 +134,7 @@ def test_upgrade_names_the_files_that_a_newer_template_makes_otherwise(
     change(newer / "runtime/mlops_runtime/__init__.py", '"1.0.0"', '"1.0.1"')
     change(newer / "CHANGELOG.md", "## ", "## 1.0.1\n\n- Newer.\n\n## ", 1)
     change(newer / "{{cookiecutter.project_slug}}/make/job.mk", "as a Job", "as one Job")
+    change(newer / "{{cookiecutter.project_slug}}/src/dashboard/app.py", "MAX_BARS, ", "MAX_LINES = MAX_BARS, ")
     (newer / "{{cookiecutter.project_slug}}/docs/new.md").touch()
 
     # When it is upgraded
@@ -135,7 +142,7 @@ def test_upgrade_names_the_files_that_a_newer_template_makes_otherwise(
 
     # Then the entries of the changelog since its version, and these files, are named
     assert [line for line in message.splitlines() if line.startswith("## ")] == ["## 1.0.1"]
-    assert "other files of the template, changed: make/job.mk; new: docs/new.md. Take over" in message
+    assert f"other files of the template, changed: {expected}; new: docs/new.md. Take over" in message
 
 
 MANIFESTS = {
@@ -147,19 +154,22 @@ MANIFESTS = {
 
 
 @pytest.mark.parametrize(
-    ("table", "platform"),
-    [("", "eks"), (TABLE, "eks"), ("", "docker-host")],
-    ids=["the example table", "a table of the user", "a machine with Docker"],
+    ("table", "platform", "dashboard"),
+    [
+        pytest.param("", "eks", "none", id="the example table"),
+        pytest.param(TABLE, "eks", "none", id="a table of the user"),
+        pytest.param("", "docker-host", "streamlit", id="a machine with Docker, and a dashboard"),
+    ],
 )
 def test_cruft_update_merges_the_template_and_keeps_what_is_the_users(
-    template: Path, project: Path, tmp_path: Path, table: str, platform: str
+    template: Path, project: Path, tmp_path: Path, table: str, platform: str, dashboard: str
 ) -> None:
     # Given a project made by cruft, without a commit, as its .cruft.json is written last
     copy, dataset = tmp_path / "template", tmp_path / "a table.csv"
     shutil.copytree(template, copy, symlinks=True)
     dataset.write_text(table)
     own = {"dataset": str(dataset), "target": "ill", "project_name": "Oncology"} if table else {}
-    answers = [json.dumps(own | {"platform": platform})]
+    answers = [json.dumps(own | {"platform": platform, "dashboard": dashboard})]
     command = [sys.executable, "-m", "cruft", "create", str(copy), "--no-input", "--output-dir", str(tmp_path)]
     run(tmp_path, *command, "--extra-context", *answers)
     edited = tmp_path / "oncology"
@@ -170,6 +180,9 @@ def test_cruft_update_merges_the_template_and_keeps_what_is_the_users(
     change(edited / "project.mk", "SEED ?= 0", "SEED ?= 7")
     manifest, old, new = MANIFESTS[platform]
     change(edited / manifest, old, new)
+    page = edited / "src/dashboard/app.py"
+    if dashboard != "none":
+        change(page, "MAX_BARS, MAX_FAULTS = 12,", "MAX_BARS, MAX_FAULTS = 20,")
     kept = {name: (edited / name).read_bytes() for name in ("project.mk", "src/oncology_model/datamodel.py")}
     commit_everything(edited)
     # and a template with another runtime, README and setting, while the table is no longer where it was
@@ -177,6 +190,7 @@ def test_cruft_update_merges_the_template_and_keeps_what_is_the_users(
     folder = copy / "{{cookiecutter.project_slug}}"
     change(folder / "README.md", "## Deploy", "## Deploy it")
     change(folder / "project.mk", "SEED ?= 0", "SEED ?= 1")
+    change(folder / "src/dashboard/app.py", '"What drives it"', '"What drives the prediction"')
     git(copy, *IDENTITY, "commit", "--quiet", "--all", "--message", "Change the template")
     dataset.unlink()
 
@@ -191,9 +205,14 @@ def test_cruft_update_merges_the_template_and_keeps_what_is_the_users(
     assert new in (edited / manifest).read_text()
     # of this platform alone
     assert [name for name, (path, _, _) in MANIFESTS.items() if (edited / path).exists()] == [platform]
+    assert page.exists() == (dashboard != "none")
+    if page.exists():
+        assert "MAX_FAULTS = 20," in page.read_text()
+        assert '"What drives the prediction"' in page.read_text()
     changed = git(edited, "status", "--porcelain").splitlines()
     assert not [line for line in changed if "data/" in line or line.endswith((".rej", ".orig"))]
-    # and its tests pass
+    # and its tests pass, but for those that need Streamlit, which the shared environment has not
+    (edited / "tests/test_dashboard.py").unlink(missing_ok=True)
     result = make(share_environment(edited, project), "unittest", "MIN_COVERAGE=0")
     assert result.returncode == 0, result.stdout + result.stderr
 
