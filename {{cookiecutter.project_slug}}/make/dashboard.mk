@@ -12,5 +12,11 @@ build/dashboard.built: docker/dashboard.Dockerfile .dockerignore Pipfile.lock $(
 dashboard: $(ENV)  ## Show the dashboard of the service at SERVICE_URL (stop with Ctrl-C)
 	@exec $(PYTHON) -m streamlit run src/dashboard/app.py --server.address "$$HOST" --server.port "$$DASHBOARD_PORT"
 
+# `make dev` in a container shows it too.
+dev.container: build/dev-dashboard.built
+build/dev-dashboard.built: DOCKERFILE := dashboard
+build/dev-dashboard.built: BUILD_STAGE := --target dependencies
+build/dev-dashboard.built: docker/dashboard.Dockerfile .dockerignore Pipfile.lock build/settings/dev
+
 .PHONY: docker.dashboard
 docker.dashboard: build/dashboard.built  ## Build the image of the dashboard alone

@@ -15,8 +15,8 @@ from mlops_runtime.serving.settings import Settings, SettingsError
 
 SERVICE = "webservice"
 """Service of the compose file whose exit status is that of the command."""
-IMAGE = Path("build/dev.built")
-"""File with the id of the image."""
+IMAGES = {"DEV_IMAGE": Path("build/dev.built"), "DEV_DASHBOARD_IMAGE": Path("build/dev-dashboard.built")}
+"""Files with the ids of images, by the variable of the compose file; a project may have no dashboard."""
 ROOTLESS = re.compile(r'name=rootless|"rootless": ?true')
 """How docker and podman say that root in a container is the user that started it."""
 STOP_TIMEOUT = 30
@@ -42,9 +42,9 @@ def main() -> int:
         ]
         environment = os.environ | {
             "DEV_ADDRESS": free_address(settings, compose),
-            "DEV_IMAGE": IMAGE.read_text().strip(),
             "DEV_USER": "0:0" if ROOTLESS.search(engine.run("info", "--format", "{{json .}}")) else owner(),
             "PORT": str(settings.port),
+            **{variable: path.read_text().strip() for variable, path in IMAGES.items() if path.exists()},
         }
         say(f"In a container, at http://{settings.host}:{settings.port}; Ctrl-C removes it.")
         return run(compose, environment)

@@ -16,6 +16,7 @@ FRAGMENTS = {
     "project.mk": "settings.mk",
     "README.md": "deploy.md",
     "infrastructure/stack.yaml": "stack.yaml",
+    "docker/dev.yaml": "dev.yaml",
     "Pipfile": "Pipfile",
 }
 """Fragments, by the file that has the marker where one is put in."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 COMPOSE = """#!/bin/sh
-echo "$DEV_USER $DEV_IMAGE $DEV_ADDRESS:$PORT|$*" >>calls
+echo "$DEV_USER $DEV_IMAGE${DEV_DASHBOARD_IMAGE:+ $DEV_DASHBOARD_IMAGE} $DEV_ADDRESS:$PORT|$*" >>calls
 case "$*" in
   *" down "*) exit $DOWN ;;
   *" up "*) if [ "$UP" = waits ]; then trap 'exit 0' TERM; while :; do sleep 0.1; done; fi; exit $UP ;;
@@ -78,6 +78,14 @@ def test_containers_are_removed_when_a_service_ends(project: Project, status: st
     assert up.startswith(f"{user} sha256:1 127.0.0.1:{project.port}|--project-name x-dev-{project.port} ")
     assert up.endswith("--file docker/dev.yaml up --exit-code-from webservice")
     assert down.endswith("--file docker/dev.yaml down --timeout 5 --remove-orphans")
+
+
+def test_the_image_of_a_dashboard_is_run_beside_that_of_the_service(project: Project) -> None:
+    (project.folder / "build/dev-dashboard.built").write_text("sha256:2\n")
+
+    assert project.run() == (0, "")
+
+    assert " sha256:1 sha256:2 127.0.0.1:" in project.calls()[1]
 
 
 @pytest.mark.parametrize("stop", ["INT", "TERM"])
