@@ -1,4 +1,4 @@
-"""Streamlit's widgets for the fields of a record."""
+"""Streamlit's widgets for the fields of a record, and for its prediction."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -9,6 +9,7 @@ import streamlit as st
 
 from mlops_runtime.dashboard.inputs import Input
 
+MAX_BARS = 12
 MIN_DATE, MAX_DATE = date(1900, 1, 1), date(2199, 12, 31)
 
 
@@ -40,6 +41,24 @@ def ask(field: Input) -> Any:
             return chosen.isoformat() if isinstance(chosen, date) else None
         case _:
             return st.text_input(name, field.value or "", help=help_text, key=key) or None
+
+
+def show_prediction(prediction: Mapping[str, Any]) -> None:
+    """Show a prediction: its label with the probabilities, or its value with the interval; and its warnings."""
+    if "label" in prediction:
+        st.metric("Prediction", str(prediction["label"]))
+        for label, share in sorted(prediction["probabilities"].items(), key=lambda item: -item[1])[:MAX_BARS]:
+            st.progress(share, f"{label}: {share:.1%}")
+    else:
+        st.metric("Prediction", readable(prediction["value"]))
+        st.caption(f"Interval: {readable(prediction['low'])} to {readable(prediction['high'])}")
+    for warning in prediction["warnings"]:
+        st.warning(warning)
+
+
+def readable(value: float) -> str:
+    """Return a number with four significant digits, but with all digits before the point."""
+    return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 else f"{value:.4g}"
 
 
 def _in_words(words: Mapping[Any, str], value: Any) -> str:

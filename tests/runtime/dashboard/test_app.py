@@ -17,6 +17,7 @@ from tests.conftest import TEMPLATE
 
 how_to_get_it = "needs Streamlit, which `make test` installs: pip install streamlit"
 AppTest: Any = pytest.importorskip("streamlit.testing.v1", reason=how_to_get_it).AppTest
+widgets: Any = pytest.importorskip("mlops_runtime.dashboard.widgets")
 SCRIPT = TEMPLATE / "{{cookiecutter.project_slug}}/src/dashboard/app.py"
 KEY = "a-secret-key"
 
@@ -55,10 +56,24 @@ def test_the_example_of_each_contract_gets_the_prediction_of_the_service(
     assert faults(page) == []
     golden = each_predictor.golden_records[0]
     expected = Client.from_environment().explain(golden.record.model_dump(mode="json"))["prediction"]
-    shown = str(expected["label"]) if "label" in expected else f"{expected['value']:.4g}"
+    shown = str(expected["label"]) if "label" in expected else widgets.readable(expected["value"])
     assert page.metric[0].value == shown
     # and the key is nowhere on the page
     assert KEY not in repr(page)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param(630703.897, "630,704", id="price of a house"),
+        pytest.param(-1234.5, "-1,234", id="negative"),
+        pytest.param(12.3456, "12.35", id="small"),
+        pytest.param(0.0001234567, "0.0001235", id="below one"),
+        pytest.param(1e15, "1e+15", id="beyond the digits of a double"),
+    ],
+)
+def test_a_number_has_no_exponent_where_a_person_writes_none(value: float, text: str) -> None:
+    assert widgets.readable(value) == text
 
 
 def test_another_value_and_a_missing_one_are_sent(open_dashboard: Open, predictor: Predictor) -> None:
