@@ -5,15 +5,32 @@ from pathlib import Path
 
 import pytest
 
+from tests import tables
 from tests.conftest import bake
 from tests.test_project import make
 
 
-def test_a_project_with_a_dashboard_passes_its_own_checks(tmp_path: Path) -> None:
+@pytest.fixture(autouse=True)
+def streamlit() -> None:
+    """Skip the tests where Streamlit is not installed."""
     pytest.importorskip("streamlit", reason="needs Streamlit, which `make test` installs: pip install streamlit")
+
+
+def test_a_project_with_a_dashboard_passes_its_own_checks(tmp_path: Path) -> None:
     project = bake(tmp_path, dashboard="streamlit")
 
     result = make(project, "lint", "type-check", "unittest", "ENV=", f"PYTHON={sys.executable}")
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert len((project / "src/dashboard/app.py").read_text().splitlines()) <= 150
+
+
+def test_a_dashboard_for_the_smallest_table_passes_its_tests(tmp_path: Path) -> None:
+    # given a regression on too few rows for an index of drift
+    table = tables.tiny(tmp_path / "table.csv")
+    project = bake(tmp_path, dataset=str(table), target="distance", dashboard="streamlit")
+
+    result = make(project, "unittest", "ENV=", f"PYTHON={sys.executable}")
+
+    # then tests and their coverage pass without the branches of the other tasks
+    assert result.returncode == 0, result.stdout + result.stderr

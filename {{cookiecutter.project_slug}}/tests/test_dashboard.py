@@ -1,11 +1,13 @@
 """The dashboard, in front of the application on a port of this machine."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from flask import Flask
 from mlops_runtime.contract import RecordModel
+from mlops_runtime.dashboard.drift import Drift
 from mlops_runtime.model import Predictor
 from mlops_runtime.testing.project import served
 from streamlit.testing.v1 import AppTest
@@ -55,12 +57,22 @@ def test_drift_is_shown(dashboard: AppTest, app: Flask, record: RecordModel) -> 
     dashboard.segmented_control[0].set_value("Drift").run()
 
     assert [*dashboard.exception, *dashboard.error] == []
-    assert len(dashboard.dataframe[0].value) > 1
+    assert dashboard.metric[0].label == "Records of the last day"
 
 
-def test_it_says_that_the_service_is_away(dashboard: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_field_that_differs_is_named(dashboard: AppTest, monkeypatch: pytest.MonkeyPatch) -> None:
+    drift = Drift(datetime.now(UTC), 500, {"one": 0.3, "other": 0.1})
+    monkeypatch.setattr("mlops_runtime.dashboard.drift_of", lambda _: drift)
+
+    dashboard.segmented_control[0].set_value("Drift").run()
+
+    assert [warning.value for warning in dashboard.warning] == ["one differs from the training rows."]
+
+
+@pytest.mark.parametrize("page", ["What if", "Drift"])
+def test_it_says_that_the_service_is_away(dashboard: AppTest, monkeypatch: pytest.MonkeyPatch, page: str) -> None:
     monkeypatch.setenv("SERVICE_URL", "http://127.0.0.1:9")
 
-    dashboard.run()
+    dashboard.segmented_control[0].set_value(page).run()
 
     assert "does not answer" in dashboard.error[0].value

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 from mlops_runtime.dashboard import Client, ClientError, DriftHistory, Input, drift_of, inputs_of
-from mlops_runtime.dashboard.widgets import ask
+from mlops_runtime.dashboard.widgets import ask, readable, show_prediction
 
 TITLE = "{{cookiecutter.project_name}}"
 MAX_BARS, MAX_FAULTS = 12, 100
@@ -34,24 +34,15 @@ def show_what_if() -> None:
         record = {field.name: ask(field) for field in inputs()}
     with result:
         answer = CLIENT.explain({name: value for name, value in record.items() if value is not None})
-        prediction = answer["prediction"]
-        if "label" in prediction:
-            st.metric("Prediction", str(prediction["label"]))
-            for label, share in sorted(prediction["probabilities"].items(), key=lambda item: -item[1])[:MAX_BARS]:
-                st.progress(share, f"{label}: {share:.1%}")
-        else:
-            st.metric("Prediction", f"{prediction['value']:.4g}")
-            st.caption(f"Interval: {prediction['low']:.4g} to {prediction['high']:.4g}")
-        for warning in prediction["warnings"]:
-            st.warning(warning)
+        show_prediction(answer["prediction"])
         st.subheader("What drives it")
         parts = answer["contributions"][:MAX_BARS]
         names = [part["fields"][0] if len(part["fields"]) == 1 else f"{len(part['fields'])} others" for part in parts]
         amounts = {"field": names, "contribution": [part["amount"] for part in parts]}
         st.bar_chart(amounts, x="field", y="contribution", horizontal=True, sort=False)
         st.caption(
-            f"From {answer['mean']:.3g}, the mean over reference records, to {answer['output']:.3g} for this one. "
-            "Shapley values describe the model, not causes."
+            f"From {readable(answer['mean'])}, the mean over reference records, to {readable(answer['output'])} "
+            "for this one. Shapley values describe the model, not causes."
         )
 
 
