@@ -7,6 +7,7 @@ The tests of a class are one story and build on one another, in their order. A m
 import os
 import signal
 import subprocess
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.live.site import CRASHES, LIES, replace_in
+from tests.live.site import CRASHES, LIES, MAX_SECONDS_FOR_KEYS, replace_in
 from tests.live.workbench import Load, Workbench, ask, one_error_line
 
 Record = Callable[[str, object], None]
@@ -30,8 +31,6 @@ class Stage(ABC):
     running: str = ""
     key: str = ""
 
-    PLACED: ClassVar[str]
-    """Text that the deploy prints once the replicas of the new version are up, and before it verifies them."""
     CRASHED: ClassVar[str]
     """What the message of a deploy says of a container that ends at once."""
     EVIDENCE: ClassVar[str]
@@ -58,9 +57,13 @@ class Stage(ABC):
     def left(self) -> list[str]:
         """Return the names of all that the road has made and that is still there."""
 
-    @abstractmethod
     def open(self) -> None:
         """Make the address reachable from here, and wait until every replica behind it knows the key."""
+        began, in_a_row = time.monotonic(), 0
+        while in_a_row < 10:
+            assert time.monotonic() - began < MAX_SECONDS_FOR_KEYS, "the key was not accepted in time"
+            in_a_row = in_a_row + 1 if ask(self.address, "/version", key=self.key)[0] == 200 else 0
+            time.sleep(0.1)
 
     def deploy(self, succeeds: bool = True) -> subprocess.CompletedProcess[str]:
         result = self.workbench.make("deploy")
@@ -197,8 +200,9 @@ class RoadStory:
         version = stage.commit_change("USER 10001:10001", LIES, "Predict wrongly")
         with stage.workbench.start("deploy") as process:
             assert process.stdout is not None
-            while stage.PLACED not in (line := process.stdout.readline()):
+            while "verifying version" not in (line := process.stdout.readline()):
                 assert line, process.stderr and process.stderr.read()
+            os.killpg(process.pid, signal.SIGSTOP)
             second = stage.workbench.make("repair", WAIT="0")
             # When it is killed
             os.killpg(process.pid, signal.SIGKILL)

@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import bake, missing, share_environment
 from tests.live.road_story import DestroyStory, RoadStory, Stage
-from tests.live.workbench import Workbench, ask
+from tests.live.workbench import Workbench
 
 NAMESPACE = "mlops-template-tests"
 CADDY = """ARG PYTHON_IMAGE
@@ -64,7 +64,6 @@ class Machine(Stage):
     engine: str
     port: int
 
-    PLACED = "containers healthy"
     CRASHED = "restarts"
     EVIDENCE = "$ docker logs"
     ROLLS_BACK_WITH: ClassVar[dict[str, str]] = {}
@@ -91,13 +90,6 @@ class Machine(Stage):
     def left(self) -> list[str]:
         names = self.docker("volume", "ls", "--quiet") + self.docker("network", "ls", "--format", "{{.Name}}")
         return self.containers("--all") + [name for name in names.split() if NAMESPACE in name]
-
-    def open(self) -> None:
-        began, in_a_row = time.monotonic(), 0
-        while in_a_row < 10:
-            assert time.monotonic() - began < 60, "the key was not accepted in a minute"
-            in_a_row = in_a_row + 1 if ask(self.address, "/version", key=self.key)[0] == 200 else 0
-            time.sleep(0.1)
 
 
 def remove_all(engine: str) -> None:

@@ -21,7 +21,6 @@ class Cluster(Stage):
 
     site: Site
 
-    PLACED = "new pods ready"
     CRASHED = "CrashLoopBackOff (exit status 1"
     EVIDENCE = "$ kubectl logs"
     VERIFIES_BEFORE_TRAFFIC = False
