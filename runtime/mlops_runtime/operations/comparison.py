@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mlops_runtime.contract import Task
+from mlops_runtime.contract.number_format import readable
 from mlops_runtime.training.evaluation import (
     CONFIDENCE,
     Floats,
@@ -92,8 +93,8 @@ class Comparison:
     def __str__(self) -> str:
         rows = [("on the same rows", self.champion, self.candidate, "difference", "95 % interval", "rows")]
         for each in self.differences:
-            values = f"{each.champion:.4g}", f"{each.candidate:.4g}", f"{each.candidate - each.champion:+.4g}"
-            rows.append((each.name, *values, f"{each.low:+.4g} to {each.high:+.4g}", str(self.rows)))
+            values = readable(each.champion, 4), readable(each.candidate, 4), signed(each.candidate - each.champion)
+            rows.append((each.name, *values, f"{signed(each.low)} to {signed(each.high)}", str(self.rows)))
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
         return "\n".join(line.rstrip() for line in lines)
@@ -203,8 +204,8 @@ def check(champion: Path, candidate: HeldOut, margin: float) -> None:
     if result.is_worse(margin):
         loss = result.differences[0]
         raise ComparisonError(
-            f"the {loss.name} of {result.candidate} is {loss.candidate:.4g}, that of {result.champion} on the same rows"
-            f" {loss.champion:.4g}: worse by more than MARGIN={margin:g} of it"
+            f"the {loss.name} of {result.candidate} is {readable(loss.candidate, 4)}, that of {result.champion}"
+            f" on the same rows {readable(loss.champion, 4)}: worse by more than MARGIN={margin:g} of it"
         )
 
 
@@ -240,3 +241,8 @@ def _margin(text: str) -> float:
 
 if __name__ == "__main__":
     sys.exit(main())
+
+
+def signed(value: float) -> str:
+    """Return a difference with its sign and four significant digits."""
+    return f"{'+' if value >= 0 else ''}{readable(value, 4)}"

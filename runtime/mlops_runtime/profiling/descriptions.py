@@ -1,5 +1,6 @@
 """Short descriptions of the values of a column."""
 
+from mlops_runtime.contract.number_format import exact, readable
 from mlops_runtime.profiling.columns import Column
 from mlops_runtime.profiling.source_code import prose
 
@@ -58,4 +59,4 @@ def percent(share: float) -> str:
 def _number(value: float | str | None) -> str:
     if not isinstance(value, float):
         return str(value)
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else f"{value:.4g}"
+    return exact(value) if value.is_integer() else readable(value, 4)

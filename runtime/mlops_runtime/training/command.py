@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mlops_runtime.contract import Contract, Task
+from mlops_runtime.contract.number_format import readable
 from mlops_runtime.model.artefact import ArtefactError
 from mlops_runtime.model.onnx_predictor import OnnxPredictor
 from mlops_runtime.model.predictor import Predictor
@@ -248,11 +249,11 @@ def _listener(contract: Contract, settings: Settings, progress: Progress, candid
     def on_evaluated(findings: Findings) -> None:
         best = findings.scores[0]
         print(
-            f"Chose {best.name} with a cross-validated {findings.loss} of {best.mean:.4g} "
-            f"({findings.baseline_score:.4g} without features). {findings.search_summary}"
+            f"Chose {best.name} with a cross-validated {findings.loss} of {readable(best.mean, 4)} "
+            f"({readable(findings.baseline_score, 4)} without features). {findings.search_summary}"
         )
         values = [
-            f"{name} {estimate.value:.4g} ({estimate.low:.4g} to {estimate.high:.4g})"
+            f"{name} {readable(estimate.value, 4)} ({readable(estimate.low, 4)} to {readable(estimate.high, 4)})"
             for name, estimate in findings.evaluation.metrics.items()
             if name in {*settings.floors, *PRINTED_METRICS[contract.task]}
         ]

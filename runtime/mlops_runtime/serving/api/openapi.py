@@ -13,6 +13,7 @@ from pydantic_core.core_schema import StringSchema
 from werkzeug.routing import Rule
 
 from mlops_runtime.contract.fields import DATE_PATTERNS
+from mlops_runtime.contract.number_format import MAX_INTEGER_LENGTH
 from mlops_runtime.model import BasePredictor, Metadata, Predictor
 from mlops_runtime.serving.api import explanations, problems
 from mlops_runtime.serving.api.negotiation import FORMATS, LENIENT, Format
@@ -26,7 +27,6 @@ from mlops_runtime.serving.project_routes import check_routes
 from mlops_runtime.serving.routes import route_of
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.logs import REQUEST_ID, REQUEST_ID_HEADER
-from mlops_runtime.serving.ui.number_format import MAX_INTEGER_LENGTH
 
 Part = dict[str, Any]
 """A part of an OpenAPI document."""

@@ -12,6 +12,7 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from mlops_runtime.contract import Contract, RecordModel, ValuePrediction
+from mlops_runtime.contract.number_format import rounded
 from mlops_runtime.model import BasePredictor, GoldenRecord, Predictor
 from mlops_runtime.serving.api.negotiation import Format
 from mlops_runtime.serving.api.predictions import Predict
@@ -21,7 +22,6 @@ from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.logs import RECORDS_KEY
 from mlops_runtime.serving.ui.explanation import Explanation, PredictedRecord, explain
 from mlops_runtime.serving.ui.form import Input, form_inputs, form_reader, submitted_texts, texts_of
-from mlops_runtime.serving.ui.number_format import rounded
 from mlops_runtime.serving.ui.result import Result, result_of
 from mlops_runtime.serving.ui.shapley import background_of, contributions_to
 from mlops_runtime.serving.ui.tables import TablePrediction, example_table, result_file_name, uploaded

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from mlops_runtime.contract import Features, FieldSpec, Kind
 from mlops_runtime.contract.features import tokens
+from mlops_runtime.contract.number_format import whole_percent
 from mlops_runtime.model.baseline import Baseline, NumberBaseline, ValueBaseline
 from mlops_runtime.serving.telemetry.binning import baseline_columns
-from mlops_runtime.serving.ui.number_format import whole_percent
 
 MAX_BARS = 10
 """Maximum number of values in a histogram; the baseline has as many bins for numbers."""

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from mlops_runtime.contract.fields import Task
+from mlops_runtime.contract.number_format import readable
 from mlops_runtime.model.metadata import Interval, Metadata
 from mlops_runtime.training.evaluation import LOWER_IS_BETTER, Evaluation, LabelOutcomes, ValueOutcomes
 from mlops_runtime.training.gate import CROSS_VALIDATED_SKILL, Check
@@ -309,9 +310,9 @@ def percent(share: float) -> str:
 
 
 def number(value: float, decimals: int = 3) -> str:
-    """Return a number with a fixed number of decimals, or in scientific notation if it is large."""
+    """Return a number with a fixed number of decimals, or with none if it is large."""
     # Adding 0 turns -0.0 into 0.0.
-    return f"{round(value, decimals) + 0:.{decimals}f}" if abs(value) < 1000 else f"{value:.3g}"
+    return f"{round(value, decimals) + 0:.{decimals}f}" if abs(value) < 1000 else readable(value, 3)
 
 
 def amount(value: float) -> str:

@@ -16,11 +16,11 @@ def exact(value: float) -> str:
     return repr(value)
 
 
-def readable(value: float) -> str:
-    """Return a number rounded to six significant digits, but with all digits before the point."""
-    if 10**SIGNIFICANT_DIGITS <= abs(value) < MAX_INTEGER_LENGTH:
+def readable(value: float, digits: int = SIGNIFICANT_DIGITS) -> str:
+    """Return a number rounded to some significant digits, but with all digits before the point."""
+    if 10**digits <= abs(value) < MAX_INTEGER_LENGTH:
         return f"{value:.0f}"
-    return f"{value:.{SIGNIFICANT_DIGITS}g}"
+    return f"{value:.{digits}g}"
 
 
 def rounded(value: float, spread: float) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_runtime.serving.ui.number_format import exact, percent, ratio, readable, rounded, whole_percent
+from mlops_runtime.contract.number_format import exact, percent, ratio, readable, rounded, whole_percent
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 
@@ -35,6 +35,13 @@ def test_an_exact_number_can_be_parsed_again(value: float) -> None:
 )
 def test_a_readable_number_has_six_significant_digits(value: float, text: str) -> None:
     assert readable(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(39123.4, "39123"), (-1234567.8, "-1234568"), (0.12345, "0.1235"), (1.0, "1")]
+)
+def test_a_readable_number_of_fewer_digits_has_all_before_the_point(value: float, text: str) -> None:
+    assert readable(value, 4) == text
 
 
 @pytest.mark.parametrize(
