@@ -126,7 +126,7 @@ class RoadStory:
         assert stage.replicas() == before
 
     def test_an_update_drops_no_request(self, stage: Stage, record_property: Record) -> None:
-        # Given a version with another setting, and clients that ask without a pause
+        # Given a version with another setting, and clients that ask again and again
         before = stage.running
         replace_in(stage.workbench.folder / "project.mk", "MAX_RECORDS ?= 1000", "MAX_RECORDS ?= 7")
         version = stage.workbench.commit("Change a setting")

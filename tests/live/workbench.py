@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+SECONDS_BETWEEN_REQUESTS = 0.005
 GIT = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost")
 
 
@@ -119,7 +120,7 @@ def ask(address: str, path: str, payload: Any = None, key: str = "") -> tuple[in
 
 @dataclass
 class Load:
-    """Clients that send golden records without a pause and count every answer.
+    """Clients that send golden records one after another and count every answer.
 
     Half of them keep their connection for as long as the server lets them, half open a new one
     for each request. A request without an answer, or with another answer than the golden one,
@@ -154,7 +155,8 @@ class Load:
     def _run(self, keep_alive: bool) -> None:
         connection = http.client.HTTPConnection(self.address, timeout=10)
         number = 0
-        while not self._stop.is_set():
+        # Clients without a pause would leave no processor to the deploy that they watch.
+        while not self._stop.wait(SECONDS_BETWEEN_REQUESTS):
             number += 1
             problem, version = self._one_request(connection, number)
             with self._lock:
