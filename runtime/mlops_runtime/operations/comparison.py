@@ -239,10 +239,10 @@ def _margin(text: str) -> float:
     return margin
 
 
-if __name__ == "__main__":
-    sys.exit(main())
-
-
 def signed(value: float) -> str:
     """Return a difference with its sign and four significant digits."""
     return f"{'+' if value >= 0 else ''}{readable(value, 4)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
