@@ -75,10 +75,14 @@ class Workbench:
         subprocess.run([*GIT, "revert", "--no-edit", "HEAD"], cwd=self.folder, check=True, capture_output=True)
         return self.version()
 
+    def git(self, *arguments: str) -> str:
+        """Return what git prints in the folder."""
+        command = ["git", *arguments]
+        return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout.strip()
+
     def version(self) -> str:
         """Return what `git describe` calls the current commit."""
-        command = ["git", "describe", "--tags", "--always"]
-        return subprocess.run(command, cwd=self.folder, check=True, capture_output=True, text=True).stdout.strip()
+        return self.git("describe", "--tags", "--always")
 
     def history(self) -> list[Line]:
         """Return what `make history` lists, the oldest release first."""
