@@ -2,7 +2,6 @@
 
 # Installed with the dev-packages: the commands that people try first need it as little.
 CATEGORIES += $(if $(filter dev-packages,$(CATEGORIES)),dashboard)
-COMPONENTS += dashboard
 DASHBOARD_SOURCES := $(shell find src/dashboard -type f -not -name '*.pyc')
 
 build/unittest-coverage.json: $(DASHBOARD_SOURCES)
@@ -17,6 +16,8 @@ dev.container: build/dev-dashboard.built
 build/dev-dashboard.built: DOCKERFILE := dashboard
 build/dev-dashboard.built: BUILD_STAGE := --target dependencies
 build/dev-dashboard.built: docker/dashboard.Dockerfile .dockerignore Pipfile.lock build/settings/dev
+
+##@ Images
 
 .PHONY: docker.dashboard
 docker.dashboard: build/dashboard.built  ## Build the image of the dashboard alone

@@ -1,7 +1,7 @@
 # Coverage and metrics of each version at s3://BUCKET/COMPONENT/KIND/KIND-VERSION.json; those of the last
 # upload also as latest.json.
 
-COMPONENTS := model trainer webservice
+COMPONENTS := model $(notdir $(wildcard $(IMAGES:%=src/%)))
 component_source = $(if $(filter model,$(1)),src/$(PACKAGE),src/$(1))
 
 ##@ Monitoring
