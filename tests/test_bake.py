@@ -243,11 +243,8 @@ def test_an_upgrade_finds_no_other_files_in_a_new_project(tmp_path: Path, answer
 
 
 def test_a_project_for_a_machine_with_docker_names_no_cluster(fresh_docker_host: Path) -> None:
-    # What Prometheus needs on a cluster, and what takes its place.
-    shared = ("docs/monitoring.md", "docs/docker-host.md")
-
     for path in text_files(fresh_docker_host):
-        if str(path.relative_to(fresh_docker_host)) not in shared and path.suffix in (".md", ".mk", ".yaml"):
+        if path.suffix in (".md", ".mk", ".yaml"):
             assert not re.search(r"kubectl|k8s|kustomize|\bpods?\b|Kubernetes", path.read_text()), path
 
 
@@ -260,6 +257,39 @@ def test_a_project_without_a_dashboard_has_no_line_of_it(tmp_path: Path, platfor
         # Prometheus has dashboards as well.
         assert not re.search(r"streamlit|src/dashboard|^\s*\[dashboard\]|[a-z.]dashboard\b|@[A-Z]+@", text), path
         assert "dashboard" not in path.name
+
+
+OF_OTHER_PLATFORMS = {
+    "eks": r"docker-host|compose\.yaml|Azure|az containerapp",
+    "docker-host": r"kubectl|Kubernetes|Azure|az containerapp|make infrastructure",
+    "azure-container-apps": r"kubectl|Kubernetes|compose\.yaml|proxy:8081|CloudFormation",
+}
+"""What no page of a project names, by platform."""
+
+
+@pytest.mark.parametrize("platform", OF_OTHER_PLATFORMS)
+def test_the_pages_of_a_project_are_about_its_platform(tmp_path: Path, platform: str) -> None:
+    docs = bake(tmp_path, platform=platform, **DASHBOARD) / "docs"
+
+    for name in ("dashboard.md", "monitoring.md"):
+        assert not re.search(OF_OTHER_PLATFORMS[platform], (docs / name).read_text()), name
+    assert "## " in (docs / "dashboard.md").read_text().rpartition("## Who may open it")[2]
+    assert "scrape_configs" in (docs / "monitoring.md").read_text()
+    assert "Without `REGISTRY`" in (docs / "registries.md").read_text()
+
+
+@pytest.mark.parametrize("answers", CHOICES)
+def test_make_lists_each_group_of_commands_once(tmp_path: Path, answers: dict[str, str]) -> None:
+    baked = bake(tmp_path, **answers)
+
+    listing = subprocess.run(["make"], cwd=baked, capture_output=True, text=True, check=True).stdout
+
+    groups = dict(group.split("\n", 1) for group in listing.strip().split("\n\n")[:-1])
+    assert list(groups)[:6] == ["Environment", "Quality", "Model", "Images", "Monitoring", "Deploy"]
+    names = {group: re.findall(r"^  (\S+)", lines, flags=re.MULTILINE) for group, lines in groups.items()}
+    assert (
+        ("dashboard" in names["Model"]) == ("docker.dashboard" in names["Images"]) == (answers["dashboard"] != "none")
+    )
 
 
 COMPOSE_VALUES = {

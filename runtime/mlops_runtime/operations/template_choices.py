@@ -18,6 +18,9 @@ FRAGMENTS = {
     "infrastructure/stack.yaml": "stack.yaml",
     "docker/dev.yaml": "dev.yaml",
     "Pipfile": "Pipfile",
+    "docs/dashboard.md": "dashboard.md",
+    "docs/monitoring.md": "monitoring.md",
+    "docs/registries.md": "registries.md",
 }
 """Fragments, by the file that has the marker where one is put in."""
 LOCK = "Pipfile.lock"
