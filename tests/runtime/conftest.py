@@ -66,7 +66,7 @@ def contract() -> Contract:
     return synthetic.CONTRACTS[Task.BINARY]
 
 
-@pytest.fixture(scope="session", params=Task, ids=str)
+@pytest.fixture(scope="session", params=synthetic.TASKS, ids=str)
 def each_contract(request: pytest.FixtureRequest) -> Contract:
     """The contract of each task in turn."""
     return synthetic.CONTRACTS[request.param]

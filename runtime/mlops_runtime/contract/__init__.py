@@ -1,6 +1,7 @@
 """The contract: field types, record and prediction models, and the conversion of records to arrays."""
 
 from mlops_runtime.contract.contract import Contract, contract_json
+from mlops_runtime.contract.entities import Entity, EntityPrediction
 from mlops_runtime.contract.features import Features, Layout
 from mlops_runtime.contract.fields import (
     Category,
@@ -23,6 +24,8 @@ __all__ = [
     "Category",
     "Contract",
     "DateFormat",
+    "Entity",
+    "EntityPrediction",
     "ExpectedRange",
     "Features",
     "FieldSpec",

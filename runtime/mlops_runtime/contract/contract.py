@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from mlops_runtime.contract.entities import EntityPrediction
 from mlops_runtime.contract.features import Features, Layout
 from mlops_runtime.contract.fields import (
     FieldSpec,
@@ -18,8 +19,8 @@ from mlops_runtime.contract.fields import (
 from mlops_runtime.contract.predictions import LabelPrediction, PredictionModel, ValuePrediction
 from mlops_runtime.missing import missing_words
 
-KINDS = (LabelPrediction, ValuePrediction)
-"""Kinds of predictions of a table's model."""
+KINDS = (LabelPrediction, ValuePrediction, EntityPrediction)
+"""Kinds of predictions."""
 
 
 class Contract:
@@ -30,8 +31,8 @@ class Contract:
     Attributes:
         record: type of a record.
         prediction: type of a prediction.
-        task: binary, multiclass or regression.
-        target: column of the training table that holds the label or value.
+        task: what the model predicts.
+        target: column of the training table, or key of the dataset, that holds what the model predicts.
         left_out: columns of the training table that are no fields, such as identifiers; a request may have them.
         ignored: columns that a request may have and that have no influence: the target, and those left out.
         key: column that identifies a record in requests, or None; it comes back beside the prediction.
@@ -63,16 +64,16 @@ class Contract:
         Args:
             record: type of a record.
             prediction: type of a prediction.
-            task: binary, multiclass or regression.
-            target: column of the training table that holds the label or value.
+            task: what the model predicts.
+            target: column of the training table, or key of the dataset, that holds what the model predicts.
             missing: words that mean a missing value in columns of words, instead of the usual ones; None for these.
             left_out: columns of the training table that are no fields.
             key: column that identifies a record in requests, or None.
             decimal: decimal mark of numbers in the training table.
 
         Raises:
-            TypeError: if the type of a field is not supported, the prediction does not fit the task, or a column is
-                both a field and left out.
+            TypeError: if the type of a field is not supported, the prediction does not fit the task or the fields, or
+                a column is both a field and left out.
         """
         if task not in prediction.TASKS:
             base = next(kind.__name__ for kind in KINDS if task in kind.TASKS)
@@ -82,6 +83,7 @@ class Contract:
         self.task = task
         self.target = target
         self.fields = field_specs(record)
+        prediction.check_fields(self.fields)
         self.features = tuple(field.name for field in self.fields)
         self.left_out = tuple(left_out)
         self.key = key

@@ -20,6 +20,7 @@ class Task(StrEnum):
     BINARY = "binary"
     MULTICLASS = "multiclass"
     REGRESSION = "regression"
+    ENTITIES = "entities"
 
 
 class Kind(StrEnum):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mlops_runtime.contract.fields import Task
+from mlops_runtime.contract.fields import FieldSpec, Task
 
 
 class PredictionModel(BaseModel):
@@ -35,6 +35,14 @@ class PredictionModel(BaseModel):
     def labels(cls) -> tuple[str, ...]:
         """Return the labels that a prediction may have, in order; none for values."""
         raise NotImplementedError
+
+    @classmethod
+    def check_fields(cls, fields: Sequence[FieldSpec]) -> None:
+        """Check that records with these fields can have such a prediction; by default all can.
+
+        Raises:
+            TypeError: if they cannot.
+        """
 
     @classmethod
     def label_counts(cls, outcomes: Iterable[Any]) -> Counter[str]:

@@ -92,12 +92,14 @@ FIELDS = field_specs(Order)
 LAYOUT = Layout(FIELDS)
 TARGET = {Task.BINARY: "Fate", Task.MULTICLASS: "Route", Task.REGRESSION: "Price paid"}
 LABELS: dict[Task, tuple[str, ...]] = {Task.BINARY: tuple(Fate), Task.MULTICLASS: tuple(Route), Task.REGRESSION: ()}
+TASKS = tuple(TARGET)
+"""Tasks that have a target among the columns."""
 PREDICTIONS: dict[Task, type[LabelPrediction] | type[ValuePrediction]] = {
     Task.BINARY: FatePrediction,
     Task.MULTICLASS: RoutePrediction,
     Task.REGRESSION: ValuePrediction,
 }
-CONTRACTS = {task: Contract(Order, PREDICTIONS[task], task, TARGET[task]) for task in Task}
+CONTRACTS = {task: Contract(Order, PREDICTIONS[task], task, TARGET[task]) for task in TASKS}
 """The contract for each task."""
 
 COURIERS = ("Bolt & Co.", "Eilpost", "Möwe")
@@ -154,6 +156,8 @@ def targets(orders: Sequence[Order], task: Task, seed: int = 0) -> NDArray[Any]:
             return np.asarray(price > np.quantile(price, 0.7), dtype=np.intp)
         case Task.MULTICLASS:
             return np.asarray(np.searchsorted(np.quantile(price, [0.04, 0.3, 0.6]), price), dtype=np.intp)
+        case _:
+            raise ValueError(f"orders have no target for the task {task}")
 
 
 def features(count: int, seed: int = 0) -> Features:

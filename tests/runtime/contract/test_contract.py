@@ -30,7 +30,7 @@ def hash_of(fields: Sequence[FieldSpec]) -> str:
     return _sha256(CONTRACT.task, CONTRACT.target, CONTRACT.labels, fields)
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 def test_a_contract_has_fields_and_labels(task: Task) -> None:
     contract = orders.CONTRACTS[task]
 

@@ -147,7 +147,7 @@ def test_a_constant_field_has_bins() -> None:
     assert (target.minimum, target.maximum) == (5, 5)
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 def test_the_target_is_described_like_a_field(task: Task) -> None:
     target = targets(ORDERS, task)
     outputs = np.ones((ROWS, len(LABELS[task]) or 1))

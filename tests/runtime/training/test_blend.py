@@ -57,7 +57,7 @@ def test_a_blend_that_improves_little_is_not_chosen() -> None:
     assert len(selection.scores) == 2
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 def test_a_blend_averages_its_parts_before_and_after_export(task: Task) -> None:
     # given: a blend of two fitted estimators
     features = LAYOUT.encode(orders.some_orders(ROWS))

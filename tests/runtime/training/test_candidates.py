@@ -211,7 +211,7 @@ def test_a_candidate_is_named_after_its_parameters(parameters: dict[str, Any], n
     assert Candidate("forest", RandomForestClassifier(), parameters).name == name
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", synthetic.TASKS)
 def test_the_default_candidates_fit_the_task(task: Task) -> None:
     contract = synthetic.CONTRACTS[task]
 

@@ -16,7 +16,7 @@ FEATURES = synthetic.features(ROWS)
 ENCODING = Encoding.fitted(FEATURES)
 DEFAULTS = [
     pytest.param(task, candidate, id=f"{task}-{candidate.kind}".replace(" ", "-"))
-    for task in Task
+    for task in synthetic.TASKS
     for candidate in default_candidates(synthetic.CONTRACTS[task])[:2]
 ]
 

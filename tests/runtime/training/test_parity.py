@@ -38,7 +38,7 @@ def drawn() -> Features:
     return drawn_features(FEATURES, seed=0)
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 @pytest.mark.parametrize("index", [0, 1], ids=["linear", "boosting"])
 def test_an_exported_model_equals_the_estimator_on_synthetic_rows(task: Task, index: int, drawn: Features) -> None:
     # given

@@ -72,7 +72,7 @@ def line(rows: int, seed: int = 0) -> tuple[NDArray[np.float64], NDArray[np.floa
     return matrix, 2 * matrix[:, 0] + 1
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 def test_the_candidate_with_the_lowest_loss_is_chosen(task: Task) -> None:
     # given: a candidate with an extreme penalty, and a useful candidate
     regularized, useful = linear(task, 1e9), linear(task, 1)
@@ -114,7 +114,7 @@ def test_other_warnings_of_an_estimator_are_shown() -> None:
     assert selection.scores[0].converged
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 def test_the_score_is_the_mean_loss_of_the_out_of_fold_outputs(task: Task) -> None:
     # when
     selection = selected(task, [linear(task, 1)])
@@ -172,7 +172,7 @@ def test_a_booster_that_would_exceed_the_budget_is_skipped(monkeypatch: pytest.M
     assert selection.summary.endswith("1 candidate was skipped to stay within the budget of 100 seconds.")
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 def test_a_booster_that_fits_into_the_budget_is_tried(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "MIN_TIMED_CELLS", 1)
     assert len(selected(task, [linear(task, 1), boosting(task, 2)]).scores) == 2
@@ -231,7 +231,7 @@ def test_a_large_table_has_fewer_folds(monkeypatch: pytest.MonkeyPatch) -> None:
     assert fold_of_each_row(np.arange(21.0), ONE_NUMBER, 0).max() + 1 == LARGE_TABLE_FOLDS
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 def test_twelve_rows_are_enough(task: Task) -> None:
     # given: the minimum number of rows
     matrix = MATRIX[:12]
@@ -262,7 +262,7 @@ def test_a_label_with_one_or_two_rows_is_learned(counts: list[int], candidate: C
     assert np.isfinite(selection.scores[0].mean)
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 def test_default_candidates_alternate_between_linear_and_boosting(task: Task) -> None:
     candidates = candidates_of(task)
     assert [candidate.boosting for candidate in candidates[:4]] == [False, True, False, True]
@@ -271,7 +271,7 @@ def test_default_candidates_alternate_between_linear_and_boosting(task: Task) ->
     assert candidates[0].name == f"{candidates[0].kind} ({STRENGTH.get(task, 'C')}=1.0)"
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 @pytest.mark.parametrize("index", [0, 1], ids=["linear", "boosting"])
 @pytest.mark.parametrize("present", [0, 1], ids=["no-value", "one-value"])
 def test_a_column_without_values_does_not_fail_the_fit(present: int, index: int, task: Task) -> None:
@@ -290,7 +290,7 @@ def test_a_column_without_values_does_not_fail_the_fit(present: int, index: int,
     assert present or outputs[0] == pytest.approx(outputs[1])
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 @pytest.mark.parametrize("index", [0, 1], ids=["linear", "boosting"])
 def test_every_kind_predicts_a_row_without_values(task: Task, index: int) -> None:
     # given

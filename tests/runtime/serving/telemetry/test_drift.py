@@ -102,7 +102,7 @@ def count_in_batches(size: int, drift: Drift, records: Sequence[Order], outputs:
     drift.flush()
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 @pytest.mark.parametrize("size", [1, 7, ROWS])
 def test_records_like_those_of_training_do_not_drift(make_drift: MakeDrift, task: Task, size: int) -> None:
     # Given other orders of the same kind
@@ -115,7 +115,7 @@ def test_records_like_those_of_training_do_not_drift(make_drift: MakeDrift, task
     assert samples(drift)["webservice_prediction_drift_psi",] < NOTICE
 
 
-@pytest.mark.parametrize("task", Task)
+@pytest.mark.parametrize("task", orders.TASKS)
 def test_only_the_fields_that_changed_drift(make_drift: MakeDrift, task: Task) -> None:
     # Given orders that have become heavier and lost their sizes
     changed = [
