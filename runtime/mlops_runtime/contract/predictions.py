@@ -50,6 +50,11 @@ class PredictionModel(BaseModel):
         return Counter(outcomes)
 
     @classmethod
+    def counted(cls) -> tuple[str, ...]:
+        """Return the names that `label_counts` may count, in order: the labels, unless a kind counts others as well."""
+        return cls.labels()
+
+    @classmethod
     def columns(cls, labels: Sequence[str]) -> list[str]:
         """Return the columns of a table of predictions, without that of the warnings.
 

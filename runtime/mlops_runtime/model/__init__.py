@@ -1,7 +1,7 @@
 """The trained model: its artefact, and the predictor that loads it."""
 
 from mlops_runtime.model.artefact import Artefact, ArtefactError, read_artefact
-from mlops_runtime.model.baseline import Baseline, NumberBaseline, ValueBaseline
+from mlops_runtime.model.baseline import Baseline, NumberBaseline, ValueBaseline, Vocabulary
 from mlops_runtime.model.encoding import Encoding
 from mlops_runtime.model.golden import GoldenRecord, agrees
 from mlops_runtime.model.metadata import Interval, Metadata
@@ -22,6 +22,7 @@ __all__ = [
     "OnnxPredictor",
     "Predictor",
     "ValueBaseline",
+    "Vocabulary",
     "agrees",
     "read_artefact",
 ]

@@ -1,5 +1,7 @@
 """The baseline: distributions of the training rows, the reference for drift."""
 
+from collections.abc import Collection, Sequence
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -46,6 +48,21 @@ class ValueBaseline(BaseModel):
 FieldBaseline = NumberBaseline | ValueBaseline
 
 
+class Vocabulary(BaseModel):
+    """The words of the texts of a field in the training rows.
+
+    Attributes:
+        words: distinct words, as `mlops_runtime.contract.features.tokens` reads them.
+        unknown: distribution over the held-out rows of the share of a text's words that are not among `words`.
+            Training rows have no such word.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    words: tuple[str, ...]
+    unknown: NumberBaseline
+
+
 class Baseline(BaseModel):
     """Distributions of the fields, the target and the predictions.
 
@@ -55,6 +72,7 @@ class Baseline(BaseModel):
         target: distribution of the true labels or values in the training rows.
         predictions: distribution of the predictions for the held-out rows. It is the reference for drift of the
             predictions: a model biased towards frequent labels or the mean shows the same bias in service.
+        vocabularies: words of the fields of texts whose unknown words tell drift, by name.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,3 +81,9 @@ class Baseline(BaseModel):
     fields: dict[str, FieldBaseline]
     target: FieldBaseline
     predictions: FieldBaseline
+    vocabularies: dict[str, Vocabulary] = {}
+
+
+def unknown_share(words: Sequence[str], known: Collection[str]) -> float:
+    """Return the share of the words of a text that are not known; NaN for a text without words."""
+    return sum(word not in known for word in words) / len(words) if words else float("nan")

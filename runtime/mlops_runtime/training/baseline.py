@@ -1,7 +1,7 @@
 """Baseline statistics: distributions of the training rows, the reference for drift."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,15 @@ from numpy.typing import NDArray
 
 from mlops_runtime.contract.features import DATE_PARTS, Features, Number, tokens
 from mlops_runtime.contract.fields import FieldSpec, Kind
-from mlops_runtime.model.baseline import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
+from mlops_runtime.contract.predictions import PredictionModel
+from mlops_runtime.model.baseline import (
+    Baseline,
+    FieldBaseline,
+    NumberBaseline,
+    ValueBaseline,
+    Vocabulary,
+    unknown_share,
+)
 from mlops_runtime.model.encoding import MAX_VALUES, MIN_FREQUENCY
 
 BINS = 10
@@ -35,6 +43,26 @@ def baseline(features: Features, target: NDArray[Any], labels: Sequence[str], ou
         target=_target(target, labels),
         predictions=_target(outputs.argmax(axis=1) if labels else outputs[:, 0], labels),
     )
+
+
+def prediction_baseline(predictions: Sequence[PredictionModel]) -> ValueBaseline:
+    """Return the distribution of what predictions with labels count: the shares that drift compares.
+
+    Args:
+        predictions: at least one, all of the same kind.
+    """
+    kind = type(predictions[0])
+    counts = kind.label_counts(getattr(prediction, kind.OUTCOME) for prediction in predictions)
+    return ValueBaseline(
+        missing_share=0, shares={name: counts[name] / counts.total() for name in kind.counted() if counts[name]}
+    )
+
+
+def vocabulary(training: Iterable[str], held_out: Iterable[str]) -> Vocabulary:
+    """Return the words of the training texts, and how many words of held-out texts are not among them."""
+    words = {word for text in training for word in tokens(text)}
+    shares = [unknown_share(tokens(text), words) for text in held_out]
+    return Vocabulary(words=tuple(sorted(words)), unknown=_numbers(np.array(shares), 0, 1))
 
 
 def _target(target: NDArray[Any], labels: Sequence[str]) -> FieldBaseline:

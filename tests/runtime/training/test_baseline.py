@@ -10,9 +10,9 @@ from mlops_runtime.contract.features import Features
 from mlops_runtime.contract.fields import Kind, Task
 from mlops_runtime.model.baseline import Baseline, FieldBaseline, NumberBaseline, ValueBaseline
 from mlops_runtime.testing import synthetic as orders
-from mlops_runtime.testing.synthetic import LABELS, LAYOUT, Order, targets
+from mlops_runtime.testing.synthetic import CONTRACTS, LABELS, LAYOUT, Order, targets
 from mlops_runtime.training import baseline as module
-from mlops_runtime.training.baseline import BINS, baseline
+from mlops_runtime.training.baseline import BINS, baseline, prediction_baseline, vocabulary
 
 ROWS = 200
 ORDERS = orders.some_orders(ROWS)
@@ -190,3 +190,20 @@ def test_cuts_divide_numbers_into_groups_of_similar_size(
     # then
     assert list(statistics.cuts) == list(cuts)
     assert list(statistics.cut_shares) == pytest.approx(shares)
+
+
+def test_predictions_have_the_share_of_each_label() -> None:
+    first, second, *_ = LABELS[Task.BINARY]
+    predictions = CONTRACTS[Task.BINARY].predictions_adapter.validate_python(
+        [{"label": label, "probability": 1, "probabilities": {label: 1}} for label in (first, second, first, first)]
+    )
+
+    assert prediction_baseline(predictions).shares == {first: 0.75, second: 0.25}
+
+
+def test_a_vocabulary_has_the_words_of_training_and_the_unknown_share_of_held_out_texts() -> None:
+    words = vocabulary(["Leave it", "at the DOOR"], ["leave now", "at the door", ""])
+
+    assert words.words == ("at", "door", "it", "leave", "the")
+    assert (words.unknown.minimum, words.unknown.maximum) == (0, 0.5)
+    assert words.unknown.missing_share == pytest.approx(1 / 3)

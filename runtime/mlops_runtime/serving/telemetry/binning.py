@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlops_runtime.contract import Features, Kind, Layout
 from mlops_runtime.contract.features import DATE_PARTS, tokens
-from mlops_runtime.model.baseline import Baseline, FieldBaseline, NumberBaseline
+from mlops_runtime.model.baseline import Baseline, FieldBaseline, NumberBaseline, unknown_share
 
 MAX_VALUES = 20
 """Maximum number of values of a field with a separate bin: the most common ones."""
@@ -22,6 +22,8 @@ OTHER, MISSING = "(other)", "(missing)"
 BASELINE_DATE_PARTS = {Kind.DATE: DATE_PARTS[0], Kind.DATETIME: DATE_PARTS[0]}
 """The part of a date that its baseline describes."""
 BOOLEANS = ("false", "true")
+UNKNOWN_WORDS = "{}: unknown words"
+"""Name of what is measured of the words of a field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +89,24 @@ class _Bins:
 
 
 class Binning:
-    """The bins of all fields in one array.
+    """The bins of all fields in one array, followed by those of the unknown words of fields with a vocabulary.
 
     Attributes:
-        references: distribution of the training rows for each field, in the contract's order.
-        starts: index of the first bin of each field.
-        size: number of bins of all fields.
+        names: of the fields, in the contract's order, and of their unknown words.
+        references: distribution of the training rows for each name; of held-out rows for unknown words.
+        starts: index of the first bin of each name.
+        size: number of bins of all names.
     """
 
     def __init__(self, layout: Layout, baseline: Baseline) -> None:
         """Make the bins of each field from its baseline."""
         known = [(field, baseline.fields[field.name]) for field in layout.fields]
-        self.references = tuple(field_reference(of_field) for _, of_field in known)
+        words = baseline.vocabularies
+        self.names = (*(field.name for field in layout.fields), *map(UNKNOWN_WORDS.format, words))
+        self.references = (
+            *(field_reference(of_field) for _, of_field in known),
+            *(field_reference(vocabulary.unknown) for vocabulary in words.values()),
+        )
         ends = np.cumsum([len(reference.bins) for reference in self.references])
         self.starts: NDArray[np.intp] = np.append(0, ends[:-1])
         self.size = int(ends[-1])
@@ -107,7 +115,14 @@ class Binning:
         lists: list[tuple[_Bins, list[int]]] = []
         self._categories: list[tuple[_Bins, dict[str, int]]] = []
         self._texts: list[tuple[_Bins, tuple[float, ...]]] = []
-        for (field, of_field), reference, end in zip(known, self.references, ends.tolist(), strict=True):
+        self._words: list[tuple[_Bins, tuple[float, ...], frozenset[str]]] = []
+        starts, of_words = self.starts.tolist(), slice(len(known), None)
+        for (name, vocabulary), start, end in zip(
+            words.items(), starts[of_words], ends[of_words].tolist(), strict=True
+        ):
+            bins = _Bins(columns[name], start, end - 1)
+            self._words.append((bins, edges_of(vocabulary.unknown), frozenset(vocabulary.words)))
+        for (field, of_field), reference, end in zip(known, self.references, ends.tolist(), strict=False):
             bins = _Bins(columns[field.name], end - len(reference.bins), end - 1)
             if isinstance(of_field, NumberBaseline):
                 edged = self._texts if field.kind is Kind.TEXT else ranges
@@ -142,12 +157,18 @@ class Binning:
 
     def _text_bins(self, strings: NDArray[np.object_]) -> NDArray[np.intp]:
         sample = strings[evenly_spaced(len(strings), MAX_TEXTS)]
-        indices = [
-            bins.first + bisect_right(edges, len(tokens(text))) if text else bins.missing
+        columns = [[tokens(text) if text else None for text in column] for column in sample.T.tolist()]
+        lengths = [
+            bins.missing if words is None else bins.first + bisect_right(edges, len(words))
             for bins, edges in self._texts
-            for text in sample[:, bins.column].tolist()
+            for words in columns[bins.column]
         ]
-        return np.array(indices, dtype=np.intp)
+        unknown = [
+            bins.first + bisect_right(edges, unknown_share(words, known)) if words else bins.missing
+            for bins, edges, known in self._words
+            for words in columns[bins.column]
+        ]
+        return np.array([*lengths, *unknown], dtype=np.intp)
 
 
 class _Ranges:

@@ -61,20 +61,22 @@ class Drift:
             clock: returns the seconds since 1970.
         """
         self._clock = clock
-        self._kind, labels = kind, kind.labels()
-        self._names = tuple(field.name for field in layout.fields)
-        self._max_rows = max(MAX_BATCH_VALUES // len(self._names), 1)
+        self._kind, labels = kind, kind.counted()
+        self._max_rows = max(MAX_BATCH_VALUES // len(layout.fields), 1)
         self._labels = {label: index for index, label in enumerate(labels)}
         predictions = baseline.predictions
         self._edges = edges_of(predictions) if isinstance(predictions, NumberBaseline) else ()
         # Bounds of the histogram of values.
         self._bounds = predictions.bin_edges if isinstance(predictions, NumberBaseline) else ()
         self._binning = Binning(layout, baseline)
+        self._names = self._binning.names
         # The bins of predictions follow those of the fields.
         self._references = (*self._binning.references, prediction_reference(predictions, labels))
         self._starts = np.append(self._binning.starts, self._binning.size)
-        sized = [(reference, baseline.rows) for reference in self._binning.references]
-        sized.append((self._references[-1], prediction_rows))
+        # Unknown words and predictions are those of held-out rows.
+        rows = [baseline.rows] * len(layout.fields)
+        rows += [prediction_rows] * (len(self._references) - len(rows))
+        sized = list(zip(self._references, rows, strict=True))
         self._expected = np.concatenate([np.multiply(reference.shares, rows) for reference, rows in sized])
         bins_in_use = (int(np.count_nonzero(reference.shares)) for reference in self._references)
         self._min_records = np.array(
@@ -151,7 +153,7 @@ class Drift:
 
     def _predictions(self, counts: NDArray[np.float64], others: NDArray[np.float64]) -> Metric:
         if self._labels:
-            labels = CounterMetricFamily("webservice_predictions", "Predicted records by label", labels=("label",))
+            labels = CounterMetricFamily("webservice_predictions", "Predictions by label", labels=("label",))
             for label, index in self._labels.items():
                 labels.add_metric((label,), counts[index])
             return labels

@@ -20,7 +20,7 @@ from mlops_runtime.serving.telemetry.binning import (
 )
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import LAYOUT, Order
-from mlops_runtime.training.baseline import baseline
+from mlops_runtime.training.baseline import baseline, vocabulary
 
 ROWS = 400
 ORDERS = orders.some_orders(ROWS)
@@ -189,3 +189,19 @@ def test_rows_without_texts_and_categories_are_counted() -> None:
     none = np.empty((2, 0), dtype=object)
     # Then
     assert Binning(layout, known).counts(Features(layout, np.ones((2, 2)), none, none)).sum() == 4
+
+
+def test_unknown_words_are_counted_beside_the_words_of_a_text() -> None:
+    # Given a vocabulary, and held-out texts of which one in two has an unknown word among two
+    known = baseline(LAYOUT.encode(ORDERS), PRICES, (), PRICES.reshape(-1, 1))
+    words = vocabulary(["Leave it", "at the door"], ["leave now", "the door"] * 40)
+    binning = Binning(LAYOUT, known.model_copy(update={"vocabularies": {"Remark": words}}))
+    texts = ["leave it", "leave now", "call me", "", None]
+    # When texts are counted
+    counts = binning.counts(LAYOUT.encode([ORDERS[0].model_copy(update={"remark": text}) for text in texts]))
+    # Then the share of their unknown words has bins of its own, after those of the fields
+    assert words.words == ("at", "door", "it", "leave", "the")
+    assert binning.names == (*(field.name for field in LAYOUT.fields), "Remark: unknown words")
+    counted = dict(zip(binning.references[-1].bins, counts[binning.starts[-1] :].tolist(), strict=True))
+    assert counted == {"below 0": 0, "0 to 0.5": 1, "0.5 to 0.5": 1, "above 0.5": 1, MISSING: 2}
+    assert sum(binning.references[-1].shares) == pytest.approx(1)

@@ -15,7 +15,7 @@ from mlops_runtime.serving.telemetry.drift import BATCH_ROWS, SLOT_SECONDS, SLOT
 from mlops_runtime.serving.telemetry.psi import ALERT, NOTICE
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import CONTRACTS, LABELS, LAYOUT, PREDICTIONS, Order
-from mlops_runtime.training.baseline import baseline
+from mlops_runtime.training.baseline import baseline, vocabulary
 
 ROWS = 1000
 START = 500_000 * SLOT_SECONDS
@@ -179,6 +179,35 @@ def test_predictions_are_counted_by_label(make_drift: MakeDrift, task: Task) -> 
     for label in LABELS[task]:
         assert exposed["webservice_predictions_total", label] == outputs.count(label)
     assert exposed["webservice_records_total",] == ROWS
+
+
+def test_unknown_words_drift_apart_from_the_length_of_texts(clock: Clock) -> None:
+    # Given a vocabulary, and texts of the same length with other words
+    remarks = ["leave it at the door", "ring the bell twice"]
+    known = training_baseline(Task.BINARY)
+    texts = [order.model_copy(update={"remark": remarks[index % 2]}) for index, order in enumerate(ORDERS)]
+    fields = known.fields | {
+        "Remark": baseline(LAYOUT.encode(texts), np.zeros(ROWS), (), np.zeros((1, 1))).fields["Remark"]
+    }
+    words = {"Remark": vocabulary(remarks, [*remarks, "leave it at the gate"] * 100)}
+    drift = Drift(
+        LAYOUT,
+        PREDICTIONS[Task.BINARY],
+        known.model_copy(update={"fields": fields, "vocabularies": words}),
+        ROWS,
+        None,
+        clock,
+    )
+    changed = [
+        order.model_copy(update={"remark": ["put down before my gate", "call me very loudly"][index % 2]})
+        for index, order in enumerate(ORDERS)
+    ]
+    # When they are counted
+    count_in_batches(10, drift, changed, [FATES[0]] * ROWS, Task.BINARY)
+    # Then their words drift, and their length does not
+    exposed = indices(drift)
+    assert exposed["Remark: unknown words"] > ALERT
+    assert exposed["Remark"] < NOTICE
 
 
 def test_values_are_counted_in_a_histogram(make_drift: MakeDrift) -> None:
