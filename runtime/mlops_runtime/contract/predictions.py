@@ -71,6 +71,10 @@ class PredictionModel(BaseModel):
         """Return this prediction in a few words, for the page."""
         raise NotImplementedError
 
+    def clarity(self) -> float:
+        """Return how good an example this prediction is: of several, the one with the greatest value is shown."""
+        return 0.0
+
     def agrees_with(self, golden: Self, tolerance: float) -> bool:
         """Return whether this prediction equals the golden one of the same kind within a tolerance."""
         raise NotImplementedError
@@ -102,6 +106,10 @@ class LabelPrediction(PredictionModel):
     def cells(self, labels: Sequence[str]) -> list[Any]:
         """Return the cells in the order of `columns`."""
         return [str(self.label), self.probability, *(self.probabilities[label] for label in labels)]
+
+    def clarity(self) -> float:
+        """Return the probability of the label."""
+        return self.probability
 
     def agrees_with(self, golden: Self, tolerance: float) -> bool:
         """Return whether the labels are equal, and the probabilities within the absolute tolerance."""

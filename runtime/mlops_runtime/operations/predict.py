@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any
 
-from mlops_runtime.contract import LabelPrediction
 from mlops_runtime.model.artefact import ArtefactError
 from mlops_runtime.model.golden import AnyGoldenRecord, GoldenRecords
 from mlops_runtime.operations.golden import ServiceError, fetch
@@ -84,13 +83,8 @@ def integral(value: Any) -> Any:
 
 
 def shown_record(golden_records: GoldenRecords) -> AnyGoldenRecord:
-    """Return the golden record with the most probable label, or for regression the first golden record."""
-
-    def probability(golden_record: AnyGoldenRecord) -> float:
-        prediction = golden_record.prediction
-        return prediction.probability if isinstance(prediction, LabelPrediction) else 0
-
-    return max(golden_records, key=probability)
+    """Return the golden record whose prediction is the best example, the first of equally good ones."""
+    return max(golden_records, key=lambda golden_record: golden_record.prediction.clarity())
 
 
 def shortened(values: Mapping[str, Any]) -> dict[str, Any]:
