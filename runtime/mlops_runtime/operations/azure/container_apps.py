@@ -19,11 +19,10 @@ from mlops_runtime.operations.azure.az import AzureError, Object
 from mlops_runtime.operations.azure.image_files import ModelFiles, read_image
 from mlops_runtime.operations.azure.keys import KEYS, OPERATOR, KeySecret
 from mlops_runtime.operations.azure.records import Records
-from mlops_runtime.operations.errors import RolloutError
 from mlops_runtime.operations.golden import ServiceError
-from mlops_runtime.operations.keys import ensure
+from mlops_runtime.operations.recorded_platform import RecordedPlatform
 from mlops_runtime.operations.releases import Release, expendable
-from mlops_runtime.operations.replicas import Clock, Verified, verify_replicas, wait_until_complete
+from mlops_runtime.operations.replicas import Clock, Verified
 from mlops_runtime.operations.road import Live, Progress, Snapshot
 from mlops_runtime.operations.settings import Settings
 
@@ -35,7 +34,7 @@ SUFFIX = re.compile(r"--r(\d+)(?:-\d+)?\Z")
 """End of the name of a revision, with the number of its release."""
 
 
-class ContainerApps:
+class ContainerApps(RecordedPlatform):
     """One project as one container app.
 
     Attributes:
@@ -48,6 +47,7 @@ class ContainerApps:
     """
 
     unit = "revision"
+    keys: KeySecret
 
     def __init__(
         self,
@@ -62,13 +62,11 @@ class ContainerApps:
         Raises:
             DeployError: if one is missing or not usable.
         """
-        self.settings = settings
+        super().__init__(settings, clock or Clock(say=app.az.say), watch_seconds=10)
         self.app = app
         self.app.timeout = settings.rollout_timeout
-        self.clock = clock or Clock(say=app.az.say)
         self.read_image = read_image
         self.address = address or Address()
-        self.watch_seconds = settings.seconds("WATCH_SECONDS", 10)
         self.docker = settings.optional("DOCKER") or "docker"
         name = f"releases/{settings.environment}.jsonl"
         self.records = Records(app.az, settings.required("STORAGE_CONTAINER"), name, self.clock.now)
@@ -190,19 +188,6 @@ class ContainerApps:
             name = path.rpartition("/")[2]
             raise AzureError(f"there is no environment {name}: run make infrastructure; nothing was changed")
 
-    def ensure_keys(self) -> bool:
-        """Make a first API key if there is none; return whether one was made.
-
-        Raises:
-            AzureError: if Azure refuses.
-        """
-        return ensure(self.keys)
-
-    def adopt(self, who: str) -> Release | None:
-        """Return nothing: every release was recorded."""
-        del who
-        return None
-
     def save(self, release: Release) -> None:
         """Write the record of a release.
 
@@ -270,21 +255,15 @@ class ContainerApps:
             configuration["secrets"] = secrets_of(self.keys.first)
         return body
 
-    def move(self, release: Release) -> None:
+    def give_traffic(self, release: Release) -> None:
         """Give a release the traffic, and watch it for `WATCH_SECONDS`.
 
         Raises:
-            RolloutError: if the service does not answer rightly.
+            ServiceError: if the service does not answer rightly.
             AzureError: if Azure refuses.
         """
         app = self._give_traffic()
-        try:
-            self.address.watch(self._url(app), release.version, self._key(), self.watch_seconds, self.clock)
-        except ServiceError as error:
-            raise RolloutError(str(error)) from error
-        progress = self.progress()
-        if not progress.complete:
-            raise RolloutError(f"{progress.pods} under traffic{': ' if progress.trouble else ''}{progress.trouble}")
+        self.address.watch(self._url(app), release.version, self._key(), self.watch_seconds, self.clock)
 
     def _give_traffic(self) -> Object:
         app = self.app.find()
@@ -292,9 +271,6 @@ class ContainerApps:
             return app
         traffic = {"ingress": {"traffic": traffic_to(self._placed)}}
         return self.app.change({"properties": {"configuration": traffic}}, app)
-
-    def mark_verified(self, release: Release) -> None:
-        """Do nothing: the record says it."""
 
     def remove(self, old: Release, new: Release) -> None:
         """Stop every revision but that of the new release. Requests in flight get their answers.
@@ -304,14 +280,6 @@ class ContainerApps:
         """
         del old, new
         self._deactivate([each for each in self.app.revisions() if each["name"] != self._placed])
-
-    def discard(self, failed: Release, base: Release) -> None:
-        """Stop the revision of a failed release.
-
-        Raises:
-            AzureError: if Azure refuses.
-        """
-        self.remove(failed, base)
 
     def stop(self) -> None:
         """Stop every revision.
@@ -350,40 +318,19 @@ class ContainerApps:
             *([f"records of {count} releases"] if count else []),
         ]
 
-    # What a rollout waits for
+    # What is asked of a revision
 
-    def wait(self) -> None:
-        """Wait until the replicas of the revision are ready.
-
-        Raises:
-            RolloutError: if that cannot succeed, or takes longer than `ROLLOUT_TIMEOUT`.
-            AzureError: if Azure refuses.
-        """
-        wait_until_complete(self.progress, self.settings.rollout_timeout, self.clock)
-
-    def verify(self, version: str, progress: Progress | None = None) -> tuple[str, str]:
-        """Verify the revision that was placed last, or has the traffic, at its own address.
+    def verify_replica(self, name: str, version: str) -> Verified:
+        """Verify a revision at its own address.
 
         Raises:
-            RolloutError: if it is wrong, or could not be verified within `VERIFY_TIMEOUT`.
-            AzureError: if Azure refuses.
+            WrongPredictionError: if an answer is wrong.
+            ServiceError, AzureError: if it cannot be asked.
         """
-        first = [progress] if progress else []
-        key = self._key()
-
-        def verified(name: str) -> Verified:
-            revision = next(each for each in self.app.revisions() if each["name"] == name)
-            url = f"https://{revision['properties']['fqdn']}"
-            replicas = len(self.app.replicas(name))
-            return self.address.verify(url, version, key, self._files_of(image_of(revision)), replicas)
-
-        return verify_replicas(
-            self.unit,
-            lambda: first.pop() if first else self.progress(),
-            verified,
-            self.settings.verify_timeout,
-            self.clock,
-        )
+        revision = next(each for each in self.app.revisions() if each["name"] == name)
+        url = f"https://{revision['properties']['fqdn']}"
+        replicas = len(self.app.replicas(name))
+        return self.address.verify(url, version, self._key(), self._files_of(image_of(revision)), replicas)
 
     def version_of(self, replica: str) -> str:
         """Return the version that a revision reports.
@@ -439,15 +386,8 @@ class ContainerApps:
             lines.append(f"the secret {KEYS} is missing")
         return lines
 
-    def foreign_fields(self) -> list[str]:
-        """Return nothing: a deploy keeps what containerapp.yaml does not name, and does not know who has set it."""
-        return []
-
-    def preview(self, manifests: Sequence[Object], base: Release | None, live: Live) -> list[str]:
-        """Return how the resource differs from that of the release that runs."""
-        del live
-        if base is None:
-            return ["no release was verified: make deploy would replace what runs"]
+    def changes(self, base: Release, manifests: Sequence[Object]) -> list[str]:
+        """Return how the resource differs from that of a release."""
         old, new = (
             json.dumps(resource_of(each), indent=1, sort_keys=True).splitlines() for each in (base.manifests, manifests)
         )

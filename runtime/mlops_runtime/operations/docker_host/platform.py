@@ -32,11 +32,11 @@ from mlops_runtime.operations.docker_host.keys import KeyVolume
 from mlops_runtime.operations.docker_host.lock import Lock, holder_of, lock_name, locked
 from mlops_runtime.operations.errors import RolloutError
 from mlops_runtime.operations.golden import ServiceError, WrongPredictionError
-from mlops_runtime.operations.keys import ensure
 from mlops_runtime.operations.kubectl import Object
 from mlops_runtime.operations.lease import block_stop_signals
+from mlops_runtime.operations.recorded_platform import RecordedPlatform
 from mlops_runtime.operations.releases import Release, expendable, from_json, to_json
-from mlops_runtime.operations.replicas import Clock, Verified, verify_replicas, wait_until_complete
+from mlops_runtime.operations.replicas import Clock, Verified
 from mlops_runtime.operations.road import Live, Progress, Snapshot
 from mlops_runtime.operations.settings import Settings
 
@@ -65,7 +65,7 @@ GREEN_HAS_TRAFFIC = {"green": "touch /traffic/green", "blue": "rm -f /traffic/gr
 """Shell script that moves the traffic to a colour."""
 
 
-class DockerHost:
+class DockerHost(RecordedPlatform):
     """One project on one machine.
 
     Attributes:
@@ -76,6 +76,7 @@ class DockerHost:
     """
 
     unit = "container"
+    keys: KeyVolume
 
     def __init__(self, settings: Settings, engine: Engine, clock: Clock | None = None) -> None:
         """Read the settings.
@@ -83,11 +84,10 @@ class DockerHost:
         Raises:
             DeployError: if one is missing or not usable.
         """
-        self.settings = settings
+        super().__init__(settings, clock or Clock(say=engine.say), watch_seconds=5)
         self.engine = engine
-        self.clock = clock or Clock(say=engine.say)
         self.image = settings.required("PROXY_IMAGE")
-        self.watch_seconds = settings.seconds("WATCH_SECONDS", 5)
+        self.keys = KeyVolume(engine, self.image)
         self._lock: Lock | None = None
         self._placed = ""
 
@@ -116,11 +116,6 @@ class DockerHost:
     def volumes(self) -> dict[str, str]:
         """The volumes with the state of the project, by the folder at which containers have them."""
         return {f"/{name}": f"{self.engine.namespace}-{name}" for name in ("releases", "traffic")}
-
-    @property
-    def keys(self) -> KeyVolume:
-        """The API keys."""
-        return KeyVolume(self.engine, self.image)
 
     def check_access(self) -> None:
         """Check that the engine answers.
@@ -247,19 +242,6 @@ class DockerHost:
         except EngineError as error:
             raise EngineError(f"{error}: nothing was changed") from error
 
-    def ensure_keys(self) -> bool:
-        """Make a first API key if there is none; return whether one was made.
-
-        Raises:
-            EngineError: if the engine refuses a command.
-        """
-        return ensure(self.keys)
-
-    def adopt(self, who: str) -> Release | None:
-        """Return nothing: every release on a machine was recorded."""
-        del who
-        return None
-
     def save(self, release: Release) -> None:
         """Write the record of a release.
 
@@ -318,11 +300,12 @@ class DockerHost:
         file = text_of(release.manifests, COMPOSE_FILE)
         self.engine.run_compose(file, variables, "up", "--detach", "--no-deps", "--no-build", service)
 
-    def move(self, release: Release) -> None:
+    def give_traffic(self, release: Release) -> None:
         """Give a release the traffic, and watch it through the proxy for `WATCH_SECONDS`.
 
         Raises:
-            RolloutError: if the proxy does not start, or the service does not answer rightly through it.
+            RolloutError: if the proxy does not start.
+            ServiceError: if the service does not answer rightly through it.
             LockError, EngineError: if the engine refuses a command.
         """
         colour = self._placed
@@ -333,14 +316,8 @@ class DockerHost:
             self._inside(name, "watch", release.version, f"{self.watch_seconds:g}")
 
         names = self.progress().ready.values()
-        try:
-            with ThreadPoolExecutor(max_workers=8, initializer=block_stop_signals) as pool:
-                list(pool.map(watch, names))
-        except ServiceError as error:
-            raise RolloutError(str(error)) from error
-        progress = self.progress()
-        if not progress.complete:
-            raise RolloutError(f"{progress.pods} under traffic{': ' if progress.trouble else ''}{progress.trouble}")
+        with ThreadPoolExecutor(max_workers=8, initializer=block_stop_signals) as pool:
+            list(pool.map(watch, names))
 
     def _start_proxy(self, release: Release) -> None:
         """Start the proxy as a release has it, and hand it its configuration, which does nothing if it has that."""
@@ -361,9 +338,6 @@ class DockerHost:
     def _give_traffic(self, colour: str) -> None:
         self._run_locked(GREEN_HAS_TRAFFIC[colour])
 
-    def mark_verified(self, release: Release) -> None:
-        """Do nothing: the record says it."""
-
     def remove(self, old: Release, new: Release) -> None:
         """Stop and remove the containers of every release but the new one. Requests in flight get their answers.
 
@@ -372,14 +346,6 @@ class DockerHost:
         """
         del old
         self._remove([item for item in self._all() if label_of(item, RELEASE) != str(new.number)])
-
-    def discard(self, failed: Release, base: Release) -> None:
-        """Stop and remove the containers of a failed release.
-
-        Raises:
-            EngineError: if the engine refuses a command.
-        """
-        self.remove(failed, base)
 
     def stop(self) -> None:
         """Stop and remove every container of the service.
@@ -427,37 +393,17 @@ class DockerHost:
             *(f"volume {name}" for name in volumes),
         ]
 
-    # What a rollout waits for
+    # What is asked of a container
 
-    def wait(self) -> None:
-        """Wait until every container of the release is healthy.
-
-        Raises:
-            RolloutError: if that cannot succeed, or takes longer than `ROLLOUT_TIMEOUT`.
-            EngineError: if the engine refuses a command.
-        """
-        wait_until_complete(self.progress, self.settings.rollout_timeout, self.clock)
-
-    def verify(self, version: str, progress: Progress | None = None) -> tuple[str, str]:
-        """Verify every container of the colour that was placed last, or has the traffic, from inside it.
+    def verify_replica(self, name: str, version: str) -> Verified:
+        """Verify a container from inside it.
 
         Raises:
-            RolloutError: if one is wrong, or none could be verified within `VERIFY_TIMEOUT`.
-            EngineError: if the engine refuses a command.
+            WrongPredictionError: if an answer is wrong.
+            ServiceError, EngineError: if it cannot be asked.
         """
-        first = [progress] if progress else []
-
-        def verified(name: str) -> Verified:
-            result = self._inside(name, "verify", version)
-            return Verified(int(result["records"]), str(result["artefact"]))
-
-        return verify_replicas(
-            self.unit,
-            lambda: first.pop() if first else self.progress(),
-            verified,
-            self.settings.verify_timeout,
-            self.clock,
-        )
+        result = self._inside(name, "verify", version)
+        return Verified(int(result["records"]), str(result["artefact"]))
 
     def version_of(self, replica: str) -> str:
         """Return the version that a container reports.
@@ -501,15 +447,8 @@ class DockerHost:
         others = [item for item in self._all() if label_of(item, RELEASE) != str(base.number)]
         return lines + [f"{self.unit} {name_of(item)} of another release is there" for item in others]
 
-    def foreign_fields(self) -> list[str]:
-        """Return nothing: a deploy keeps nothing that was set by hand."""
-        return []
-
-    def preview(self, manifests: Sequence[Object], base: Release | None, live: Live) -> list[str]:
-        """Return how the files and settings differ from those of the release that runs."""
-        del live
-        if base is None:
-            return ["no release was verified: make deploy would replace what runs"]
+    def changes(self, base: Release, manifests: Sequence[Object]) -> list[str]:
+        """Return how the files and settings differ from those of a release."""
         lines: list[str] = []
         for path in (COMPOSE_FILE, PROXY_FILE):
             old, new = (text_of(each, path).splitlines() for each in (base.manifests, manifests))
