@@ -11,12 +11,14 @@ import pytest
 from mlops_runtime.operations.azure.address import Address
 from mlops_runtime.operations.azure.app import ContainerApp
 from mlops_runtime.operations.azure.az import Az, AzureError
-from mlops_runtime.operations.azure.container_apps import ContainerApps
+from mlops_runtime.operations.azure.container_apps import ContainerApps, release_of
 from mlops_runtime.operations.azure.image_files import ModelFiles
 from mlops_runtime.operations.golden import ServiceError, WrongPredictionError
+from mlops_runtime.operations.releases import Release
 from mlops_runtime.operations.replicas import Clock, Verified
 from mlops_runtime.operations.settings import Settings
 from tests.runtime.operations import conftest
+from tests.runtime.operations.site_in_memory import Site
 
 ENVIRONMENT = {
     "PROJECT": "x",
@@ -225,6 +227,43 @@ def platform_on(az: AzInMemory) -> ContainerApps:
 
 def in_memory() -> AzInMemory:
     return AzInMemory(("az",), say=lambda _: None, sleep=lambda _: None)
+
+
+def manifests(number: int) -> list[dict[str, Any]]:
+    container = {"name": "webservice", "env": [{"name": "WORKERS", "value": str(number)}]}
+    template = {"containers": [container], "scale": {"minReplicas": 2}}
+    properties = {"environmentId": "/env", "configuration": {"ingress": {"external": True}}, "template": template}
+    return [{"kind": "ContainerApp", "metadata": {"name": "x-app"}, "resource": {"properties": properties}}]
+
+
+@dataclass
+class ContainerAppsInMemory(Site):
+    """A project as a container app in memory."""
+
+    az: AzInMemory = field(default_factory=in_memory)
+
+    FIRST_HAS_TRAFFIC = True
+
+    def platform(self) -> ContainerApps:
+        return platform_on(self.az)
+
+    def manifests(self, number: int) -> list[dict[str, Any]]:
+        return manifests(number)
+
+    def images_with_traffic(self) -> list[str]:
+        return [image_in(item) for item in self.az.serving]
+
+    def runs(self, release: Release) -> bool:
+        """Return whether the revision of a release has the traffic, and no other one is active."""
+        names = [item["name"] for item in self.az.serving]
+        return [release_of(name) for name in names] == [release.number] and self.az.active == names
+
+    def call_at_changes(self, step: Callable[[], None]) -> None:
+        self.az.before_step = step
+
+    def end_locks(self) -> None:
+        for blob in self.az.blobs.values():
+            blob.lease = ""
 
 
 @pytest.fixture

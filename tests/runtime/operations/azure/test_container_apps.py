@@ -1,102 +1,20 @@
-"""The road to Azure Container Apps, on Azure in memory; the state machine is interrupted at any step."""
+"""The road to Azure Container Apps, on Azure in memory."""
 
 import re
-from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mlops_runtime.operations.azure.az import AzureAwayError, AzureError
-from mlops_runtime.operations.azure.container_apps import ContainerApps, progress_of, release_of
+from mlops_runtime.operations.azure.container_apps import progress_of, release_of
 from mlops_runtime.operations.errors import DeployError
-from mlops_runtime.operations.releases import MAX_RELEASES, Release, State, last_verified
-from mlops_runtime.operations.rollout import Rollout
-from tests.runtime.operations.azure.conftest import AzInMemory, image_in, in_memory, platform_on
-from tests.runtime.operations.test_rollout import ENDS, WORKING, Image, interruptions, steps
-
-NEVER_WITH_TRAFFIC = (Image.CRASHES, Image.WRONG)
-
-
-def manifests(number: int) -> list[dict[str, Any]]:
-    container = {"name": "webservice", "env": [{"name": "WORKERS", "value": str(number)}]}
-    template = {"containers": [container], "scale": {"minReplicas": 2}}
-    properties = {"environmentId": "/env", "configuration": {"ingress": {"external": True}}, "template": template}
-    return [{"kind": "ContainerApp", "metadata": {"name": "x-app"}, "resource": {"properties": properties}}]
-
-
-def candidate_for(platform: ContainerApps, image: str) -> Release:
-    number = max((release.number for release in platform.releases()), default=0) + 1
-    return Release(
-        number=number, version=f"v{number}", commit="", image=image, environment="production",
-        manifests=manifests(number), contract={},
-    )  # fmt: skip
+from mlops_runtime.operations.releases import Release
+from tests.runtime.operations.azure.conftest import AzInMemory, ContainerAppsInMemory, manifests, platform_on
+from tests.runtime.operations.test_rollout import Image
 
 
 def deploy(az: AzInMemory, image: str, **changes: Any) -> Release:
-    platform = platform_on(az)
-    with platform.locked("tester", 0) as check:
-        rollout = Rollout(platform, check, say=lambda _: None, explain=lambda: "")
-        platform.ensure_keys()
-        return rollout.deploy(replace(candidate_for(platform, image), **changes))
-
-
-def attempt(az: AzInMemory, image: str, interruption: type[BaseException] | None, at: int) -> None:
-    """Deploy an image, cut short at a step; no version has traffic before it is verified, unless it is the first."""
-    interrupt = steps(interruption, at)
-
-    def step() -> None:
-        if any(release.state is State.VERIFIED for release in platform_on(az).releases()):
-            assert not [item for item in az.serving if image_in(item) in NEVER_WITH_TRAFFIC]
-        interrupt()
-
-    az.before_step = step
-    with suppress(*ENDS):
-        deploy(az, image)
-    az.before_step = lambda: None
-    for blob in az.blobs.values():
-        blob.lease = ""  # it ends by itself
-
-
-def runs(az: AzInMemory, release: Release) -> bool:
-    """Return whether the revision of a release has the traffic, and no other one is active."""
-    names = [item["name"] for item in az.serving]
-    return [release_of(name) for name in names] == [release.number] and az.active == names
-
-
-@settings(max_examples=50)
-@given(st.lists(interruptions, max_size=5), st.sampled_from(list(Image)))
-def test_after_any_interruptions_the_next_deploy_goes_on_rightly(
-    actions: list[tuple[Image, type[BaseException] | None, int]], image: Image
-) -> None:
-    # Given deploys of good and bad images, each of which may be cut short at any step
-    az = in_memory()
-    for attempted, interruption, at in actions:
-        attempt(az, attempted, interruption, at)
-
-    # When a deploy is left alone
-    before = last_verified(platform_on(az).releases())
-    try:
-        release: Release | None = deploy(az, image)
-    except DeployError:
-        release = None
-
-    # Then a good image has the traffic; after a bad one the last verified release has it, or nothing runs
-    records = platform_on(az).releases()
-    assert all(record.state.final for record in records)
-    assert all(record.image in WORKING for record in records if record.state is State.VERIFIED)
-    after = last_verified(records)
-    if image in WORKING:
-        assert release is not None
-        assert after is not None
-        assert after.number == release.number
-        assert runs(az, release)
-    else:
-        assert release is None
-        assert after == before
-        assert runs(az, after) if after else not az.serving
+    return ContainerAppsInMemory(az).deploy(image, **changes)
 
 
 @pytest.mark.parametrize("image", [Image.CRASHES, Image.WRONG, Image.FAILS_UNDER_TRAFFIC, Image.REFUSED])
@@ -151,9 +69,8 @@ def test_what_was_changed_by_hand_is_repaired(az: AzInMemory, what: str) -> None
             ]
 
     # When it is repaired
-    platform = platform_on(az)
-    with platform.locked("tester", 0) as check:
-        Rollout(platform, check, say=lambda _: None, explain=lambda: "").restore(release)
+    with ContainerAppsInMemory(az).rollout() as (_, rollout):
+        rollout.restore(release)
 
     # Then it runs
     assert [release_of(item["name"]) for item in az.serving] == [2]
@@ -166,25 +83,7 @@ def test_after_a_first_version_that_failed_another_one_is_deployed(az: AzInMemor
 
     release = deploy(az, Image.GOOD)
 
-    assert runs(az, release)
-
-
-def test_only_twenty_releases_are_kept(az: AzInMemory) -> None:
-    for _ in range(MAX_RELEASES + 3):
-        deploy(az, Image.GOOD)
-
-    assert len(platform_on(az).releases()) == MAX_RELEASES
-
-
-def test_the_state_is_read_without_the_lock(az: AzInMemory) -> None:
-    release = deploy(az, Image.GOOD)
-
-    snapshot = platform_on(az).snapshot()
-
-    assert [each.number for each in snapshot.releases] == [release.number]
-    assert snapshot.progress.complete
-    assert snapshot.live is not None
-    assert (snapshot.live.release, snapshot.live.environment, snapshot.live.labels["team"]) == (1, "production", "ward")
+    assert ContainerAppsInMemory(az).runs(release)
 
 
 def test_nothing_is_made_by_reading(az: AzInMemory) -> None:
@@ -216,7 +115,7 @@ def test_azure_that_goes_away_is_not_held_against_a_version(az: AzInMemory) -> N
     # Then nothing is undone, and the next deploy goes on
     az.failures.clear()
     assert not platform_on(az).releases()[-1].state.final
-    assert runs(az, deploy(az, Image.BETTER))
+    assert ContainerAppsInMemory(az).runs(deploy(az, Image.BETTER))
 
 
 def test_without_its_environment_nothing_is_changed(az: AzInMemory) -> None:

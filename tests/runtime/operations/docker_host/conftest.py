@@ -1,7 +1,8 @@
 """An engine in memory: containers of a compose file, volumes, and replicas that answer as their image says."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -10,9 +11,12 @@ import pytest
 
 from mlops_runtime.operations.docker_host.engine import Container, Engine, EngineError
 from mlops_runtime.operations.docker_host.platform import DockerHost
+from mlops_runtime.operations.releases import Release
 from mlops_runtime.operations.replicas import Clock
+from mlops_runtime.operations.rollout import Rollout
 from mlops_runtime.operations.settings import Settings
 from tests.runtime.operations import conftest
+from tests.runtime.operations.site_in_memory import Site
 
 ENVIRONMENT = {
     "PROJECT": "x",
@@ -180,9 +184,62 @@ def host_on(engine: EngineInMemory) -> DockerHost:
     return host
 
 
+def without_lock(host: DockerHost) -> DockerHost:
+    host._lock = None
+    return host
+
+
+def in_memory() -> EngineInMemory:
+    return EngineInMemory(("docker",), "x", compose=("docker-compose",), say=lambda _: None)
+
+
+def manifests(number: int) -> list[dict[str, Any]]:
+    return [
+        {"kind": "File", "metadata": {"name": "compose.yaml"}, "text": f"compose {number}"},
+        {"kind": "File", "metadata": {"name": "Caddyfile"}, "text": "proxy"},
+        {"kind": "Settings", "metadata": {"name": "settings"}, "values": {"WORKERS": str(number)}},
+    ]
+
+
+@dataclass
+class MachineInMemory(Site):
+    """A project on a machine in memory."""
+
+    engine: EngineInMemory = field(default_factory=in_memory)
+
+    FIRST_HAS_TRAFFIC = False
+
+    def platform(self) -> DockerHost:
+        return without_lock(host_on(self.engine))
+
+    @contextmanager
+    def rollout(self) -> Iterator[tuple[DockerHost, Rollout]]:
+        host = host_on(self.engine)
+        yield host, Rollout(host, lambda: None, say=lambda _: None, explain=lambda: "")
+
+    def manifests(self, number: int) -> list[dict[str, Any]]:
+        return manifests(number)
+
+    def images_with_traffic(self) -> list[str]:
+        return [item["Config"]["Image"] for item in self.engine.serving]
+
+    def runs(self, release: Release) -> bool:
+        """Return whether the containers of a release have the traffic, all of them, and there are no others."""
+        labels = [item["Config"]["Labels"] for item in self.engine.serving]
+        all_of_them = [item for name, item in self.engine.present.items() if "webservice" in name]
+        own = [label["mlops-runtime.release"] for label in labels] == [str(release.number)] * REPLICAS
+        return own and all_of_them == self.engine.serving
+
+    def call_at_changes(self, step: Callable[[], None]) -> None:
+        self.engine.before_step = step
+
+    def end_locks(self) -> None:
+        """Do nothing: no test here takes a lock."""
+
+
 @pytest.fixture
 def engine() -> EngineInMemory:
-    return EngineInMemory(("docker",), "x", compose=("docker-compose",), say=lambda _: None)
+    return in_memory()
 
 
 @pytest.fixture

@@ -1,139 +1,48 @@
-"""The road to a machine with Docker, on an engine in memory; the state machine is interrupted at any step."""
+"""The road to a machine with Docker, on an engine in memory."""
 
 import json
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mlops_runtime.operations.deploy import Commands
 from mlops_runtime.operations.docker_host.engine import EngineAwayError, EngineError
 from mlops_runtime.operations.docker_host.platform import DockerHost, program, progress_of, state_of
 from mlops_runtime.operations.errors import DeployError, LockError, RolloutError
 from mlops_runtime.operations.platforms import platform_of
-from mlops_runtime.operations.releases import MAX_RELEASES, Release, State, last_verified
+from mlops_runtime.operations.releases import Release
 from mlops_runtime.operations.rollout import Rollout
 from mlops_runtime.operations.settings import Settings
 from mlops_runtime.serving.settings import Settings as ServiceSettings
-from tests.runtime.operations.docker_host.conftest import ENVIRONMENT, REPLICAS, EngineInMemory, host_on
-from tests.runtime.operations.test_rollout import ENDS, WORKING, Image, interruptions, steps
+from tests.runtime.operations.docker_host.conftest import (
+    ENVIRONMENT,
+    REPLICAS,
+    EngineInMemory,
+    MachineInMemory,
+    host_on,
+    manifests,
+    without_lock,
+)
+from tests.runtime.operations.test_rollout import Image
 
 PROJECT = Path(__file__).parents[4] / "{{cookiecutter.project_slug}}"
-NEVER_WITH_TRAFFIC = (Image.CRASHES, Image.WRONG)
 FIXED_SETTINGS = {
     "host", "port", "version", "api_keys", "reload", "prometheus_multiproc_dir", "drain_marker", "drain_seconds",
 }  # fmt: skip
 """Settings of the service that its image, compose.yaml or the road decides."""
 
 
-def manifests(number: int) -> list[dict[str, Any]]:
-    return [
-        {"kind": "File", "metadata": {"name": "compose.yaml"}, "text": f"compose {number}"},
-        {"kind": "File", "metadata": {"name": "Caddyfile"}, "text": "proxy"},
-        {"kind": "Settings", "metadata": {"name": "settings"}, "values": {"WORKERS": str(number)}},
-    ]
-
-
-def candidate_for(host: DockerHost, image: str) -> Release:
-    number = max((release.number for release in host.releases()), default=0) + 1
-    return Release(
-        number=number, version=f"v{number}", commit="", image=image, environment="production",
-        manifests=manifests(number), contract={},
-    )  # fmt: skip
-
-
-def rollout_on(host: DockerHost) -> Rollout:
-    return Rollout(host, lambda: None, say=lambda _: None, explain=lambda: "")
-
-
-def deploy(engine: EngineInMemory, image: str) -> Release:
-    host = host_on(engine)
-    return rollout_on(host).deploy(candidate_for(host, image))
-
-
-def attempt(engine: EngineInMemory, image: str, interruption: type[BaseException] | None, at: int) -> None:
-    """Deploy an image, cut short at a step; at no step, a version that was not verified has the traffic."""
-    interrupt = steps(interruption, at)
-
-    def step() -> None:
-        assert not [item for item in engine.serving if item["Config"]["Image"] in NEVER_WITH_TRAFFIC]
-        interrupt()
-
-    engine.before_step = step
-    with suppress(*ENDS):
-        deploy(engine, image)
-    engine.before_step = lambda: None
-
-
-def in_memory() -> EngineInMemory:
-    return EngineInMemory(("docker",), "x", compose=("docker-compose",), say=lambda _: None)
+def deploy(engine: EngineInMemory, image: str, **changes: Any) -> Release:
+    return MachineInMemory(engine).deploy(image, **changes)
 
 
 def runs(engine: EngineInMemory, release: Release) -> bool:
-    """Return whether the containers of a release have the traffic, all of them, and no other release has any."""
-    labels = [item["Config"]["Labels"] for item in engine.serving]
-    others = [name for name, item in engine.present.items() if "webservice" in name and item not in engine.serving]
-    return [label["mlops-runtime.release"] for label in labels] == [str(release.number)] * REPLICAS and not others
-
-
-@given(st.lists(interruptions, max_size=5), st.sampled_from(list(Image)))
-def test_after_any_interruptions_the_next_deploy_goes_on_rightly(
-    actions: list[tuple[Image, type[BaseException] | None, int]], image: Image
-) -> None:
-    # Given deploys of good and bad images, each of which may be cut short at any step
-    engine = in_memory()
-    for attempted, interruption, at in actions:
-        attempt(engine, attempted, interruption, at)
-
-    # When a deploy is left alone
-    before = last_verified(host_on(engine).releases())
-    try:
-        release: Release | None = deploy(engine, image)
-    except DeployError:
-        release = None
-
-    # Then a good image has the traffic; after a bad one the last verified release has it, or nothing runs
-    records = host_on(engine).releases()
-    assert all(record.state.final for record in records)
-    assert all(record.image in WORKING for record in records if record.state is State.VERIFIED)
-    after = last_verified(records)
-    if image in WORKING:
-        assert release is not None
-        assert after is not None
-        assert after.number == release.number
-        assert runs(engine, release)
-    else:
-        assert release is None
-        assert after == before
-        assert runs(engine, after) if after else not engine.serving
-
-
-@given(st.lists(interruptions, min_size=1, max_size=4))
-def test_after_any_interruptions_a_repair_brings_back_the_last_verified_release(
-    actions: list[tuple[Image, type[BaseException] | None, int]],
-) -> None:
-    # Given a verified release, and deploys that may be cut short
-    engine = in_memory()
-    deploy(engine, Image.GOOD)
-    for attempted, interruption, at in actions:
-        attempt(engine, attempted, interruption, at)
-
-    # When it is repaired
-    host = host_on(engine)
-    rollout_on(host).recover()
-
-    # Then the last verified release has the traffic
-    base = last_verified(host.releases())
-    assert base is not None
-    assert {item["Config"]["Labels"]["mlops-runtime.release"] for item in engine.serving} == {str(base.number)}
-    assert all(record.state.final for record in host.releases())
+    return MachineInMemory(engine).runs(release)
 
 
 @pytest.mark.parametrize("image", [Image.CRASHES, Image.WRONG, Image.FAILS_UNDER_TRAFFIC, Image.REFUSED])
@@ -161,15 +70,14 @@ def test_the_colours_take_turns(engine: EngineInMemory) -> None:
 
 def test_a_rollback_brings_back_the_files_of_its_release(engine: EngineInMemory) -> None:
     # Given a release whose files are those of release 1
-    host = host_on(engine)
-    again = replace(candidate_for(host, Image.GOOD), number=7)
+    again = {"number": 7, "manifests": manifests(1)}
 
     # When it is deployed
-    rollout_on(host).deploy(again)
+    deploy(engine, Image.GOOD, **again)
 
     # Then Compose was given the file that the record has, whatever is in the folder
     assert {item["Config"]["Labels"]["file"] for item in engine.serving} == {"compose 1"}
-    assert host.releases()[0].manifests == manifests(1)
+    assert host_on(engine).releases()[0].manifests == manifests(1)
 
 
 @pytest.mark.parametrize("what", ["a replica", "the proxy", "every replica"])
@@ -199,49 +107,26 @@ def test_what_was_changed_by_hand_is_named_and_repaired(engine: EngineInMemory, 
     # When it is repaired
     if what == "a replica":
         del engine.present["x_webservice-green_1"]  # as Compose replaces it
-    rollout_on(host).restore(release)
+    with MachineInMemory(engine).rollout() as (_, rollout):
+        rollout.restore(release)
 
     # Then it runs in full
     assert runs(engine, release)
     assert host.changes_by_hand(release, live) == []
 
 
-def test_only_twenty_releases_are_kept(engine: EngineInMemory) -> None:
-    for _ in range(MAX_RELEASES + 3):
-        deploy(engine, Image.GOOD)
-
-    assert len(host_on(engine).releases()) == MAX_RELEASES
-
-
-def test_the_state_is_read_without_the_lock(engine: EngineInMemory) -> None:
-    release = deploy(engine, Image.GOOD)
-    reader = host_on(engine)
-    reader._lock = None
-
-    snapshot = reader.snapshot()
-
-    assert [each.number for each in snapshot.releases] == [release.number]
-    assert snapshot.progress.complete
-    assert snapshot.live is not None
-    assert (snapshot.live.release, snapshot.live.environment, snapshot.live.labels) == (
-        1, "production", {"team": "ward"},
-    )  # fmt: skip
-
-
 def test_a_machine_without_the_project_is_not_changed_by_reading(engine: EngineInMemory) -> None:
-    reader = host_on(engine)
-    reader._lock = None
+    reader = without_lock(host_on(engine))
 
     assert reader.snapshot().live is None
     assert engine.volumes == {}
 
 
 def test_the_state_is_not_changed_without_the_lock(engine: EngineInMemory) -> None:
-    host = host_on(engine)
-    host._lock = None
+    host = without_lock(host_on(engine))
 
     with pytest.raises(RuntimeError, match="under its lock"):
-        host.save(candidate_for(host, Image.GOOD))
+        host.save(MachineInMemory().candidate(host, Image.GOOD))
 
 
 def test_a_record_that_somebody_has_edited_is_said(engine: EngineInMemory, host: DockerHost) -> None:
@@ -394,7 +279,7 @@ def test_containers_of_two_releases_in_one_colour_are_not_complete(engine: Engin
 
 def test_a_version_that_fails_under_traffic_says_how(engine: EngineInMemory) -> None:
     host = host_on(engine)
-    release = candidate_for(host, Image.FAILS_UNDER_TRAFFIC)
+    release = MachineInMemory().candidate(host, Image.FAILS_UNDER_TRAFFIC)
     host.apply(release, None)
 
     with pytest.raises(RolloutError, match=r"container x_webservice-green_\d: through the proxy, a request got status"):
@@ -433,6 +318,6 @@ def test_a_deploy_that_has_lost_the_lock_moves_no_traffic(engine: EngineInMemory
 
     with pytest.raises(LockError):
         Rollout(host, check_of(LockError), say=lambda _: None, explain=lambda: "").deploy(
-            candidate_for(host, Image.BETTER)
+            MachineInMemory().candidate(host, Image.BETTER)
         )
     assert engine.serving == before
