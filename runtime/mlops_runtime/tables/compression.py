@@ -27,8 +27,13 @@ MODULES = {BZIP2: ("bz2", "bzip2"), XZ: ("lzma", "xz")}
 MAX_LISTED = 3
 
 
-def opened(path: Path, content: bytes | None = None) -> IO[bytes]:
+def opened(path: Path, content: bytes | None = None, *, json: bool = False) -> IO[bytes]:
     """Open a file, or its content in memory, decompressed.
+
+    Args:
+        path: path of the file.
+        content: bytes of the file, or None to read them from the file.
+        json: whether the file in a zip archive may be JSON; a table of JSON is read from a file of its own.
 
     Raises:
         SourceError: if it is an archive of several files, or can't be decompressed.
@@ -43,7 +48,7 @@ def opened(path: Path, content: bytes | None = None) -> IO[bytes]:
     if start.startswith(GZIP):
         return gzip.open(source)  # type: ignore[return-value]
     if start.startswith(ZIP):
-        return _member(path.name, source)
+        return _member(path.name, source, json=json)
     module, program = next(names for signature, names in MODULES.items() if start.startswith(signature))
     try:
         stream: IO[bytes] = import_module(module).open(source)
@@ -52,7 +57,7 @@ def opened(path: Path, content: bytes | None = None) -> IO[bytes]:
     return stream
 
 
-def _member(name: str, source: Path | io.BytesIO) -> IO[bytes]:
+def _member(name: str, source: Path | io.BytesIO, *, json: bool) -> IO[bytes]:
     """Open the only file of a zip archive."""
     try:
         with ZipFile(source) as archive:
@@ -60,7 +65,7 @@ def _member(name: str, source: Path | io.BytesIO) -> IO[bytes]:
             file = archive.open(member)
             start = file.read(START_SIZE)
             file.seek(0)
-            if start.startswith(COMPRESSED) or is_json(start) or advice_for(name, start):
+            if start.startswith(COMPRESSED) or (is_json(start) and not json) or advice_for(name, start):
                 file.close()
                 raise SourceError(
                     f"{name} is a zip archive of {member.filename}: run `unzip {quote(name)}`, and give its path"

@@ -1,0 +1,1 @@
+"""Entities in texts: annotated texts, training, evaluation, and the predictor."""
