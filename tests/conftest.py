@@ -1,5 +1,6 @@
 """Fixtures: projects baked from this template, and tools that some tests need."""
 
+import json
 import os
 import re
 import shutil
@@ -62,16 +63,50 @@ def bake(folder: Path, **answers: str) -> Path:
     return Path(cookiecutter(str(TEMPLATE), no_input=True, extra_context=answers, output_dir=str(folder)))
 
 
+class Bakery:
+    """Projects in which no command has run, baked once for each set of answers; tests must not change them."""
+
+    def __init__(self, folders: pytest.TempPathFactory) -> None:
+        self._folders = folders
+        self._projects: dict[tuple[tuple[str, str], ...], tuple[Path, dict[str, str]]] = {}
+
+    def project(self, **answers: str) -> Path:
+        """Return the project with these answers."""
+        return self._baked(answers)[0]
+
+    def answers(self, **answers: str) -> dict[str, str]:
+        """Return all answers of that project."""
+        return self._baked(answers)[1]
+
+    def copy(self, folder: Path, **answers: str) -> Path:
+        """Return a copy of that project in a folder, which may be changed."""
+        project = self.project(**answers)
+        return Path(shutil.copytree(project, folder / project.name, symlinks=True))
+
+    def _baked(self, answers: dict[str, str]) -> tuple[Path, dict[str, str]]:
+        key = tuple(sorted(answers.items()))
+        if key not in self._projects:
+            project = bake(self._folders.mktemp("fresh"), **answers)
+            replay = Path(os.environ["COOKIECUTTER_CONFIG"]).parent / f"replay/{TEMPLATE.name}.json"
+            self._projects[key] = project, json.loads(replay.read_text())["cookiecutter"]
+        return self._projects[key]
+
+
 @pytest.fixture(scope="session")
-def fresh_docker_host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bakery(tmp_path_factory: pytest.TempPathFactory) -> Bakery:
+    return Bakery(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def fresh_docker_host(bakery: Bakery) -> Path:
     """A project for a machine with Docker in which no command has run."""
-    return bake(tmp_path_factory.mktemp("fresh"), platform="docker-host")
+    return bakery.project(platform="docker-host")
 
 
 @pytest.fixture(scope="session")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fresh(bakery: Bakery) -> Path:
     """A project with default answers in which no command has run."""
-    return bake(tmp_path_factory.mktemp("fresh"))
+    return bakery.project()
 
 
 def share_environment(folder: Path, project: Path) -> Path:

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 from mlops_runtime.operations.template_changes import changed_files
 from mlops_runtime.operations.template_choices import FOLDERS
 from mlops_runtime.serving.settings import Settings
-from tests.conftest import TEMPLATE, bake, share_environment
+from tests.conftest import TEMPLATE, Bakery, bake, share_environment
 
 QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text())
 PROMPTS = [name for name in QUESTIONS if not name.startswith("_")]
@@ -79,8 +81,8 @@ def test_every_answer_is_used(question: str) -> None:
 
 
 @pytest.mark.parametrize("answers", PROJECTS)
-def test_no_template_syntax_is_left(tmp_path: Path, answers: dict[str, str]) -> None:
-    project = bake(tmp_path, **answers)
+def test_no_template_syntax_is_left(bakery: Bakery, answers: dict[str, str]) -> None:
+    project = bakery.project(**answers)
 
     for path in text_files(project):
         # The README contains a Jinja template of a page.
@@ -94,18 +96,18 @@ def test_no_template_syntax_is_left(tmp_path: Path, answers: dict[str, str]) -> 
 
 
 @pytest.mark.parametrize("answers", PROJECTS)
-def test_ruff_finds_no_problems(tmp_path: Path, project: Path, answers: dict[str, str]) -> None:
-    baked = bake(tmp_path, **answers)
+def test_ruff_finds_no_problems(bakery: Bakery, project: Path, answers: dict[str, str]) -> None:
+    baked = bakery.project(**answers)
     python = str(project / ".venv/bin/python")
 
-    for command in (("ruff", "check"), ("ruff", "format", "--check")):
+    for command in (("ruff", "check", "--no-cache"), ("ruff", "format", "--no-cache", "--check")):
         result = subprocess.run([python, "-m", *command], cwd=baked, capture_output=True, text=True, check=False)
         assert result.returncode == 0, f"{' '.join(command)}: {result.stdout}{result.stderr}"
 
 
 @pytest.mark.parametrize("answers", PROJECTS)
-def test_answers_are_unchanged_in_make(tmp_path: Path, answers: dict[str, str]) -> None:
-    project = bake(tmp_path, **answers)
+def test_answers_are_unchanged_in_make(bakery: Bakery, answers: dict[str, str]) -> None:
+    project = bakery.project(**answers)
     questions = {"TITLE": "project_name", "PROJECT": "project_slug", "DESCRIPTION": "description", "AUTHOR": "__author"}
     print_all = "\n".join(f"\t@printf '%s\\n' \"$({name})\"" for name in questions)
 
@@ -118,20 +120,31 @@ def test_answers_are_unchanged_in_make(tmp_path: Path, answers: dict[str, str]) 
         check=True,
     )
 
-    replay = json.loads((Path(os.environ["COOKIECUTTER_CONFIG"]).parent / f"replay/{TEMPLATE.name}.json").read_text())
-    assert result.stdout.splitlines() == [replay["cookiecutter"][question] for question in questions.values()]
+    given = bakery.answers(**answers)
+    assert result.stdout.splitlines() == [given[question] for question in questions.values()]
 
 
-def manifests(baked: Path, project: Path, *arguments: str) -> list[dict[str, Any]]:
-    """Render the manifests of a baked project, with the environment of another project."""
+@pytest.fixture(scope="session")
+def deployable(bakery: Bakery, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """A function that returns the project with these answers and an environment, whose manifests can be rendered."""
+
+    @cache
+    def copied(**answers: str) -> Path:
+        baked = share_environment(bakery.copy(tmp_path_factory.mktemp("deployable"), **answers), project)
+        (baked / "build").mkdir()
+        for image in ("webservice", "trainer", "dashboard"):
+            (baked / f"build/{image}.image").write_text(f"registry.example/{image}@sha256:{'0' * 64}\n")
+        return baked
+
+    return copied
+
+
+def manifests(baked: Path, *arguments: str) -> list[dict[str, Any]]:
+    """Render the manifests of a project that can be deployed."""
     if shutil.which("kubectl") is None:
         pytest.skip("no kubectl: install it to have the manifests rendered")
     import yaml
 
-    share_environment(baked, project)
-    (baked / "build").mkdir()
-    for image in ("webservice", "trainer", "dashboard"):
-        (baked / f"build/{image}.image").write_text(f"registry.example/{image}@sha256:{'0' * 64}\n")
     # Uses the environment of the tests, because installing the project's own takes a minute.
     command = ["make", "--silent", *arguments, "BUCKET=bucket", "ENV=", f"PYTHON={sys.executable}"]
     rendered = subprocess.run(command, cwd=baked, capture_output=True, text=True, check=True).stdout
@@ -140,11 +153,11 @@ def manifests(baked: Path, project: Path, *arguments: str) -> list[dict[str, Any
 
 @pytest.mark.parametrize("answers", EXTREMES)
 @pytest.mark.parametrize("target", ["webservice", "trainer", "rbac"])
-def test_manifests_are_valid(tmp_path: Path, project: Path, answers: dict[str, str], target: str) -> None:
+def test_manifests_are_valid(deployable: Callable[..., Path], answers: dict[str, str], target: str) -> None:
     from kubernetes_validate import validate
 
     # When make renders the manifests
-    documents = manifests(bake(tmp_path, **answers), project, f"manifests.{target}")
+    documents = manifests(deployable(**answers), f"manifests.{target}")
 
     # Then each is valid in a current version of Kubernetes, and labels are strings
     assert documents
@@ -155,11 +168,11 @@ def test_manifests_are_valid(tmp_path: Path, project: Path, answers: dict[str, s
 
 @pytest.mark.parametrize("answers", EXTREMES)
 def test_rights_name_the_objects_and_groups_of_the_project(
-    tmp_path: Path, project: Path, answers: dict[str, str]
+    deployable: Callable[..., Path], answers: dict[str, str]
 ) -> None:
-    baked = bake(tmp_path, **answers)
+    baked = deployable(**answers)
 
-    documents = manifests(baked, project, "manifests.rbac")
+    documents = manifests(baked, "manifests.rbac")
 
     rules = [rule for document in documents for rule in document.get("rules", [])]
     names = {name for rule in rules for name in rule.get("resourceNames", [])}
@@ -168,12 +181,12 @@ def test_rights_name_the_objects_and_groups_of_the_project(
     assert groups == {f"{baked.name}:{role}" for role in ("viewer", "operator", "deployer")}
 
 
-def test_the_dashboard_has_the_rights_of_the_service_and_a_key_of_its_own(tmp_path: Path, project: Path) -> None:
+def test_the_dashboard_has_the_rights_of_the_service_and_a_key_of_its_own(deployable: Callable[..., Path]) -> None:
     from kubernetes_validate import validate
 
-    baked = bake(tmp_path, project_slug="zebra", **DASHBOARD)
+    baked = deployable(project_slug="zebra", **DASHBOARD)
 
-    documents = manifests(baked, project, "manifests.dashboard")
+    documents = manifests(baked, "manifests.dashboard")
 
     for document in documents:
         validate(document, "1.34", strict=True)
@@ -194,8 +207,8 @@ def test_the_dashboard_has_the_rights_of_the_service_and_a_key_of_its_own(tmp_pa
 
 
 @pytest.mark.parametrize("environment", ["production", "staging"])
-def test_every_environment_requires_api_keys(tmp_path: Path, project: Path, environment: str) -> None:
-    baked = bake(tmp_path, project_slug="zebra")
+def test_every_environment_requires_api_keys(deployable: Callable[..., Path], environment: str) -> None:
+    baked = deployable(project_slug="zebra")
     secret = subprocess.run(
         ["make", "--eval", "secret:; @echo $$KEYS_SECRET", "secret"],
         cwd=baked, capture_output=True, text=True, check=True,
@@ -204,7 +217,7 @@ def test_every_environment_requires_api_keys(tmp_path: Path, project: Path, envi
     # When make renders the manifests
     (deployment,) = (
         document
-        for document in manifests(baked, project, "manifests.webservice", f"ENVIRONMENT={environment}")
+        for document in manifests(baked, "manifests.webservice", f"ENVIRONMENT={environment}")
         if document["kind"] == "Deployment"
     )
 
@@ -220,8 +233,8 @@ def test_every_environment_requires_api_keys(tmp_path: Path, project: Path, envi
 
 
 @pytest.mark.parametrize("answers", CHOICES)
-def test_every_file_that_a_project_names_is_there(tmp_path: Path, answers: dict[str, str]) -> None:
-    baked = bake(tmp_path, **answers)
+def test_every_file_that_a_project_names_is_there(bakery: Bakery, answers: dict[str, str]) -> None:
+    baked = bakery.project(**answers)
     folders = "data|docker|docs|environments|infrastructure|k8s|make|platforms|src|tests"
 
     for path in text_files(baked):
@@ -236,8 +249,8 @@ def test_every_file_that_a_project_names_is_there(tmp_path: Path, answers: dict[
 
 
 @pytest.mark.parametrize("answers", CHOICES)
-def test_an_upgrade_finds_no_other_files_in_a_new_project(tmp_path: Path, answers: dict[str, str]) -> None:
-    baked = bake(tmp_path, **answers)
+def test_an_upgrade_finds_no_other_files_in_a_new_project(bakery: Bakery, answers: dict[str, str]) -> None:
+    baked = bakery.project(**answers)
 
     assert changed_files(TEMPLATE, baked, lambda _: None) == ""
 
@@ -249,8 +262,8 @@ def test_a_project_for_a_machine_with_docker_names_no_cluster(fresh_docker_host:
 
 
 @pytest.mark.parametrize("platform", QUESTIONS["platform"])
-def test_a_project_without_a_dashboard_has_no_line_of_it(tmp_path: Path, platform: str) -> None:
-    baked = bake(tmp_path, platform=platform)
+def test_a_project_without_a_dashboard_has_no_line_of_it(bakery: Bakery, platform: str) -> None:
+    baked = bakery.project(platform=platform)
 
     for path in text_files(baked):
         text = path.read_text()
@@ -268,8 +281,8 @@ OF_OTHER_PLATFORMS = {
 
 
 @pytest.mark.parametrize("platform", OF_OTHER_PLATFORMS)
-def test_the_pages_of_a_project_are_about_its_platform(tmp_path: Path, platform: str) -> None:
-    docs = bake(tmp_path, platform=platform, **DASHBOARD) / "docs"
+def test_the_pages_of_a_project_are_about_its_platform(bakery: Bakery, platform: str) -> None:
+    docs = bakery.project(platform=platform, **DASHBOARD) / "docs"
 
     for name in ("dashboard.md", "monitoring.md"):
         assert not re.search(OF_OTHER_PLATFORMS[platform], (docs / name).read_text()), name
@@ -279,8 +292,8 @@ def test_the_pages_of_a_project_are_about_its_platform(tmp_path: Path, platform:
 
 
 @pytest.mark.parametrize("answers", CHOICES)
-def test_make_lists_each_group_of_commands_once(tmp_path: Path, answers: dict[str, str]) -> None:
-    baked = bake(tmp_path, **answers)
+def test_make_lists_each_group_of_commands_once(bakery: Bakery, answers: dict[str, str]) -> None:
+    baked = bakery.project(**answers)
 
     listing = subprocess.run(["make"], cwd=baked, capture_output=True, text=True, check=True).stdout
 
@@ -358,8 +371,8 @@ FOUND_BY_NAME = re.compile(
 
 
 @pytest.mark.parametrize("answers", CHOICES)
-def test_no_file_is_unused(tmp_path: Path, answers: dict[str, str]) -> None:
-    baked = bake(tmp_path, **answers)
+def test_no_file_is_unused(bakery: Bakery, answers: dict[str, str]) -> None:
+    baked = bakery.project(**answers)
     texts = {path: path.read_text() for path in text_files(baked)}
 
     for path in texts:
@@ -426,8 +439,8 @@ def test_baking_again_over_a_project_adds_no_commit(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("dashboard", QUESTIONS["dashboard"])
-def test_the_lock_matches_the_pipfile_and_names_no_index(tmp_path: Path, dashboard: str) -> None:
-    fresh = bake(tmp_path, dashboard=dashboard)
+def test_the_lock_matches_the_pipfile_and_names_no_index(bakery: Bakery, dashboard: str) -> None:
+    fresh = bakery.project(dashboard=dashboard)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP")}
 
     result = subprocess.run(
@@ -458,9 +471,9 @@ def test_the_lock_matches_the_pipfile_and_names_no_index(tmp_path: Path, dashboa
     ],
 )
 def test_the_lock_has_every_package_that_the_runtime_imports(
-    tmp_path: Path, extras: list[str], categories: list[str]
+    bakery: Bakery, extras: list[str], categories: list[str]
 ) -> None:
-    fresh = bake(tmp_path, **DASHBOARD)
+    fresh = bakery.project(**DASHBOARD)
     lock = json.loads((fresh / "Pipfile.lock").read_text())
     project = tomllib.loads((fresh / "vendor/pyproject.toml").read_text())["project"]
     optional = project["optional-dependencies"]
@@ -473,8 +486,8 @@ def test_the_lock_has_every_package_that_the_runtime_imports(
     assert names <= {name for category in categories for name in lock[category]}
 
 
-def test_the_lock_does_not_depend_on_the_answers(fresh: Path, tmp_path: Path) -> None:
-    other = bake(tmp_path, project_name="Churn", team="growth")
+def test_the_lock_does_not_depend_on_the_answers(fresh: Path, bakery: Bakery) -> None:
+    other = bakery.project(project_name="Churn", team="growth")
 
     assert (other / "Pipfile.lock").read_bytes() == (fresh / "Pipfile.lock").read_bytes()
 
@@ -491,8 +504,8 @@ def test_each_category_of_the_lock_has_its_packages(fresh: Path) -> None:
     assert not serving & {"scikit-learn", "scipy", "pandas", "matplotlib", "pytest"}
 
 
-def test_categories_that_share_an_environment_agree(tmp_path: Path) -> None:
-    lock = json.loads((bake(tmp_path, **DASHBOARD) / "Pipfile.lock").read_text())
+def test_categories_that_share_an_environment_agree(bakery: Bakery) -> None:
+    lock = json.loads((bakery.project(**DASHBOARD) / "Pipfile.lock").read_text())
 
     versions: dict[str, set[str]] = {}
     for category in ("default", "trainer", "develop", "dashboard"):

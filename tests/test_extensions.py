@@ -11,7 +11,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.conftest import bake, share_environment
+from tests.conftest import Bakery, share_environment
 from tests.test_client import served
 from tests.test_project import make
 
@@ -20,9 +20,9 @@ COMMANDS = ("lint", "type-check", "unittest", "train", "test")
 
 
 @pytest.fixture
-def edited(project: Path, tmp_path: Path) -> Path:
+def edited(bakery: Bakery, project: Path, tmp_path: Path) -> Path:
     """A new project to edit, with an installed environment."""
-    return share_environment(bake(tmp_path), project)
+    return share_environment(bakery.copy(tmp_path), project)
 
 
 def readme_code(project: Path, file: str) -> list[str]:

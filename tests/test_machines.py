@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import TEMPLATE, bake, share_environment
+from tests.conftest import TEMPLATE, Bakery, share_environment
 from tests.test_bake import git
 from tests.test_project import make
 
@@ -151,9 +151,11 @@ def test_a_proxy_is_not_asked_for_this_machine(project: Path, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("files", [(), ("README.md",)], ids=["no file", "a staged file"])
-def test_a_repository_without_a_commit_predicts(project: Path, tmp_path: Path, files: tuple[str, ...]) -> None:
+def test_a_repository_without_a_commit_predicts(
+    bakery: Bakery, project: Path, tmp_path: Path, files: tuple[str, ...]
+) -> None:
     # Given a project whose first commit failed
-    baked = share_environment(bake(tmp_path), project)
+    baked = share_environment(bakery.copy(tmp_path), project)
     shutil.rmtree(baked / ".git")
     git(baked, "init", "--quiet")
     if files:

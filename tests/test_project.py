@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import bake, share_environment
+from tests.conftest import Bakery, share_environment
 
 
 def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -100,10 +100,10 @@ def wait_for_group(number: int) -> None:
     ],
 )
 def test_ctrl_c_leaves_no_traceback_and_no_process(
-    project: Path, tmp_path: Path, command: str, file: str, code: str, said: list[str]
+    bakery: Bakery, project: Path, tmp_path: Path, command: str, file: str, code: str, said: list[str]
 ) -> None:
     # Given a command that computes
-    edited = share_environment(bake(tmp_path), project)
+    edited = share_environment(bakery.copy(tmp_path), project)
     (edited / file).write_text(WAIT + code)
     pipe = subprocess.PIPE
     with subprocess.Popen(
