@@ -72,3 +72,7 @@ class OnnxPredictor(Predictor):
     def outputs(self, features: Features) -> NDArray[np.float64]:
         """Return the probability of each label, shape (rows, labels), or the values, shape (rows, 1)."""
         return self._model.outputs(features)
+
+    def returns_quickly(self) -> bool:
+        """Return whether the outputs are those of the graph alone: a project's own may wait for something."""
+        return type(self).outputs is OnnxPredictor.outputs

@@ -68,6 +68,10 @@ class BasePredictor(ABC):
     def predictions(self, features: Features) -> list[Any]:
         """Return a prediction for each row, in the same order; there must be at least one row."""
 
+    def returns_quickly(self) -> bool:
+        """Return whether a prediction takes microseconds and waits for nothing; by default, nobody knows."""
+        return False
+
     def predict(self, records: Sequence[RecordModel]) -> list[Any]:
         """Return a prediction for each record, in the same order."""
         return self.predictions(self.contract.encode(records)) if records else []

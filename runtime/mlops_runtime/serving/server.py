@@ -25,7 +25,7 @@ from granian.log import LogLevels
 from granian.server.common import AbstractServer
 from werkzeug.utils import import_string
 
-from mlops_runtime.model import ArtefactError, BasePredictor, OnnxPredictor
+from mlops_runtime.model import ArtefactError, BasePredictor
 from mlops_runtime.serving import drain, reload
 from mlops_runtime.serving.front.pool import STOP_SIGNALS
 from mlops_runtime.serving.front.rsgi import Front
@@ -249,7 +249,7 @@ def front(factory: str) -> Front:
 
 def may_run_on_event_loop(predictor: BasePredictor) -> bool:
     """Return whether predictions may run on the event loop: those of a project's own predictor may block it."""
-    return isinstance(predictor, OnnxPredictor) and type(predictor).outputs is OnnxPredictor.outputs
+    return predictor.returns_quickly()
 
 
 def available_address(host: str, port: int) -> str:
