@@ -11,7 +11,8 @@ from mlops_runtime.contract import Contract, Task
 from mlops_runtime.model import OnnxPredictor
 from mlops_runtime.testing import synthetic
 from mlops_runtime.testing.strategies import valid_records
-from mlops_runtime.training.run import Settings, train
+from mlops_runtime.training.run import train
+from mlops_runtime.training.settings import Settings
 
 TEMPLATE = Path(__file__).parents[2]
 LOCK = TEMPLATE / "{{cookiecutter.project_slug}}" / "Pipfile.lock"

@@ -15,7 +15,8 @@ from mlops_runtime.model import OnnxPredictor, Predictor
 from mlops_runtime.operations.predict import local_service
 from mlops_runtime.training.candidates import Candidate
 from mlops_runtime.training.export import onnx_files
-from mlops_runtime.training.run import Export, Settings, train
+from mlops_runtime.training.run import Export, train
+from mlops_runtime.training.settings import Settings
 
 MAX_ROWS = 2_000
 """Maximum number of rows to train a model for tests on, evenly spaced."""

@@ -1,47 +1,26 @@
-"""The command: `python -m trainer`."""
+"""The command of a table's model: `python -m trainer`."""
 
-import argparse
-import math
-import os
 import sys
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import fields
 from functools import partial
-from itertools import chain
 from pathlib import Path
-from typing import NoReturn
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import Progress
 
 from mlops_runtime.contract import Contract, Task
 from mlops_runtime.contract.number_format import readable
-from mlops_runtime.model.artefact import ArtefactError
+from mlops_runtime.model.metadata import Metadata
 from mlops_runtime.model.onnx_predictor import OnnxPredictor
 from mlops_runtime.model.predictor import Predictor
 from mlops_runtime.training.candidates import Candidate, CandidateError, default_candidates
+from mlops_runtime.training.command_line import SETTINGS_REFUSED, SettingError, estimates_text, parse_settings, run
 from mlops_runtime.training.export import ExportError, onnx_files
-from mlops_runtime.training.gate import DEFAULT_FLOORS, parse_floor
-from mlops_runtime.training.interruption import interruption
 from mlops_runtime.training.parity import ParityError
 from mlops_runtime.training.report.report import Findings
-from mlops_runtime.training.run import Export, GateError, Listener, Settings, train
+from mlops_runtime.training.run import Export, Listener, train
 from mlops_runtime.training.search import Trial
-from mlops_runtime.training.split import TEST_SHARE_BOUNDS
-from mlops_runtime.training.table import MAX_ROWS, MIN_ROWS, Table, TableError
-from mlops_runtime.training.upload import Bucket, UploadError
-
-MADE, FAILED, DATA_REFUSED, GATE_REFUSED = range(4)
-SETTINGS_REFUSED = DATA_REFUSED
-INTERRUPTED = 130
-"""The status of a program that Ctrl-C ended, as shells give it."""
-
-MAX_SEED = 2**32 - 1
-"""Maximum seed of NumPy's and scikit-learn's generators."""
-
-OPTIONS = tuple(field.name for field in fields(Settings))
-"""Names of the settings, each of which is an option and an environment variable in upper case."""
+from mlops_runtime.training.settings import Settings
+from mlops_runtime.training.table import Table, TableError
 
 PRINTED_METRICS = {
     Task.BINARY: ("accuracy", "roc_auc"),
@@ -49,17 +28,6 @@ PRINTED_METRICS = {
     Task.REGRESSION: ("r2", "mae", "coverage"),
 }
 """Metrics to print in addition to those with a floor."""
-
-
-class SettingError(RuntimeError):
-    """A setting or an argument cannot be used."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises an error of one line, without the usage of the command."""
-
-    def error(self, message: str) -> NoReturn:
-        raise SettingError(f"{message}; see {self.prog} --help")
 
 
 def main(
@@ -84,149 +52,17 @@ def main(
         export: function that returns the files for the predictor.
     """
     try:
-        settings, bucket = _settings(contract, artefact, argv)
+        settings, bucket = parse_settings(contract, artefact, argv)
     except SettingError as error:
         print(error, file=sys.stderr)
         return SETTINGS_REFUSED
-    candidates = default_candidates(contract) if candidates is None else candidates
-    old = _inode(settings.artefact)
-    try:
-        destination = Bucket(bucket) if bucket else None
-        with _progress() as progress, interruption():
-            listener = _listener(contract, settings, progress, len(candidates))
-            metadata = train(contract, settings, candidates, predictor, export, listener)
-    except TableError as error:
-        return _refuse(error, settings, DATA_REFUSED)
-    except GateError as error:
-        print(f"See {settings.report} for all metrics.")
-        return _refuse(error, settings, GATE_REFUSED)
-    except (ArtefactError, CandidateError, ExportError, ParityError, UploadError, OSError) as error:
-        return _refuse(error, settings, FAILED)
-    except KeyboardInterrupt:
-        replaced = _inode(settings.artefact) != old
-        state = "new, but its report and metrics may be missing: train again" if replaced else "unchanged"
-        return _stopped(f"{_relative(settings.artefact)} is {state}")
-    print(f"Made {_relative(settings.artefact)} (version {metadata.version}); see {settings.report}.")
-    return _upload(destination, settings) if destination else MADE
+    chosen = default_candidates(contract) if candidates is None else candidates
 
+    def training(progress: Progress) -> Metadata:
+        listener = _listener(contract, settings, progress, len(chosen))
+        return train(contract, settings, chosen, predictor, export, listener)
 
-def _upload(bucket: Bucket, settings: Settings) -> int:
-    files = (settings.artefact, settings.report, settings.metrics, settings.held_out)
-    try:
-        with interruption():
-            url = bucket.upload(f"trainer/{settings.version}", *files)
-    except UploadError as error:
-        print(error, file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        return _stopped("the upload is incomplete: run the command again")
-    print(f"Uploaded artefact, report and metrics to {url}.")
-    return MADE
-
-
-def _settings(contract: Contract, artefact: Path, argv: Sequence[str] | None) -> tuple[Settings, str]:
-    """Return the settings of the run, and the name of the bucket to upload to, which is empty for no upload.
-
-    An option that is not given takes the value of its environment variable, if that is not blank.
-
-    Raises:
-        SettingError: if a setting or an argument cannot be used.
-    """
-    parser = _Parser(
-        prog="python -m trainer",
-        description="Train, evaluate, gate and export a model.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
-    )
-    paths = parser.add_argument_group("files")
-    paths.add_argument("--data", type=Path, help="training table")
-    paths.add_argument("--artefact", type=Path, default=artefact, help="folder to write the artefact to")
-    paths.add_argument("--report", type=Path, default="build/report.html", help="path of the report")
-    paths.add_argument("--metrics", type=Path, default="build/metrics.json", help="path of the metrics")
-    paths.add_argument("--lock", type=Path, default="Pipfile.lock", help="lock file of the environment")
-    floors = [f"{name}={floor}" for name, floor in DEFAULT_FLOORS.items()]
-    parser.add_argument(
-        "--floors", nargs="+", type=str.split, default=[floors], metavar="METRIC=VALUE",
-        help="minimum of each metric on held-out rows",
-    )  # fmt: skip
-    number = partial(_add_number, parser)
-    number("seed", int, 0, (0, MAX_SEED), "seed of split, folds, estimators and resampling")
-    number("test_share", float, 0.25, TEST_SHARE_BOUNDS, "share of the rows to hold out")
-    number("max_rows", int, MAX_ROWS, (MIN_ROWS, math.inf), "maximum number of rows to read")
-    number("budget", float, 120, (0, math.inf), "seconds to compare candidates for")
-    parser.add_argument("--version", default="development", help="version of the model")
-    parser.add_argument("--commit", default="unknown", help="git commit of the model")
-    parser.add_argument("--bucket", default="", help="S3 bucket for --upload")
-    parser.add_argument(
-        "--upload", action="store_true", help="upload artefact, report and metrics to s3://BUCKET/trainer/VERSION/"
-    )
-    arguments = parser.parse_args([*_environment_arguments(), *(sys.argv[1:] if argv is None else argv)])
-    if arguments.data is None:
-        raise SettingError("DATA is empty: give the path of the training table")
-    if arguments.upload and not arguments.bucket:
-        raise SettingError("--upload needs a bucket: name it with --bucket, or set BUCKET")
-    options = {name: getattr(arguments, name) for name in OPTIONS}
-    options["floors"] = _floors(contract.task, list(chain.from_iterable(arguments.floors)))
-    return Settings(**options), arguments.bucket if arguments.upload else ""
-
-
-def _environment_arguments() -> list[str]:
-    """Return the environment variables of options as arguments."""
-    values = {name: os.environ.get(name.upper(), "") for name in (*OPTIONS, "bucket")}
-    return [f"{_option(name)}={value}" for name, value in values.items() if value.strip()]
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def _floors(task: Task, texts: Sequence[str]) -> dict[str, float]:
-    try:
-        floors = [parse_floor(text, task) for text in texts]
-    except ValueError as error:
-        raise SettingError(f"FLOORS: {error}") from error
-    for name, count in Counter(name for name, _ in floors).items():
-        if count > 1:
-            raise SettingError(f"FLOORS: {name} has more than one floor: give one")
-    return dict(floors)
-
-
-def _add_number(
-    parser: argparse.ArgumentParser,
-    name: str,
-    kind: type[int] | type[float],
-    default: float,
-    bounds: tuple[float, float],
-    purpose: str,
-) -> None:
-    """Add the option of a number within bounds."""
-    setting, (low, high) = name.upper(), bounds
-    wanted = ("a whole number " if kind is int else "a number ") + (
-        f"from {low} to {high}" if math.isfinite(high) else f"of at least {low}"
-    )
-
-    def parsed(text: str) -> float:
-        try:
-            number: float = kind(text)
-        except ValueError:
-            number = math.nan
-        if not low <= number <= high:
-            raise SettingError(f"{setting}={text} is not usable: give {wanted}, as in {setting}={default}")
-        return number
-
-    parser.add_argument(_option(name), type=parsed, default=default, help=purpose)
-
-
-def _progress() -> Progress:
-    console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    return run(settings, bucket, training, (TableError,), (CandidateError, ExportError, ParityError))
 
 
 def _listener(contract: Contract, settings: Settings, progress: Progress, candidates: int) -> Listener:
@@ -252,33 +88,10 @@ def _listener(contract: Contract, settings: Settings, progress: Progress, candid
             f"Chose {best.name} with a cross-validated {findings.loss} of {readable(best.mean, 4)} "
             f"({readable(findings.baseline_score, 4)} without features). {findings.search_summary}"
         )
-        values = [
-            f"{name} {readable(estimate.value, 4)} ({readable(estimate.low, 4)} to {readable(estimate.high, 4)})"
-            for name, estimate in findings.evaluation.metrics.items()
-            if name in {*settings.floors, *PRINTED_METRICS[contract.task]}
-        ]
-        print(f"On {findings.metadata.rows['held_out']:,} held-out rows: {', '.join(values)}.")
+        metrics = findings.evaluation.metrics
+        printed = {*settings.floors, *PRINTED_METRICS[contract.task]}
+        values = estimates_text(metrics, [name for name in metrics if name in printed])
+        print(f"On {findings.metadata.rows['held_out']:,} held-out rows: {values}.")
         progress.update(task, description="Exporting")
 
     return Listener(partial(print, flush=True), on_read, on_scored, on_evaluated)
-
-
-def _refuse(error: Exception, settings: Settings, code: int) -> int:
-    print(error, file=sys.stderr)
-    print(f"{_relative(settings.artefact)} is unchanged.", file=sys.stderr)
-    return code
-
-
-def _stopped(state: str) -> int:
-    print(f"stopped: {state}.", file=sys.stderr)
-    return INTERRUPTED
-
-
-def _inode(folder: Path) -> int | None:
-    """Return what tells a folder from the one that replaces it."""
-    return folder.stat().st_ino if folder.exists() else None
-
-
-def _relative(path: Path) -> Path:
-    """Return the path relative to the working directory, if it is inside."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

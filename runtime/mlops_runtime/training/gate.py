@@ -1,7 +1,7 @@
 """The gate: a model is exported only if its metrics reach their floors."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlops_runtime.contract.fields import Task
@@ -37,6 +37,14 @@ class Check:
     def __str__(self) -> str:
         # Four decimals show a value just below its floor as different from it.
         return f"{self.metric} is {self.value:.4f}, its floor is {self.floor:.4f}"
+
+
+class GateError(RuntimeError):
+    """The gate refuses the model; has the failed checks."""
+
+    def __init__(self, failed: Sequence[Check]) -> None:
+        self.failed = tuple(failed)
+        super().__init__(f"the gate refuses the model: {'; '.join(str(check) for check in failed)}")
 
 
 def check_floors(values: Mapping[str, float], floors: Mapping[str, float]) -> tuple[Check, ...]:

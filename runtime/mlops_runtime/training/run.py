@@ -1,12 +1,7 @@
 """A training run from the table to the artefact."""
 
-import json
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -14,19 +9,20 @@ from threadpoolctl import threadpool_limits
 from mlops_runtime.contract import Contract, Features, Kind, Task
 from mlops_runtime.memory import memory_limit, memory_warning
 from mlops_runtime.model import artefact
-from mlops_runtime.model.artefact import Artefact, ArtefactError
+from mlops_runtime.model.artefact import Artefact
 from mlops_runtime.model.encoding import Encoding
-from mlops_runtime.model.golden import GoldenRecords, golden_records_adapter
+from mlops_runtime.model.golden import GoldenRecords
 from mlops_runtime.model.metadata import Interval, Metadata
 from mlops_runtime.model.onnx_predictor import OnnxPredictor
 from mlops_runtime.model.predictor import Predictor, interval_bounds
-from mlops_runtime.training.artefact_folder import prepare_folder, replace_folder
+from mlops_runtime.training import results
+from mlops_runtime.training.artefact_folder import prepare_folder
 from mlops_runtime.training.baseline import baseline
 from mlops_runtime.training.candidates import Candidate, LearningProblem, default_candidates
 from mlops_runtime.training.evaluation import Evaluation, LabelOutcomes, ValueOutcomes, evaluate
 from mlops_runtime.training.export import onnx_files
 from mlops_runtime.training.fitted_model import FittedModel, outputs_of
-from mlops_runtime.training.gate import CROSS_VALIDATED_SKILL, Check, check_floors
+from mlops_runtime.training.gate import CROSS_VALIDATED_SKILL, check_floors
 from mlops_runtime.training.golden import golden_records
 from mlops_runtime.training.held_out import held_out_predictions
 from mlops_runtime.training.importance import importances
@@ -34,60 +30,16 @@ from mlops_runtime.training.interval import conformal_interval
 from mlops_runtime.training.matrix import training_matrix
 from mlops_runtime.training.parity import ParityError, check_parity, drawn_features
 from mlops_runtime.training.report.report import Findings, render_report
+from mlops_runtime.training.results import check_names, origin, write_results, write_text
 from mlops_runtime.training.search import Selection, Trial, baseline_estimator, loss_of, select_estimator
+from mlops_runtime.training.settings import Settings
 from mlops_runtime.training.split import split_table
-from mlops_runtime.training.table import MAX_ROWS, Problem, Table, TableError, read_table
+from mlops_runtime.training.table import Problem, Table, TableError, read_table
 
 LIBRARIES = ("numpy", "onnx", "onnxruntime", "pydantic", "scikit-learn")
 
 MAX_SINGLE_THREAD_CELLS = 5_000_000
 """Maximum number of cells for a single thread: on small matrices, several threads mostly wait for each other."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Settings of a training run.
-
-    Attributes:
-        data: path of the training table.
-        artefact: folder to write the artefact to.
-        report: path of the report, an HTML file.
-        metrics: path of the metrics, a JSON file.
-        lock: lock file of the environment.
-        floors: minimum of each metric on the held-out rows.
-        seed: seed of split, folds, estimators and resampling.
-        test_share: share of the rows to hold out.
-        max_rows: maximum number of rows to read, evenly spaced.
-        budget: seconds after which only the first candidate of each kind is still tried.
-        version: version of the project.
-        commit: git commit of the project.
-    """
-
-    data: Path
-    artefact: Path
-    report: Path
-    metrics: Path
-    lock: Path
-    floors: dict[str, float]
-    seed: int
-    test_share: float
-    max_rows: int = MAX_ROWS
-    budget: float
-    version: str
-    commit: str
-
-    @property
-    def held_out(self) -> Path:
-        """Path of the held-out predictions, a JSON file next to the metrics."""
-        return self.metrics.with_name("held-out.json")
-
-
-class GateError(RuntimeError):
-    """The gate refuses the model; has the failed checks."""
-
-    def __init__(self, failed: Sequence[Check]) -> None:
-        self.failed = tuple(failed)
-        super().__init__(f"the gate refuses the model: {'; '.join(str(check) for check in failed)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +120,7 @@ class _Run:
         model = FittedModel(contract, encoding, selection.estimator)
         interval, evaluation = self._evaluate(model, selection, training, held_out)
         files = dict(self.export(model))
-        _check_names(files)
+        check_names(files)
         outputs = model.outputs(held_out.features)
         draft = Artefact(
             contract=contract,
@@ -202,28 +154,16 @@ class _Run:
             checks=check_floors(values | {CROSS_VALIDATED_SKILL: selection.skill}, settings.floors),
         )
         self.listener.on_evaluated(findings)
-        metadata = self._write(findings, draft)
+        metadata = write_results(
+            settings,
+            draft,
+            findings.checks,
+            render_report(findings),
+            metrics_json(findings),
+            lambda folder: self.predictor.load(contract, folder),
+        )
         predictions = held_out_predictions(contract, settings.version, held_out, outputs)
-        _write_text(settings.held_out, predictions.model_dump_json() + "\n")
-        return metadata
-
-    def _write(self, findings: Findings, draft: Artefact) -> Metadata:
-        """Write report and metrics, and the artefact if the model passes the gate; return its metadata."""
-        report, metadata = render_report(findings), draft.metadata
-        if findings.passed:
-            contents = dict(draft.model_files) | {
-                artefact.GOLDEN_FILE: golden_records_adapter(self.contract).dump_json(draft.golden_records, indent=2),
-                artefact.BASELINE_FILE: draft.baseline.model_dump_json(indent=2).encode(),
-                artefact.REPORT_FILE: report.encode(),
-            }
-            hashes = {name: artefact.sha256(content) for name, content in contents.items()}
-            metadata = metadata.model_copy(update={"files": hashes})
-            contents[artefact.METADATA_FILE] = metadata.model_dump_json(indent=2).encode()
-            replace_folder(self.settings.artefact, contents, lambda folder: self.predictor.load(self.contract, folder))
-        _write_text(self.settings.metrics, metrics_json(findings))
-        _write_text(self.settings.report, report)
-        if not findings.passed:
-            raise GateError([check for check in findings.checks if not check.passed])
+        write_text(settings.held_out, predictions.model_dump_json() + "\n")
         return metadata
 
     def _select(self, training: Table, candidates: Sequence[Candidate] | None) -> tuple[Encoding, Selection]:
@@ -283,36 +223,15 @@ class _Run:
         evaluation: Evaluation,
     ) -> Metadata:
         """Return the metadata without the hashes of the files."""
-        contract, settings = self.contract, self.settings
         return Metadata(
-            version=settings.version,
-            git_commit=settings.commit,
-            trained_at=datetime.now(UTC).isoformat(timespec="seconds"),
+            **origin(self.contract, self.settings, self.lock_sha256, LIBRARIES),
             data_sha256=table.sha256,
-            lock_sha256=self.lock_sha256,
-            seed=settings.seed,
             estimator=selection.name,
-            task=contract.task,
-            target=contract.target,
-            contract=contract.sha256,
-            features=contract.features,
-            labels=contract.labels,
             interval=interval,
             rows=dict(zip(("training", "held_out"), map(len, parts), strict=True)),
             cross_validation={score.name: score.mean for score in selection.scores},
             metrics=dict(evaluation.metrics),
-            floors=settings.floors,
-            libraries={"python": platform.python_version()} | {name: version(name) for name in LIBRARIES},
-            files={},
         )
-
-
-def _check_names(files: Mapping[str, bytes]) -> None:
-    for name in sorted(files):
-        if name in artefact.RESERVED_FILES:
-            raise ArtefactError(f"the export returns a file named {name}, which every artefact has: rename it")
-        if Path(name).name != name:
-            raise ArtefactError(f"the export returns a file named {name!r}: use a name without a folder")
 
 
 def _check_parity(exported: Predictor, model: FittedModel, name: str, table: Table, seed: int) -> None:
@@ -326,13 +245,13 @@ def _check_parity(exported: Predictor, model: FittedModel, name: str, table: Tab
 
 def metrics_json(findings: Findings) -> str:
     """Return the metrics of a run and the origin of its model as JSON."""
-    origin = {"version", "git_commit", "trained_at", "data_sha256", "task", "estimator", "rows", "metrics", "floors"}
-    content = findings.metadata.model_dump(mode="json", include=origin) | {
-        "positive_label": findings.evaluation.positive,
-        "baseline": dict(findings.evaluation.baseline),
+    evaluation = findings.evaluation
+    further = {
+        "positive_label": evaluation.positive,
+        "baseline": dict(evaluation.baseline),
         "passed": findings.passed,
     }
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"
+    return results.metrics_json(findings.metadata, further)
 
 
 def _label_counts(labels: Sequence[str], training: Table, held_out: Table) -> list[tuple[str, int, int]]:
@@ -361,8 +280,3 @@ def _notes(table: Table) -> tuple[str, ...]:
     if not table.ignored:
         return table.notes
     return (*table.notes, f"Columns that are not in the contract and were ignored: {', '.join(table.ignored)}.")
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")

@@ -6,9 +6,6 @@ from sklearn.model_selection import train_test_split
 
 from mlops_runtime.training.table import Table
 
-TEST_SHARE_BOUNDS = (0.1, 0.5)
-"""Outside these bounds, too few rows may remain for the folds or for the evaluation."""
-
 
 def split_table(table: Table, seed: int, test_share: float, labels: int) -> tuple[Table, Table]:
     """Return the training rows and the held-out rows, stratified by label.

@@ -17,9 +17,7 @@ from mlops_runtime.contract import Contract, Features, Kind, RecordModel
 from mlops_runtime.tables.cells import MIN_SHARE, cleaned, number, value_reader
 from mlops_runtime.tables.dialects import decimal_of, numbers_of
 from mlops_runtime.tables.source import MAX_IN_MEMORY, ConvertedSource, Source, SourceError, open_source
-
-MIN_ROWS = 12
-"""Minimum number of rows: with fewer, folds and held-out rows are too small."""
+from mlops_runtime.training.settings import MAX_ROWS, MIN_ROWS
 
 MIN_LABEL_ROWS = 2
 """Minimum number of rows of a label: cross-validation needs a row to fit on and a row to hold out."""
@@ -29,9 +27,6 @@ MAX_LISTED = 10
 
 MAX_PROBLEMS = 1000
 """Maximum number of problems to collect: a column of the wrong kind has a problem in each row."""
-
-MAX_ROWS = 1_000_000
-"""Default maximum number of rows to read. From a longer table, every n-th row is read."""
 
 TOLERANCE = 10
 """Read the whole table if its rows exceed the maximum by at most 1 / TOLERANCE, not every second row."""

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from mlops_runtime.contract import Contract, Task
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import TARGET
-from mlops_runtime.training import command
+from mlops_runtime.training import command, command_line
 from mlops_runtime.training.candidates import Candidate
 from tests.runtime.conftest import NO_FLOOR
 
@@ -76,7 +76,7 @@ def test_the_gate_is_on_by_default(
     code = call(each_contract, arguments)
     # then
     printed = capsys.readouterr()
-    assert code == command.GATE_REFUSED == 3
+    assert code == command_line.GATE_REFUSED == 3
     assert "skill is " in printed.err
     assert "its floor is 0.0200" in printed.err
     assert arguments["--report"] in printed.out
@@ -116,7 +116,7 @@ def test_a_table_that_breaks_the_contract_is_refused(
     # when
     code = call(each_contract, arguments)
     # then
-    assert code == command.DATA_REFUSED == 2
+    assert code == command_line.DATA_REFUSED == 2
     error = capsys.readouterr().err
     assert "row 1, column Weight (kg)" in error
     assert "artefact is unchanged." in error
@@ -128,7 +128,7 @@ def test_a_missing_file_is_named_in_one_line(
     each_contract: Contract, arguments: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code = call(each_contract, arguments | {"--lock": str(tmp_path / "none.lock")})
-    assert code == command.FAILED == 1
+    assert code == command_line.FAILED == 1
     first, second = capsys.readouterr().err.splitlines()
     assert "none.lock" in first
     assert second.endswith("artefact is unchanged.")
@@ -183,7 +183,7 @@ def test_a_wrong_setting_is_refused_in_one_line_before_anything_runs(
     # when
     code = call(each_contract, arguments)
     # then
-    assert code == command.SETTINGS_REFUSED == 2
+    assert code == command_line.SETTINGS_REFUSED == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(message)
     assert [path.name for path in tmp_path.iterdir()] == ["orders.csv"]
@@ -238,7 +238,7 @@ def test_ctrl_c_stops_training_with_one_line_and_the_old_artefact_stays(
     # when
     code = call(each_contract, arguments, candidates=[Candidate("mine", Interrupting())])
     # then
-    assert code == command.INTERRUPTED == 130
+    assert code == command_line.INTERRUPTED == 130
     assert capsys.readouterr().err == f"stopped: {metadata.parent} is unchanged.\n"
     assert metadata.read_text() == "old"
     assert {path.name for path in tmp_path.iterdir()} == {"artefact", "orders.csv"}
@@ -260,7 +260,7 @@ def test_ctrl_c_after_the_artefact_was_replaced_does_not_claim_that_it_is_unchan
     # when
     code = call(each_contract, arguments, "--floors", NO_FLOOR)
     # then
-    assert code == command.INTERRUPTED
+    assert code == command_line.INTERRUPTED
     (line,) = capsys.readouterr().err.splitlines()
     assert line == f"stopped: {tmp_path / 'artefact'} is new, but its report and metrics may be missing: train again."
     assert (tmp_path / "artefact" / "metadata.json").exists()

@@ -19,8 +19,9 @@ from mlops_runtime.model.artefact import RESERVED_FILES, read_artefact, sha256
 from mlops_runtime.serving import create_app
 from mlops_runtime.testing import synthetic
 from mlops_runtime.training import Candidate, FittedModel, Preparation, Settings, train
+from mlops_runtime.training.gate import GateError
 from mlops_runtime.training.parity import ParityError
-from mlops_runtime.training.run import Export, GateError
+from mlops_runtime.training.run import Export
 from tests.runtime.conftest import training_settings
 
 

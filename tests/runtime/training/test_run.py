@@ -22,7 +22,9 @@ from mlops_runtime.training import table as table_module
 from mlops_runtime.training.candidates import Candidate, default_candidates
 from mlops_runtime.training.export import onnx_files
 from mlops_runtime.training.fitted_model import FittedModel
-from mlops_runtime.training.run import GateError, Listener, Settings, train
+from mlops_runtime.training.gate import GateError
+from mlops_runtime.training.run import Listener, train
+from mlops_runtime.training.settings import Settings
 from mlops_runtime.training.split import split_table
 from mlops_runtime.training.table import TableError
 from tests.runtime.conftest import NO_FLOOR, Run

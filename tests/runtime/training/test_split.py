@@ -6,7 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from mlops_runtime.testing import synthetic as orders
-from mlops_runtime.training.split import TEST_SHARE_BOUNDS, split_table
+from mlops_runtime.training.settings import TEST_SHARE_BOUNDS
+from mlops_runtime.training.split import split_table
 from mlops_runtime.training.table import Table
 
 ROWS = 200

@@ -12,7 +12,7 @@ from moto import mock_aws
 
 from mlops_runtime.contract import Contract
 from mlops_runtime.testing import synthetic
-from mlops_runtime.training import command, upload
+from mlops_runtime.training import command, command_line, upload
 from mlops_runtime.training.upload import Bucket, UploadError
 
 NO_FLOOR = "skill=-1e9"
@@ -131,7 +131,7 @@ def test_a_run_takes_its_options_from_the_environment_and_uploads(
 
     code = command.main(contract, Path(), ["--upload"])
 
-    assert code == command.MADE
+    assert code == command_line.MADE
     artefact = {f"trainer/1.2.3/artefact/{path.name}" for path in run_environment.iterdir()}
     files = {f"trainer/1.2.3/{name}" for name in ("report.html", "metrics.json", "held-out.json")}
     assert keys(bucket) == artefact | files
@@ -144,7 +144,7 @@ def test_a_refused_model_is_not_uploaded(
 
     code = command.main(contract, Path(), ["--upload", "--bucket", bucket])
 
-    assert code == command.GATE_REFUSED
+    assert code == command_line.GATE_REFUSED
     assert keys(bucket) == set()
     assert not run_environment.exists()
 
@@ -160,7 +160,7 @@ def test_ctrl_c_during_the_upload_is_told_in_one_line(
 
     code = command.main(contract, Path(), ["--upload", "--bucket", bucket])
 
-    assert code == command.INTERRUPTED
+    assert code == command_line.INTERRUPTED
     assert capsys.readouterr().err == "stopped: the upload is incomplete: run the command again.\n"
 
 
@@ -181,6 +181,6 @@ def test_a_missing_bucket_is_refused_before_training(
 ) -> None:
     code = command.main(contract, Path(), ["--upload", "--bucket", bucket_option])
 
-    assert code in {command.FAILED, command.SETTINGS_REFUSED}
+    assert code in {command_line.FAILED, command_line.SETTINGS_REFUSED}
     assert message in capsys.readouterr().err
     assert not run_environment.exists()

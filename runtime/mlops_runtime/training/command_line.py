@@ -1,0 +1,250 @@
+"""What the command `python -m trainer` of every kind of model does: settings, progress, errors and upload."""
+
+import argparse
+import math
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from mlops_runtime.contract import Contract, Task
+from mlops_runtime.contract.number_format import readable
+from mlops_runtime.model.artefact import ArtefactError
+from mlops_runtime.model.metadata import Estimate, Metadata
+from mlops_runtime.training.gate import DEFAULT_FLOORS, GateError, parse_floor
+from mlops_runtime.training.interruption import interruption
+from mlops_runtime.training.settings import MAX_ROWS, MIN_ROWS, TEST_SHARE_BOUNDS, Settings
+from mlops_runtime.training.upload import Bucket, UploadError
+
+MADE, FAILED, DATA_REFUSED, GATE_REFUSED = range(4)
+SETTINGS_REFUSED = DATA_REFUSED
+INTERRUPTED = 130
+"""The status of a program that Ctrl-C ended, as shells give it."""
+
+MAX_SEED = 2**32 - 1
+"""Maximum seed of the generators of NumPy, scikit-learn and spaCy."""
+
+OPTIONS = tuple(field.name for field in fields(Settings))
+"""Names of the settings, each of which is an option and an environment variable in upper case."""
+
+
+class SettingError(RuntimeError):
+    """A setting or an argument cannot be used."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises an error of one line, without the usage of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        raise SettingError(f"{message}; see {self.prog} --help")
+
+
+def run(
+    settings: Settings,
+    bucket: str,
+    train: Callable[[Progress], Metadata],
+    refused: tuple[type[Exception], ...],
+    failed: tuple[type[Exception], ...],
+) -> int:
+    """Train a model, upload it if a bucket is named, and return the exit code.
+
+    0: the artefact was made. 1: training or upload failed. 2: the data are wrong. 3: the gate refused the model.
+    130: Ctrl-C. An existing artefact is replaced only by a model that passes the gate.
+
+    Args:
+        settings: settings of the run.
+        bucket: name of the bucket to upload to; empty for no upload.
+        train: trains the model and writes its artefact; gets the display of the progress.
+        refused: exceptions of wrong data.
+        failed: exceptions of a failed training, in addition to those that every training may raise.
+    """
+    failures: tuple[type[Exception], ...] = (ArtefactError, UploadError, OSError, *failed)
+    old = _inode(settings.artefact)
+    try:
+        destination = Bucket(bucket) if bucket else None
+        with _progress() as progress, interruption():
+            metadata = train(progress)
+    except refused as error:
+        return _refuse(error, settings, DATA_REFUSED)
+    except GateError as error:
+        print(f"See {settings.report} for all metrics.")
+        return _refuse(error, settings, GATE_REFUSED)
+    except failures as error:
+        return _refuse(error, settings, FAILED)
+    except KeyboardInterrupt:
+        replaced = _inode(settings.artefact) != old
+        state = "new, but its report and metrics may be missing: train again" if replaced else "unchanged"
+        return _stopped(f"{_relative(settings.artefact)} is {state}")
+    print(f"Made {_relative(settings.artefact)} (version {metadata.version}); see {settings.report}.")
+    return _upload(destination, settings) if destination else MADE
+
+
+def _upload(bucket: Bucket, settings: Settings) -> int:
+    files = (settings.artefact, settings.report, settings.metrics, settings.held_out)
+    try:
+        with interruption():
+            url = bucket.upload(f"trainer/{settings.version}", *files)
+    except UploadError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        return _stopped("the upload is incomplete: run the command again")
+    print(f"Uploaded artefact, report and metrics to {url}.")
+    return MADE
+
+
+def parse_settings(
+    contract: Contract,
+    artefact: Path,
+    argv: Sequence[str] | None,
+    default_floors: Mapping[str, float] = DEFAULT_FLOORS,
+    data: str = "training table",
+) -> tuple[Settings, str]:
+    """Return the settings of the run, and the name of the bucket to upload to, which is empty for no upload.
+
+    An option that is not given takes the value of its environment variable, if that is not blank.
+
+    Args:
+        contract: contract of the project.
+        artefact: default folder of the artefact.
+        argv: arguments; by default those of the process.
+        default_floors: floors of a run without others.
+        data: what the kind of model is trained on, in two words.
+
+    Raises:
+        SettingError: if a setting or an argument cannot be used.
+    """
+    parser = _Parser(
+        prog="python -m trainer",
+        description="Train, evaluate, gate and export a model.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    paths = parser.add_argument_group("files")
+    paths.add_argument("--data", type=Path, help=data)
+    paths.add_argument("--artefact", type=Path, default=artefact, help="folder to write the artefact to")
+    paths.add_argument("--report", type=Path, default="build/report.html", help="path of the report")
+    paths.add_argument("--metrics", type=Path, default="build/metrics.json", help="path of the metrics")
+    paths.add_argument("--lock", type=Path, default="Pipfile.lock", help="lock file of the environment")
+    floors = [f"{name}={floor}" for name, floor in default_floors.items()]
+    parser.add_argument(
+        "--floors", nargs="+", type=str.split, default=[floors], metavar="METRIC=VALUE",
+        help="minimum of each metric on held-out rows",
+    )  # fmt: skip
+    number = partial(_add_number, parser)
+    number("seed", int, 0, (0, MAX_SEED), "seed of split, training and resampling")
+    number("test_share", float, 0.25, TEST_SHARE_BOUNDS, "share of the rows to hold out")
+    number("max_rows", int, MAX_ROWS, (MIN_ROWS, math.inf), "maximum number of rows to read")
+    number("budget", float, 120, (0, math.inf), "seconds to search for a model")
+    parser.add_argument("--version", default="development", help="version of the model")
+    parser.add_argument("--commit", default="unknown", help="git commit of the model")
+    parser.add_argument("--bucket", default="", help="S3 bucket for --upload")
+    parser.add_argument(
+        "--upload", action="store_true", help="upload artefact, report and metrics to s3://BUCKET/trainer/VERSION/"
+    )
+    arguments = parser.parse_args([*_environment_arguments(), *(sys.argv[1:] if argv is None else argv)])
+    if arguments.data is None:
+        raise SettingError(f"DATA is empty: give the path of the {data}")
+    if arguments.upload and not arguments.bucket:
+        raise SettingError("--upload needs a bucket: name it with --bucket, or set BUCKET")
+    options = {name: getattr(arguments, name) for name in OPTIONS}
+    options["floors"] = _floors(contract.task, list(chain.from_iterable(arguments.floors)))
+    return Settings(**options), arguments.bucket if arguments.upload else ""
+
+
+def _environment_arguments() -> list[str]:
+    """Return the environment variables of options as arguments."""
+    values = {name: os.environ.get(name.upper(), "") for name in (*OPTIONS, "bucket")}
+    return [f"{_option(name)}={value}" for name, value in values.items() if value.strip()]
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _floors(task: Task, texts: Sequence[str]) -> dict[str, float]:
+    try:
+        floors = [parse_floor(text, task) for text in texts]
+    except ValueError as error:
+        raise SettingError(f"FLOORS: {error}") from error
+    for name, count in Counter(name for name, _ in floors).items():
+        if count > 1:
+            raise SettingError(f"FLOORS: {name} has more than one floor: give one")
+    return dict(floors)
+
+
+def _add_number(
+    parser: argparse.ArgumentParser,
+    name: str,
+    kind: type[int] | type[float],
+    default: float,
+    bounds: tuple[float, float],
+    purpose: str,
+) -> None:
+    """Add the option of a number within bounds."""
+    setting, (low, high) = name.upper(), bounds
+    wanted = ("a whole number " if kind is int else "a number ") + (
+        f"from {low} to {high}" if math.isfinite(high) else f"of at least {low}"
+    )
+
+    def parsed(text: str) -> float:
+        try:
+            number: float = kind(text)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:
+            raise SettingError(f"{setting}={text} is not usable: give {wanted}, as in {setting}={default}")
+        return number
+
+    parser.add_argument(_option(name), type=parsed, default=default, help=purpose)
+
+
+def _progress() -> Progress:
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def estimates_text(metrics: Mapping[str, Estimate], names: Sequence[str]) -> str:
+    """Return metrics with their confidence intervals in a line."""
+    values = [
+        f"{name} {readable(metrics[name].value, 4)} "
+        f"({readable(metrics[name].low, 4)} to {readable(metrics[name].high, 4)})"
+        for name in names
+    ]
+    return ", ".join(values)
+
+
+def _refuse(error: Exception, settings: Settings, code: int) -> int:
+    print(error, file=sys.stderr)
+    print(f"{_relative(settings.artefact)} is unchanged.", file=sys.stderr)
+    return code
+
+
+def _stopped(state: str) -> int:
+    print(f"stopped: {state}.", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _inode(folder: Path) -> int | None:
+    """Return what tells a folder from the one that replaces it."""
+    return folder.stat().st_ino if folder.exists() else None
+
+
+def _relative(path: Path) -> Path:
+    """Return the path relative to the working directory, if it is inside."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
