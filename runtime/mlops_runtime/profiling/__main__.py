@@ -1,18 +1,16 @@
 """The command `python -m mlops_runtime.profiling`."""
 
 import argparse
-import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mlops_runtime.profiling.contract_file import FAILED, write_or_compare
 from mlops_runtime.profiling.profile import ProfileError, profile, summary
 from mlops_runtime.profiling.render.datamodel import render
 from mlops_runtime.profiling.target import TASKS
 from mlops_runtime.profiling.user_edits import InvalidContractError, read_edits
 from mlops_runtime.tables.source import SourceError
-
-EQUAL, DIFFERENT, FAILED = range(3)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,17 +47,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     target, task = arguments.target or edits.target, arguments.task or edits.task
     table = profile(arguments.data, target or "", task or TASKS[0], edits.named())
     rendered = render(table, existing)
-    if rendered == existing:
-        print(f"{output} agrees with {arguments.data}")
-        return EQUAL
-    if arguments.force:
-        output.write_text(rendered, encoding="utf-8")
-        print(f"{summary(table)}\nwrote {output}")
-        return EQUAL
-    before, after = ((text or "").splitlines(keepends=True) for text in (existing, rendered))
-    sys.stdout.writelines(difflib.unified_diff(before, after, str(output), str(arguments.data)))
-    print(f"{output} differs from {arguments.data}: run `make datamodel FORCE=1` to overwrite it")
-    return DIFFERENT
+    if arguments.force and rendered != existing:
+        print(summary(table))
+    return write_or_compare(output, arguments.data, existing, rendered, force=arguments.force)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from mlops_runtime.profiling.__main__ import DIFFERENT, EQUAL, FAILED, main
+from mlops_runtime.profiling.__main__ import main
+from mlops_runtime.profiling.contract_file import DIFFERENT, EQUAL, FAILED
 
 TABLE = "size,label\n" + "1.5,a\n2.5,b\n3.5,a\n" * 9
 

@@ -71,7 +71,7 @@ def render(profile: Profile, existing: str | None = None) -> str:
     classes.append(_record(profile, fields, edits))
     if profile.labels:
         docstring = edits.docstrings.get("Label", f'"""Values of {prose(profile.target)}."""')
-        classes.append(_enum("Label", docstring, profile.labels, edits.label))
+        classes.append(enum_class("Label", docstring, profile.labels, edits.label))
     classes.append(_prediction(profile, edits))
     classes.append(_contract(profile, edits))
     return "\n\n\n".join(["\n\n".join(blocks), *classes]) + "\n"
@@ -165,10 +165,18 @@ def _import(module: str, names: Sequence[str]) -> str:
 def _choice(field: _Field, edits: UserEdits) -> str:
     edit = edits.fields[field.column.name].enum if field.column.name in edits.fields else None
     docstring = (edit.docstring if edit else None) or f'"""Values of {prose(field.column.name)}."""'
-    return _enum(field.enum or "", docstring, sorted(value for value, _ in field.column.most_common), edit)
+    return enum_class(field.enum or "", docstring, sorted(value for value, _ in field.column.most_common), edit)
 
 
-def _enum(name: str, docstring: str, values: Sequence[str], edit: EnumEdits | None) -> str:
+def enum_class(name: str, docstring: str, values: Sequence[str], edit: EnumEdits | None) -> str:
+    """Return the source code of an enum.
+
+    Args:
+        name: name of the class.
+        docstring: source code of its docstring.
+        values: values of its members, in order.
+        edit: of an existing class, whose names are kept.
+    """
     existing: Mapping[str, str] = edit.members if edit else {}
     taken = {existing[value] for value in values if value in existing}
     lines = [f"class {name}(StrEnum):", f"    {docstring}", ""]
