@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from json import JSONDecodeError
 from pathlib import Path
 from shlex import quote
@@ -12,6 +12,9 @@ from mlops_runtime.tables.encodings import SourceError
 
 MAX_ARRAY_SIZE = 1 << 28
 """Maximum size in bytes of a JSON array, which is read into memory."""
+
+MAX_DEPTH = 50
+"""Maximum number of lists and records within each other in a value that becomes a cell."""
 
 UTF_8_MARK = b"\xef\xbb\xbf"
 BLANKS = b" \t\r\n"
@@ -41,15 +44,50 @@ def json_header(path: Path) -> tuple[list[str], int]:
     return list(names), count
 
 
-def json_rows(path: Path) -> Iterator[list[str]]:
+def json_rows(path: Path, names: Collection[str] = ()) -> Iterator[list[str]]:
     """Yield the cells of each record.
 
+    Args:
+        path: path of the file.
+        names: of columns that are expected: lists and records in other columns become JSON. Empty if they are not
+            known: then each value must be a single one.
+
     Raises:
-        SourceError: as `json_header`, or if a value is not a single value.
+        SourceError: as `json_header`, or if a value of an expected column is not a single value.
     """
-    names, _ = json_header(path)
+    header, _ = json_header(path)
+    further = frozenset(header if names else ()).difference(names)
     for row, record in _records(path):
-        yield [_cell(path.name, name, row, record.get(name)) for name in names]
+        yield [_cell(path.name, name, row, record.get(name), nested=name in further) for name in header]
+
+
+class Number(str):
+    """A number as it is written."""
+
+    __slots__ = ()
+
+
+def json_text(value: Any, depth: int = MAX_DEPTH) -> str:
+    """Return a value as JSON, with its numbers as they were written.
+
+    Args:
+        value: of JSON.
+        depth: maximum number of lists and records within each other.
+
+    Raises:
+        ValueError: if there are more.
+    """
+    if isinstance(value, list | dict) and not depth:
+        raise ValueError("it is nested too deeply")
+    match value:
+        case dict():
+            members = [f"{json_text(name)}: {json_text(member, depth - 1)}" for name, member in value.items()]
+            return f"{{{', '.join(members)}}}"
+        case list():
+            return f"[{', '.join([json_text(member, depth - 1) for member in value])}]"
+        case Number():
+            return str(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -79,7 +117,9 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 def _parsed(file: str, text: bytes, line: int) -> Any:
     """Return a JSON value, with numbers as they are written."""
     try:
-        return json.loads(text.removeprefix(UTF_8_MARK), parse_int=str, parse_float=str, parse_constant=lambda _: None)
+        return json.loads(
+            text.removeprefix(UTF_8_MARK), parse_int=Number, parse_float=Number, parse_constant=lambda _: None
+        )
     except JSONDecodeError as error:
         line += error.lineno - 1
         raise SourceError(
@@ -90,7 +130,13 @@ def _parsed(file: str, text: bytes, line: int) -> Any:
         raise SourceError(f"{file}, line {line} is not valid JSON in UTF-8: write the table as CSV") from error
 
 
-def _cell(file: str, name: str, row: int, value: Any) -> str:
+def _cell(file: str, name: str, row: int, value: Any, *, nested: bool = False) -> str:
+    """Return the cell of a value; a list or a record is JSON if they may be nested."""
+    if nested and isinstance(value, list | dict):
+        try:
+            value = json_text(value)
+        except ValueError as error:
+            raise SourceError(f"{file}, column {name!r}, row {row} cannot be kept, {error}: leave it out") from error
     match value:
         case None:
             return ""

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from mlops_runtime.tables.arrow import arrow_header, arrow_rows
@@ -297,7 +298,7 @@ def open_source(path: Path, max_in_memory: int = 0, names: Collection[str] = ())
             if advice := advice_for(path.name, start):
                 raise SourceError(advice)
             if is_converted(start):
-                return _open_converted(path, start)
+                return _open_converted(path, start, names)
             size = path.stat().st_size
             content = start + file.read() if size <= max_in_memory else None
         return text_source(path, content, names)
@@ -358,12 +359,14 @@ def is_converted(start: bytes) -> bool:
     return start.startswith((PARQUET, ORC, *ARROW)) or is_json(start)
 
 
-def _open_converted(path: Path, start: bytes) -> Source:
-    header, rows = (json_header, json_rows) if is_json(start) else (arrow_header, arrow_rows)
-    names, count = header(path)
+def _open_converted(path: Path, start: bytes, expected: Collection[str] = ()) -> Source:
+    if is_json(start):
+        (names, count), rows = json_header(path), partial(json_rows, path, expected)
+    else:
+        (names, count), rows = arrow_header(path), partial(arrow_rows, path)
     _require_possible(path, names)
     return ConvertedSource(
-        *(path, "utf-8", ",", ".", distinct_names(names), count, True), converted=lambda: rows(path), files=(path,)
+        *(path, "utf-8", ",", ".", distinct_names(names), count, True), converted=rows, files=(path,)
     )
 
 

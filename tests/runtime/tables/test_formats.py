@@ -380,3 +380,35 @@ def test_a_damaged_file_is_a_table_or_one_sentence(content: bytes, tmp_path: Pat
     assert "\n" not in refusal
     assert refusal or open_source(tmp_path / "copy.csv").header == header
     assert {len(cells) for cells in rows} <= {len(header)}
+
+
+def test_lists_and_records_in_other_columns_than_expected_become_json(tmp_path: Path) -> None:
+    # Given records with nested values, and numbers that no float has
+    path = tmp_path / "table.jsonl"
+    path.write_text('{"a": "x", "b": [{"c": 1.50, "d": 12345678901234567890}, "é", null, true]}\n{"a": "y", "b": 2}\n')
+
+    rows = open_source(path, names=("a",)).raw_rows()
+
+    assert [cells for _, cells in rows] == [
+        ["x", '[{"c": 1.50, "d": 12345678901234567890}, "é", null, true]'],
+        ["y", "2"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        pytest.param('{"a": ["x"]}', "column 'a', row 1 contains a list", id="expected column"),
+        pytest.param(
+            '{"a": "x", "b": ' + "[" * 51 + "]" * 51 + "}",
+            "column 'b', row 1 cannot be kept, it is nested too deeply",
+            id="deep",
+        ),
+    ],
+)
+def test_nested_values_that_are_no_cell_are_refused(tmp_path: Path, record: str, message: str) -> None:
+    path = tmp_path / "table.jsonl"
+    path.write_text(record)
+
+    with pytest.raises(SourceError, match=message):
+        list(open_source(path, names=("a",)).raw_rows())
