@@ -42,6 +42,8 @@ class Contract:
         labels: labels that a prediction may have, in order; empty for regression.
         layout: where the values of a record are in the arrays.
         missing: cells that mean a missing value, by the name of the field, and of the target.
+        verbatim: names of the fields whose texts are used as they are sent, because predictions depend on each of
+            their characters.
         sha256: hash of the parts that a model depends on: descriptions and limits are excluded.
         record_adapter: validates a record.
         predictions_adapter: validates and serialises a list of predictions.
@@ -95,6 +97,8 @@ class Contract:
         self.labels = prediction.labels()
         self.layout = Layout(self.fields)
         self.missing = _missing(self.fields, target, self.labels, missing)
+        texts = [field.name for field in self.fields if field.kind is Kind.TEXT]
+        self.verbatim = frozenset(texts if prediction.VERBATIM else ())
         self.sha256 = _sha256(task, target, self.labels, self.fields)
         self.record_adapter: TypeAdapter[RecordModel] = TypeAdapter(record)
         self.predictions_adapter: TypeAdapter[list[PredictionModel]] = TypeAdapter(list[prediction])  # type: ignore[valid-type]

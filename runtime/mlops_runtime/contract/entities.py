@@ -8,8 +8,11 @@ from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mlops_runtime.contract.fields import FieldSpec, Kind, Task
+from mlops_runtime.contract.fields import FieldSpec, Kind, RecordModel, Task
 from mlops_runtime.contract.predictions import PredictionModel
+
+NO_ENTITY = "(none)"
+"""Stands for the label of a text without an entity, in counts of labels."""
 
 
 class Entity(BaseModel):
@@ -38,8 +41,11 @@ class EntityPrediction(PredictionModel):
 
     TASKS = frozenset((Task.ENTITIES,))
     TEXT_COLUMNS = frozenset(("entities",))
+    CELLS = "`entities` has the list of entities as JSON, and `count_LABEL` the number of those with a label."
     OUTCOME = "entities"
     TEMPLATE = "entities.html"
+    # A position in a text that was stripped or normalised would be wrong in the text of the caller.
+    VERBATIM = True
 
     entities: tuple[Entity, ...] = Field(description="The entities in the order of the text, without overlaps")
     warnings: tuple[str, ...] = Field(default=(), description="What is unlike the training data")
@@ -69,8 +75,16 @@ class EntityPrediction(PredictionModel):
 
     @classmethod
     def label_counts(cls, outcomes: Iterable[Any]) -> Counter[str]:
-        """Return how many entities of each label are in the entities of several texts."""
-        return Counter(entity.label for entities in outcomes for entity in entities)
+        """Return how many entities of each label are in several texts, and how many of the texts have no entity."""
+        counts: Counter[str] = Counter()
+        for entities in outcomes:
+            counts.update([entity.label for entity in entities] or [NO_ENTITY])
+        return counts
+
+    @classmethod
+    def counted(cls) -> tuple[str, ...]:
+        """Return the labels, and the name of texts without an entity: a model that finds less has more of these."""
+        return (*cls.labels(), NO_ENTITY)
 
     @classmethod
     def columns(cls, labels: Sequence[str]) -> list[str]:
@@ -89,6 +103,20 @@ class EntityPrediction(PredictionModel):
             return "No entities"
         counts = ", ".join(f"{count} {label}" for label, count in self.label_counts([self.entities]).most_common())
         return f"{len(self.entities)} {'entity' if len(self.entities) == 1 else 'entities'}: {counts}"
+
+    def clarity(self) -> float:
+        """Return the number of different labels: a text with many shows best what the model finds."""
+        return float(len({entity.label for entity in self.entities}))
+
+    def parts(self, record: RecordModel) -> list[tuple[str, Entity | None]]:
+        """Return the text of the record in parts, in order: each with its entity, or None between entities."""
+        (text,) = vars(record).values()
+        parts: list[tuple[str, Entity | None]] = []
+        end = 0
+        for entity in self.entities:
+            parts += [(text[end : entity.start], None), (text[entity.start : entity.end], entity)]
+            end = entity.end
+        return [(part, entity) for part, entity in [*parts, (text[end:], None)] if part]
 
     def agrees_with(self, golden: Self, tolerance: float) -> bool:
         """Return whether spans and labels are equal, and the scores within the absolute tolerance."""

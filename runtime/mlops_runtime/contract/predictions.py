@@ -17,16 +17,21 @@ class PredictionModel(BaseModel):
     Attributes:
         TASKS: tasks with this kind of prediction.
         TEXT_COLUMNS: those of `columns` with texts; the others have numbers.
+        CELLS: what the columns of a table of predictions have, for callers, unless their names say it.
         OUTCOME: name of the attribute whose distribution drift and metrics describe.
         TEMPLATE: page template that shows a prediction.
+        VERBATIM: whether a prediction depends on each character of the texts of its record. The service then uses
+            them as they are sent: nothing is stripped, cut or taken for a missing value.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     TASKS: ClassVar[frozenset[Task]]
     TEXT_COLUMNS: ClassVar[frozenset[str]] = frozenset()
+    CELLS: ClassVar[str] = ""
     OUTCOME: ClassVar[str]
     TEMPLATE: ClassVar[str] = "result.html"
+    VERBATIM: ClassVar[bool] = False
 
     if TYPE_CHECKING:
         warnings: tuple[str, ...]

@@ -138,7 +138,27 @@ def test_the_headline_counts_entities_by_label(entities: tuple[dict[str, Any], .
 def test_labels_are_counted_over_several_texts() -> None:
     outcomes = [prediction_of(ADA, ACME).entities, prediction_of().entities, prediction_of(ACME).entities]
 
-    assert Prediction.label_counts(outcomes) == {"PERSON": 1, "ORG": 2}
+    assert Prediction.label_counts(outcomes) == {"PERSON": 1, "ORG": 2, "(none)": 1}
+    assert Prediction.counted() == ("PERSON", "ORG", "(none)")
+
+
+def test_a_text_is_divided_into_parts_with_their_entities() -> None:
+    # given
+    prediction = prediction_of(ADA, ACME)
+    # when
+    parts = prediction.parts(Document(text="Ada is at Acme."))
+    # then
+    ada, acme = prediction.entities
+    assert parts == [("Ada", ada), (" is at ", None), ("Acme", acme), (".", None)]
+    assert prediction_of().parts(Document(text="Nobody")) == [("Nobody", None)]
+
+
+def test_a_text_with_many_labels_is_the_best_example() -> None:
+    assert prediction_of(ADA, ACME).clarity() > prediction_of(ACME, ACME).clarity() > prediction_of().clarity()
+
+
+def test_no_word_of_a_text_stands_for_a_missing_value() -> None:
+    assert CONTRACT.verbatim == {"text"}
 
 
 @pytest.mark.parametrize(

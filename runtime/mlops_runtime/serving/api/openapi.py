@@ -102,6 +102,13 @@ TABLE_VALUES = (
     "and the words that mean a missing value in the table, and NaN, mean null."
 )
 
+VERBATIM_VALUES = (
+    "A text is used as it is sent: nothing is stripped, normalised or cut, and no word stands for a missing value. So "
+    "positions are those in the text of the request. They count Unicode code points: programs that count UTF-16 units, "
+    "such as those in JavaScript, must convert them for texts with emoji. The lines of the training data are accepted "
+    "as well, as they are: their annotations are ignored."
+)
+
 PREDICTION_ERRORS: Mapping[str, str] = {
     "400": "The body is not in the format that Content-Type and Content-Encoding name",
     "406": "The service writes none of the formats that Accept names",
@@ -273,7 +280,7 @@ class Description:
             f"predictions of a list are in its order. A list may have at most {settings.max_records} records, and "
             f"the body at most {settings.max_content_length} bytes. With `Content-Encoding: gzip`, this is the limit "
             "of the unpacked body.\n\n"
-            f"{TABLE_VALUES}\n\n"
+            f"{VERBATIM_VALUES if self._contract.verbatim else TABLE_VALUES}\n\n"
             "Nothing of a request is kept: the same records get the same predictions until the next release, and a "
             "request without a response may be sent again.",
             "parameters": [PREFER, KEY_PARAMETER],
@@ -337,7 +344,11 @@ class Description:
         return _in_formats(
             json_content=_one_or_list(reference, {"anyOf": [reference, self.reference(RefusedRecord)]}, plain),
             lines=_text("A prediction a line, each a JSON object", "Lines", written(Format.NDJSON)),
-            table=_text("A table (RFC 4180): a header, and a prediction a row", "A table", written(Format.CSV)),
+            table=_text(
+                f"A table (RFC 4180): a header, and a prediction a row. {self._contract.prediction.CELLS}".strip(),
+                "A table",
+                written(Format.CSV),
+            ),
             stream="A stream of Arrow",
         )
 

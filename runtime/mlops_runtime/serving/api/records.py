@@ -98,7 +98,7 @@ class RecordReader:
         self._strings = tuple(
             (field.attribute, contract.missing[field.name])
             for field in contract.fields
-            if field.kind in (Kind.CATEGORY, Kind.TEXT)
+            if field.kind in (Kind.CATEGORY, Kind.TEXT) and field.name not in contract.verbatim
         )
         self._all_optional = all(field.optional for field in contract.fields)
         self._max_records = max_records

@@ -82,6 +82,8 @@ def field_reader(contract: Contract, field: FieldSpec, decimal: str) -> Callable
         field: of the contract.
         decimal: decimal mark of numbers.
     """
+    if field.name in contract.verbatim:
+        return str
     missing = contract.missing[field.name]
     read = cell_reader(field.kind.value, decimal, field.date_format, missing, field.words.pair)
     if field.kind not in (Kind.NUMBER, Kind.INTEGER):
