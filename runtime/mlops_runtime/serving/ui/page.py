@@ -117,7 +117,7 @@ def blueprint(predictor: BasePredictor, settings: Settings, predict: Predict, ti
         (prediction,) = predict([record])
         # From here on the values as they were read: a word for a missing value is an empty input.
         texts = texts_of(record)
-        result = result_of(prediction, predictor.baseline, predictor.metadata.interval)
+        result = result_of(prediction, predictor.baseline, predictor.metadata.interval, record)
         return page(Form(texts, result=result, explanation=explanation(record, prediction, texts))), HTTPStatus.OK
 
     @routes.get("/table")

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from mlops_runtime.contract import LabelPrediction, PredictionModel, ValuePrediction
+from mlops_runtime.contract import LabelPrediction, PredictionModel, RecordModel, ValuePrediction
 from mlops_runtime.contract.number_format import percent, ratio, rounded
 from mlops_runtime.model.baseline import Baseline, NumberBaseline
 from mlops_runtime.model.metadata import Interval
@@ -54,6 +54,7 @@ class Result:
         scale: with the interval of a value; None for a label.
         warnings: of the prediction.
         template: that shows the result.
+        record: whose prediction this is, for a template of its kind.
         prediction: for a template of its kind.
     """
 
@@ -64,16 +65,23 @@ class Result:
     scale: Scale | None = None
     warnings: tuple[str, ...] = ()
     template: str = "result.html"
+    record: RecordModel | None = None
     prediction: PredictionModel | None = None
 
 
-def result_of(prediction: PredictionModel, baseline: Baseline, interval: Interval | None = None) -> Result:
+def result_of(
+    prediction: PredictionModel,
+    baseline: Baseline,
+    interval: Interval | None = None,
+    record: RecordModel | None = None,
+) -> Result:
     """Return a prediction as shown on the page.
 
     Args:
         prediction: of any kind.
         baseline: of the training rows, for the scale of a value.
         interval: level of the prediction intervals, or None.
+        record: whose prediction it is, for a template of its kind.
     """
     if isinstance(prediction, LabelPrediction):
         return Result(str(prediction.label), _probability_bars(prediction), warnings=prediction.warnings)
@@ -82,6 +90,7 @@ def result_of(prediction: PredictionModel, baseline: Baseline, interval: Interva
             prediction.headline(),
             warnings=prediction.warnings,
             template=prediction.TEMPLATE,
+            record=record,
             prediction=prediction,
         )
     spread = prediction.high - prediction.low
