@@ -19,16 +19,9 @@ from pydantic import ValidationError
 
 from mlops_runtime.contract import Task
 from mlops_runtime.contract.number_format import readable
-from mlops_runtime.training.evaluation import (
-    CONFIDENCE,
-    Floats,
-    LabelOutcomes,
-    Outcomes,
-    WeightedMetrics,
-    bootstrap_weights,
-    weighted_metrics,
-)
+from mlops_runtime.training.evaluation import CONFIDENCE, bootstrap_weights
 from mlops_runtime.training.held_out import HeldOut
+from mlops_runtime.training.outcomes import Floats, Outcomes, WeightedMetrics
 
 MIN_ROWS = 30
 """Minimum number of shared rows: fewer say little about a difference."""
@@ -115,7 +108,7 @@ def compare(champion: HeldOut, candidate: HeldOut) -> Comparison | str:
         candidate=candidate.version,
         rows=rows,
         differences=_differences(candidate.task, candidate.metric, outcomes[0], outcomes[1]),
-        negligible=NEGLIGIBLE * _uninformed_loss(outcomes[0]),
+        negligible=NEGLIGIBLE * outcomes[0].uninformed_loss(),
     )
 
 
@@ -138,7 +131,7 @@ def _numbered(rows: Sequence[str]) -> list[tuple[str, int]]:
 
 def _differences(task: Task, metric: str, champion: Outcomes, candidate: Outcomes) -> tuple[Difference, ...]:
     measures = [_measures(task, metric, outcomes) for outcomes in (champion, candidate)]
-    values = [measure(np.ones((1, len(champion.truth)))) for measure in measures]
+    values = [measure(np.ones((1, champion.rows))) for measure in measures]
     resampled: dict[str, list[Floats]] = {name: [] for name in values[0]}
     for weights in bootstrap_weights(champion, SEED):
         of_champion, of_candidate = (measure(weights) for measure in measures)
@@ -151,26 +144,12 @@ def _differences(task: Task, metric: str, champion: Outcomes, candidate: Outcome
 
 def _measures(task: Task, metric: str, outcomes: Outcomes) -> WeightedMetrics:
     """Return the function that computes the loss and the main metric from sample weights."""
-    # The area under the ROC curve is the same for both labels.
-    positive = outcomes.labels[0] if isinstance(outcomes, LabelOutcomes) and task is Task.BINARY else None
-    weighted = weighted_metrics(task, outcomes, outcomes, positive)
+    metrics, loss = outcomes.task_metrics(task, outcomes.reference_label(task)), outcomes.weighted_loss()
 
     def measures(weights: Floats) -> dict[str, Floats]:
-        metrics = weighted(weights)
-        if task is Task.REGRESSION:
-            return {"squared error": metrics["rmse"] ** 2, metric: metrics[metric]}
-        return {"log loss": metrics["log_loss"], metric: metrics[metric]}
+        return {outcomes.LOSS[task]: loss(weights), metric: metrics(weights)[metric]}
 
     return measures
-
-
-def _uninformed_loss(outcomes: Outcomes) -> float:
-    """Return the loss of a prediction without features: the shares of the labels, or the mean."""
-    if isinstance(outcomes, LabelOutcomes):
-        _, counts = np.unique(outcomes.truth, return_counts=True)
-        shares = counts / counts.sum()
-        return float(-shares @ np.log(shares))
-    return float(outcomes.truth.var())
 
 
 def read_held_out(path: Path) -> HeldOut:

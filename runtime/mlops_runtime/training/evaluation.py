@@ -8,12 +8,15 @@ metrics with those of scikit-learn.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlops_runtime.contract import Task
 from mlops_runtime.model.metadata import Estimate
+from mlops_runtime.training.outcomes import Floats, Outcomes, WeightedLoss, WeightedMetrics, mean_loss, ratio
+from mlops_runtime.training.spans import SpanOutcomes
 
 MAX_RESAMPLES = 2000
 MIN_RESAMPLES = 100
@@ -27,28 +30,11 @@ CONFIDENCE = 0.95
 RELATIVE_TOLERANCE = 1e-12
 """Numbers with a smaller relative difference are considered equal."""
 
-METRICS: Mapping[Task, tuple[str, ...]] = {
-    Task.BINARY: (
-        *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
-        *("roc_auc", "average_precision", "brier", "log_loss", "skill"),
-    ),
-    Task.MULTICLASS: (
-        *("accuracy", "balanced_accuracy", "macro_precision", "macro_f1"),
-        *("macro_roc_auc", "brier", "log_loss", "skill"),
-    ),
-    Task.REGRESSION: ("r2", "mae", "rmse", "median_absolute_error", "coverage", "interval_width", "skill"),
-}
-"""The metrics of each task, in the order of the report."""
-
 LOWER_IS_BETTER = ("brier", "log_loss", "mae", "rmse", "median_absolute_error", "interval_width")
-
-Floats = NDArray[np.float64]
-WeightedMetrics = Callable[[Floats], dict[str, Floats]]
-"""Takes sample weights, shape (sets, rows), and returns each metric, shape (sets,)."""
 
 
 @dataclass(frozen=True, slots=True)
-class LabelOutcomes:
+class LabelOutcomes(Outcomes):
     """True labels and predicted probabilities.
 
     Attributes:
@@ -57,9 +43,27 @@ class LabelOutcomes:
         probabilities: shape (rows, labels), predicted probability of each label.
     """
 
+    METRICS: ClassVar[Mapping[Task, tuple[str, ...]]] = {
+        Task.BINARY: (
+            *("accuracy", "balanced_accuracy", "precision", "recall", "f1"),
+            *("roc_auc", "average_precision", "brier", "log_loss", "skill"),
+        ),
+        Task.MULTICLASS: (
+            *("accuracy", "balanced_accuracy", "macro_precision", "macro_f1"),
+            *("macro_roc_auc", "brier", "log_loss", "skill"),
+        ),
+    }
+    MAIN_METRIC: ClassVar[Mapping[Task, str]] = {Task.BINARY: "roc_auc", Task.MULTICLASS: "macro_f1"}
+    LOSS: ClassVar[Mapping[Task, str]] = dict.fromkeys(METRICS, "log loss")
+
     labels: tuple[str, ...]
     truth: NDArray[np.intp]
     probabilities: Floats
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.truth)
 
     @property
     def predicted(self) -> NDArray[np.intp]:
@@ -67,9 +71,75 @@ class LabelOutcomes:
         indices: NDArray[np.intp] = np.argmax(self.probabilities, axis=1)
         return indices
 
+    @classmethod
+    def from_rows(cls, labels: Sequence[str], truth: Floats, predicted: Floats) -> Self:
+        """Return the outcomes from indices of labels, shape (rows,), and probabilities, shape (rows, labels)."""
+        return cls(tuple(labels), truth.astype(np.intp), predicted)
+
+    @classmethod
+    def width(cls, labels: Sequence[str]) -> int:
+        """Return the number of labels."""
+        return len(labels)
+
+    @classmethod
+    def check(cls, labels: Sequence[str], truth: Sequence[float], predicted: Sequence[Sequence[float]]) -> None:  # noqa: ARG003 - any probability is valid
+        """Check that each truth is the index of a label.
+
+        Raises:
+            ValueError: if one is not.
+        """
+        if not set(truth) <= set(range(len(labels))):
+            raise ValueError("a truth is the index of no label")
+
+    def task_metrics(self, task: Task, positive: str | None) -> WeightedMetrics:
+        """Return the function that computes all metrics of a task except skill.
+
+        Raises:
+            TypeError: if the outcomes do not match the task.
+            ValueError: if the task is binary and `positive` is not a label.
+        """
+        if task is Task.MULTICLASS:
+            return _label_metrics(self)
+        if task is not Task.BINARY:
+            raise TypeError(f"a {task} task cannot have {type(self).__name__}")
+        if positive not in self.labels:
+            raise ValueError(f"positive is {positive!r}, which is not one of the labels {', '.join(self.labels)}")
+        return _label_metrics(self, self.labels.index(positive))
+
+    def row_losses(self) -> Floats:
+        """Return the log loss of each row, shape (rows,).
+
+        Probabilities are clipped to the range from the machine epsilon, because the logarithm of 0 is infinite, to 1,
+        which rounding may exceed.
+        """
+        of_true_label = self.probabilities[np.arange(self.rows), self.truth]
+        return -np.log(np.clip(of_true_label, np.finfo(np.float64).eps, 1))
+
+    def weighted_loss(self) -> WeightedLoss:
+        """Return the function that computes the log loss."""
+        return mean_loss(self.row_losses())
+
+    def uninformed_loss(self) -> float:
+        """Return the log loss of the shares of the labels."""
+        _, counts = np.unique(self.truth, return_counts=True)
+        shares = counts / counts.sum()
+        return float(-shares @ np.log(shares))
+
+    def strata(self) -> list[NDArray[np.intp]]:
+        """Return the indices of the rows of each label."""
+        return [np.flatnonzero(self.truth == label) for label in np.unique(self.truth).tolist()]
+
+    def rankings(self) -> int:
+        """Return the number of labels, or 1 if there are two: the second ranking is the first one turned round."""
+        return len(self.labels) if len(self.labels) > 2 else 1
+
+    def reference_label(self, task: Task) -> str | None:
+        """Return the first label for a binary task: the area under the ROC curve is the same for both."""
+        return self.labels[0] if task is Task.BINARY else None
+
 
 @dataclass(frozen=True, slots=True)
-class ValueOutcomes:
+class ValueOutcomes(Outcomes):
     """True and predicted values, all of shape (rows,) and in the unit of the target.
 
     Attributes:
@@ -79,13 +149,69 @@ class ValueOutcomes:
         high: upper bounds of the prediction intervals.
     """
 
+    METRICS: ClassVar[Mapping[Task, tuple[str, ...]]] = {
+        Task.REGRESSION: ("r2", "mae", "rmse", "median_absolute_error", "coverage", "interval_width", "skill"),
+    }
+    MAIN_METRIC: ClassVar[Mapping[Task, str]] = {Task.REGRESSION: "rmse"}
+    LOSS: ClassVar[Mapping[Task, str]] = {Task.REGRESSION: "squared error"}
+
     truth: Floats
     predicted: Floats
     low: Floats
     high: Floats
 
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.truth)
 
-Outcomes = LabelOutcomes | ValueOutcomes
+    @classmethod
+    def from_rows(cls, labels: Sequence[str], truth: Floats, predicted: Floats) -> Self:  # noqa: ARG003 - no labels
+        """Return the outcomes from values, shape (rows,), and predicted values, shape (rows, 1), without intervals."""
+        return cls(truth, predicted[:, 0], predicted[:, 0], predicted[:, 0])
+
+    @classmethod
+    def width(cls, labels: Sequence[str]) -> int:  # noqa: ARG003 - values have no labels
+        """Return 1."""
+        return 1
+
+    def task_metrics(self, task: Task, positive: str | None) -> WeightedMetrics:  # noqa: ARG002 - no labels
+        """Return the function that computes all metrics of a regression except skill.
+
+        Raises:
+            TypeError: if the task is another.
+        """
+        if task is not Task.REGRESSION:
+            raise TypeError(f"a {task} task cannot have {type(self).__name__}")
+        return _value_metrics(self)
+
+    def row_losses(self) -> Floats:
+        """Return the squared error of each row, shape (rows,).
+
+        Rounding errors count as 0, so that the loss of a perfect baseline is 0.
+        """
+        errors = self.truth - self.predicted
+        errors[np.abs(errors) <= RELATIVE_TOLERANCE * np.abs(self.truth)] = 0
+        squares: Floats = errors**2
+        return squares
+
+    def weighted_loss(self) -> WeightedLoss:
+        """Return the function that computes the mean squared error."""
+        return mean_loss(self.row_losses())
+
+    def uninformed_loss(self) -> float:
+        """Return the mean squared error of the mean."""
+        return float(self.truth.var())
+
+
+KINDS: tuple[type[Outcomes], ...] = (LabelOutcomes, ValueOutcomes, SpanOutcomes)
+"""Kinds of outcomes: a further kind of prediction adds its own."""
+
+OUTCOMES: Mapping[Task, type[Outcomes]] = {task: kind for kind in KINDS for task in kind.METRICS}
+"""The kind of outcomes of each task."""
+
+METRICS: Mapping[Task, tuple[str, ...]] = {task: kind.METRICS[task] for task, kind in OUTCOMES.items()}
+"""The metrics of each task, in the order of the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +219,7 @@ class Evaluation:
     """Evaluation of a model on the held-out rows.
 
     Attributes:
-        task: binary, multiclass or regression.
+        task: what the model predicts.
         outcomes: truth and prediction of each row.
         metrics: value and confidence interval of each metric.
         baseline: the same metrics of an estimator that ignores the features and predicts the shares of the
@@ -112,7 +238,7 @@ def evaluate(task: Task, outcomes: Outcomes, baseline: Outcomes, seed: int, posi
     """Return the evaluation of a model on the held-out rows.
 
     Args:
-        task: binary, multiclass or regression.
+        task: what the model predicts.
         outcomes: outcomes of the model.
         baseline: outcomes of the estimator that ignores the features, on the same rows.
         seed: seed of the bootstrap.
@@ -126,7 +252,7 @@ def evaluate(task: Task, outcomes: Outcomes, baseline: Outcomes, seed: int, posi
         task=task,
         outcomes=outcomes,
         metrics=estimates(weighted_metrics(task, outcomes, baseline, positive), outcomes, seed),
-        baseline=metric_values(weighted_metrics(task, baseline, baseline, positive), len(baseline.truth)),
+        baseline=metric_values(weighted_metrics(task, baseline, baseline, positive), baseline.rows),
         positive=positive,
     )
 
@@ -159,7 +285,7 @@ def estimates(
     bounds = {name: np.quantile(np.concatenate(values), (tail, 1 - tail)) for name, values in resampled.items()}
     return {
         name: Estimate(value=value, low=float(bounds[name][0]), high=float(bounds[name][1]))
-        for name, value in metric_values(weighted, len(outcomes.truth)).items()
+        for name, value in metric_values(weighted, outcomes.rows).items()
     }
 
 
@@ -171,7 +297,7 @@ def bootstrap_weights(outcomes: Outcomes, seed: int, resamples: int | None = Non
         seed: seed of the bootstrap.
         resamples: number of resamples; by default it decreases with the numbers of rows and labels.
     """
-    rows, strata, generator = len(outcomes.truth), _strata(outcomes), np.random.default_rng(seed)
+    rows, strata, generator = outcomes.rows, outcomes.strata(), np.random.default_rng(seed)
     remaining = resamples or affordable_resamples(outcomes)
     while remaining:
         sets = min(remaining, max(CHUNK_CELLS // rows, 1))
@@ -184,13 +310,13 @@ def weighted_metrics(
 ) -> WeightedMetrics:
     """Return the function that computes the metrics of a task from sample weights.
 
-    Skill is the relative reduction of the baseline's log loss or mean squared error: 1 is perfect, 0 is as
+    Skill is the relative reduction of the baseline's loss: 1 is perfect, 0 is as
     good as the baseline, a negative value is worse (Murphy 1988, Skill scores based on the mean square
     error and their relationships to the correlation coefficient, Monthly Weather Review 116). It is 0 if
     the loss of the baseline is 0.
 
     Args:
-        task: binary, multiclass or regression.
+        task: what the model predicts.
         outcomes: outcomes of the model.
         baseline: outcomes of the estimator that ignores the features, on the same rows.
         positive: positive label of a binary task.
@@ -199,31 +325,15 @@ def weighted_metrics(
         TypeError: if the outcomes do not match the task.
         ValueError: if the task is binary and `positive` is not a label.
     """
-    metrics = _task_metrics(task, outcomes, positive)
-    losses = np.column_stack([_row_losses(outcomes), _row_losses(baseline)])
+    metrics = outcomes.task_metrics(task, positive)
+    of_model, of_baseline = outcomes.weighted_loss(), baseline.weighted_loss()
 
     def weighted(weights: Floats) -> dict[str, Floats]:
-        loss, reference = (weights @ losses).T
+        loss, reference = of_model(weights), of_baseline(weights)
         skill = np.where(reference > 0, 1 - loss / np.where(reference > 0, reference, 1), 0)
         return metrics(weights) | {"skill": skill}
 
     return weighted
-
-
-def _task_metrics(task: Task, outcomes: Outcomes, positive: str | None) -> WeightedMetrics:
-    """Return the function that computes all metrics of a task except skill, which needs the baseline."""
-    match task, outcomes:
-        case Task.BINARY, LabelOutcomes():
-            if positive not in outcomes.labels:
-                raise ValueError(
-                    f"positive is {positive!r}, which is not one of the labels {', '.join(outcomes.labels)}"
-                )
-            return _label_metrics(outcomes, outcomes.labels.index(positive))
-        case Task.MULTICLASS, LabelOutcomes():
-            return _label_metrics(outcomes)
-        case Task.REGRESSION, ValueOutcomes():
-            return _value_metrics(outcomes)
-    raise TypeError(f"a {task} task cannot have {type(outcomes).__name__}")
 
 
 def _label_metrics(outcomes: LabelOutcomes, positive: int | None = None) -> WeightedMetrics:
@@ -238,14 +348,14 @@ def _label_metrics(outcomes: LabelOutcomes, positive: int | None = None) -> Weig
     indices = np.arange(len(outcomes.labels))
     actual, predicted = truth[:, None] == indices, outcomes.predicted[:, None] == indices
     squares = ((probabilities - actual) ** 2).sum(axis=1) / (1 if positive is None else 2)
-    columns = np.column_stack([actual, predicted, actual & predicted, squares, _row_losses(outcomes)])
+    columns = np.column_stack([actual, predicted, actual & predicted, squares, outcomes.row_losses()])
     ranked = indices if positive is None else [positive]
     rankings = [_ranking(actual[:, label], probabilities[:, label]) for label in ranked]
 
     def weighted(weights: Floats) -> dict[str, Floats]:
         sums, total = weights @ columns, weights.sum(axis=1)
         rows, predictions, hits = np.split(sums[:, :-2], 3, axis=1)
-        recall, precision, f1 = _ratio(hits, rows), _ratio(hits, predictions), _ratio(2 * hits, rows + predictions)
+        recall, precision, f1 = ratio(hits, rows), ratio(hits, predictions), ratio(2 * hits, rows + predictions)
         present = np.maximum((rows > 0).sum(axis=1), 1)
         curves = [ranking(weights) for ranking in rankings]
         areas = np.column_stack([_roc_auc(*curve) for curve in curves])
@@ -304,25 +414,6 @@ def _value_metrics(outcomes: ValueOutcomes) -> WeightedMetrics:
     return weighted
 
 
-def _row_losses(outcomes: Outcomes) -> Floats:
-    """Return the log loss or the squared error of each row, shape (rows,).
-
-    Probabilities are clipped to the range from the machine epsilon, because the logarithm of 0 is infinite, to 1,
-    which rounding may exceed. Rounding errors count as 0, so that the loss of a perfect baseline is 0.
-    """
-    if isinstance(outcomes, LabelOutcomes):
-        of_true_label = outcomes.probabilities[np.arange(len(outcomes.truth)), outcomes.truth]
-        return -np.log(np.clip(of_true_label, np.finfo(np.float64).eps, 1))
-    errors = outcomes.truth - outcomes.predicted
-    errors[np.abs(errors) <= RELATIVE_TOLERANCE * np.abs(outcomes.truth)] = 0
-    return errors**2
-
-
-def _ratio(numerator: Floats, denominator: Floats) -> Floats:
-    """Return numerator / denominator, and 0 where both are 0."""
-    return numerator / np.where(denominator > 0, denominator, 1)
-
-
 def _weighted_median(ascending: Floats, weights: Floats) -> Floats:
     """Return the weighted median of ascending values, shape (sets,); the mean of two middle values."""
     cumulative = weights.cumsum(axis=1)
@@ -368,21 +459,13 @@ def _roc_auc(positives: Floats, negatives: Floats) -> Floats:
 def _average_precision(positives: Floats, negatives: Floats) -> Floats:
     """Return the mean precision over all thresholds, weighted by the increase of recall; shape (sets,)."""
     hits = positives.cumsum(axis=1)
-    precision = _ratio(hits, hits + negatives.cumsum(axis=1))
-    return _ratio((positives * precision).sum(axis=1), hits[:, -1])
-
-
-def _strata(outcomes: Outcomes) -> list[NDArray[np.intp]]:
-    """Return the indices of the rows of each label, or of all rows of a regression."""
-    if isinstance(outcomes, LabelOutcomes):
-        return [np.flatnonzero(outcomes.truth == label) for label in np.unique(outcomes.truth).tolist()]
-    return [np.arange(len(outcomes.truth))]
+    precision = ratio(hits, hits + negatives.cumsum(axis=1))
+    return ratio((positives * precision).sum(axis=1), hits[:, -1])
 
 
 def affordable_resamples(outcomes: Outcomes) -> int:
     """Return the default number of resamples."""
-    rankings = len(outcomes.labels) if isinstance(outcomes, LabelOutcomes) and len(outcomes.labels) > 2 else 1
-    return int(np.clip(MAX_CELLS // (len(outcomes.truth) * rankings), MIN_RESAMPLES, MAX_RESAMPLES))
+    return int(np.clip(MAX_CELLS // (outcomes.rows * outcomes.rankings()), MIN_RESAMPLES, MAX_RESAMPLES))
 
 
 def _resampled_weights(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlops_runtime.contract.fields import Task
-from mlops_runtime.training.evaluation import LOWER_IS_BETTER, METRICS
+from mlops_runtime.training.evaluation import LOWER_IS_BETTER, METRICS, OUTCOMES
 
 CROSS_VALIDATED_SKILL = "cross_validated_skill"
 """Skill in cross-validation on the training rows, for tables with few held-out rows."""
@@ -58,7 +58,8 @@ def check_floors(values: Mapping[str, float], floors: Mapping[str, float]) -> tu
 
 def floored_metrics(task: Task) -> tuple[str, ...]:
     """Return the names of the metrics of a task that may have a floor: those for which higher is better."""
-    return (*(name for name in METRICS[task] if name not in LOWER_IS_BETTER), CROSS_VALIDATED_SKILL)
+    names = tuple(name for name in METRICS[task] if name not in LOWER_IS_BETTER)
+    return (*names, CROSS_VALIDATED_SKILL) if OUTCOMES[task].CROSS_VALIDATED else names
 
 
 def parse_floor(text: str, task: Task) -> tuple[str, float]:

@@ -6,21 +6,25 @@ every run, whatever the seed and the other rows of the table.
 
 import hashlib
 import json
-from typing import Self
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, FiniteFloat, model_validator
 
 from mlops_runtime.contract import Contract, Features, Kind, Task
-from mlops_runtime.training.evaluation import METRICS, LabelOutcomes, Outcomes, ValueOutcomes
-from mlops_runtime.training.table import Table
+from mlops_runtime.training.evaluation import METRICS, OUTCOMES
+from mlops_runtime.training.outcomes import Outcomes
+
+if TYPE_CHECKING:
+    from mlops_runtime.training.table import Table
 
 MAX_ROWS = 100_000
 MAX_PROBABILITIES = 2_000_000
 """Maximum number of probabilities in a file: of many labels, fewer rows are kept."""
 
-MAIN_METRIC = {Task.BINARY: "roc_auc", Task.MULTICLASS: "macro_f1", Task.REGRESSION: "rmse"}
+MAIN_METRIC = {task: kind.MAIN_METRIC[task] for task, kind in OUTCOMES.items()}
 """Metric that a comparison shows beside the loss."""
 
 IDENTITY_DIGITS = 16
@@ -37,8 +41,9 @@ class HeldOut(BaseModel):
         labels: labels that it knows, in order; empty for regression.
         metric: main metric of the task.
         rows: identity of each row, ascending.
-        truth: index of the label of each row, or its value.
-        predicted: probability of each label, or the value alone, for each row.
+        truth: index of the label of each row, its value, or its number of spans.
+        predicted: numbers of the prediction of each row, as the outcomes of the task take them: the probability of
+            each label, the value alone, or numbers of spans by label.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,10 +61,10 @@ class HeldOut(BaseModel):
     def _check(self) -> Self:
         if not len(self.rows) == len(self.truth) == len(self.predicted):
             raise ValueError("rows, truth and predicted differ in length")
-        if any(len(row) != (len(self.labels) or 1) for row in self.predicted):
-            raise ValueError("a prediction has another number of values than there are labels")
-        if self.labels and not set(self.truth) <= set(range(len(self.labels))):
-            raise ValueError("a truth is the index of no label")
+        width = OUTCOMES[self.task].width(self.labels)
+        if any(len(row) != width for row in self.predicted):
+            raise ValueError(f"a prediction has another number of values than {width}")
+        OUTCOMES[self.task].check(self.labels, self.truth, self.predicted)
         if self.metric not in METRICS[self.task]:
             raise ValueError(f"{self.metric} is no metric of the task {self.task}")
         return self
@@ -67,15 +72,11 @@ class HeldOut(BaseModel):
     def outcomes(self, places: NDArray[np.intp]) -> Outcomes:
         """Return truth and prediction of some of the rows."""
         truth, predicted = np.array(self.truth)[places], np.array(self.predicted)[places]
-        if self.labels:
-            return LabelOutcomes(self.labels, truth.astype(np.intp), predicted)
-        return ValueOutcomes(truth, predicted[:, 0], predicted[:, 0], predicted[:, 0])
+        return OUTCOMES[self.task].from_rows(self.labels, truth, predicted)
 
 
-def held_out_predictions(contract: Contract, version: str, table: Table, outputs: NDArray[np.float64]) -> HeldOut:
-    """Return the predictions for the held-out rows.
-
-    Of too many rows, those with the smallest identities are kept: every run keeps the same ones.
+def held_out_predictions(contract: Contract, version: str, table: "Table", outputs: NDArray[np.float64]) -> HeldOut:
+    """Return the predictions for the held-out rows of a table.
 
     Args:
         contract: contract of the project.
@@ -83,21 +84,40 @@ def held_out_predictions(contract: Contract, version: str, table: Table, outputs
         table: held-out rows.
         outputs: of shape (rows, labels) or (rows, 1), outputs of the model for these rows.
     """
-    identities = np.array(row_identities(contract, table.features, table.target))
-    limit = min(MAX_ROWS, MAX_PROBABILITIES // outputs.shape[1])
-    kept = np.argsort(identities, kind="stable")[:limit]
-    predicted = outputs[kept].tolist()
+    predicted = outputs
     if contract.labels:
-        predicted = [[float(f"{probability:.9g}") for probability in row] for row in predicted]
+        predicted = np.array([[float(f"{probability:.9g}") for probability in row] for row in outputs.tolist()])
+    return held_out_of(
+        contract, version, row_identities(contract, table.features, table.target), table.target, predicted
+    )
+
+
+def held_out_of(
+    contract: Contract, version: str, identities: Sequence[str], truth: NDArray[Any], predicted: NDArray[np.float64]
+) -> HeldOut:
+    """Return the held-out predictions from the numbers of the outcomes, in the order of the identities.
+
+    Of too many rows, those with the smallest identities are kept: every run keeps the same ones.
+
+    Args:
+        contract: contract of the project.
+        version: version of the model.
+        identities: identity of each row.
+        truth: shape (rows,), as the outcomes of the task take it.
+        predicted: shape (rows, width), as the outcomes of the task take it.
+    """
+    limit = min(MAX_ROWS, MAX_PROBABILITIES // predicted.shape[1])
+    rows = np.array(identities)
+    kept = np.argsort(rows, kind="stable")[:limit]
     return HeldOut(
         version=version,
         task=contract.task,
         target=contract.target,
         labels=contract.labels,
         metric=MAIN_METRIC[contract.task],
-        rows=tuple(identities[kept].tolist()),
-        truth=tuple(table.target[kept].tolist()),
-        predicted=tuple(map(tuple, predicted)),
+        rows=tuple(rows[kept].tolist()),
+        truth=tuple(truth[kept].tolist()),
+        predicted=tuple(map(tuple, predicted[kept].tolist())),
     )
 
 

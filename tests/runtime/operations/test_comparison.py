@@ -40,6 +40,25 @@ def model(task: Task, noise: float, rows: int = 400, first: int = 0, seed: int =
     return HeldOut.model_validate(content)
 
 
+def entity_model(found: float, texts: int = 300) -> HeldOut:
+    """Return predictions that find this share of the entities of texts, and nothing else."""
+    generator = np.random.default_rng(1)
+    true = generator.integers(0, 4, (texts, 2))
+    correct = generator.binomial(true, found)
+    return HeldOut.model_validate(
+        {
+            "version": f"found-{found:g}",
+            "task": Task.ENTITIES,
+            "target": "entities",
+            "labels": ("ORG", "PER"),
+            "metric": MAIN_METRIC[Task.ENTITIES],
+            "rows": [f"{row:08}" for row in range(texts)],
+            "truth": true.sum(axis=1).tolist(),
+            "predicted": np.hstack([true, correct, correct]).tolist(),
+        }
+    )
+
+
 def write(path: Path, held_out: HeldOut) -> str:
     path.write_text(held_out.model_dump_json())
     return str(path)
@@ -223,3 +242,15 @@ def test_only_shared_rows_count() -> None:
     # then
     assert result.rows == 100
     assert result.differences[0].champion == result.differences[0].candidate
+
+
+def test_a_model_that_finds_fewer_entities_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, entity_model(0.9), entity_model(0.95)) == 0
+    capsys.readouterr()
+
+    code = run(tmp_path, entity_model(0.9), entity_model(0.7))
+
+    output = capsys.readouterr()
+    assert code == 1
+    assert [line.split("  ")[0] for line in output.out.splitlines()] == ["on the same rows", "1 - F1", "f1"]
+    assert output.err.startswith("compare: the 1 - F1 of found-0.7 is 0.1")

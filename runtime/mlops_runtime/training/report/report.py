@@ -192,6 +192,7 @@ def _task_context(findings: Findings) -> dict[str, Any]:
             return _multiclass_context(outcomes)
         case ValueOutcomes() as outcomes:
             return _value_context(outcomes, findings.metadata.interval)
+    raise TypeError(f"the report of a table's model cannot show {type(evaluation.outcomes).__name__}")
 
 
 def _binary_context(outcomes: LabelOutcomes, evaluation: Evaluation, positive: str) -> dict[str, Any]:
