@@ -4,12 +4,16 @@ import json
 import os
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
 from mlops_runtime.contract import Contract, contract_json
 from mlops_runtime.model.artefact import Artefact, ArtefactError, read_artefact
 from mlops_runtime.model.predictor import BasePredictor
+
+PREDICTORS = {"classifier": "Classifier", "recognizer": "Recognizer"}
+"""Class of the predictor, by the module of a model package that has it."""
 
 
 def project_contract() -> Contract:
@@ -28,8 +32,18 @@ def project_model() -> tuple[Contract, type[BasePredictor], Path]:
     Raises:
         ArtefactError: if the environment variable PACKAGE names no model package.
     """
-    classifier = _module("classifier")
-    return project_contract(), classifier.Classifier, classifier.ARTEFACT
+    contract = project_contract()
+    module = next(filter(None, map(_module_if_any, PREDICTORS)), None)
+    if module is None:
+        names = " or ".join(PREDICTORS)
+        raise ArtefactError(f"PACKAGE={os.environ['PACKAGE']!r} names no model package: it has no module {names}")
+    name = module.__name__.rpartition(".")[2]
+    return contract, getattr(module, PREDICTORS[name]), module.ARTEFACT
+
+
+def _module_if_any(name: str) -> ModuleType | None:
+    """Return a module of the model package, or None if it has none of that name."""
+    return _module(name) if find_spec(f"{os.environ['PACKAGE']}.{name}") else None
 
 
 def _module(name: str) -> ModuleType:

@@ -1,28 +1,29 @@
-"""A project under test: settings, a quickly trained model, and the service as a process."""
+"""A project under test: settings, and the service as a thread or a process."""
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask
 from werkzeug.serving import make_server
 
-from mlops_runtime.contract import Contract
-from mlops_runtime.model import OnnxPredictor, Predictor
 from mlops_runtime.operations.predict import local_service
-from mlops_runtime.training.candidates import Candidate
-from mlops_runtime.training.export import onnx_files
-from mlops_runtime.training.run import Export, train
-from mlops_runtime.training.settings import Settings
 
-MAX_ROWS = 2_000
-"""Maximum number of rows to train a model for tests on, evenly spaced."""
+if TYPE_CHECKING:
+    from mlops_runtime.testing.table_models import quick_predictor as quick_predictor
 
-NO_FLOORS = {"skill": -1e9}
-"""A floor that every model reaches, because unit tests do not depend on the quality of the model."""
+
+def __getattr__(name: str) -> Any:
+    """Import what needs the packages of tables when it is first used: a project of another kind has them not."""
+    if name == "quick_predictor":
+        from mlops_runtime.testing import table_models
+
+        return table_models.quick_predictor
+    raise AttributeError(f"module {__name__} has no attribute {name}")
 
 
 def project_setting(project: Path, name: str) -> str:
@@ -38,44 +39,6 @@ def project_setting(project: Path, name: str) -> str:
     if match is None:
         raise KeyError(f"project.mk has no line `{name} ?= …`")
     return match[1]
-
-
-def quick_predictor(
-    contract: Contract,
-    table: Path,
-    folder: Path,
-    candidates: Sequence[Candidate] | None = None,
-    predictor: type[Predictor] = OnnxPredictor,
-    export: Export = onnx_files,
-) -> Predictor:
-    """Return a predictor trained on some rows with the first candidate, and without a gate.
-
-    Args:
-        contract: contract of the project.
-        table: path of the training table.
-        folder: folder to write the artefact, the report and the metrics to.
-        candidates: estimators, the first of which is fitted; by default those for the task.
-        predictor: class that loads the exported model.
-        export: function that returns the files for the predictor.
-    """
-    lock = folder / "Pipfile.lock"
-    lock.touch()
-    settings = Settings(
-        data=table,
-        artefact=folder / "artefact",
-        report=folder / "report.html",
-        metrics=folder / "metrics.json",
-        lock=lock,
-        floors=NO_FLOORS,
-        seed=0,
-        test_share=0.25,
-        max_rows=MAX_ROWS,
-        budget=0,
-        version="1.2.3",
-        commit="0" * 40,
-    )
-    train(contract, settings, candidates and candidates[:1], predictor, export)
-    return predictor.load(contract, settings.artefact)
 
 
 @contextmanager

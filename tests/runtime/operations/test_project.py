@@ -7,7 +7,7 @@ import pytest
 from mlops_runtime.contract import Contract, contract_json
 from mlops_runtime.model import OnnxPredictor
 from mlops_runtime.model.artefact import ArtefactError
-from mlops_runtime.operations.project import main, project_artefact
+from mlops_runtime.operations.project import main, project_artefact, project_contract, project_model
 
 CLASSIFIER = """
 from pathlib import Path
@@ -41,6 +41,13 @@ def test_the_artefact_is_that_of_the_package(package: Path, artefact: Path, pred
 
     assert read.metadata == predictor.metadata
     assert read.golden_records == predictor.golden_records
+
+
+@pytest.mark.parametrize(("module", "name"), [("classifier", "Classifier"), ("recognizer", "Recognizer")])
+def test_the_predictor_is_that_of_the_package(package: Path, module: str, name: str) -> None:
+    (package / f"{module}.py").write_text(CLASSIFIER.format(artefact="there").replace("Classifier", name))
+
+    assert project_model() == (project_contract(), OnnxPredictor, Path("there"))
 
 
 def test_a_package_without_an_artefact_is_refused(package: Path) -> None:
