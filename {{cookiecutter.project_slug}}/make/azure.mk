@@ -28,7 +28,7 @@ service-settings: $(ENV)
 build/containerapp.json: FORCE $(ENV)
 	@group=$$($(AZ) group show --name "$$RESOURCE_GROUP" --query id --output tsv --only-show-errors) \
 	  || { echo "there is no resource group $$RESOURCE_GROUP, or nobody is logged in: run az login, then make infrastructure" >&2; exit 1; }; \
-	AZURE_GROUP_ID=$$group $(PYTHON) -m mlops_runtime.operations.azure.render
+	AZURE_GROUP_ID=$$group $(PYTHON) -m mlops_runtime.operations.azure.render containerapp
 
 # Each line makes what is missing, and leaves the rest as it is. No registry has an admin user, no storage account a key.
 in_group = --resource-group "$$RESOURCE_GROUP" --only-show-errors --output none

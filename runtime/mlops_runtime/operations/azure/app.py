@@ -1,58 +1,23 @@
 """A container app and its revisions, as resources of Azure Resource Manager."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
 
-from mlops_runtime.operations.azure.az import NOT_FOUND, Az, AzureError, Object
-from mlops_runtime.operations.errors import DeployError
+from mlops_runtime.operations.azure.az import NOT_FOUND, AzureError, Object
+from mlops_runtime.operations.azure.resource import POLL_INTERVAL, Resource
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,30}[a-z0-9]")
-"""Names that an app may have."""
-VERSION = "2025-01-01"
-"""Version of the API of Container Apps."""
-POLL_INTERVAL = 1.0
-"""Seconds between two polls of a change that Azure makes."""
 SETTLED = ("Succeeded", "Failed", "Canceled")
 """States in which a resource may be changed again."""
 
 
 @dataclass
-class ContainerApp:
-    """One app in one resource group.
+class ContainerApp(Resource):
+    """One app in one resource group."""
 
-    Attributes:
-        az: the command.
-        group: the resource group.
-        name: of the app.
-        timeout: seconds that a change may take.
-    """
-
-    az: Az
-    group: str
-    name: str
-    timeout: float = 600.0
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """Return the app that make's settings name.
-
-        Raises:
-            DeployError: if a setting is missing.
-        """
-        group, name = (environment.get(each, "") for each in ("RESOURCE_GROUP", "NAMESPACE"))
-        if not group or not name:
-            raise DeployError("RESOURCE_GROUP or NAMESPACE is not set: run this with make, and see project.mk")
-        if not NAME.fullmatch(name):
-            raise DeployError(f"NAMESPACE={name} cannot name a container app: 2 to 32 lower-case letters, digits and -")
-        return cls(Az.from_environment(environment), group, name)
-
-    @property
-    def path(self) -> str:
-        """Path of the resource; az fills in the subscription."""
-        provider = "providers/Microsoft.App/containerApps"
-        return f"/subscriptions/{{subscriptionId}}/resourceGroups/{self.group}/{provider}/{self.name}"
+    KIND = "container app"
+    TYPE = "Microsoft.App/containerApps"
+    VERSION = "2025-01-01"
+    MAX_NAME = 32
 
     def find(self) -> Object | None:
         """Return the app; None if there is none.
@@ -60,7 +25,7 @@ class ContainerApp:
         Raises:
             AzureError: if Azure refuses.
         """
-        return self.az.find(self.path, VERSION)
+        return self.az.find(self.path, self.VERSION)
 
     def change(self, body: Object, there: Object | None) -> Object:
         """Create the app, or merge a part of it into what is there, and return it once Azure has done so.
@@ -74,7 +39,7 @@ class ContainerApp:
         """
         if there is not None and not is_settled(there):
             there = self._settled()
-        self.az.rest("put" if there is None else "patch", self.path, VERSION, body)
+        self.az.rest("put" if there is None else "patch", self.path, self.VERSION, body)
         app = self._settled()
         if app is None:
             raise AzureError(f"somebody has deleted the app {self.name}")
@@ -101,7 +66,7 @@ class ContainerApp:
         Raises:
             AzureError: if Azure refuses.
         """
-        self.az.rest("delete", self.path, VERSION)
+        self.az.rest("delete", self.path, self.VERSION)
         self._settled()
 
     def revisions(self) -> list[Object]:
@@ -110,7 +75,7 @@ class ContainerApp:
         Raises:
             AzureError: if Azure refuses.
         """
-        found: list[Object] = self.az.rest("get", f"{self.path}/revisions", VERSION)["value"]
+        found: list[Object] = self.az.rest("get", f"{self.path}/revisions", self.VERSION)["value"]
         return found
 
     def replicas(self, revision: str) -> list[Object]:
@@ -119,7 +84,7 @@ class ContainerApp:
         Raises:
             AzureError: if Azure refuses.
         """
-        found: list[Object] = self.az.rest("get", f"{self.path}/revisions/{revision}/replicas", VERSION)["value"]
+        found: list[Object] = self.az.rest("get", f"{self.path}/revisions/{revision}/replicas", self.VERSION)["value"]
         return found
 
     def act(self, revision: str, action: str) -> None:
@@ -128,7 +93,7 @@ class ContainerApp:
         Raises:
             AzureError: if Azure refuses.
         """
-        self.az.rest("post", f"{self.path}/revisions/{revision}/{action}", VERSION)
+        self.az.rest("post", f"{self.path}/revisions/{revision}/{action}", self.VERSION)
 
     def secrets(self) -> dict[str, str] | None:
         """Return the secrets by name; None if there is no app.
@@ -137,7 +102,7 @@ class ContainerApp:
             AzureError: if Azure refuses.
         """
         try:
-            listed = self.az.rest("post", f"{self.path}/listSecrets", VERSION)["value"]
+            listed = self.az.rest("post", f"{self.path}/listSecrets", self.VERSION)["value"]
         except AzureError as error:
             if error.code in NOT_FOUND:
                 return None

@@ -1,53 +1,43 @@
 """The road to Azure Container Apps: a second revision at 0 % of the traffic, which is verified and then gets all of it.
 
-A release is the resource of the app as containerapp.yaml has it, with the values of the settings that it names. Its
-revision has the number of the release in its name.
+A release is the app as containerapp.yaml has it. Its revision has the number of the release in its name.
 """
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
 from copy import deepcopy
-from pathlib import Path
 from typing import Any, Self
 
 from mlops_runtime.operations.azure.address import Address
 from mlops_runtime.operations.azure.app import ContainerApp, secrets_of
 from mlops_runtime.operations.azure.az import AzureError, Object
 from mlops_runtime.operations.azure.image_files import ModelFiles, read_image
-from mlops_runtime.operations.azure.keys import KEYS, OPERATOR, KeySecret
-from mlops_runtime.operations.azure.records import Records
+from mlops_runtime.operations.azure.keys import KEYS
+from mlops_runtime.operations.azure.platform import AzurePlatform, resource_of
 from mlops_runtime.operations.golden import ServiceError
-from mlops_runtime.operations.recorded_platform import RecordedPlatform
-from mlops_runtime.operations.releases import Release, expendable
+from mlops_runtime.operations.releases import Release
 from mlops_runtime.operations.replicas import Clock, Verified
 from mlops_runtime.operations.road import Live, Progress, Snapshot
 from mlops_runtime.operations.settings import Settings
 
-RENDERED = Path("build/containerapp.json")
-"""The resource, as `mlops_runtime.operations.azure.render` has written it."""
 MAX_RESTARTS = 2
 """Restarts of a new replica after which the release counts as failed."""
 SUFFIX = re.compile(r"--r(\d+)(?:-\d+)?\Z")
 """End of the name of a revision, with the number of its release."""
 
 
-class ContainerApps(RecordedPlatform):
+class ContainerApps(AzurePlatform):
     """One project as one container app.
 
     Attributes:
-        settings: of the project.
         app: the resource.
-        records: of the releases.
-        clock: by which it waits.
-        read_image: returns the files of an image.
-        address: asks the service.
     """
 
     unit = "revision"
-    keys: KeySecret
+
+    FILE = "containerapp"
+    KIND = "ContainerApp"
 
     def __init__(
         self,
@@ -62,17 +52,9 @@ class ContainerApps(RecordedPlatform):
         Raises:
             DeployError: if one is missing or not usable.
         """
-        super().__init__(settings, clock or Clock(say=app.az.say), watch_seconds=10)
+        super().__init__(settings, app, clock, read_image, address)
         self.app = app
-        self.app.timeout = settings.rollout_timeout
-        self.read_image = read_image
-        self.address = address or Address()
-        self.docker = settings.optional("DOCKER") or "docker"
-        name = f"releases/{settings.environment}.jsonl"
-        self.records = Records(app.az, settings.required("STORAGE_CONTAINER"), name, self.clock.now)
-        self.keys = KeySecret(app)
-        self._placed = self._operator = ""
-        self._files: dict[str, ModelFiles] = {}
+        self._placed = ""
 
     @classmethod
     def from_environment(cls, settings: Settings, environment: Mapping[str, str]) -> Self:
@@ -84,27 +66,6 @@ class ContainerApps(RecordedPlatform):
         return cls(settings, ContainerApp.from_environment(environment))
 
     # What is there
-
-    @property
-    def service(self) -> str:
-        """Name of the app."""
-        return self.app.name
-
-    @property
-    def place(self) -> str:
-        """The resource group."""
-        return f"resource group {self.app.group}"
-
-    def check_access(self) -> None:
-        """Do nothing: every command asks Azure next, which says so if nobody is logged in."""
-
-    def releases(self) -> list[Release]:
-        """Return the releases, ascending.
-
-        Raises:
-            AzureError: if they cannot be read.
-        """
-        return self.records.releases()
 
     def live(self) -> Live | None:
         """Return the release that has the traffic; None if its revision does not run.
@@ -152,31 +113,6 @@ class ContainerApps(RecordedPlatform):
 
     # What a rollout changes
 
-    def locked(self, who: str, wait: float) -> AbstractContextManager[Callable[[], None]]:
-        """Hold the lock; yield what raises `LockError` once it is lost.
-
-        Raises:
-            LockError, AzureError: if it cannot be had.
-        """
-        return self.records.locked(who, wait)
-
-    def lock_holder(self) -> str:
-        """Return who holds the lock; empty if nobody does.
-
-        Raises:
-            AzureError: if that cannot be read.
-        """
-        return self.records.holder()
-
-    def manifests(self) -> list[Object]:
-        """Return the resource of the app.
-
-        Raises:
-            OSError: if it was not rendered.
-        """
-        resource = json.loads(RENDERED.read_text(encoding="utf-8"))
-        return [{"kind": "ContainerApp", "metadata": {"name": self.service}, "resource": resource}]
-
     def prepare(self, manifests: Sequence[Object]) -> None:
         """Check that the environment of the app is there.
 
@@ -188,24 +124,6 @@ class ContainerApps(RecordedPlatform):
             name = path.rpartition("/")[2]
             raise AzureError(f"there is no environment {name}: run make infrastructure; nothing was changed")
 
-    def save(self, release: Release) -> None:
-        """Write the record of a release.
-
-        Raises:
-            LockError, AzureError: if it cannot be written.
-        """
-        self.records.save(release)
-
-    def forget(self, releases: Sequence[Release]) -> None:
-        """Remove the records of the oldest releases.
-
-        Raises:
-            LockError, AzureError: if they cannot be removed.
-        """
-        gone = {release.number for release in expendable(releases)}
-        if gone:
-            self.records.keep([release for release in releases if release.number not in gone])
-
     def apply(self, release: Release, base: Release | None) -> None:
         """Place a release as a revision without traffic, or start the one that it had.
 
@@ -214,7 +132,7 @@ class ContainerApps(RecordedPlatform):
         Raises:
             AzureError: if Azure refuses the revision, or the image has no golden records.
         """
-        self._files_of(release.image)
+        self.files_of(release.image)
         app = self.app.find()
         revisions = self.app.revisions() if app else []
         own = [each for each in revisions if release_of(each["name"]) == release.number]
@@ -243,7 +161,7 @@ class ContainerApps(RecordedPlatform):
             first: whether there is no app yet.
         """
         body = deepcopy(resource_of(release.manifests))
-        body["tags"] = {"team": self.settings.team, "environment": release.environment} | (body.get("tags") or {})
+        body["tags"] = self.tags_of(release)
         template, configuration = body["properties"]["template"], body["properties"]["configuration"]
         template["revisionSuffix"] = suffix
         template["containers"][0]["image"] = release.image
@@ -262,8 +180,7 @@ class ContainerApps(RecordedPlatform):
             ServiceError: if the service does not answer rightly.
             AzureError: if Azure refuses.
         """
-        app = self._give_traffic()
-        self.address.watch(self._url(app), release.version, self._key(), self.watch_seconds, self.clock)
+        self.watch(release, url_of(self._give_traffic()))
 
     def _give_traffic(self) -> Object:
         app = self.app.find()
@@ -294,30 +211,6 @@ class ContainerApps(RecordedPlatform):
         for revision in filter(is_active, revisions):
             self.app.act(revision["name"], "deactivate")
 
-    @property
-    def kept(self) -> str:
-        """What `destroy` leaves."""
-        return f"{self.place} with registry, storage and environment, images, and the files of {self.records.container}"
-
-    def destroy(self, who: str) -> list[str]:
-        """Delete the app and the records of its releases; return what was removed, a line each.
-
-        Raises:
-            LockError: if a deploy is under way.
-            AzureError: if Azure refuses.
-        """
-        with self.records.locked(who, self.settings.wait) as check_lock:
-            there = self.app.find() is not None
-            if there:
-                self.app.delete()
-            check_lock()
-            count = len(self.records.releases())
-            self.records.keep([])
-        return [
-            *([f"app {self.app.name}, with its keys"] if there else []),
-            *([f"records of {count} releases"] if count else []),
-        ]
-
     # What is asked of a revision
 
     def verify_replica(self, name: str, version: str) -> Verified:
@@ -330,7 +223,7 @@ class ContainerApps(RecordedPlatform):
         revision = next(each for each in self.app.revisions() if each["name"] == name)
         url = f"https://{revision['properties']['fqdn']}"
         replicas = len(self.app.replicas(name))
-        return self.address.verify(url, version, self._key(), self._files_of(image_of(revision)), replicas)
+        return self.address.verify(url, version, self.key(), self.files_of(image_of(revision)), replicas)
 
     def version_of(self, replica: str) -> str:
         """Return the version that a revision reports.
@@ -341,28 +234,7 @@ class ContainerApps(RecordedPlatform):
         revision = next((each for each in self.app.revisions() if each["name"] == replica), None)
         if revision is None:
             raise ServiceError(f"{replica} has ended")
-        return self.address.version(f"https://{revision['properties']['fqdn']}", self._key())
-
-    def _key(self) -> str:
-        if not self._operator:
-            self._operator = (self.app.secrets() or {}).get(OPERATOR, "")
-        return self._operator
-
-    def _files_of(self, image: str) -> ModelFiles:
-        """Return the files of an image: they are kept beside the records, so that a rollback needs no image engine."""
-        if image not in self._files:
-            name = f"golden/{image.rpartition('@')[2].replace(':', '-')}.json"
-            kept = self.records.get(name)
-            if kept is None:
-                self._files[image] = self.read_image(self.docker, image)
-                self.records.put(name, self._files[image].to_json())
-            else:
-                self._files[image] = ModelFiles.from_json(kept)
-        return self._files[image]
-
-    @staticmethod
-    def _url(app: Object) -> str:
-        return f"https://{app['properties']['configuration']['ingress']['fqdn']}"
+        return self.address.version(f"https://{revision['properties']['fqdn']}", self.key())
 
     # What people want to know
 
@@ -386,17 +258,14 @@ class ContainerApps(RecordedPlatform):
             lines.append(f"the secret {KEYS} is missing")
         return lines
 
-    def changes(self, base: Release, manifests: Sequence[Object]) -> list[str]:
-        """Return how the resource differs from that of a release."""
-        old, new = (
-            json.dumps(resource_of(each), indent=1, sort_keys=True).splitlines() for each in (base.manifests, manifests)
-        )
-        return list(difflib.unified_diff(old, new, f"release {base.number}", "containerapp.yaml", n=1, lineterm=""))
+    def url(self) -> str:
+        """Return the address of the app; empty if there is none.
 
-    def how_to_reach(self) -> str:
-        """Return the address of the service."""
+        Raises:
+            AzureError: if Azure refuses.
+        """
         app = self.app.find()
-        return f"reach it: {self._url(app)}" if app else "there is no app"
+        return url_of(app) if app else ""
 
     def diagnosis(self) -> str:
         """Return the states of revisions and replicas, and logs, for the file that explains a failed rollout."""
@@ -413,10 +282,9 @@ class ContainerApps(RecordedPlatform):
         return "\n".join(parts)
 
 
-def resource_of(manifests: Sequence[Object]) -> Object:
-    """Return the resource of a release."""
-    resource: Object = manifests[0]["resource"]
-    return resource
+def url_of(app: Object) -> str:
+    """Return the address of an app."""
+    return f"https://{app['properties']['configuration']['ingress']['fqdn']}"
 
 
 def traffic_to(revision: str) -> list[Object]:

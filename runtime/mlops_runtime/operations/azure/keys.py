@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlops_runtime.operations.azure.app import ContainerApp
+from mlops_runtime.operations.azure.resource import Resource
 from mlops_runtime.operations.keys import run_command
 
 KEYS, OPERATOR = "keys", "operator"
@@ -25,7 +26,7 @@ class KeySecret:
         first: secrets that the app gets when it is created.
     """
 
-    app: ContainerApp
+    app: Resource
     first: dict[str, str] = field(default_factory=dict)
 
     def restore(self) -> bool:

@@ -1,22 +1,23 @@
-"""Write the resource of the project: azure/containerapp.yaml with the values of the settings that it names.
+"""Write the resource of the project: a file of azure/ with the values of the settings that it names.
 
 `${NAME}` in a text is the value of a setting, and so is an environment variable of the container without a value.
 The values come from the environment, where make puts those of project.mk.
 """
 
+import argparse
 import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mlops_runtime.operations.azure.container_apps import RENDERED
+from mlops_runtime.operations.azure.platform import RENDERED
 
-SOURCE = Path("azure/containerapp.yaml")
+SOURCES = Path("azure")
 PLACEHOLDER = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 
 
@@ -44,16 +45,20 @@ def rendered(node: Any, settings: Mapping[str, str]) -> Any:
 
 def _value(name: str, settings: Mapping[str, str]) -> str:
     if not settings.get(name):
-        raise RenderError(f"{SOURCE} names {name}, which is not set: see project.mk")
+        raise RenderError(f"{SOURCES}/ names {name}, which is not set: see project.mk")
     return settings[name]
 
 
-def main() -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Write the resource; return the exit status."""
+    parser = argparse.ArgumentParser(prog="mlops_runtime.operations.azure.render", description=__doc__)
+    parser.add_argument("file", help="of azure/, without its suffix")
+    file = parser.parse_args(argv).file
     try:
-        resource = rendered(yaml.safe_load(SOURCE.read_text(encoding="utf-8")), os.environ)
-        RENDERED.parent.mkdir(parents=True, exist_ok=True)
-        RENDERED.write_text(json.dumps(resource, indent=1), encoding="utf-8")
+        source = (SOURCES / f"{file}.yaml").read_text(encoding="utf-8")
+        resource = rendered(yaml.safe_load(source), os.environ)
+        RENDERED.mkdir(parents=True, exist_ok=True)
+        (RENDERED / f"{file}.json").write_text(json.dumps(resource, indent=1), encoding="utf-8")
     except (RenderError, OSError, yaml.YAMLError) as error:
         print(f"deploy: {error}: nothing was changed", file=sys.stderr)
         return 1

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mlops_runtime.operations.azure.render import SOURCE, RenderError, main, rendered
+from mlops_runtime.operations.azure.render import SOURCES, RenderError, main, rendered
 from mlops_runtime.serving.settings import Settings
 from tests.runtime.operations.docker_host.test_platform import FIXED_SETTINGS, PROJECT
 
@@ -31,12 +31,12 @@ def test_settings_take_the_place_of_their_names() -> None:
 
 
 def test_a_setting_that_is_not_set_is_named() -> None:
-    with pytest.raises(RenderError, match=r"azure/containerapp.yaml names PLACE, which is not set: see project.mk"):
+    with pytest.raises(RenderError, match=r"azure/ names PLACE, which is not set: see project.mk"):
         rendered({"location": "${PLACE}"}, {"PLACE": ""})
 
 
 def test_the_replicas_get_every_setting_of_the_service() -> None:
-    resource = yaml.safe_load((PROJECT / SOURCE).read_text())
+    resource = yaml.safe_load((PROJECT / SOURCES / "containerapp.yaml").read_text())
 
     names = {item["name"] for item in resource["properties"]["template"]["containers"][0]["env"]}
 
@@ -48,5 +48,5 @@ def test_a_file_that_cannot_be_read_is_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    assert main() == 1
+    assert main(["containerapp"]) == 1
     assert capsys.readouterr().err.count("\n") == 1
