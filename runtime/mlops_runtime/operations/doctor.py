@@ -55,7 +55,7 @@ def checks(environment: Mapping[str, str]) -> list[Check]:
     match environment.get("PLATFORM"):
         case "docker-host":
             platform = on_docker_host(environment)
-        case "azure-container-apps":
+        case "azure-container-apps" | "azure-web-app":
             platform = on_azure(environment)
         case _:
             platform = on_eks(environment)

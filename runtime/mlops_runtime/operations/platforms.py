@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from mlops_runtime.operations.azure.container_apps import ContainerApps
+from mlops_runtime.operations.azure.web_app import WebApp
 from mlops_runtime.operations.docker_host.platform import DockerHost
 from mlops_runtime.operations.eks import EksPlatform
 from mlops_runtime.operations.errors import DeployError
@@ -27,5 +28,7 @@ def platform_of(settings: Settings, environment: Mapping[str, str]) -> Platform:
             return DockerHost.from_environment(settings, environment)
         case "azure-container-apps":
             return ContainerApps.from_environment(settings, environment)
+        case "azure-web-app":
+            return WebApp.from_environment(settings, environment)
         case _:
             raise DeployError(f"PLATFORM={name} is no platform: see project.mk")

@@ -1,1 +1,1 @@
-"""The roads to Azure: Container Apps, with records and lock in Blob storage, by the Azure CLI."""
+"""The roads to Azure: Container Apps and Web App for Containers, with records and lock in Blob storage, by its CLI."""

@@ -1,4 +1,4 @@
-"""Ask a revision, or the whole service, at its address on the internet."""
+"""Ask a revision, a slot, or the whole service, at its address on the internet."""
 
 from urllib.error import HTTPError
 
@@ -34,6 +34,24 @@ class Address:
             check_version(url, version, key)
             check_predictions(url, files.golden_records, key)
         return Verified(len(files.golden_records), files.artefact)
+
+    def trouble(self, url: str, version: str, key: str, times: int) -> str:
+        """Return why a service does not answer as a version yet; empty if it does, a number of times in a row.
+
+        Args:
+            url: of the service.
+            version: empty if any will do.
+            key: API key.
+            times: to ask.
+        """
+        try:
+            for _ in range(times):
+                actual = self._version_unless_busy(url, key)
+                if version and actual not in (version, ""):
+                    return f"{url} runs version {actual}, not {version}"
+        except ServiceError as error:
+            return str(error)
+        return ""
 
     def watch(self, url: str, version: str, key: str, seconds: float, clock: Clock) -> None:
         """Ask the service until its traffic has moved to a version, and for some seconds more.

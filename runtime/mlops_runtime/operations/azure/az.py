@@ -23,11 +23,11 @@ RETRY_AFTER = 2.0
 AWAY = re.compile(
     r"Max retries exceeded|Failed to resolve|Failed to establish|Connection (?:aborted|refused|reset)|timed out"
     r"|(?:Too Many Requests|Internal Server Error|Bad Gateway|Service Unavailable|Gateway Time-?out)\("
-    r"|ErrorCode:(?:ServerBusy|InternalError|OperationTimedOut)",
+    r"|ErrorCode:(?:ServerBusy|InternalError|OperationTimedOut)|another operation is in progress",
     re.IGNORECASE,
 )
 """How the command says that Azure did not answer, or not now."""
-CODE = re.compile(r'ErrorCode:(\w+)|"code": ?"(\w+)"')
+CODE = re.compile(r'ErrorCode:(\w+)|"[Cc]ode": ?"(\w+)"')
 """How services name an error."""
 NOT_FOUND = ("ResourceNotFound", "ResourceGroupNotFound", "NotFound")
 """Codes of a resource that is not there."""
@@ -88,12 +88,24 @@ class Az:
         """
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return self._once(arguments, stdin)
+                return self._once(arguments, stdin, TIMEOUT)
             except AzureAwayError:
                 if attempt == ATTEMPTS:
                     raise
                 self.sleep(RETRY_AFTER * attempt)
         raise AssertionError  # the last attempt returns or raises
+
+    def once(self, *arguments: str, timeout: float) -> None:
+        """Run a command that must not be repeated, also while Azure is away.
+
+        Args:
+            arguments: of the command.
+            timeout: seconds after which it is stopped.
+
+        Raises:
+            AzureAwayError, AzureError: as `run`.
+        """
+        self._once(arguments, "", timeout)
 
     def rest(self, method: str, path: str, version: str, body: Object | None = None) -> Any:
         """Return the answer of Azure Resource Manager to a request; the body goes through standard input.
@@ -119,16 +131,16 @@ class Az:
             raise
         return found
 
-    def _once(self, arguments: Sequence[str], stdin: str) -> str:
+    def _once(self, arguments: Sequence[str], stdin: str, timeout: float) -> str:
         command = [*self.command, *arguments, "--only-show-errors"]
         try:
             # A process group of its own: Ctrl-C stops this program, which then decides what to do.
             result = subprocess.run(
                 command, input=stdin, capture_output=True, encoding="utf-8", errors="replace",
-                check=False, process_group=0, timeout=TIMEOUT,
+                check=False, process_group=0, timeout=timeout,
             )  # fmt: skip
         except subprocess.TimeoutExpired as error:
-            raise AzureAwayError(f"az {arguments[0]} does not end in {TIMEOUT:g} s") from error
+            raise AzureAwayError(f"az {arguments[0]} does not end in {timeout:g} s") from error
         except OSError as error:
             raise AzureError(f"{command[0]} does not start: {error.strerror}; see make doctor") from error
         if result.returncode != 0:
@@ -151,10 +163,10 @@ def error_of(arguments: Sequence[str], stderr: str) -> AzureError:
 
 
 def message_of(line: str) -> str:
-    """Return the message in an error of Resource Manager, which az prints as `Reason({...})`."""
+    """Return the message in an error of Resource Manager or App Service, which az prints as `Reason({...})`."""
     _, opening, rest = line.partition("({")
     try:
-        error = json.loads("{" + rest.rpartition(")")[0]) if opening else {}
-        return str(error["error"]["message"])
+        answer = json.loads("{" + rest.rpartition(")")[0]) if opening else {}
+        return str(answer["error"]["message"] if "error" in answer else answer["Message"])
     except (ValueError, KeyError, TypeError):
         return line

@@ -13,8 +13,8 @@ from mlops_runtime.operations.azure.address import Address
 from mlops_runtime.operations.azure.app import ContainerApp, secrets_of
 from mlops_runtime.operations.azure.az import AzureError, Object
 from mlops_runtime.operations.azure.image_files import ModelFiles, read_image
-from mlops_runtime.operations.azure.keys import KEYS
 from mlops_runtime.operations.azure.platform import AzurePlatform, resource_of
+from mlops_runtime.operations.azure.resource import KEYS
 from mlops_runtime.operations.golden import ServiceError
 from mlops_runtime.operations.releases import Release
 from mlops_runtime.operations.replicas import Clock, Verified

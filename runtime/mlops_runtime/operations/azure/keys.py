@@ -10,11 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mlops_runtime.operations.azure.app import ContainerApp
-from mlops_runtime.operations.azure.resource import Resource
+from mlops_runtime.operations.azure.resource import KEYS, OPERATOR, Resource
+from mlops_runtime.operations.azure.site import Site
 from mlops_runtime.operations.keys import run_command
-
-KEYS, OPERATOR = "keys", "operator"
-"""Names of the two secrets."""
 
 
 @dataclass
@@ -87,9 +85,19 @@ def text_of(hashes: Mapping[str, str]) -> str:
     return " ".join(f"{name}:{digest}" for name, digest in sorted(hashes.items()))
 
 
+def resource_in(environment: Mapping[str, str]) -> Resource:
+    """Return the resource that make's settings name.
+
+    Raises:
+        DeployError: if a setting is missing.
+    """
+    kind = Site if environment.get("PLATFORM") == "azure-web-app" else ContainerApp
+    return kind.from_environment(environment)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return the exit status."""
-    return run_command(argv, lambda: KeySecret(ContainerApp.from_environment(os.environ)))
+    return run_command(argv, lambda: KeySecret(resource_in(os.environ)))
 
 
 if __name__ == "__main__":

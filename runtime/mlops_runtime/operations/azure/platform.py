@@ -14,9 +14,9 @@ from typing import ClassVar
 from mlops_runtime.operations.azure.address import Address
 from mlops_runtime.operations.azure.az import Object
 from mlops_runtime.operations.azure.image_files import ModelFiles, read_image
-from mlops_runtime.operations.azure.keys import OPERATOR, KeySecret
+from mlops_runtime.operations.azure.keys import KeySecret
 from mlops_runtime.operations.azure.records import Records
-from mlops_runtime.operations.azure.resource import Resource
+from mlops_runtime.operations.azure.resource import OPERATOR, Resource
 from mlops_runtime.operations.recorded_platform import RecordedPlatform
 from mlops_runtime.operations.releases import Release, expendable
 from mlops_runtime.operations.replicas import Clock

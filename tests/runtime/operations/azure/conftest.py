@@ -1,10 +1,11 @@
 """Azure in memory: a container app with revisions that answer as their image says, and blobs with leases."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -13,12 +14,15 @@ from mlops_runtime.operations.azure.app import ContainerApp
 from mlops_runtime.operations.azure.az import Az, AzureError
 from mlops_runtime.operations.azure.container_apps import ContainerApps, release_of
 from mlops_runtime.operations.azure.image_files import ModelFiles
+from mlops_runtime.operations.azure.site import Site
+from mlops_runtime.operations.azure.web_app import WebApp
 from mlops_runtime.operations.golden import ServiceError, WrongPredictionError
 from mlops_runtime.operations.releases import Release
 from mlops_runtime.operations.replicas import Clock, Verified
 from mlops_runtime.operations.settings import Settings
 from tests.runtime.operations import conftest
-from tests.runtime.operations.site_in_memory import Site
+from tests.runtime.operations.project_in_memory import ProjectInMemory
+from tests.runtime.operations.test_rollout import WORKING
 
 ENVIRONMENT = {
     "PROJECT": "x",
@@ -41,48 +45,98 @@ class Blob:
 
 
 @dataclass
-class AzInMemory(Az):
-    """The command, for one app and one container.
+class CloudInMemory(Az):
+    """The command, for one resource and one container of Blob storage.
 
     Attributes:
-        app: the resource; None if there is none.
-        revisions: by name.
         blobs: by name.
-        commands: the first words of each command so far.
+        commands: the first words of each command so far; of a request, method and path within the resource.
         failures: errors by the first words of a command.
         before_step: is called before and after each change, and may raise an exception.
     """
 
-    app: dict[str, Any] | None = None
-    revisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     blobs: dict[str, Blob] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     failures: dict[str, AzureError] = field(default_factory=dict)
     before_step: Callable[[], None] = lambda: None
 
+    CHANGES: ClassVar[re.Pattern[str]]
+    """Commands that change something."""
+
+    def answer(self, command: str, options: dict[str, str], body: Any) -> Any:
+        raise NotImplementedError
+
+    def once(self, *arguments: str, timeout: float) -> None:
+        del timeout
+        self.text(*arguments)
+
     def text(self, *arguments: str, stdin: str = "") -> str:
         words, options = split(arguments)
         if words[0] == "rest":
-            path = options["--url"].partition("?")[0].partition("/containerApps/x-app")[2]
-            words = ["rest", options["--method"], path]
+            words = ["rest", options["--method"], options["--url"].partition("?")[0].partition("/x-app")[2]]
         command = " ".join(words).strip()
         self.commands.append(command)
         for start, error in self.failures.items():
             if command.startswith(start):
                 raise error
-        changes = command.startswith(("rest put", "rest patch", "rest delete", "storage blob upload"))
-        changes = changes or "activate" in command or "restart" in command
+        changes = command.startswith("storage blob upload") or self.CHANGES.search(command)
         if changes:
             self.before_step()
-        answer = self._answer(command, options, json.loads(stdin) if stdin else None)
+        body = json.loads(stdin) if stdin else None
+        is_blob = command.startswith("storage blob ")
+        answer = self._blob(words[2:], options) if is_blob else self.answer(command, options, body)
         if changes:
             self.before_step()
         return json.dumps(answer)
 
-    def _answer(self, command: str, options: dict[str, str], body: Any) -> Any:
+    def _blob(self, command: list[str], options: dict[str, str]) -> Any:
+        name = options.get("--name") or options["--blob-name"]
+        blob = self.blobs.get(name)
+        if command[0] == "upload":
+            if blob and blob.lease and options.get("--lease-id") != blob.lease:
+                raise AzureError("az storage: lease", "LeaseIdMismatchWithBlobOperation")
+            if blob and "--if-none-match" in options:
+                raise AzureError("az storage: exists", "BlobAlreadyExists")
+            key, _, value = options.get("--metadata", "").partition("=")
+            text = Path(options["--file"]).read_text(encoding="utf-8")
+            self.blobs[name] = Blob(text, {key: value}, blob.lease if blob else "")
+            return {}
+        if blob is None:
+            raise AzureError("az storage: not found", "BlobNotFound")
+        match command:
+            case ["download"]:
+                Path(options["--file"]).write_text(blob.text, encoding="utf-8")
+            case ["lease", "acquire"]:
+                if blob.lease not in ("", options["--proposed-lease-id"]):
+                    raise AzureError("az storage: leased", "LeaseAlreadyPresent")
+                blob.lease = options["--proposed-lease-id"]
+            case ["lease", "renew"] if blob.lease != options["--lease-id"]:
+                raise AzureError("az storage: lease", "LeaseIdMismatchWithLeaseOperation")
+            case ["lease", "release"]:
+                blob.lease = ""
+        return {
+            "metadata": blob.metadata,
+            "properties": {"lease": {"status": "locked" if blob.lease else "unlocked"}},
+        }
+
+
+@dataclass
+class AzInMemory(CloudInMemory):
+    """The command, for one container app.
+
+    Attributes:
+        app: the resource; None if there is none.
+        revisions: by name.
+    """
+
+    app: dict[str, Any] | None = None
+    revisions: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    CHANGES = re.compile("^rest (put|patch|delete)|activate|restart")
+
+    def answer(self, command: str, options: dict[str, str], body: Any) -> Any:
+        del options
         match command.split():
-            case ["storage", "blob", *rest]:
-                return self._blob(rest, options)
             case ["account", "show"] | ["containerapp", *_]:
                 return {}
             case ["rest", "put" | "patch"]:
@@ -120,36 +174,6 @@ class AzInMemory(Az):
         configuration |= properties["configuration"] | {"ingress": ingress}
         self.app["tags"] = self.app.get("tags", {}) | body.get("tags", {})
         return self.app
-
-    def _blob(self, command: list[str], options: dict[str, str]) -> Any:
-        name = options.get("--name") or options["--blob-name"]
-        blob = self.blobs.get(name)
-        if command[0] == "upload":
-            if blob and blob.lease and options.get("--lease-id") != blob.lease:
-                raise AzureError("az storage: lease", "LeaseIdMismatchWithBlobOperation")
-            if blob and "--if-none-match" in options:
-                raise AzureError("az storage: exists", "BlobAlreadyExists")
-            key, _, value = options.get("--metadata", "").partition("=")
-            text = Path(options["--file"]).read_text(encoding="utf-8")
-            self.blobs[name] = Blob(text, {key: value}, blob.lease if blob else "")
-            return {}
-        if blob is None:
-            raise AzureError("az storage: not found", "BlobNotFound")
-        match command:
-            case ["download"]:
-                Path(options["--file"]).write_text(blob.text, encoding="utf-8")
-            case ["lease", "acquire"]:
-                if blob.lease not in ("", options["--proposed-lease-id"]):
-                    raise AzureError("az storage: leased", "LeaseAlreadyPresent")
-                blob.lease = options["--proposed-lease-id"]
-            case ["lease", "renew"] if blob.lease != options["--lease-id"]:
-                raise AzureError("az storage: lease", "LeaseIdMismatchWithLeaseOperation")
-            case ["lease", "release"]:
-                blob.lease = ""
-        return {
-            "metadata": blob.metadata,
-            "properties": {"lease": {"status": "locked" if blob.lease else "unlocked"}},
-        }
 
     @property
     def serving(self) -> list[dict[str, Any]]:
@@ -237,7 +261,7 @@ def manifests(number: int) -> list[dict[str, Any]]:
 
 
 @dataclass
-class ContainerAppsInMemory(Site):
+class ContainerAppsInMemory(ProjectInMemory):
     """A project as a container app in memory."""
 
     az: AzInMemory = field(default_factory=in_memory)
@@ -264,6 +288,181 @@ class ContainerAppsInMemory(Site):
     def end_locks(self) -> None:
         for blob in self.az.blobs.values():
             blob.lease = ""
+
+
+@dataclass
+class SitesInMemory(CloudInMemory):
+    """The command, for one web app and its staging slot.
+
+    Attributes:
+        slots: resource by the name of the slot.
+        settings: app settings by the name of the slot.
+        tier: of the plan; empty if there is none.
+        restarts: names of slots whose instances have started anew.
+    """
+
+    slots: dict[str, dict[str, Any]] = field(default_factory=dict)
+    settings: dict[str, dict[str, str]] = field(default_factory=dict)
+    tier: str = "Standard"
+    restarts: list[str] = field(default_factory=list)
+
+    CHANGES = re.compile(r"^rest (put|delete)|^rest post .*(start|stop)$|^webapp")
+
+    def answer(self, command: str, options: dict[str, str], body: Any) -> Any:
+        slot = "staging" if "/slots/staging" in command else "production"
+        words = command.replace("/slots/staging", "").split()
+        if options.get("--url", "").startswith("/plan") and self.tier:
+            return {"sku": {"tier": self.tier}}
+        match words:
+            case ["rest", "put"]:
+                return self._put(slot, body)
+            case ["rest", "put", "/config/appsettings"]:
+                self.settings[slot] = body["properties"]
+                self.restarts.append(slot)
+                return body
+            case ["webapp", "deployment", "slot", "swap"]:
+                return self._swap()
+            case ["webapp", "delete"]:
+                del self.slots["production"], self.settings["production"]
+                return None
+            case _ if slot in self.slots:
+                return self._asked(slot, words[1:])
+        raise AzureError(f"az {command}: not found", "ResourceNotFound")
+
+    def _asked(self, slot: str, words: list[str]) -> Any:
+        match words:
+            case ["get"]:
+                return self.slots[slot]
+            case ["get", "/instances"]:
+                return {"value": [{"name": "0", "properties": {}}, {"name": "1", "properties": {}}]}
+            case ["post", "/config/appsettings/list"]:
+                return {"properties": self.settings[slot]}
+            case ["post", "/containerlogs"]:
+                return f"log of {slot}"
+            case ["post", "/start" | "/stop"]:
+                running = words[1] == "/start"
+                self.slots[slot]["properties"]["state"] = "Running" if running else "Stopped"
+                return None
+            case ["delete"]:
+                del self.slots[slot], self.settings[slot]
+                return None
+        raise AssertionError(f"unknown request: {words}")
+
+    def _put(self, slot: str, body: dict[str, Any]) -> Any:
+        config = dict(body["properties"]["siteConfig"])
+        if "refused" in config["linuxFxVersion"]:
+            raise AzureError("az rest: the image is refused", "BadRequest")
+        state = self.slots[slot]["properties"]["state"] if slot in self.slots else "Running"
+        self.settings[slot] = {item["name"]: item["value"] for item in config.pop("appSettings")}
+        facts = {"state": state, "siteConfig": config, "defaultHostName": slot}
+        self.slots[slot] = body | {"properties": body["properties"] | facts}
+        self.restarts.append(slot)
+        return self.slots[slot]
+
+    def _swap(self) -> None:
+        if self.slots["staging"]["properties"]["state"] != "Running" or self.image("staging") == "crashes":
+            raise AzureError("az webapp: the 'staging' slot did not respond to http ping", "ExpectationFailed")
+        first, second = (self.slots[slot]["properties"] for slot in ("production", "staging"))
+        first["siteConfig"], second["siteConfig"] = second["siteConfig"], first["siteConfig"]
+        first["state"], second["state"] = second["state"], first["state"]
+        settings = self.settings
+        settings["production"], settings["staging"] = settings["staging"], settings["production"]
+
+    def image(self, slot: str) -> str:
+        """Return the image of a slot, if it runs."""
+        properties = self.slots[slot]["properties"] if slot in self.slots else {"state": ""}
+        return (
+            properties["siteConfig"]["linuxFxVersion"].removeprefix("DOCKER|")
+            if properties["state"] == "Running"
+            else ""
+        )
+
+
+@dataclass
+class SlotAddress(Address):
+    """Answers as the image of a slot says; the address of a slot is its name."""
+
+    az: SitesInMemory
+
+    def trouble(self, url: str, version: str, key: str, times: int) -> str:
+        assert key, "nobody is let in without a key"
+        assert times == 4
+        del version
+        return f"{url} returned status 503" if self.az.image(url.removeprefix("https://")) in ("", "crashes") else ""
+
+    def verify(self, url: str, version: str, key: str, files: ModelFiles, replicas: int) -> Verified:
+        del version
+        assert key
+        assert replicas == 2
+        if self.az.image(url.removeprefix("https://")) == "wrong":
+            raise WrongPredictionError(f"{url} predicts a, not b")
+        return Verified(len(files.golden_records), files.artefact)
+
+    def watch(self, url: str, version: str, key: str, seconds: float, clock: Clock) -> None:
+        del version, seconds, clock
+        assert url == "https://production"
+        assert key
+        if self.az.image("production") == "fails under traffic":
+            raise ServiceError(f"{url} returned status 500")
+
+    def version(self, url: str, key: str) -> str:
+        del key
+        return f"version at {url}"
+
+
+def sites_in_memory() -> SitesInMemory:
+    return SitesInMemory(("az",), say=lambda _: None, sleep=lambda _: None)
+
+
+def web_app_on(az: SitesInMemory) -> WebApp:
+    """Return the platform of a process."""
+    clock = conftest.Clock()
+    return WebApp(
+        Settings(ENVIRONMENT | {"ROLLOUT_TIMEOUT": "20"}),  # less than the lock lasts without a renewal
+        Site(az, "x", "x-app"),
+        Clock(clock, clock.sleep, az.say),
+        lambda _, image: ModelFiles([{"record": image}] * 9, "hash"),
+        SlotAddress(az),
+    )
+
+
+@dataclass
+class WebAppInMemory(ProjectInMemory):
+    """A project as a web app in memory."""
+
+    az: SitesInMemory = field(default_factory=sites_in_memory)
+
+    FIRST_HAS_TRAFFIC = True
+
+    def platform(self) -> WebApp:
+        return web_app_on(self.az)
+
+    def manifests(self, number: int) -> list[dict[str, Any]]:
+        settings = [{"name": "WORKERS", "value": str(number)}, {"name": "ROOT_PATH", "value": ""}]
+        properties = {"serverFarmId": "/plan", "siteConfig": {"alwaysOn": True, "appSettings": settings}}
+        return [{"kind": "WebApp", "metadata": {"name": "x-app"}, "resource": {"properties": properties}}]
+
+    def images_with_traffic(self) -> list[str]:
+        image = self.az.image("production")
+        return [image] if image else []
+
+    def runs(self, release: Release) -> bool:
+        """Return whether a release has the traffic, and the staging slot has no release that has failed."""
+        live = self.platform().live()
+        own = live is not None and (live.release, live.image) == (release.number, release.image)
+        return own and self.az.image("staging") in ("", *WORKING)
+
+    def call_at_changes(self, step: Callable[[], None]) -> None:
+        self.az.before_step = step
+
+    def end_locks(self) -> None:
+        for blob in self.az.blobs.values():
+            blob.lease = ""
+
+
+@pytest.fixture
+def sites() -> SitesInMemory:
+    return sites_in_memory()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from mlops_runtime.operations.replicas import Clock
 from mlops_runtime.operations.rollout import Rollout
 from mlops_runtime.operations.settings import Settings
 from tests.runtime.operations import conftest
-from tests.runtime.operations.site_in_memory import Site
+from tests.runtime.operations.project_in_memory import ProjectInMemory
 
 ENVIRONMENT = {
     "PROJECT": "x",
@@ -202,7 +202,7 @@ def manifests(number: int) -> list[dict[str, Any]]:
 
 
 @dataclass
-class MachineInMemory(Site):
+class MachineInMemory(ProjectInMemory):
     """A project on a machine in memory."""
 
     engine: EngineInMemory = field(default_factory=in_memory)

@@ -14,7 +14,7 @@ from tests.runtime.operations.test_rollout import ENDS, Image, steps
 NEVER_WITH_TRAFFIC = (Image.CRASHES, Image.WRONG)
 
 
-class Site(ABC):
+class ProjectInMemory(ABC):
     """A project on a platform in memory."""
 
     FIRST_HAS_TRAFFIC: ClassVar[bool]
