@@ -8,14 +8,14 @@ RUN python -m pip install --quiet pipenv==2026.10.3
 WORKDIR /build
 COPY Pipfile Pipfile.lock ./
 # The environment has no pip: pip installs into it from outside, with the hashes of the lock. The tests of the
-# packages are removed, and the tools of ONNX Runtime that make models.
+# packages are removed, and the tools of ONNX Runtime that make models, if it is one of the packages.
 RUN pipenv requirements --hash --categories packages > requirements.txt \
     && python -m venv --without-pip /app/.venv \
     && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.txt \
     && find /app/.venv -type d -name tests -prune -exec rm -r {} + \
-    && rm -r /app/.venv/lib/python*/site-packages/onnxruntime/transformers \
-             /app/.venv/lib/python*/site-packages/onnxruntime/quantization \
-             /app/.venv/lib/python*/site-packages/onnxruntime/tools
+    && rm -rf /app/.venv/lib/python*/site-packages/onnxruntime/transformers \
+              /app/.venv/lib/python*/site-packages/onnxruntime/quantization \
+              /app/.venv/lib/python*/site-packages/onnxruntime/tools
 
 FROM ${PYTHON_IMAGE} AS model
 COPY build/wheel/*.whl /build/
