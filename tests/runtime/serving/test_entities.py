@@ -183,8 +183,8 @@ def test_the_page_marks_each_entity_with_its_label(client: FlaskClient) -> None:
     page = shown(client, f"{TEXT}.\nNobody")
 
     assert marked(page) == (
-        '<mark class="label-1">Ada Lovelace<bdi class="label" translate="no">PERSON</bdi></mark> works for '
-        '<mark class="label-0">Acme<bdi class="label" translate="no">ORG</bdi></mark>.\nNobody'
+        '<mark class="label-1">Ada Lovelace<span class="label" translate="no"> <bdi>PERSON</bdi></span></mark>'
+        ' works for <mark class="label-0">Acme<span class="label" translate="no"> <bdi>ORG</bdi></span></mark>.\nNobody'
     )
     assert "2 entities: 1 PERSON, 1 ORG" in page
     assert Page(page).sent["text"] == f"{TEXT}.\nNobody"
@@ -218,7 +218,7 @@ def test_markup_in_a_text_is_shown_as_text(client: FlaskClient, text: str) -> No
     ],
 )
 def test_the_marked_text_is_the_text(client: FlaskClient, text: str) -> None:
-    html = re.sub("<bdi.*?</bdi>", "", marked(shown(client, text)))
+    html = re.sub("<span.*?</span>", "", marked(shown(client, text)))
 
     assert re.sub("<.*?>", "", html) == text.strip()
 
