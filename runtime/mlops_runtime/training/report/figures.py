@@ -1,20 +1,7 @@
-"""The figures of the report, as inline SVG elements.
-
-Figures use the colour variables and the font of the page, so that they adapt to light and dark mode. The same
-data give the same bytes. Figures contain no text of the table, such as names of columns or labels, because
-Matplotlib parses some characters as formulas and has no glyphs for others. The captions name them.
-"""
-
-import io
-import re
-from collections.abc import Callable
-from html import escape
-from typing import Any
+"""The figures of the report of a table's model, as inline SVG elements."""
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.scale import SymmetricalLogScale
 from matplotlib.ticker import MaxNLocator, SymmetricalLogLocator
 from numpy.typing import NDArray
@@ -22,35 +9,10 @@ from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from mlops_runtime.training.evaluation import ValueOutcomes
-
-# Matplotlib needs colour values. `_inlined` replaces each of these by a CSS variable of the page.
-INK, MUTED, RULE, ACCENT, SECOND, PAPER = "#010101", "#020202", "#030303", "#040404", "#050505", "#060606"
-VARIABLES = {INK: "ink", MUTED: "muted", RULE: "rule", ACCENT: "accent", SECOND: "second", PAPER: "paper"}
+from mlops_runtime.training.report.svg import ACCENT, INK, MUTED, RULE, SECOND, svg_element
 
 MAX_CURVE_POINTS = 2000
 """Maximum number of points of a curve: a figure of one for each of a million rows takes hundreds of megabytes."""
-
-STYLE: dict[Any, Any] = {
-    "svg.fonttype": "none",
-    "axes.edgecolor": RULE,
-    "axes.facecolor": "none",
-    "axes.labelcolor": MUTED,
-    "axes.labelsize": 9.5,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "figure.facecolor": "none",
-    "legend.fontsize": 9,
-    "legend.frameon": False,
-    "legend.labelcolor": INK,
-    "font.size": 9.5,
-    "text.color": INK,
-    "xtick.color": RULE,
-    "xtick.labelcolor": MUTED,
-    "xtick.labelsize": 9,
-    "ytick.color": RULE,
-    "ytick.labelcolor": MUTED,
-    "ytick.labelsize": 9,
-}
 
 CALIBRATION_BINS = 5
 MAX_POINTS = 1000
@@ -88,7 +50,7 @@ def roc_figure(
         axes.text(0.62, 0.54, "random", color=MUTED, rotation=45, rotation_mode="anchor", ha="center")
         _unit_square(axes, "False positive rate", "True positive rate (recall)")
 
-    return _svg("roc", draw, f"ROC curve; the area under it is {auc:.3f}")
+    return svg_element("roc", draw, f"ROC curve; the area under it is {auc:.3f}")
 
 
 def precision_recall_figure(
@@ -115,7 +77,9 @@ def precision_recall_figure(
                 _mark_predicted(axes, predicted[truth].mean(), truth[predicted].mean(), -1)
         _unit_square(axes, "Recall", "Precision")
 
-    return _svg("precision-recall", draw, f"Precision-recall curve; the average precision is {average_precision:.3f}")
+    return svg_element(
+        "precision-recall", draw, f"Precision-recall curve; the average precision is {average_precision:.3f}"
+    )
 
 
 def _thinned(*coordinates: NDArray[np.float64]) -> list[NDArray[np.float64]]:
@@ -160,7 +124,7 @@ def calibration_figure(observed: NDArray[np.bool_], probability: NDArray[np.floa
             )
         _unit_square(axes, "Predicted probability", "Observed share")
 
-    return _svg("calibration", draw, "Calibration: observed share against predicted probability")
+    return svg_element("calibration", draw, "Calibration: observed share against predicted probability")
 
 
 def actual_figure(outcomes: ValueOutcomes) -> str:
@@ -174,7 +138,7 @@ def actual_figure(outcomes: ValueOutcomes) -> str:
         _points(axes, truth, predicted)
         _label_axes(axes, "True value", "Predicted value", logarithmic="xy", of=outcomes)
 
-    return _svg("actual", draw, "Predicted against true values")
+    return svg_element("actual", draw, "Predicted against true values")
 
 
 def residual_figure(outcomes: ValueOutcomes) -> str:
@@ -193,7 +157,7 @@ def residual_figure(outcomes: ValueOutcomes) -> str:
         axes.set_ylim(lowest - margin, highest + margin)
         _label_axes(axes, "Predicted value", "Residual (true minus predicted value)", logarithmic="x", of=outcomes)
 
-    return _svg("residuals", draw, "Residuals against predicted values")
+    return svg_element("residuals", draw, "Residuals against predicted values")
 
 
 def residual_histogram(outcomes: ValueOutcomes) -> str:
@@ -208,7 +172,7 @@ def residual_histogram(outcomes: ValueOutcomes) -> str:
         axes.axvline(0, color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
         _label_axes(axes, "Residual (true minus predicted value)", "Number of rows")
 
-    return _svg("residual-histogram", draw, "Distribution of the residuals")
+    return svg_element("residual-histogram", draw, "Distribution of the residuals")
 
 
 def interval_figure(outcomes: ValueOutcomes) -> str:
@@ -227,7 +191,7 @@ def interval_figure(outcomes: ValueOutcomes) -> str:
         _label_axes(axes, "Rows in ascending order of the predicted value", "Value", logarithmic="y", of=outcomes)
         axes.set_xticks([])
 
-    return _svg("intervals", draw, f"Prediction intervals of {len(rows)} rows with their true values")
+    return svg_element("intervals", draw, f"Prediction intervals of {len(rows)} rows with their true values")
 
 
 def wilson_interval(successes: NDArray[np.int_], counts: NDArray[np.int_]) -> tuple[NDArray[np.float64], ...]:
@@ -310,54 +274,3 @@ def _unit_square(axes: Axes, horizontal: str, vertical: str) -> None:
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.grid(color=RULE, linewidth=0.7)
     axes.set_axisbelow(True)
-
-
-def _svg(name: str, draw: Callable[[Axes], None], title: str, size: tuple[float, float] = (4.0, 3.8)) -> str:
-    """Return a drawing as an SVG element.
-
-    Args:
-        name: name of the figure and prefix of its identifiers, which are unique on the page.
-        draw: function that draws on axes.
-        title: text alternative for screen readers.
-        size: width and height in inches.
-    """
-    with rc_context({**STYLE, "svg.hashsalt": name}):
-        figure = Figure(figsize=size, layout="constrained")
-        draw(figure.add_subplot())
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
-    return _inlined(buffer.getvalue(), name, title)
-
-
-def _inlined(document: str, name: str, title: str) -> str:
-    """Return an SVG document of Matplotlib as an inline element with unique identifiers and the colours of the page."""
-    _, _, body = document.partition("<svg")
-    attributes, _, body = body.partition(">")
-    view_box = re.search(r'viewBox="[^"]+"', attributes)
-    if view_box is None:
-        raise ValueError(f"Matplotlib drew {name} without a view box")
-    body = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
-    body = re.sub(r'\bid="', f'id="{name}-', body)
-    body = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', body).replace("url(#", f"url(#{name}-")
-    body = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", body)
-    for colour, variable in VARIABLES.items():
-        body = body.replace(colour, f"var(--{variable})")
-    # Two decimals are finer than the pixels of a screen, and make the page much smaller.
-    body = re.sub(r'\b([dxy])="([^"]*)"', lambda match: f'{match[1]}="{DECIMALS.sub(_rounded, match[2])}"', body)
-    body = re.sub(r"\s*\n\s*", "\n", body)
-    body = MARKERS.sub(_grouped, body)
-    return f'<svg role="img" aria-label="{escape(title)}" {view_box[0]}>{body}'.strip()
-
-
-DECIMALS = re.compile(r"-?\d+\.\d+")
-MARKERS = re.compile(r'(?:<use [^>]*? style="(?P<style>[^"]*)"/>\n)(?:<use [^>]*? style="(?P=style)"/>\n)+')
-
-
-def _rounded(number: re.Match[str]) -> str:
-    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
-
-
-def _grouped(markers: re.Match[str]) -> str:
-    """Return markers of the same style as a group, which has the style once."""
-    style = f' style="{markers["style"]}"'
-    return f"<g{style}>\n{markers[0].replace(style, '')}</g>\n"

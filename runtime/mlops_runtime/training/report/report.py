@@ -7,26 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from mlops_runtime.contract.fields import Task
-from mlops_runtime.contract.number_format import readable
 from mlops_runtime.model.metadata import Interval, Metadata
 from mlops_runtime.training.evaluation import LOWER_IS_BETTER, Evaluation, LabelOutcomes, ValueOutcomes
 from mlops_runtime.training.gate import CROSS_VALIDATED_SKILL, Check
 from mlops_runtime.training.importance import Importance
 from mlops_runtime.training.report import figures
+from mlops_runtime.training.report.shell import number, report_environment
 from mlops_runtime.training.search import Score
 
 TEMPLATE = "report.html"
 
 MAX_NAMES = 30
 """Maximum number of fields, or labels of a confusion matrix, to show; the others are counted."""
-
-MAX_NAME_LENGTH = 40
-"""Maximum length of a name; a longer name is truncated and has its full text as title."""
 
 METRIC_NOTES: Mapping[str, str] = {
     "accuracy": "share of rows with the correct label",
@@ -144,18 +139,8 @@ class Bar:
 
 def render_report(findings: Findings) -> str:
     """Return the report as an HTML document without external resources."""
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = report_environment(Path(__file__).parent, METRIC_NAMES)
     environment.filters |= {
-        "name": _name,
-        "truncated": truncated,
-        "percent": percent,
-        "number": number,
         "amount": amount,
         "metric": metric_text,
         "loss": _loss_text,
@@ -293,29 +278,6 @@ def importance_bars(importances: Sequence[Importance]) -> tuple[float, tuple[Bar
     return position(0), tuple(bars)
 
 
-def truncated(name: str, max_length: int = MAX_NAME_LENGTH) -> Markup:
-    """Return a name as an element that isolates its text direction, truncated if it is long."""
-    if len(name) <= max_length:
-        return Markup("<bdi>{}</bdi>").format(_breakable(name))
-    return Markup('<bdi title="{}">{}…</bdi>').format(name, _breakable(name[: max_length - 1].rstrip()))
-
-
-def _breakable(name: str) -> Markup:
-    """Return a name with an optional line break after each underscore."""
-    return Markup("_<wbr>").join(name.split("_"))
-
-
-def percent(share: float) -> str:
-    """Return a share in percent."""
-    return f"{100 * share:.1f} %"
-
-
-def number(value: float, decimals: int = 3) -> str:
-    """Return a number with a fixed number of decimals, or with none if it is large."""
-    # Adding 0 turns -0.0 into 0.0.
-    return f"{round(value, decimals) + 0:.{decimals}f}" if abs(value) < 1000 else readable(value, 3)
-
-
 def amount(value: float) -> str:
     """Return a value in the unit of the target with at least four significant digits."""
     if value == 0 or not 1e-4 <= abs(value) < 1e9:
@@ -340,7 +302,3 @@ def metric_text(value: float, name: str) -> str:
 def _loss_text(value: float, task: Task) -> str:
     """Return a loss as text; that of a regression has the unit of the target."""
     return amount(value) if task is Task.REGRESSION else number(value)
-
-
-def _name(metric: str) -> str:
-    return METRIC_NAMES.get(metric, metric.replace("_", " ").capitalize())

@@ -23,10 +23,9 @@ from mlops_runtime.training.report.report import (
     importance_bars,
     increase_text,
     label_metrics,
-    number,
     render_report,
-    truncated,
 )
+from mlops_runtime.training.report.shell import number, truncated
 from mlops_runtime.training.search import Score
 
 VOID = {"meta", "br", "hr", "img", "link", "input", "wbr"}
