@@ -46,7 +46,8 @@ def loaded_pipeline(files: Mapping[str, bytes]) -> Language:
         nlp: Language = language.from_config(config)
         return nlp.from_bytes(files[PIPELINE_FILE])
     except Exception as error:  # spaCy, thinc and srsly raise exceptions without a common base class
-        raise ArtefactError(f"spaCy cannot load the model: {str(error).strip().splitlines()[0]}") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ArtefactError(f"spaCy cannot load the model: {reason}") from error
 
 
 class SpacyPredictor(BasePredictor):

@@ -39,7 +39,7 @@ def baseline(features: Features, target: NDArray[Any], labels: Sequence[str], ou
     """
     return Baseline(
         rows=len(features),
-        fields={field.name: _field(field, features) for field in features.layout.fields},
+        fields={field.name: field_baseline(field, features) for field in features.layout.fields},
         target=_target(target, labels),
         predictions=_target(outputs.argmax(axis=1) if labels else outputs[:, 0], labels),
     )
@@ -71,7 +71,8 @@ def _target(target: NDArray[Any], labels: Sequence[str]) -> FieldBaseline:
     return _numbers(target, None, None)
 
 
-def _field(field: FieldSpec, features: Features) -> FieldBaseline:
+def field_baseline(field: FieldSpec, features: Features) -> FieldBaseline:
+    """Return the distribution of a field in training rows."""
     match field.kind:
         case Kind.CATEGORY:
             # The encoding drops values with a single training row.
