@@ -146,7 +146,9 @@ def blueprint(predictor: BasePredictor, settings: Settings, predict: Predict, ti
             raise InvalidRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail) from error
         with ExitStack() as stack:
             source = stack.enter_context(uploaded(contract, file))
-            batches = TablePrediction(contract, source, reader, predict).run(settings.max_records)
+            batches = TablePrediction(contract, source, reader, predict).run(
+                settings.max_records, settings.max_content_length
+            )
             if script:
                 response = Response((batch.json_line() for batch in batches), mimetype=Format.NDJSON)
             else:

@@ -5,6 +5,7 @@ training table. Rows are predicted in batches, so that memory does not grow with
 """
 
 import csv
+import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -156,14 +157,20 @@ class TablePrediction:
         # Number of faults that are still described in detail.
         self._remaining = MAX_ERRORS
 
-    def run(self, batch_size: int) -> Iterator[Progress]:
-        """Yield the header of the table with predictions, then the rows batch by batch."""
+    def run(self, batch_size: int, batch_length: int) -> Iterator[Progress]:
+        """Yield the header of the table with predictions, then the rows batch by batch.
+
+        Args:
+            batch_size: maximum number of rows of a batch.
+            batch_length: number of characters after which a batch ends, so that no prediction takes longer than that
+                of a request.
+        """
         yield Progress(csv=csv_text([[*self._source.header, *self._names]], self._source.delimiter))
         rows = self._source.raw_rows(fit=False)
         problem, more = "", True
         while more and not problem:
-            batch, problem = _batch(rows, batch_size)
-            more = len(batch) == batch_size
+            batch, problem = _batch(rows, batch_size, batch_length)
+            more = bool(batch)
             if batch:
                 yield self._predict_batch(batch)
             if self._faulty > MAX_FAULTY_ROWS:
@@ -209,12 +216,24 @@ class TablePrediction:
         return result
 
 
-def _batch(rows: Iterator[tuple[int, list[str]]], size: int) -> tuple[list[tuple[int, list[str]]], str]:
-    """Return the next rows, and the error of the row after them, or an empty text."""
+def _batch(
+    rows: Iterator[tuple[int, list[str]]], size: int, length: float = math.inf
+) -> tuple[list[tuple[int, list[str]]], str]:
+    """Return the next rows, and the error of the row after them, or an empty text.
+
+    Args:
+        rows: line number and cells of each.
+        size: maximum number of rows.
+        length: number of characters after which no further row is taken.
+    """
     batch = []
+    characters = 0
     try:
         for row in islice(rows, size):
-            batch.append(row)  # noqa: PERF402 - rows before an unreadable one are kept
+            batch.append(row)
+            characters += sum(map(len, row[1]))
+            if characters >= length:
+                break
     except SourceError as error:
         return batch, f"{error}."
     return batch, ""

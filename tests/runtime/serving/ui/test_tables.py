@@ -42,12 +42,14 @@ def table_of(rows: Sequence[Sequence[Any]], delimiter: str = ",") -> bytes:
     return csv_text(rows, delimiter).encode()
 
 
-def batches_of(content: bytes, predictor: Predictor, batch_size: int = 1000) -> list[Progress]:
+def batches_of(
+    content: bytes, predictor: Predictor, batch_size: int = 1000, batch_length: int = 1_000_000
+) -> list[Progress]:
     """Return the predictions of an uploaded table, batch by batch."""
     contract = predictor.contract
     with uploaded(contract, FileStorage(BytesIO(content), "mine.csv")) as source:
         reader = RecordReader(contract, 1000)
-        return list(TablePrediction(contract, source, reader, predictor.predict).run(batch_size))
+        return list(TablePrediction(contract, source, reader, predictor.predict).run(batch_size, batch_length))
 
 
 def read(batches: Iterable[Progress], delimiter: str = ",") -> list[list[str]]:
@@ -101,6 +103,19 @@ def test_other_columns_are_kept(predictor: Predictor, cells: list[list[str]]) ->
 
     assert header == ["id", *NAMES, name, f"predicted_{name}", *COLUMNS[1:]]
     assert [row[: len(rows[0])] for row in answered] == rows
+
+
+def test_a_batch_ends_after_a_number_of_characters(predictor: Predictor, cells: list[list[str]]) -> None:
+    # Given three rows of the same length
+    content = table_of([NAMES, *[cells[0]] * 3])
+    length = sum(map(len, cells[0]))
+
+    # When a batch may have one character more than a row
+    batches = batches_of(content, predictor, batch_length=length + 1)
+
+    # Then it has two rows, and the table is the same
+    assert [batch.rows for batch in batches] == [0, 2, 3, 3]
+    assert read(batches) == answer_of(content, predictor)
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 1000])
