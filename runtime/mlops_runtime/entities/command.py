@@ -70,8 +70,7 @@ def _listener(settings: Settings, progress: Progress) -> Listener:
     def on_evaluated(findings: Findings) -> None:
         fitted, evaluation = findings.fitted, findings.evaluation
         print(
-            f"Trained {fitted.name} in {fitted.passes[-1].seconds:.0f} seconds and {len(fitted.passes)} passes: "
-            f"{fitted.stopped}."
+            f"Trained {fitted.name} in {fitted.passes[-1].seconds:.0f} seconds and {fitted.effort}: {fitted.stopped}."
         )
         names = [name for name in evaluation.metrics if name in {*settings.floors, *PRINTED_METRICS}]
         print(

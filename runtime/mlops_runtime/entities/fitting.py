@@ -63,6 +63,11 @@ class Fitted:
     best: int
     stopped: str
 
+    @property
+    def effort(self) -> str:
+        """Number of passes, in words."""
+        return "1 pass" if len(self.passes) == 1 else f"{len(self.passes)} passes"
+
 
 def misaligned(nlp: Language, texts: Sequence[AnnotatedText]) -> Iterator[Problem]:
     """Yield a problem for each entity that starts or ends within a token: the pipeline could not predict it."""
@@ -116,7 +121,7 @@ def fit(
     order, start = np.random.default_rng(seed), time.monotonic()
     passes: list[Pass] = []
     best, files = 0, pipeline_files(nlp)
-    stopped = f"{MAX_PASSES} passes is the maximum"
+    stopped = "the maximum number of passes was made"
     size = max(min(MAX_BATCH, len(examples) // MIN_STEPS), 1)
     while len(passes) < MAX_PASSES:
         losses: dict[str, float] = {}

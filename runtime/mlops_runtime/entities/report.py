@@ -95,6 +95,7 @@ def render_report(findings: Findings) -> str:
     """Return the report as an HTML document without external resources."""
     environment = report_environment(Path(__file__).parent / "templates", METRIC_NAMES)
     environment.filters["metric"] = lambda value, _name: number(value)
+    annotated = sum(each.held_out for each in findings.labels)
     counts = Counter(mistake.kind for mistake in findings.mistakes)
     return environment.get_template(TEMPLATE).render(
         findings=findings,
@@ -105,16 +106,12 @@ def render_report(findings: Findings) -> str:
         key_metrics=KEY_METRICS,
         metric_notes=METRIC_NOTES,
         texts=findings.metadata.rows["held_out"],
-        true=sum(each.held_out for each in findings.labels),
-        found=sum(each.held_out for each in findings.labels) - _missing(findings.mistakes),
+        annotated=annotated,
+        found=annotated - sum(mistake.true is not None for mistake in findings.mistakes),
         kinds=[(kind, counts[kind], examples(findings.mistakes, kind)) for kind in KINDS if counts[kind]],
         curve=learning_curve(findings.fitted),
         best=findings.fitted.passes[findings.fitted.best],
     )
-
-
-def _missing(mistakes: Sequence[Mistake]) -> int:
-    return sum(mistake.true is not None for mistake in mistakes)
 
 
 def examples(mistakes: Sequence[Mistake], kind: str) -> list[Example]:

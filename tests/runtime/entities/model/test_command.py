@@ -1,6 +1,9 @@
 """The command `python -m trainer` of a project that finds entities."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,7 +37,7 @@ def test_a_run_says_what_it_read_trained_and_measured(
     assert code == MADE
     assert lines[0].startswith("Read 80 texts of ")
     assert lines[-3].startswith("Trained tok2vec, ner (en) in ")
-    assert lines[-3].endswith(" seconds and 1 passes: 1 passes is the maximum.")
+    assert lines[-3].endswith(" seconds and 1 pass: the maximum number of passes was made.")
     assert lines[-2].startswith("On 20 held-out texts: f1 ")
     assert "A dictionary of the training entities has an F1 of " in lines[-2]
     assert lines[-1] == "Made artefact (version development); see build/report.html."
@@ -86,3 +89,10 @@ def test_a_pipeline_that_is_not_installed_fails(arguments: list[str], capsys: py
         "spaCy cannot load the pipeline 'no_such_pipeline' of PIPELINE: add its package to the Pipfile\n"
         "artefact is unchanged.\n"
     )
+
+
+def test_the_trainer_needs_neither_scikit_learn_nor_onnx_runtime() -> None:
+    code = "import sys, mlops_runtime.entities.command; sys.exit(bool({'sklearn', 'onnxruntime'} & sys.modules.keys()))"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+    assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0

@@ -42,6 +42,9 @@ def test_the_report_has_the_metrics_and_no_external_resource(run: Run) -> None:
 
     assert parser.loaded == []
     assert "script" not in parser.tags
+    annotated = sum(each.held_out for each in run.findings.labels)
+    missed = sum(mistake.true is not None for mistake in run.findings.mistakes)
+    assert f"The model finds {annotated - missed} of {annotated} entities." in report
     for part in ("Accepted.", "Metrics by label", "PERSON", "Learning curve", "Dictionary", "The gate"):
         assert part in report
 
