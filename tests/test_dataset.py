@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from tests import tables
 from tests.conftest import TEMPLATE, bake, share_environment
 from tests.runtime.serving.own_tables import TABLES
 from tests.test_answers import cookiecutter_command
-from tests.test_project import make
+from tests.test_project import make, only_file
 
 WriteTable = Callable[[Path], Path]
 ROWS = "".join(f"{number % 7},{number % 5},{'yes' if number % 3 else 'no'}\n" for number in range(60))
@@ -253,22 +253,32 @@ DIALECTS = {
 """Tables that differ from others in what is read, not in names and values."""
 
 
+@pytest.fixture(scope="module")
+def fork_server(project: Path) -> Iterator[subprocess.Popen[str]]:
+    """The process that trains projects and runs their tests, without the reports of coverage."""
+    command = [str(project / ".venv/bin/python"), str(TEMPLATE / "tests/fork_server.py")]
+    environment = os.environ | {"PYTHONPATH": str(TEMPLATE / "runtime")}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) as process:
+        yield process
+
+
 @pytest.mark.parametrize("name", sorted(TABLES.keys() - DIALECTS))
 def test_the_tests_of_a_project_from_an_odd_table_pass(
-    tmp_path: Path, bake_table: Callable[..., Path], name: str
+    tmp_path: Path, bake_table: Callable[..., Path], fork_server: subprocess.Popen[str], name: str
 ) -> None:
     content = TABLES[name]
     (tmp_path / "mine.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
     baked = bake_table(tmp_path / "mine.csv", "y", project_name="Mine")
 
-    trained = make(baked, "train", "BUDGET=0", "FLOORS=skill=-9")
-    assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert fork_server.stdin is not None
+    assert fork_server.stdout is not None
+    data = only_file(baked, "data/*.csv").relative_to(baked)
+    print(baked, data, tmp_path / "log", sep="\t", file=fork_server.stdin, flush=True)
 
-    # What `make unittest test` runs, without the reports of coverage, which take longer than the tests.
-    command = [str(baked / ".venv/bin/python"), "-m", "pytest", "tests"]
-    environment = os.environ | {"PYTHONPATH": f"{baked / 'src'}{os.pathsep}{baked / 'vendor'}"}
-    tested = subprocess.run(command, cwd=baked, env=environment, capture_output=True, text=True, check=False)
-    assert tested.returncode == 0, tested.stdout + tested.stderr
+    status = fork_server.stdout.readline()
+
+    assert status == "0\n", (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize(
