@@ -1,5 +1,6 @@
 """Fixtures: projects baked from this template, and tools that some tests need."""
 
+import fcntl
 import json
 import os
 import re
@@ -120,11 +121,25 @@ def share_environment(folder: Path, project: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with default answers and an installed environment."""
-    folder = bake(tmp_path_factory.mktemp("a folder with spaces"))
-    result = subprocess.run(["make", "install"], cwd=folder, capture_output=True, text=True, check=False)
+    """A project with default answers and an installed environment.
+
+    With TEST_ENVIRONMENT, it is in that folder, and its environment serves another run at the same time.
+    """
+    given = os.environ.get("TEST_ENVIRONMENT")
+    parent = Path(given) if given else tmp_path_factory.mktemp("project")
+    with (parent / "lock").open("w") as lock:
+        # The other run waits for the one that installs.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = list(parent.glob("a folder with spaces/*/.venv/.installed"))
+        return made[0].parents[1] if made else installed(parent / "a folder with spaces")
+
+
+def installed(folder: Path) -> Path:
+    """Bake a project in a folder, and install its environment."""
+    project = bake(folder)
+    result = subprocess.run(["make", "install"], cwd=project, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
-    return folder
+    return project
 
 
 def missing(part: str, how_to_get_it: str) -> None:

@@ -209,6 +209,8 @@ def test_the_unit_tests_pass_on_a_newer_python(
         pytest.skip(f"no python{version} runs: install it")
     project = Path(shutil.copytree(fresh, tmp_path / "project"))
     monkeypatch.setenv("PIPENV_PYTHON", python)
+    # Only what is imported is compiled.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
 
     result = make(project, "unittest")
 

@@ -14,12 +14,20 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.conftest import bake
+from tests.conftest import bake, share_environment
 from tests.live.registries import limited_registry, registry_of_accounts
 from tests.live.site import NAMESPACE, Site, fit_to_server
 from tests.live.workbench import Workbench
 
 REGISTRY = os.environ.get("TEST_REGISTRY", "127.0.0.1:5000")
+
+
+@pytest.fixture(scope="session")
+def project(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of these tests alone, if the environment is that of another run."""
+    if "TEST_ENVIRONMENT" not in os.environ:
+        return project
+    return share_environment(bake(tmp_path_factory.mktemp("a folder with spaces")), project)
 
 
 @pytest.fixture(scope="session")
