@@ -31,11 +31,12 @@ MODEL_TABLES: dict[str, tuple[Callable[[Path], Path] | None, str]] = {
 def trained(request: pytest.FixtureRequest, project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained project for each task; the binary one is the project with default answers."""
     table, target = MODEL_TABLES[request.param]
-    trained = project
+    trained, settings = project, []
     if table is not None:
         folder = tmp_path_factory.mktemp(request.param)
         trained = share_environment(bake(folder, dataset=str(table(folder / "table.csv")), target=target), project)
-    result = make(trained, "train")
+        settings = ["BUDGET=1"]
+    result = make(trained, "train", *settings)
     assert result.returncode == 0, result.stdout + result.stderr
     return trained
 
