@@ -13,6 +13,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,46 @@ PUNCTUATION = frozenset(" .,:!?()/+_'-")
 MAX_LENGTH = {"project_name": 60, "description": 200, "__author": 80}
 """Maximum number of characters of each free-text answer."""
 
-CHOICES = {"platform": ("eks", "docker-host", "azure-container-apps"), "dashboard": ("none", "streamlit")}
+CHOICES = {
+    "kind": ("table", "entities"),
+    "platform": ("eks", "docker-host", "azure-container-apps"),
+    "dashboard": ("none", "streamlit"),
+}
+OF_TABLES = {"target": "", "task": "auto", "missing": "auto"}
+"""Questions about a table, with the answer that a project of another kind must have."""
 TASKS = ("auto", "binary", "multiclass", "regression")
 MAX_MISSING_LENGTH = 500
 """Maximum number of characters of the words that mean a missing value."""
 
 SOURCES = Path(__file__).parent / "runtime"
 
-SHIPPED_NAME = "Oncology"
-SHIPPED_DESCRIPTION = "Is a breast tumour benign or malignant? A prediction from nine cell measurements."
-SHIPPED_DATA = "breast_cancer_wisconsin.csv"
-SHIPPED_FLOORS = "accuracy=0.93 recall=0.90 roc_auc=0.98"
+
+@dataclass(frozen=True)
+class Example:
+    """The project that a kind gives without a dataset."""
+
+    name: str
+    description: str
+    data: str
+    floors: str
+
+
+EXAMPLES = {
+    "table": Example(
+        "Oncology",
+        "Is a breast tumour benign or malignant? A prediction from nine cell measurements.",
+        "breast_cancer_wisconsin.csv",
+        "accuracy=0.93 recall=0.90 roc_auc=0.98",
+    ),
+    "entities": Example(
+        "Mailroom",
+        "Which people, organisations, places and products does a message name?",
+        "messages.jsonl",
+        "f1=0.75 skill=0.02",
+    ),
+}
+ENTITIES_FLOORS = "skill=0.02"
+"""Floor for a user's annotated texts: the model must be better than a dictionary of the training entities."""
 
 MAX_FILE_NAME_LENGTH = 30
 """Maximum number of characters of a project name that is derived from a file name: a slug has at most 40."""
@@ -121,21 +151,41 @@ def missing_error(missing: str) -> str | None:
     )
 
 
-def table_error(answers: Mapping[str, str]) -> str | None:
-    """Return an error message if the table or its target is not valid, else None."""
+def combination_error(answers: Mapping[str, str]) -> str | None:
+    """Return an error message if answers do not fit the kind of model, else None."""
+    if answers["kind"] == "table":
+        return None
+    if answers["dashboard"] != "none":
+        return (
+            f"dashboard {answers['dashboard']!r} has sliders for the fields of a table, and a text has none: "
+            "type none, as the service's page shows the entities of a text."
+        )
+    for question, answer in OF_TABLES.items():
+        if answers[question] != answer:
+            needed = f"type {answer}" if answer else "leave it empty"
+            return f"{question} {answers[question]!r} is about a table, not about texts: {needed}."
+    return None
+
+
+def data_error(answers: Mapping[str, str]) -> str | None:
+    """Return an error message if the dataset or its target is not valid, else None."""
     if not answers["dataset"]:
         return f"target {answers['target']!r} needs a table: set dataset as well." if answers["target"] else None
     if sys.version_info < (3, 11):  # noqa: UP036 - cookiecutter itself runs on older versions
         return (
-            f"cookiecutter runs on Python {sys.version.split()[0]}, but reading a table needs 3.11 or later: "
+            f"cookiecutter runs on Python {sys.version.split()[0]}, but reading a dataset needs 3.11 or later: "
             "install cookiecutter for that version."
         )
     if address := _import_runtime("mlops_runtime.tables.formats").address_advice(answers["dataset"]):
         return str(address)
     try:
-        table_profile(answers)
+        if answers["kind"] == "entities":
+            texts_profile(answers)
+        else:
+            table_profile(answers)
     except ValueError as error:
-        return str(error)
+        # A list of problems has a line for each.
+        return " ".join(str(error).split("\n"))
     return None
 
 
@@ -150,8 +200,8 @@ def first_error(answers: Mapping[str, str]) -> str | None:
         missing_error(answers["missing"]),
         *(choice_error(question, answers[question]) for question in CHOICES),
     )
-    # The table is last because reading a large one takes seconds.
-    return next(filter(None, errors), None) or table_error(answers)
+    # The dataset is last because reading a large one takes seconds.
+    return next(filter(None, errors), None) or combination_error(answers) or data_error(answers)
 
 
 def package_name(answers: Mapping[str, str]) -> str:
@@ -166,7 +216,7 @@ def package_name(answers: Mapping[str, str]) -> str:
 
 
 def dataset_path(answers: Mapping[str, str]) -> str:
-    """Return the absolute path of the table, because hooks run in another folder; "" for the shipped table."""
+    """Return the absolute path of the dataset, because hooks run in another folder; "" for the shipped one."""
     # The pre_gen hook calls this again from the project folder, where a relative path is not valid.
     if answers.get("__dataset") or not answers["dataset"]:
         return answers.get("__dataset", "")
@@ -174,8 +224,8 @@ def dataset_path(answers: Mapping[str, str]) -> str:
     # The home of a user who does not exist raises RuntimeError; reading the table says that there is no such file.
     with contextlib.suppress(RuntimeError):
         path = path.expanduser()
-    # `cruft update` runs in the project, which has a copy of its table; the table may not be where it was.
-    copy = Path("data", _copy_name(path))
+    # `cruft update` runs in the project, which has a copy of its dataset; that may not be where it was.
+    copy = Path("data", _copy_name(path, answers["kind"]))
     return str((copy if Path(".cruft.json").exists() and copy.exists() else path).absolute())
 
 
@@ -186,6 +236,20 @@ def table_profile(answers: Mapping[str, str]) -> Any:
         ValueError: if the table is not suitable; the message is a single line.
     """
     return _cached_profile(Path(dataset_path(answers)), answers["target"], answers["task"], answers["missing"])
+
+
+def texts_profile(answers: Mapping[str, str]) -> Any:
+    """Return the profile of the annotated texts.
+
+    Raises:
+        ValueError: if they are not suitable; the message has a line for each problem.
+    """
+    return _cached_texts_profile(Path(dataset_path(answers)))
+
+
+@functools.lru_cache(maxsize=1)
+def _cached_texts_profile(path: Path) -> Any:
+    return _import_runtime("mlops_runtime.entities.profile").profile(path)
 
 
 @functools.lru_cache(maxsize=1)
@@ -208,21 +272,27 @@ def _import_runtime(module: str) -> Any:
 
 
 def data_file(answers: Mapping[str, str]) -> str:
-    """Return the file name of the table in the folder data/."""
+    """Return the file name of the dataset in the folder data/."""
     if not answers["dataset"]:
-        return SHIPPED_DATA
-    return _copy_name(Path(dataset_path(answers)))
+        return EXAMPLES[answers["kind"]].data
+    return _copy_name(Path(dataset_path(answers)), answers["kind"])
 
 
-def _copy_name(path: Path) -> str:
-    name: str = _import_runtime("mlops_runtime.tables.table_copy").copy_name(path)
+COPIES = {"table": "mlops_runtime.tables.table_copy", "entities": "mlops_runtime.entities.dataset_copy"}
+"""Modules of the runtime that copy the dataset of each kind."""
+
+
+def _copy_name(path: Path, kind: str) -> str:
+    name: str = _import_runtime(COPIES[kind]).copy_name(path)
     return name
 
 
 def floors(answers: Mapping[str, str]) -> str:
     """Return the floors of the gate: for a user's table, a minimum skill compared with a constant prediction."""
     if not answers["dataset"]:
-        return SHIPPED_FLOORS
+        return EXAMPLES[answers["kind"]].floors
+    if answers["kind"] == "entities":
+        return ENTITIES_FLOORS
     metric = "skill" if table_profile(answers).rows >= MIN_ROWS_FOR_HELD_OUT else "cross_validated_skill"
     return f"{metric}=0.02"
 
@@ -230,19 +300,21 @@ def floors(answers: Mapping[str, str]) -> str:
 def project_name(answers: Mapping[str, str]) -> str:
     """Return a project name derived from the file name, such as `Churn 2024` for churn_2024.csv."""
     if not answers["dataset"]:
-        return SHIPPED_NAME
+        return EXAMPLES[answers["kind"]].name
     stem = Path(answers["dataset"]).name.split(".")[0]
     words = " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", stem)))[:MAX_FILE_NAME_LENGTH].strip()
     name = words[:1].upper() + words[1:]
     # Some file names, such as test.csv and 2024.csv, are not valid package names.
-    names = (name, f"{name} model", f"Model {name}", "Model of a table")
+    names = (name, f"{name} model", f"Model {name}", f"Model of {answers['kind']}")
     return next(each for each in names if not slug_error(slugify(each)) and not text_error("project_name", each))
 
 
 def description(answers: Mapping[str, str]) -> str:
     """Return a description of the model that names the target."""
     if not answers["dataset"]:
-        return SHIPPED_DESCRIPTION
+        return EXAMPLES[answers["kind"]].description
+    if answers["kind"] == "entities":
+        return "The entities that a text names, with their labels."
     allowed = "".join(
         character if unicodedata.category(character)[0] in "LMN" and ord(character) <= 0xFFFF else " "
         for character in answers["target"]

@@ -52,8 +52,8 @@ export RUNTIME_REQUIREMENTS
 	@touch $@
 
 .PHONY: relock
-relock: .venv/.installed  ## Lock the packages of a project anew, for each answer
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python relock.py
+relock: .venv/.installed  ## Lock the packages of a project anew, for each answer, or of a KIND alone
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python relock.py $(KIND)
 
 .PHONY: clean
 clean:  ## Remove what the other commands made

@@ -1,8 +1,9 @@
-"""Lock the packages of a project anew: the shared categories, then that of each dashboard as a fragment of its own.
+"""Lock the packages of a project anew: those of each kind of model, then that of each dashboard as a fragment.
 
-Run by `make relock`.
+Run by `make relock`; `KIND=table` or `KIND=entities` locks one of them alone.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -12,6 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 PROJECT = Path(__file__).parent / "{{cookiecutter.project_slug}}"
+FOLDERS = {"table": PROJECT, "entities": PROJECT / "kinds/entities/files"}
+"""Folder with the Pipfile and its lock, by kind."""
 MARKER = "# @DASHBOARD@\n"
 CATEGORIES = "packages dev-packages trainer arrow"
 
@@ -31,22 +34,40 @@ def written(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=4, separators=(",", ": "), sort_keys=True) + "\n"
 
 
-def main() -> int:
-    """Lock, and return the exit status."""
-    pipfile = (PROJECT / "Pipfile").read_text(encoding="utf-8")
+def lock_kind(kind: str) -> None:
+    """Write the lock of a kind, without dashboards."""
+    pipfile = (FOLDERS[kind] / "Pipfile").read_text(encoding="utf-8")
     with TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "Pipfile").write_text(pipfile, encoding="utf-8")
-        # Without it, pipenv would make an environment in the user's home.
-        os.environ["PIPENV_VENV_IN_PROJECT"] = "1"
-        shared = lock(folder, CATEGORIES)
-        (PROJECT / "Pipfile.lock").write_text(written(shared), encoding="utf-8")
-        for fragment in sorted(PROJECT.glob("dashboards/*/Pipfile")):
+        (folder / "Pipfile").write_text(pipfile.replace(MARKER, ""), encoding="utf-8")
+        (FOLDERS[kind] / "Pipfile.lock").write_text(written(lock(folder, CATEGORIES)), encoding="utf-8")
+
+
+def lock_dashboards() -> None:
+    """Write the fragment of the lock for each dashboard, which tables alone have."""
+    pipfile = (PROJECT / "Pipfile").read_text(encoding="utf-8")
+    shared = (PROJECT / "Pipfile.lock").read_text(encoding="utf-8")
+    for fragment in sorted(PROJECT.glob("dashboards/*/Pipfile")):
+        with TemporaryDirectory() as name:
+            folder = Path(name)
             (folder / "Pipfile").write_text(pipfile.replace(MARKER, fragment.read_text(encoding="utf-8")))
-            (folder / "Pipfile.lock").write_text(written(shared), encoding="utf-8")
+            (folder / "Pipfile.lock").write_text(shared, encoding="utf-8")
             own = lock(folder, "dashboard")
             part = {"hash": own["_meta"]["hash"], "dashboard": own["dashboard"]}
             fragment.with_suffix(".lock").write_text(written(part), encoding="utf-8")
+
+
+def main() -> int:
+    """Lock, and return the exit status."""
+    parser = argparse.ArgumentParser(description="Lock the packages of a project anew.")
+    parser.add_argument("kind", nargs="?", choices=list(FOLDERS), help="kind to lock (default: all)")
+    kind = parser.parse_args().kind
+    # Without it, pipenv would make an environment in the user's home.
+    os.environ["PIPENV_VENV_IN_PROJECT"] = "1"
+    for each in [kind] if kind else FOLDERS:
+        lock_kind(each)
+    if kind != "entities":
+        lock_dashboards()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Copy the user's table into the project, make the first commit, and print the next steps."""
+"""Copy the user's data into the project, make the first commit, and print the next steps."""
 
 import json
 import shutil
@@ -11,17 +11,20 @@ ANSWERS = json.loads(r"""{{ cookiecutter | tojson }}""")
 
 
 MAX_COMMITTED_SIZE = 50 * 2**20
-"""Maximum size in bytes of a table in git: hosts refuse files of more than 100 MB, and large files slow down clones."""
+"""Maximum size in bytes of data in git: hosts refuse files of more than 100 MB, and large files slow down clones."""
 
 
 def choose() -> None:
-    """Put in the fragments of the answers to questions with choices, and remove the files that only others have."""
+    """Put in what the answers to questions with choices bring, and remove the files that only others have."""
     # A new project must not contain bytecode files.
     sys.dont_write_bytecode = True
     sys.path.insert(0, "vendor")
-    from mlops_runtime.operations.template_choices import FOLDERS, FRAGMENTS, LOCK, completed, left_out
+    from mlops_runtime.operations.template_choices import FOLDERS, FRAGMENTS, LOCK, completed, left_out, own_files
 
     folder, choices = Path(), {question: ANSWERS[question] for question in FOLDERS}
+    for name, source in own_files(folder, choices).items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        source.replace(name)
     for path in map(Path, (*FRAGMENTS, LOCK)):
         text = path.read_text(encoding="utf-8")
         path.write_text(completed(folder, choices, path.as_posix(), text), encoding="utf-8")
@@ -33,22 +36,51 @@ def choose() -> None:
             path.unlink(missing_ok=True)
 
 
-def replace_table() -> None:
-    """Replace the shipped table and contract by those of the user."""
+def replace_table(data: Path, contract: Path) -> None:
+    """Replace the shipped table and contract by those of the user, and print a summary."""
     from mlops_runtime.profiling.markers import Named
     from mlops_runtime.profiling.profile import profile, summary
     from mlops_runtime.profiling.render import datamodel, readme
     from mlops_runtime.tables.table_copy import write_copy
 
-    data, package = Path("data"), f"{ANSWERS['__package']}_model"
-    for shipped in data.iterdir():
-        shipped.unlink()
     copy = data / ANSWERS["__data"]
     write_copy(Path(ANSWERS["__dataset"]), copy)
     table = profile(copy, ANSWERS["target"], ANSWERS["task"], Named.from_answer(ANSWERS["missing"]))
     (data / "README.md").write_text(readme.render(table, copy.name), encoding="utf-8")
-    (Path("src") / package / "datamodel.py").write_text(datamodel.render(table), encoding="utf-8")
+    contract.write_text(datamodel.render(table), encoding="utf-8")
     print(summary(table))
+
+
+def replace_texts(data: Path, contract: Path) -> None:
+    """Replace the shipped annotated texts and contract by those of the user, and print a summary."""
+    from dataclasses import replace
+
+    from mlops_runtime.entities.dataset_copy import write_copy
+    from mlops_runtime.entities.documents import read_documents
+    from mlops_runtime.entities.profile import profile, summary
+    from mlops_runtime.entities.render import datamodel, readme
+
+    copy, original = data / ANSWERS["__data"], read_documents(Path(ANSWERS["__dataset"]))
+    write_copy(original, copy)
+    found = profile(copy)
+    # What was changed or left out is not in the copy any more.
+    found = replace(found, documents=replace(found.documents, notes=original.notes))
+    (data / "README.md").write_text(readme(found, copy.name), encoding="utf-8")
+    contract.write_text(datamodel(found), encoding="utf-8")
+    print(summary(found))
+
+
+REPLACE = {"table": replace_table, "entities": replace_texts}
+"""What replaces the shipped data, by the kind of model."""
+
+
+def replace_data() -> None:
+    """Replace the shipped data, contract and page of the data by those of the user."""
+    data = Path("data")
+    for shipped in data.iterdir():
+        shipped.unlink()
+    REPLACE[ANSWERS["kind"]](data, Path("src") / f"{ANSWERS['__package']}_model" / "datamodel.py")
+    copy = data / ANSWERS["__data"]
     if copy.stat().st_size > MAX_COMMITTED_SIZE:
         with Path(".gitignore").open("a", encoding="utf-8") as gitignore:
             gitignore.write(
@@ -99,7 +131,7 @@ if __name__ == "__main__":
     clean_vendor()
     choose()
     if ANSWERS["dataset"]:
-        replace_table()
+        replace_data()
     if reason := first_commit():
         print(f"No first commit ({reason}): make it yourself, because a version is a commit.")
     print(f"{ANSWERS['project_slug']} is ready: cd into it and run `make predict`, or `make` for all commands.")

@@ -17,7 +17,20 @@ from hypothesis import strategies as st
 from jinja2 import Environment, StrictUndefined
 from markupsafe import escape
 
-from answers import CHOICES, MAX_LENGTH, PUNCTUATION, first_error, region_error, slug_error, team_error, text_error
+from answers import (
+    CHOICES,
+    MAX_LENGTH,
+    PUNCTUATION,
+    data_file,
+    description,
+    first_error,
+    floors,
+    project_name,
+    region_error,
+    slug_error,
+    team_error,
+    text_error,
+)
 from tests.conftest import TEMPLATE, bake
 
 DEFAULTS = {
@@ -31,6 +44,7 @@ DEFAULTS = {
     "target": "",
     "task": "auto",
     "missing": "auto",
+    "kind": "table",
     "platform": "eks",
     "dashboard": "none",
 }
@@ -223,6 +237,62 @@ def test_a_dataset_that_is_no_file_is_refused_in_one_sentence(dataset: str, mess
     assert "\n" not in error
 
 
+ENTITIES = DEFAULTS | {"kind": "entities"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        pytest.param({"dashboard": "streamlit"}, "a text has none: type none", id="dashboard"),
+        pytest.param({"target": "y"}, "target 'y' is about a table, not about texts: leave it empty.", id="target"),
+        pytest.param({"task": "binary"}, "task 'binary' is about a table, not about texts: type auto.", id="task"),
+        pytest.param({"missing": "NA"}, "missing 'NA' is about a table, not about texts: type auto.", id="missing"),
+        pytest.param({"dataset": "no.jsonl"}, "there is no such file: check the path", id="no file"),
+        pytest.param({"dataset": "s3://bucket/x.jsonl"}, "is an address, not a path", id="address"),
+    ],
+)
+def test_answers_that_do_not_fit_texts_are_refused_in_one_line(answers: dict[str, str], message: str) -> None:
+    error = first_error(ENTITIES | answers)
+
+    assert error is not None
+    assert message in error
+    assert "\n" not in error
+
+
+def test_a_dataset_with_problems_is_refused_with_each_of_them(tmp_path: Path) -> None:
+    dataset = tmp_path / "texts.jsonl"
+    dataset.write_text('{"text": "Ada", "entities": [[0, 9, "A"], [1, 1, "A"]]}\n' * 30)
+
+    error = first_error(ENTITIES | {"dataset": str(dataset)})
+
+    assert error is not None
+    assert "has 60 problems:" in error
+    assert 'line 1, "Ada": the entity 0 to 9, A, is outside the text' in error
+    assert "\n" not in error
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("table", ("Oncology", "breast_cancer_wisconsin.csv", "accuracy=0.93 recall=0.90 roc_auc=0.98")),
+        ("entities", ("Mailroom", "messages.jsonl", "f1=0.75 skill=0.02")),
+    ],
+)
+def test_each_kind_has_an_example(kind: str, expected: tuple[str, ...]) -> None:
+    answers = DEFAULTS | {"kind": kind}
+
+    assert (project_name(answers), data_file(answers), floors(answers)) == expected
+    assert text_error("description", description(answers)) is None
+
+
+def test_a_dataset_of_texts_gives_a_project_name(tmp_path: Path) -> None:
+    answers = ENTITIES | {"dataset": str(tmp_path / "support mails.json.gz")}
+
+    assert (project_name(answers), data_file(answers)) == ("Support mails", "support_mails.jsonl")
+    assert (floors(answers), text_error("description", description(answers))) == ("skill=0.02", None)
+    assert project_name(ENTITIES | {"dataset": "…"}) == "Model of entities"
+
+
 def cookiecutter_command(*arguments: str, folder: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
     """Run cookiecutter from the command line."""
     return subprocess.run(
@@ -276,7 +346,7 @@ def test_an_invalid_answer_gives_one_line_and_no_files(tmp_path: Path, answer: s
 )
 def test_a_typed_answer_is_never_executed(tmp_path: Path, name: str) -> None:
     # Given a hostile project name, and a valid slug
-    typed = f"\n\n\n\n{name}\noncology\n" + "\n" * 8
+    typed = f"\n\n\n\n\n{name}\noncology\n" + "\n" * 8
 
     # When cookiecutter asks its questions
     result = cookiecutter_command(folder=tmp_path, typed=typed)

@@ -37,11 +37,14 @@ EXTREMES = [
 
 DASHBOARD = {"dashboard": "streamlit"}
 CHOICES = [
-    pytest.param({"platform": platform, "dashboard": dashboard}, id=f"{platform}, {dashboard}")
+    pytest.param({"kind": kind, "platform": platform, "dashboard": dashboard}, id=f"{kind}, {platform}, {dashboard}")
+    for kind in QUESTIONS["kind"]
     for platform in QUESTIONS["platform"]
     for dashboard in QUESTIONS["dashboard"]
+    # The sliders of a dashboard need the fields of a table.
+    if kind == "table" or dashboard == "none"
 ]
-"""Every combination of the answers to questions with choices."""
+"""Every combination of the answers to questions with choices that is possible."""
 PROJECTS = [*EXTREMES, *CHOICES[1:]]
 """Answers of projects of every kind; manifests are those of the first platform alone."""
 

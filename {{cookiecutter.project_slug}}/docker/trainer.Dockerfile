@@ -1,4 +1,4 @@
-# The trainer: the packages that train, the runtime, the model package, src/trainer and the table.
+# The trainer: the packages that train, the runtime, the model package, src/trainer and the data.
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 # The dependencies have a layer of their own, which changes only with the lock.

@@ -1,4 +1,4 @@
-# From the table to a model that can be installed.
+# From the data to a model that can be installed.
 
 ##@ Model
 
@@ -17,11 +17,7 @@ endif
 	@touch $@
 
 $(DATA):
-	@echo "there is no $@: set DATA in project.mk to the training table, at a path without spaces" >&2; exit 1
-
-.PHONY: datamodel
-datamodel: $(ENV)  ## Compare datamodel.py with the table; FORCE=1 updates it
-	@$(PYTHON) -m mlops_runtime.profiling --data "$$DATA" --output src/$(PACKAGE)/datamodel.py $(if $(FORCE),--force)
+	@echo "there is no $@: set DATA in project.mk to the training data, at a path without spaces" >&2; exit 1
 
 .PHONY: serve
 serve: build/trained  ## Serve the model at http://HOST:PORT (stop with Ctrl-C)

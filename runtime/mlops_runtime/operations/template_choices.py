@@ -1,7 +1,8 @@
 """What the answers to questions with fixed choices add to a project: whole files, and fragments of shared ones.
 
 A folder of the template for each question has `files.json`, the files that only one answer gives, and a folder for
-each answer with its fragments. A fragment takes the place of a marker; that of the lock is a category of packages.
+each answer. Its `files/` are whole files of the project, in place of those of the same name. Its other files are
+fragments: one takes the place of a marker; that of the lock is a category of packages.
 
 Works with the standard library alone: the hook of the template uses it in cookiecutter's environment.
 """
@@ -10,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-FOLDERS = {"platform": "platforms", "dashboard": "dashboards"}
+FOLDERS = {"kind": "kinds", "platform": "platforms", "dashboard": "dashboards"}
 """Folders by question, inside the project's folder of a template."""
 FRAGMENTS = {
     "project.mk": "settings.mk",
@@ -52,6 +53,15 @@ def left_out(folder: Path, choices: Mapping[str, str]) -> list[str]:
     for question, table in _tables(folder):
         names += [file for answer, files in table.items() if answer != choices[question] for file in files]
     return names
+
+
+def own_files(folder: Path, choices: Mapping[str, str]) -> dict[str, Path]:
+    """Return the whole files that these answers bring, by their path in a project."""
+    found: dict[str, Path] = {}
+    for question, answer in choices.items():
+        own = folder / FOLDERS[question] / answer / "files"
+        found |= {path.relative_to(own).as_posix(): path for path in sorted(own.rglob("*")) if path.is_file()}
+    return found
 
 
 def completed(folder: Path, choices: Mapping[str, str], name: str, text: str) -> str:

@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from mlops_runtime.operations.template_choices import choices_of, completed, left_out
+from mlops_runtime.operations.template_choices import choices_of, completed, left_out, own_files
 
 FILES = {
     "platforms/files.json": '{"eks": ["k8s"], "docker-host": ["compose.yaml"]}',
+    "platforms/eks/files/docs/a.md": "Of EKS.",
     "platforms/eks/settings.mk": "CLUSTER ?= x\n",
     "dashboards/files.json": '{"none": [], "streamlit": ["src/dashboard", "k8s/dashboard"]}',
     "dashboards/streamlit/settings.mk": "DASHBOARD_PORT ?= 8501\n",
@@ -46,6 +47,11 @@ def test_the_answers_follow_from_the_files(
 def test_files_of_other_answers_are_left_out(folder: Path) -> None:
     assert left_out(folder, NONE) == ["platforms", "dashboards", "compose.yaml", "src/dashboard", "k8s/dashboard"]
     assert left_out(folder, STREAMLIT) == ["platforms", "dashboards", "compose.yaml"]
+
+
+def test_an_answer_brings_whole_files(folder: Path) -> None:
+    assert own_files(folder, STREAMLIT) == {"docs/a.md": folder / "platforms/eks/files/docs/a.md"}
+    assert own_files(folder, STREAMLIT | {"platform": "docker-host"}) == {}
 
 
 @pytest.mark.parametrize(
