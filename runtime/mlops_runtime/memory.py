@@ -51,7 +51,8 @@ def estimated_memory(contract: Contract, rows: int) -> int:
     one_hot = rows * sum(_one_hot_columns(field) for field in layout.fields)
     terms = min(rows * MAX_TREE_TERMS, MAX_TREE_TERM_CELLS)
     numbers = COPIES * cells + ONE_HOT_COPIES * one_hot + LABEL_COPIES * rows * len(contract.labels)
-    return LIBRARIES + 8 * numbers + len(layout.texts) * (8 * TERM_COPIES * terms + TEXT * rows)
+    texts = len(layout.texts) * (8 * TERM_COPIES * terms + TEXT * rows)
+    return LIBRARIES + 8 * numbers + texts + contract.prediction.TRAINING_BYTES * rows
 
 
 def _one_hot_columns(field: FieldSpec) -> int:

@@ -9,7 +9,17 @@ import pytest
 from pydantic import Field, create_model
 
 from mlops_runtime import memory
-from mlops_runtime.contract import Category, Contract, Integer, RecordModel, Task, ValuePrediction
+from mlops_runtime.contract import (
+    Category,
+    Contract,
+    Entity,
+    EntityPrediction,
+    Integer,
+    RecordModel,
+    Task,
+    Text,
+    ValuePrediction,
+)
 from mlops_runtime.memory import MEGABYTE, estimated_memory, memory_limit, memory_warning
 from mlops_runtime.testing import synthetic
 from mlops_runtime.training.run import Listener, train
@@ -17,6 +27,27 @@ from tests.runtime.conftest import LOCK, TEMPLATE, training_settings
 
 ROWS = 6_000
 WORDS = 3_000
+
+
+class Name(StrEnum):
+    PERSON = "PERSON"
+
+
+class NamedEntity(Entity):
+    label: Name
+
+
+class FoundNames(EntityPrediction):
+    entities: tuple[NamedEntity, ...]
+
+
+class Price(ValuePrediction):
+    pass
+
+
+class Note(RecordModel):
+    text: Text
+
 
 TRAINING = r"""
 import re, sys
@@ -155,3 +186,12 @@ def test_the_warning_comes_before_the_rows_are_read(
     # then
     assert len(warnings) == 1
     assert "and 100 MB are there" in warnings[0]
+
+
+def test_what_training_keeps_of_an_annotated_text_counts() -> None:
+    # given: texts whose entities are found, and texts with a value
+    kinds = (Contract(Note, FoundNames, Task.ENTITIES, "entities"), Contract(Note, Price, Task.REGRESSION, "price"))
+    # when
+    entities, value = (estimated_memory(contract, 200_000) - estimated_memory(contract, 150_000) for contract in kinds)
+    # then
+    assert entities - value == pytest.approx(50_000 * FoundNames.TRAINING_BYTES, rel=0.01)

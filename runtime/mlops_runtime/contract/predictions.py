@@ -20,6 +20,7 @@ class PredictionModel(BaseModel):
         CELLS: what the columns of a table of predictions have, for callers, unless their names say it.
         OUTCOME: name of the attribute whose distribution drift and metrics describe.
         TEMPLATE: page template that shows a prediction.
+        TRAINING_BYTES: bytes of a row that training keeps, in addition to its numbers and words.
         VERBATIM: whether a prediction depends on each character of the texts of its record. The service then uses
             them as they are sent: nothing is stripped, cut or taken for a missing value.
     """
@@ -31,6 +32,7 @@ class PredictionModel(BaseModel):
     CELLS: ClassVar[str] = ""
     OUTCOME: ClassVar[str]
     TEMPLATE: ClassVar[str] = "result.html"
+    TRAINING_BYTES: ClassVar[int] = 0
     VERBATIM: ClassVar[bool] = False
 
     if TYPE_CHECKING:

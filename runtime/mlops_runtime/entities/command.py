@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.progress import Progress
@@ -78,4 +79,4 @@ def _listener(settings: Settings, progress: Progress) -> Listener:
             f"A dictionary of the training entities has an F1 of {readable(evaluation.baseline['f1'], 4)}."
         )
 
-    return Listener(on_read, on_pass, on_evaluated)
+    return Listener(partial(print, flush=True), on_read, on_pass, on_evaluated)

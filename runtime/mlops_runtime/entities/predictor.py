@@ -21,6 +21,10 @@ PIPELINE_FILE = "pipeline.bin"
 TEXTS_AT_ONCE = 32
 """Number of texts of a zone of memory. Between two zones, another thread has its turn."""
 
+MAX_NEW_WORDS = 500_000
+"""Number of new words after which the pipeline is loaded anew: spaCy's maps of words keep about 60 bytes of each,
+whatever a zone frees."""
+
 MAX_UNKNOWN_SHARE = 0.5
 MIN_WORDS = 4
 """Minimum number of words for a warning: a name alone is often unknown."""
@@ -54,18 +58,25 @@ class SpacyPredictor(BasePredictor):
     """Finds entities with the pipeline of spaCy in `config.cfg` and `pipeline.bin`.
 
     Thread-safe: threads take turns, because those of spaCy share a vocabulary. It would grow by each word that a
-    service has not seen before; a zone of memory frees the words of its texts.
+    service has not seen before; a zone of memory frees the words of its texts, and from time to time the pipeline is
+    loaded anew.
 
     An entity whose label the contract does not have is left out: a pretrained pipeline may know further labels.
     """
 
     def load_model(self, files: Mapping[str, bytes]) -> None:
         """Load the pipeline."""
-        self._pipeline = loaded_pipeline(files)
+        self._files = files
+        self._load_pipeline()
         self._lock = threading.Lock()
         self._labels = frozenset(map(str, self.contract.labels))
         vocabulary = self.baseline.vocabularies.get(self.contract.features[0])
         self._words = frozenset(vocabulary.words if vocabulary else ())
+
+    def _load_pipeline(self) -> None:
+        self._pipeline = loaded_pipeline(self._files)
+        # spaCy counts words that it has freed as well.
+        self._max_words = len(self._pipeline.vocab) + MAX_NEW_WORDS
 
     def predictions(self, features: Features) -> list[Any]:
         """Return the entities of each text, in the same order; there must be at least one text."""
@@ -93,9 +104,12 @@ class SpacyPredictor(BasePredictor):
     def _entities(self, texts: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
         for first in range(0, len(texts), TEXTS_AT_ONCE):
             part = texts[first : first + TEXTS_AT_ONCE]
-            with self._lock, self._pipeline.memory_zone():
-                # Nothing of the zone may be used after it: its texts are copied.
-                found = [self._spans(document) for document in self._documents(part)]
+            with self._lock:
+                with self._pipeline.memory_zone():
+                    # Nothing of the zone may be used after it: its texts are copied.
+                    found = [self._spans(document) for document in self._documents(part)]
+                if len(self._pipeline.vocab) > self._max_words:
+                    self._load_pipeline()
             yield from found
 
     def _documents(self, texts: Sequence[str]) -> Iterator[Doc]:

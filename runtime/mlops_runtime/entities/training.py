@@ -18,6 +18,7 @@ from mlops_runtime.entities.pipelines import Pipeline, blank_pipeline
 from mlops_runtime.entities.predictor import SpacyPredictor
 from mlops_runtime.entities.report import Findings
 from mlops_runtime.entities.split import split_texts
+from mlops_runtime.memory import memory_limit, memory_warning
 from mlops_runtime.model import artefact
 from mlops_runtime.model.artefact import Artefact
 from mlops_runtime.model.baseline import Baseline
@@ -50,6 +51,7 @@ MAX_GOLDEN_LENGTH = 2000
 class Listener:
     """Callbacks that report the progress of a run."""
 
+    on_warning: Callable[[str], None] = lambda _: None
     on_read: Callable[[int, Sequence[str]], None] = lambda _texts, _notes: None
     on_pass: Callable[[Pass], None] = lambda _: None
     on_evaluated: Callable[[Findings], None] = lambda _: None
@@ -102,6 +104,8 @@ class _Run:
     def train(self) -> Metadata:
         contract, settings, listener = self.contract, self.settings, self.listener
         texts, notes = self._texts()
+        if warning := memory_warning(contract, len(texts), memory_limit()):
+            listener.on_warning(warning)
         notes += self._check(texts)
         listener.on_read(len(self.dataset.texts), notes)
         training, held_out = split_texts(texts, settings.test_share, settings.seed)

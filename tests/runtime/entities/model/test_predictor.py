@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("spacy", reason="needs spaCy: pip install 'spacy>=3.8'")
 
+from mlops_runtime.entities import predictor as module
 from mlops_runtime.entities.predictor import CONFIG_FILE, PIPELINE_FILE, SpacyPredictor
 from mlops_runtime.model import ArtefactError
 from tests.runtime.entities.model.conftest import CONTRACT, Message, distinct_texts
@@ -65,6 +66,21 @@ def test_new_words_do_not_stay_in_memory(predictor: SpacyPredictor) -> None:
     # then
     assert len(strings) == before
     assert words[0] not in strings
+
+
+def test_after_many_new_words_the_pipeline_is_loaded_anew(
+    predictor: SpacyPredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    expected = predictor.predict(RECORDS)
+    monkeypatch.setattr(module, "MAX_NEW_WORDS", 50)
+    own = SpacyPredictor(predictor.artefact)
+    before = own._pipeline
+    # when
+    own.predict([Message(text=f"word{number} other{number}") for number in range(40)])
+    # then
+    assert own._pipeline is not before
+    assert own.predict(RECORDS) == expected
 
 
 def test_a_text_of_unknown_words_has_a_warning(predictor: SpacyPredictor) -> None:

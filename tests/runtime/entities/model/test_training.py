@@ -9,10 +9,10 @@ import pytest
 
 pytest.importorskip("spacy", reason="needs spaCy: pip install 'spacy>=3.8'")
 
-from mlops_runtime.entities import fitting
+from mlops_runtime.entities import fitting, training
 from mlops_runtime.entities.dataset import DatasetError, read_dataset
 from mlops_runtime.entities.predictor import SpacyPredictor
-from mlops_runtime.entities.training import golden_records, train
+from mlops_runtime.entities.training import Listener, golden_records, train
 from mlops_runtime.model.artefact import read_artefact
 from mlops_runtime.operations.comparison import Comparison, compare
 from mlops_runtime.training.held_out import HeldOut
@@ -146,13 +146,16 @@ def test_texts_that_cannot_be_used_are_refused(
         train(CONTRACT, settings_in(tmp_path / "run", data=data), small_pipeline)
 
 
-def test_max_rows_limits_the_texts(
+def test_max_rows_limits_the_texts_and_little_memory_is_told(
     small_pipeline: Callable[[], Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fitting, "MAX_PASSES", 1)
+    monkeypatch.setattr(training, "memory_limit", lambda: 300 << 20)
     settings = settings_in(tmp_path / "run", max_rows=40)
+    warnings: list[str] = []
 
-    metadata = train(CONTRACT, settings, small_pipeline)
+    metadata = train(CONTRACT, settings, small_pipeline, listener=Listener(on_warning=warnings.append))
 
     assert sum(metadata.rows.values()) == 40
+    assert warnings[0].startswith("Training on 40 rows may need 401 MB of memory, and 300 MB are there")
     assert "40 of 80 texts were used: MAX_ROWS sets the maximum." in settings.report.read_text()
