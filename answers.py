@@ -34,7 +34,7 @@ MAX_LENGTH = {"project_name": 60, "description": 200, "__author": 80}
 
 CHOICES = {
     "kind": ("table", "entities"),
-    "platform": ("eks", "docker-host", "azure-container-apps"),
+    "platform": ("eks", "docker-host", "azure-container-apps", "azure-web-app"),
     "dashboard": ("none", "streamlit"),
 }
 OF_TABLES = {"target": "", "task": "auto", "missing": "auto"}

@@ -34,6 +34,8 @@ def choose() -> None:
         else:
             # That of a platform may be in a folder that is gone with another one.
             path.unlink(missing_ok=True)
+            if path.parent.is_dir() and not any(path.parent.iterdir()):
+                path.parent.rmdir()
 
 
 def replace_table(data: Path, contract: Path) -> None:

@@ -278,7 +278,8 @@ def test_a_project_without_a_dashboard_has_no_line_of_it(bakery: Bakery, platfor
 OF_OTHER_PLATFORMS = {
     "eks": r"docker-host|compose\.yaml|Azure|az containerapp",
     "docker-host": r"kubectl|Kubernetes|Azure|az containerapp|make infrastructure",
-    "azure-container-apps": r"kubectl|Kubernetes|compose\.yaml|proxy:8081|CloudFormation",
+    "azure-container-apps": r"kubectl|Kubernetes|compose\.yaml|proxy:8081|CloudFormation|webapp",
+    "azure-web-app": r"kubectl|Kubernetes|compose\.yaml|proxy:8081|CloudFormation|containerapp",
 }
 """What no page of a project names, by platform."""
 

@@ -149,6 +149,7 @@ MANIFESTS = {
     "eks": ("k8s/overlays/staging/kustomization.yaml", "count: 1", "count: 2"),
     "docker-host": ("compose.yaml", "scale: 2", "scale: 3"),
     "azure-container-apps": ("azure/containerapp.yaml", "maxReplicas: 2", "maxReplicas: 3"),
+    "azure-web-app": ("azure/webapp.yaml", "healthCheckPath: /readyz", "healthCheckPath: /healthz"),
 }
 """A file that only the projects of a platform have, and an edit of it."""
 

@@ -273,7 +273,7 @@ def test_the_readme_names_the_lines_of_a_project_without_vendor(fresh: Path) -> 
     # Given the one line that the README deletes
     readme = (fresh / "README.md").read_text()
     deleted = "COPY vendor/mlops_runtime"
-    assert f"the line `{deleted}` in `docker/trainer.Dockerfile`" in readme
+    assert f"the line `{deleted}` in the Dockerfile of the trainer" in readme
 
     # Then no other instruction copies from vendor/
     lines = (fresh / "docker/trainer.Dockerfile").read_text().splitlines()

@@ -5,38 +5,29 @@ a proxy for each revision and one that shares the traffic by the weights of the 
 """
 
 import base64
-import http.client
 import json
 import os
 import random
-import socket
 import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.live.app_service import Sites
+from tests.live.azure_parts import AzureRefusesError, Handler, Json, Server, free_port, proxy_to, status_of
+
 TENANT, SUBSCRIPTION, CLIENT = (f"{digit * 8}-{digit * 4}-{digit * 4}-{digit * 4}-{digit * 12}" for digit in "123")
 ACCOUNT = "devstoreaccount1"
 """The storage account of azurite."""
-KINDS = ("managedEnvironments", "containerApps")
+KINDS = ("managedEnvironments", "containerApps", "serverFarms", "sites")
 LABEL = "mlops-template-tests.azure"
-Json = dict[str, Any]
-
-
-class AzureRefusesError(Exception):
-    """An error that Resource Manager answers with."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code = status, code
 
 
 def merged(old: Any, new: Any) -> Any:
@@ -50,79 +41,6 @@ def merged(old: Any, new: Any) -> Any:
         else:
             result[name] = merged(result.get(name), value)
     return result
-
-
-@dataclass
-class Server:
-    """A server in a thread."""
-
-    handler: type[BaseHTTPRequestHandler]
-    context: ssl.SSLContext | None = None
-
-    def __post_init__(self) -> None:
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self.handler)
-        self.server.daemon_threads = True
-        if self.context:
-            self.server.socket = self.context.wrap_socket(self.server.socket, server_side=True)
-        self.port = self.server.server_port
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Hands each request to `answer`."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-
-    def answer(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        raise NotImplementedError
-
-    def handle_any(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        status, headers, content = self.answer(body)
-        self.send_response(status)
-        for name, value in headers:
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = handle_any  # noqa: N815
-
-    def log_message(self, *arguments: object) -> None:
-        """Log nothing."""
-
-
-def proxy_to(choose: Callable[[], int | None]) -> type[Handler]:
-    """Return a handler that passes requests on to a port of this machine."""
-
-    class Proxy(Handler):
-        def answer(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-            for _ in range(20):
-                port = choose()
-                if port is None:
-                    break
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-                try:
-                    headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
-                    connection.request(self.command, self.path, body, headers | {"Connection": "close"})
-                    response = connection.getresponse()
-                    content = response.read()
-                    hop = ("connection", "content-length", "transfer-encoding", "keep-alive")
-                    kept = [(name, value) for name, value in response.getheaders() if name.lower() not in hop]
-                    return response.status, kept, content
-                except (OSError, http.client.HTTPException):
-                    time.sleep(0.05)  # a replica that stops: another one has the request
-                finally:
-                    connection.close()
-            return 503, [], b"no replica answers"
-
-    return Proxy
 
 
 @dataclass
@@ -176,13 +94,18 @@ class Azure:
                     status, content = azure.answer(self.command, path, body)
                 except AzureRefusesError as error:
                     status, content = error.status, {"error": {"code": error.code, "message": str(error)}}
+                operation = content.pop("operation", "") if isinstance(content, dict) else ""
                 text = content if isinstance(content, bytes) else json.dumps(content).encode()
                 challenge = f'Bearer realm="{azure.url}/oauth2/token",service="localhost"'
-                return status, [("Content-Type", "application/json"), ("Www-Authenticate", challenge)], text
+                headers = [("Content-Type", "application/json"), ("Www-Authenticate", challenge)]
+                if operation:
+                    headers += [("Location", f"{azure.url}{operation}"), ("Retry-After", "1")]
+                return status, headers, text
 
         self.server = Server(Management, context)
         self.url = f"https://localhost:{self.server.port}"
         self.label = f"{LABEL}={self.server.port}"
+        self.sites = Sites(self.docker, context, self.label)
 
     def docker(self, *arguments: str) -> str:
         command = [self.engine, *arguments]
@@ -235,6 +158,8 @@ class Azure:
             case ["subscriptions", _, "resourcegroups", _, "providers", "microsoft.app", "containerapps", name, *rest]:
                 with self._lock:
                     return self._app(method, name, rest, path, body)
+            case ["subscriptions", _, "resourcegroups", _, "providers", "microsoft.web", "sites", name, *rest]:
+                return self.sites.answer(method, name, rest, path, body)
             case _:
                 return self._resource(method, path, body)
 
@@ -256,7 +181,7 @@ class Azure:
                 "properties": {"provisioningState": "Succeeded"},
             }
             if "userassignedidentities" in key:
-                facts["properties"] = {"principalId": TENANT}
+                facts["properties"] = {"principalId": TENANT, "clientId": CLIENT}
             if key.partition("/registries/")[2].isalnum():
                 facts["properties"]["loginServer"] = self.url.removeprefix("https://")
             if "/roleassignments/" in key:
@@ -435,23 +360,9 @@ class Azure:
         }
 
 
-def free_port() -> int:
-    """Return a port of this machine that nothing listens at: those that an engine chooses change at each restart."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def is_ready(port: int) -> bool:
     """Return whether a replica answers its readiness probe."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
-    try:
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == 200
-    except (OSError, http.client.HTTPException):
-        return False
-    finally:
-        connection.close()
+    return status_of(port, "/readyz") == 200
 
 
 def token() -> Json:
@@ -539,5 +450,6 @@ def cloud(folder: Path, az: Path, azurite: Path, engine: str, environment: dict[
         finally:
             storage.terminate()
             azure.server.stop()
+            azure.sites.remove()
             for name in azure.docker("ps", "--all", "--quiet", "--filter", f"label={azure.label}").split():
                 azure.docker("rm", "--force", name)

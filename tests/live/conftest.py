@@ -14,12 +14,23 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.conftest import bake, share_environment
-from tests.live.registries import limited_registry, registry_of_accounts
+from tests.conftest import bake, missing, share_environment
+from tests.live.azure import ACCOUNT, CLIENT, Cloud, cloud
+from tests.live.registries import TOKEN, limited_registry, registry_of_accounts
 from tests.live.site import NAMESPACE, Site, fit_to_server
 from tests.live.workbench import Workbench
 
 REGISTRY = os.environ.get("TEST_REGISTRY", "127.0.0.1:5000")
+AZURE_SETTINGS = {
+    "ACR": "oncology",
+    "LOGIN": "acr",
+    "BUDGET": "0",
+    "FLOORS": "skill=0.1",
+    "SKIP_TESTS": "they run in other tests",
+    "STORAGE_ACCOUNT": ACCOUNT,
+    "DEPLOYER": CLIENT,
+    "WATCH_SECONDS": "2",
+}
 
 
 @pytest.fixture(scope="session")
@@ -107,6 +118,39 @@ def registry_with_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Host and port of a registry that has an account, and another password for AWS than the one AWS hands out."""
     with registry_of_accounts(tmp_path_factory.mktemp("registry")) as address:
         yield address
+
+
+def program(name: str, variable: str, how_to_get_it: str) -> Path:
+    """Return the path of a program; skip the tests where there is none."""
+    found = os.environ.get(variable) or shutil.which(name)
+    if found is None:
+        missing(name, f"{how_to_get_it}, or set {variable}")
+    return Path(str(found))
+
+
+@pytest.fixture(scope="session")
+def azure_cloud(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """A cloud of its own, with the Azure CLI logged in."""
+    az = program("az", "TEST_AZ", "pip install azure-cli in an environment of its own")
+    azurite = program("azurite-blob", "TEST_AZURITE", "npm install --global azurite")
+    with cloud(tmp_path_factory.mktemp("cloud"), az, azurite, engine, dict(os.environ)) as made:
+        # Azure lets the identity of the app pull; here the engine has logged in.
+        made.azure.environment |= {"HOME": str(tmp_path_factory.mktemp("home"))}
+        made.azure.registry_token = TOKEN
+        yield made
+
+
+@pytest.fixture(scope="session")
+def azure_settings(azure_cloud: Cloud, engine: str, registry_with_password: str) -> dict[str, str]:
+    """Environment of a project that is deployed to this cloud."""
+    settings = AZURE_SETTINGS | {
+        "AZ": str(azure_cloud.az),
+        "DOCKER": engine,
+        "REGISTRY": registry_with_password,
+        "DOCKER_BUILD_FLAGS": os.environ.get("MLOPS_DOCKER_BUILD_FLAGS", "--network host"),
+    }
+    home = {"HOME": azure_cloud.azure.environment["HOME"]}
+    return {f"MLOPS_{name}": value for name, value in settings.items()} | azure_cloud.own | home
 
 
 @pytest.fixture(scope="session")

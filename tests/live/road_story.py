@@ -1,4 +1,4 @@
-"""What every road must do: two classes of tests that the live test of a road inherits, and the project they deploy.
+"""What every road must do: three classes of tests that the live test of a road inherits, and the project they deploy.
 
 The tests of a class are one story and build on one another, in their order. A module that inherits them has a fixture
 `stage`.
@@ -94,7 +94,7 @@ class Stage(ABC):
 
 
 class RoadStory:
-    """A first version, an update under load, bad versions, a rollback, and a deploy that is killed."""
+    """A first version, an update under load, bad versions, and a rollback."""
 
     def test_a_first_version_is_deployed_and_answers(self, stage: Stage) -> None:
         # Given a platform on which nothing is deployed
@@ -194,6 +194,10 @@ class RoadStory:
         states = [release.state for release in clone.history()]
         assert (states[1], states[-1]) == ("rolled back", "verified")
         assert not (clone.folder / ".venv").exists()
+
+
+class KilledDeployStory:
+    """A deploy that is killed on its way."""
 
     def test_a_deploy_that_was_killed_is_repaired(self, stage: Stage, tmp_path: Path) -> None:
         # Given a deploy on its way, beside which no other one may start

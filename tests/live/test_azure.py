@@ -4,40 +4,17 @@ The tests of this file are one story and build on one another, in their order.
 """
 
 import json
-import os
-import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.conftest import bake, missing, share_environment
-from tests.live.azure import ACCOUNT, CLIENT, Cloud, Revision, cloud
-from tests.live.registries import TOKEN
-from tests.live.road_story import DestroyStory, RoadStory, Stage
+from tests.conftest import bake, share_environment
+from tests.live.azure import Cloud, Revision
+from tests.live.road_story import DestroyStory, KilledDeployStory, RoadStory, Stage
 from tests.live.workbench import Workbench, one_error_line
 
 APP = "mlops-template-tests"
-SETTINGS = {
-    "ACR": "oncology",
-    "LOGIN": "acr",
-    "NAMESPACE": APP,
-    "BUDGET": "0",
-    "FLOORS": "skill=0.1",
-    "SKIP_TESTS": "they run in other tests",
-    "STORAGE_ACCOUNT": ACCOUNT,
-    "DEPLOYER": CLIENT,
-    "WATCH_SECONDS": "2",
-}
-
-
-def program(name: str, variable: str, how_to_get_it: str) -> Path:
-    """Return the path of a program; skip the tests where there is none."""
-    found = os.environ.get(variable) or shutil.which(name)
-    if found is None:
-        missing(name, f"{how_to_get_it}, or set {variable}")
-    return Path(str(found))
 
 
 @dataclass(kw_only=True)
@@ -70,25 +47,13 @@ class Subscription(Stage):
 
 @pytest.fixture(scope="module")
 def stage(
-    project: Path, engine: str, registry_with_password: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Subscription]:
-    az = program("az", "TEST_AZ", "pip install azure-cli in an environment of its own")
-    azurite = program("azurite-blob", "TEST_AZURITE", "npm install --global azurite")
+    project: Path,
+    azure_cloud: Cloud,
+    azure_settings: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Subscription:
     folder = share_environment(bake(tmp_path_factory.mktemp("azure"), platform="azure-container-apps"), project)
-    settings = SETTINGS | {
-        "AZ": str(az),
-        "DOCKER": engine,
-        "REGISTRY": registry_with_password,
-        "DOCKER_BUILD_FLAGS": os.environ.get("MLOPS_DOCKER_BUILD_FLAGS", "--network host"),
-    }
-    with cloud(tmp_path_factory.mktemp("cloud"), az, azurite, engine, dict(os.environ)) as made:
-        # Azure lets the identity of the app pull; here the engine has logged in.
-        home = {"HOME": str(tmp_path_factory.mktemp("home"))}
-        made.azure.environment |= home
-        made.azure.registry_token = TOKEN
-        variables = {f"MLOPS_{name}": value for name, value in settings.items()}
-        # Nothing trains on Azure: the other image is left out, to save time.
-        yield Subscription(Workbench(folder, variables | made.own | home, {"IMAGES": "webservice"}), cloud=made)
+    return Subscription(Workbench(folder, azure_settings | {"MLOPS_NAMESPACE": APP}), cloud=azure_cloud)
 
 
 def test_the_infrastructure_is_made_once(stage: Subscription) -> None:
@@ -118,6 +83,10 @@ def test_the_infrastructure_is_made_once(stage: Subscription) -> None:
 
 
 class TestRoad(RoadStory):
+    pass
+
+
+class TestKilledDeploy(KilledDeployStory):
     pass
 
 

@@ -16,7 +16,7 @@ from typing import ClassVar
 import pytest
 
 from tests.conftest import bake, missing, share_environment
-from tests.live.road_story import DestroyStory, RoadStory, Stage
+from tests.live.road_story import DestroyStory, KilledDeployStory, RoadStory, Stage
 from tests.live.workbench import Workbench
 
 NAMESPACE = "mlops-template-tests"
@@ -130,6 +130,10 @@ def stage(
 
 
 class TestRoad(RoadStory):
+    pass
+
+
+class TestKilledDeploy(KilledDeployStory):
     pass
 
 

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from tests.live.road_story import DestroyStory, RoadStory, Stage
+from tests.live.road_story import DestroyStory, KilledDeployStory, RoadStory, Stage
 from tests.live.site import ADDRESS, Site
 from tests.live.workbench import one_error_line
 
@@ -58,6 +58,10 @@ def stage(site: Site) -> Cluster:
 
 
 class TestRoad(RoadStory):
+    pass
+
+
+class TestKilledDeploy(KilledDeployStory):
     pass
 
 

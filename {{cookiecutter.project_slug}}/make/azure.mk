@@ -1,6 +1,5 @@
-# Azure Container Apps. docs/azure.md says how a deploy works.
+# Azure, whatever the app runs in: that has a make file of its own.
 
-export PLATFORM := azure-container-apps
 KEYS = $(FROM_CLONE) -m mlops_runtime.operations.azure.keys
 
 # Files go to Blob storage with the rights of who is logged in: there is no account key.
@@ -16,7 +15,7 @@ define name_account
 @$(AZ) account show --only-show-errors --output none
 endef
 
-deploy diff: build/containerapp.json
+deploy diff: build/$(AZURE_FILE).json
 deploy.check: service-settings
 
 # The service checks its settings when it starts; this, before anything is changed.
@@ -25,29 +24,31 @@ service-settings: $(ENV)
 	@$(PYTHON) -m mlops_runtime.operations.service_settings
 
 # The resource with the settings of this project. az knows the subscription: no account stands in a file.
-build/containerapp.json: FORCE $(ENV)
-	@group=$$($(AZ) group show --name "$$RESOURCE_GROUP" --query id --output tsv --only-show-errors) \
-	  || { echo "there is no resource group $$RESOURCE_GROUP, or nobody is logged in: run az login, then make infrastructure" >&2; exit 1; }; \
-	AZURE_GROUP_ID=$$group $(PYTHON) -m mlops_runtime.operations.azure.render containerapp
+build/$(AZURE_FILE).json: FORCE $(ENV)
+	@found=$$($(AZ) identity show --name "$$PROJECT" --resource-group "$$RESOURCE_GROUP" --query "[id, clientId]" --output tsv --only-show-errors) \
+	  || { echo "there is no identity $$PROJECT in the resource group $$RESOURCE_GROUP, or nobody is logged in: run az login, then make infrastructure" >&2; exit 1; }; \
+	{ read -r identity; read -r client; } <<<"$$found"; \
+	AZURE_GROUP_ID=$${identity%%/providers/*} AZURE_IDENTITY_CLIENT=$$client \
+	  $(PYTHON) -m mlops_runtime.operations.azure.render $(AZURE_FILE)
 
-# Each line makes what is missing, and leaves the rest as it is. No registry has an admin user, no storage account a key.
+# Each command makes what is missing, and leaves the rest as it is. No registry has an admin user, no storage account a key.
 in_group = --resource-group "$$RESOURCE_GROUP" --only-show-errors --output none
-id_of = $$($(AZ) $(1) show --name "$$$(2)" --resource-group "$$RESOURCE_GROUP" --query $(or $(3),id) --output tsv)
 grant = $(AZ) role assignment create --role $(1) --scope "$(2)" --only-show-errors --output none
 
 .PHONY: infrastructure
-infrastructure:  ## Make what is missing on Azure: resource group, registry, storage, identity, environment
-	@$(AZ) group create --name "$$RESOURCE_GROUP" --location "$$AZURE_LOCATION" --tags team="$$TEAM" project="$$PROJECT" --output none
-	@$(AZ) acr create --name "$$ACR" --sku Standard --admin-enabled false --location "$$AZURE_LOCATION" $(in_group)
-	@$(AZ) storage account create --name "$$STORAGE_ACCOUNT" --sku Standard_LRS --location "$$AZURE_LOCATION" \
-	  --allow-blob-public-access false --allow-shared-key-access false --min-tls-version TLS1_2 $(in_group)
-	@$(AZ) storage container-rm create --storage-account "$$STORAGE_ACCOUNT" --name "$$STORAGE_CONTAINER" $(in_group)
-	@$(AZ) identity create --name "$$PROJECT" --location "$$AZURE_LOCATION" $(in_group)
-	@$(AZ) containerapp env create --name "$$PROJECT" --location "$$AZURE_LOCATION" --logs-destination none $(in_group)
-	@registry=$(call id_of,acr,ACR); storage=$(call id_of,storage account,STORAGE_ACCOUNT); \
-	identity=$(call id_of,identity,PROJECT,principalId); \
+infrastructure:  ## Make what is missing on Azure: resource group, registry, storage, identity, what the app runs in
+	@group=$$($(AZ) group create --name "$$RESOURCE_GROUP" --location "$$AZURE_LOCATION" --tags team="$$TEAM" project="$$PROJECT" --query id --output tsv); \
+	$(AZ) acr create --name "$$ACR" --sku Standard --admin-enabled false --location "$$AZURE_LOCATION" $(in_group); \
+	$(AZ) storage account create --name "$$STORAGE_ACCOUNT" --sku Standard_LRS --location "$$AZURE_LOCATION" \
+	  --allow-blob-public-access false --allow-shared-key-access false --min-tls-version TLS1_2 $(in_group); \
+	$(AZ) storage container-rm create --storage-account "$$STORAGE_ACCOUNT" --name "$$STORAGE_CONTAINER" $(in_group); \
+	identity=$$($(AZ) identity create --name "$$PROJECT" --location "$$AZURE_LOCATION" --resource-group "$$RESOURCE_GROUP" \
+	  --query principalId --output tsv --only-show-errors); \
+	$(create_environment); \
+	registry=$$group/providers/Microsoft.ContainerRegistry/registries/$$ACR; \
+	storage=$$group/providers/Microsoft.Storage/storageAccounts/$$STORAGE_ACCOUNT; \
 	deployer=$$DEPLOYER; [ "$$deployer" ] || deployer=$$($(AZ) ad signed-in-user show --query id --output tsv); \
 	$(call grant,AcrPull,$$registry) --assignee-object-id "$$identity" --assignee-principal-type ServicePrincipal; \
 	$(call grant,AcrPush,$$registry) --assignee-object-id "$$deployer" --assignee-principal-type "$$DEPLOYER_TYPE"; \
 	$(call grant,"Storage Blob Data Contributor",$$storage) --assignee-object-id "$$deployer" --assignee-principal-type "$$DEPLOYER_TYPE"
-	@echo "resource group $$RESOURCE_GROUP has registry, storage, identity and environment"
+	@echo "resource group $$RESOURCE_GROUP has registry, storage, identity and what the app runs in"

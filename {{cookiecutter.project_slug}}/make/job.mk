@@ -1,4 +1,6 @@
-# Training on the cluster, as a Job.
+# Training on the cluster, as a Job, and its image.
+
+build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/settings/images
 
 .PHONY: train.job
 train.job: context build/trainer.image $(ENV) | aws-account  ## Train, gate and upload on the cluster, as a Job

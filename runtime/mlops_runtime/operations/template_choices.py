@@ -1,8 +1,8 @@
 """What the answers to questions with fixed choices add to a project: whole files, and fragments of shared ones.
 
-A folder of the template for each question has `files.json`, the files that only one answer gives, and a folder for
-each answer. Its `files/` are whole files of the project, in place of those of the same name. Its other files are
-fragments: one takes the place of a marker; that of the lock is a category of packages.
+A folder of the template for each question has `files.json`, the files that some answers give and others do not, and a
+folder for each answer. Its `files/` are whole files of the project, in place of those of the same name. Its other files
+are fragments: one takes the place of a marker; that of the lock is a category of packages.
 
 Works with the standard library alone: the hook of the template uses it in cookiecutter's environment.
 """
@@ -34,7 +34,7 @@ def marker_of(question: str) -> str:
 
 
 def choices_of(folder: Path, project: Path) -> dict[str, str]:
-    """Return the answers of a project: for each question the first answer of whose files it has any.
+    """Return the answers of a project: for each question the first answer that alone gives a file which it has.
 
     Args:
         folder: project's folder of a template; questions that it does not know are left out.
@@ -42,7 +42,8 @@ def choices_of(folder: Path, project: Path) -> dict[str, str]:
     """
     choices = {}
     for question, table in _tables(folder):
-        there = (name for name, files in table.items() if any((project / file).exists() for file in files))
+        alone = {name: set(files).difference(*_of_others(table, name)) for name, files in table.items()}
+        there = (name for name, files in alone.items() if any((project / file).exists() for file in files))
         choices[question] = next(there, next(iter(table)))
     return choices
 
@@ -51,7 +52,9 @@ def left_out(folder: Path, choices: Mapping[str, str]) -> list[str]:
     """Return the files and folders of a template that a project with these answers has not."""
     names = [FOLDERS[question] for question in choices]
     for question, table in _tables(folder):
-        names += [file for answer, files in table.items() if answer != choices[question] for file in files]
+        own = table[choices[question]]
+        others = dict.fromkeys(file for files in _of_others(table, choices[question]) for file in files)
+        names += [file for file in others if file not in own]
     return names
 
 
@@ -80,6 +83,11 @@ def completed(folder: Path, choices: Mapping[str, str], name: str, text: str) ->
         elif name == LOCK and (own / LOCK).is_file():
             text = _with_category(text, _text(own / LOCK))
     return text
+
+
+def _of_others(table: Mapping[str, list[str]], answer: str) -> list[list[str]]:
+    """Return the files of the other answers."""
+    return [files for name, files in table.items() if name != answer]
 
 
 def _with_category(lock: str, fragment: str) -> str:

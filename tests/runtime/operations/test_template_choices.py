@@ -6,7 +6,7 @@ import pytest
 from mlops_runtime.operations.template_choices import choices_of, completed, left_out, own_files
 
 FILES = {
-    "platforms/files.json": '{"eks": ["k8s"], "docker-host": ["compose.yaml"]}',
+    "platforms/files.json": '{"eks": ["k8s"], "docker-host": ["compose.yaml"], "app": ["az", "a"], "web": ["az", "w"]}',
     "platforms/eks/files/docs/a.md": "Of EKS.",
     "platforms/eks/settings.mk": "CLUSTER ?= x\n",
     "dashboards/files.json": '{"none": [], "streamlit": ["src/dashboard", "k8s/dashboard"]}',
@@ -32,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
     [
         pytest.param([], NONE, id="no file of any"),
         pytest.param(["src/dashboard"], STREAMLIT, id="a folder of one"),
+        pytest.param(["az", "w"], NONE | {"platform": "web"}, id="a file that another answer gives as well"),
         pytest.param(["compose.yaml", "src/dashboard"], STREAMLIT | {"platform": "docker-host"}, id="of both"),
     ],
 )
@@ -45,8 +46,13 @@ def test_the_answers_follow_from_the_files(
 
 
 def test_files_of_other_answers_are_left_out(folder: Path) -> None:
-    assert left_out(folder, NONE) == ["platforms", "dashboards", "compose.yaml", "src/dashboard", "k8s/dashboard"]
-    assert left_out(folder, STREAMLIT) == ["platforms", "dashboards", "compose.yaml"]
+    platforms = ["compose.yaml", "az", "a", "w"]
+    assert left_out(folder, NONE) == ["platforms", "dashboards", *platforms, "src/dashboard", "k8s/dashboard"]
+    assert left_out(folder, STREAMLIT) == ["platforms", "dashboards", *platforms]
+
+
+def test_a_file_that_the_answer_gives_as_well_stays(folder: Path) -> None:
+    assert left_out(folder, STREAMLIT | {"platform": "web"}) == ["platforms", "dashboards", "k8s", "compose.yaml", "a"]
 
 
 def test_an_answer_brings_whole_files(folder: Path) -> None:

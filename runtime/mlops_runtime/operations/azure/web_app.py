@@ -185,7 +185,7 @@ class WebApp(AzurePlatform):
         name, plan = path.rpartition("/")[2], self.app.az.find(path, self.app.VERSION)
         if plan is None:
             raise AzureError(f"there is no plan {name}: run make infrastructure; nothing was changed")
-        tier = str((plan.get("sku") or {}).get("tier", ""))
+        tier = str((plan.get("sku") or {}).get("tier", "")).capitalize()
         if tier in WITHOUT_SLOTS:
             remedy = f"az appservice plan update --name {name} --resource-group {self.app.group} --sku S1"
             raise AzureError(f"the apps of a plan in the tier {tier} have no slots: {remedy}; nothing was changed")

@@ -93,3 +93,24 @@ def test_traffic_that_does_not_move_is_a_failure(monkeypatch: pytest.MonkeyPatch
 def test_an_answer_that_is_none_is_a_failure(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
     with pytest.raises(ServiceError, match="status 500"):
         watch(monkeypatch, clock, "v2", ServiceError("status 500"))
+
+
+@pytest.mark.parametrize(
+    ("response", "expected"),
+    [
+        pytest.param((200, b'{"version": "v2"}'), "", id="the version"),
+        pytest.param((200, b'{"version": "v1"}'), "runs version v1, not v2", id="another version"),
+        pytest.param((500, b""), "HTTP Error 500", id="no answer"),
+    ],
+)
+def test_a_service_that_does_not_answer_as_a_version_has_trouble(
+    stub_service: conftest.StubService, response: tuple[int, bytes], expected: str
+) -> None:
+    trouble = Address().trouble(stub_service({"/version": response}, "k"), "v2", "k", 3)
+
+    assert expected in trouble
+    assert bool(trouble) is bool(expected)
+
+
+def test_any_version_will_do_where_none_is_known(stub_service: conftest.StubService) -> None:
+    assert Address().trouble(stub_service({"/version": (200, b'{"version": "v1"}')}, "k"), "", "k", 3) == ""

@@ -55,6 +55,15 @@ def test_a_command_without_output_gives_nothing(tmp_path: Path) -> None:
             AzureError, "az rest: no such app", id="an error of Resource Manager",
         ),
         pytest.param(
+            'ERROR: Bad Request({"Code": "BadRequest", "Message": "no such plan", "Target": null})',
+            AzureError, "az rest: no such plan", id="an error of App Service",
+        ),
+        pytest.param(
+            'ERROR: Conflict({"Code": "Conflict", "Message": "Cannot modify this site because another operation is in'
+            ' progress."})',
+            AzureAwayError, "Azure does not answer", id="another operation",
+        ),
+        pytest.param(
             "ERROR: The specified blob does not exist.\nRequestId:1\nErrorCode:BlobNotFound",
             AzureError, "az rest: The specified blob does not exist.", id="an error of Blob storage",
         ),
@@ -121,3 +130,11 @@ def test_a_missing_resource_is_none_and_another_refusal_is_not(tmp_path: Path) -
 def test_a_command_that_does_not_start_says_so() -> None:
     with pytest.raises(AzureError, match=r"no-such-program does not start: .*; see make doctor"):
         Az.from_environment({"AZ": "no-such-program"}).run("account", "show")
+
+
+def test_what_must_not_be_repeated_is_not(tmp_path: Path) -> None:
+    az = az_with(tmp_path, "ERROR: HTTPSConnectionPool(host='x'): Max retries exceeded", "{}")
+
+    with pytest.raises(AzureAwayError):
+        az.once("webapp", "deployment", "slot", "swap", timeout=60)
+    assert calls(tmp_path) == 1

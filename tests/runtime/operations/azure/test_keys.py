@@ -3,9 +3,11 @@
 import pytest
 
 from mlops_runtime.operations.azure.app import ContainerApp
-from mlops_runtime.operations.azure.keys import KeySecret, hashes_in, text_of
+from mlops_runtime.operations.azure.keys import KeySecret, hashes_in, resource_in, text_of
+from mlops_runtime.operations.azure.resource import Resource
+from mlops_runtime.operations.azure.site import Site
 from mlops_runtime.operations.keys import KeysError, add, ensure, remove
-from tests.runtime.operations.azure.conftest import AzInMemory
+from tests.runtime.operations.azure.conftest import ENVIRONMENT, AzInMemory
 from tests.runtime.operations.azure.test_container_apps import deploy
 from tests.runtime.operations.test_rollout import Image
 
@@ -63,3 +65,10 @@ def test_the_text_has_the_hash_of_each_caller() -> None:
 
     assert text_of(hashes) == f"a:{'1' * 64} b:{'2' * 64}"
     assert hashes_in(text_of(hashes)) == hashes
+
+
+@pytest.mark.parametrize(
+    ("platform", "kind"), [("azure-container-apps", ContainerApp), ("azure-web-app", Site)], ids=["apps", "web app"]
+)
+def test_the_keys_are_those_of_the_platform(platform: str, kind: type[Resource]) -> None:
+    assert isinstance(resource_in(ENVIRONMENT | {"PLATFORM": platform}), kind)

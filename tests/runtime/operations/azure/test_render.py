@@ -1,6 +1,7 @@
 """The resource of an app, with the values of the settings that it names."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -35,10 +36,18 @@ def test_a_setting_that_is_not_set_is_named() -> None:
         rendered({"location": "${PLACE}"}, {"PLACE": ""})
 
 
-def test_the_replicas_get_every_setting_of_the_service() -> None:
-    resource = yaml.safe_load((PROJECT / SOURCES / "containerapp.yaml").read_text())
+def variables(file: str) -> list[dict[str, str]]:
+    """Return the variables that a file of azure/ gives the containers."""
+    properties: dict[str, Any] = yaml.safe_load((PROJECT / SOURCES / f"{file}.yaml").read_text())["properties"]
+    found = (
+        properties["siteConfig"]["appSettings"] if file == "webapp" else properties["template"]["containers"][0]["env"]
+    )
+    return list(found)
 
-    names = {item["name"] for item in resource["properties"]["template"]["containers"][0]["env"]}
+
+@pytest.mark.parametrize("file", ["containerapp", "webapp"])
+def test_the_containers_get_every_setting_of_the_service(file: str) -> None:
+    names = {item["name"] for item in variables(file)}
 
     assert {name.upper() for name in set(Settings.model_fields) - FIXED_SETTINGS} <= names
 
