@@ -1,7 +1,7 @@
 """A web app of App Service and its staging slot, as resources of Azure Resource Manager."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from mlops_runtime.operations.azure.az import NOT_FOUND, AzureAwayError, AzureError, Object
 from mlops_runtime.operations.azure.resource import KEYS, OPERATOR, POLL_INTERVAL, Resource
@@ -23,6 +23,9 @@ class Site(Resource):
     VERSION = "2023-12-01"
     # The host name of the slot ends with -staging, and has at most 60 characters.
     MAX_NAME = 50
+
+    _settings: dict[str, dict[str, str]] = field(default_factory=dict)
+    """App settings by slot, as far as they are known: nobody else changes them while a command holds the lock."""
 
     def path_of(self, slot: str) -> str:
         """Return the path of a slot."""
@@ -51,6 +54,7 @@ class Site(Resource):
         Raises:
             AzureError: if Azure refuses.
         """
+        self._settings.clear()
         self.az.rest("put", self.path_of(slot), self.VERSION, body)
 
     def act(self, slot: str, action: str) -> None:
@@ -60,6 +64,15 @@ class Site(Resource):
             AzureError: if Azure refuses.
         """
         self.az.rest("post", f"{self.path_of(slot)}/{action}", self.VERSION)
+
+    def workers(self, plan: str) -> int:
+        """Return the number of workers of a plan: each slot has an instance on every one.
+
+        Raises:
+            AzureError: if Azure refuses.
+        """
+        found = self.az.find(plan, self.VERSION) or {}
+        return max(1, int((found.get("sku") or {}).get("capacity") or 1))
 
     def instances(self, slot: str) -> list[Object]:
         """Return the instances of a slot.
@@ -88,6 +101,7 @@ class Site(Resource):
         """
         where = ("--resource-group", self.group, "--name", self.name)
         slots = ("--slot", STAGING, "--target-slot", PRODUCTION)
+        self._settings.clear()
         # A repetition would swap back.
         self.az.once("webapp", "deployment", "slot", "swap", *where, *slots, timeout=SWAP_TIMEOUT)
 
@@ -97,6 +111,7 @@ class Site(Resource):
         Raises:
             AzureError: if Azure refuses.
         """
+        self._settings.clear()
         if self.find(STAGING) is not None:
             self.az.rest("delete", self.path_of(STAGING), self.VERSION)
         where = ("--resource-group", self.group, "--name", self.name)
@@ -108,13 +123,16 @@ class Site(Resource):
         Raises:
             AzureError: if Azure refuses.
         """
+        if slot in self._settings:
+            return self._settings[slot]
         try:
             listed: Object = self.az.rest("post", f"{self.path_of(slot)}/config/appsettings/list", self.VERSION)
         except AzureError as error:
             if error.code in NOT_FOUND:
                 return None
             raise
-        return dict(listed["properties"])
+        self._settings[slot] = dict(listed["properties"])
+        return self._settings[slot]
 
     def secrets(self) -> dict[str, str] | None:
         """Return the secrets by name; None if there is no app.
@@ -134,6 +152,7 @@ class Site(Resource):
         for slot in (PRODUCTION, STAGING):
             there = self.settings(slot)
             if there is not None:
+                self._settings.clear()
                 new = {SETTINGS[name]: value for name, value in values.items()}
                 path = f"{self.path_of(slot)}/config/appsettings"
                 self.az.rest("put", path, self.VERSION, {"properties": there | new})

@@ -96,6 +96,8 @@ class WebApp(AzurePlatform):
         super().__init__(settings, app, clock, read_image, address)
         self.app = app
         self._placed = self._version = ""
+        self._sites: dict[str, Object] = {}
+        self._workers = 0
 
     @classmethod
     def from_environment(cls, settings: Settings, environment: Mapping[str, str]) -> Self:
@@ -138,8 +140,15 @@ class WebApp(AzurePlatform):
             self._version = version_in(self._read(slot), self.releases())
         return self._progress_of(slot, self._version)
 
-    def _read(self, name: str) -> Slot | None:
+    def _site(self, name: str) -> Object | None:
         site = self.app.find(name)
+        self._sites.pop(name, None)
+        if site is not None:
+            self._sites[name] = site
+        return site
+
+    def _read(self, name: str) -> Slot | None:
+        site = self._site(name)
         settings = self.app.settings(name) if site else None
         return Slot(name, site, settings) if site and settings is not None else None
 
@@ -159,12 +168,11 @@ class WebApp(AzurePlatform):
 
     def _progress_of(self, name: str, version: str, slot: Slot | None = None) -> Progress:
         """Return how far a slot is: whether all of its instances answer as a version."""
-        site = slot.site if slot else self.app.find(name)
+        site = slot.site if slot else self._site(name)
         if site is None or site["properties"].get("state") != "Running":
             trouble = "it is stopped" if site else "it is missing"
             return Progress(complete=False, pods=f"{name} is not ready", ready={}, failure="", trouble=trouble)
-        count = max(1, len(self.app.instances(name)))
-        trouble = self.address.trouble(url_of(site), version, self.key(), 2 * count)
+        trouble = self.address.trouble(url_of(site), version, self.key(), 2 * self._instances(site))
         return Progress(
             complete=not trouble,
             pods=f"{name} is {'not ' if trouble else ''}ready",
@@ -242,7 +250,8 @@ class WebApp(AzurePlatform):
         """
         if self._placed == STAGING:
             self._swap()
-        self.watch(release, self.url())
+        # A host name stays with its slot.
+        self.watch(release, url_of(self._known(PRODUCTION)))
 
     def _swap(self) -> None:
         try:
@@ -287,9 +296,9 @@ class WebApp(AzurePlatform):
             WrongPredictionError: if an answer is wrong.
             ServiceError, AzureError: if it cannot be asked.
         """
-        site = self._site(name)
-        count = max(1, len(self.app.instances(name)))
-        return self.address.verify(url_of(site), version, self.key(), self.files_of(image_of(site)), count)
+        site = self._known(name)
+        files = self.files_of(image_of(site))
+        return self.address.verify(url_of(site), version, self.key(), files, self._instances(site))
 
     def version_of(self, replica: str) -> str:
         """Return the version that a slot reports.
@@ -297,13 +306,19 @@ class WebApp(AzurePlatform):
         Raises:
             ServiceError, AzureError: if it cannot be asked.
         """
-        return self.address.version(url_of(self._site(replica)), self.key())
+        return self.address.version(url_of(self._known(replica)), self.key())
 
-    def _site(self, name: str) -> Object:
-        site = self.app.find(name)
+    def _known(self, name: str) -> Object:
+        """Return a slot as it was read last."""
+        site = self._sites.get(name) or self._site(name)
         if site is None:
             raise ServiceError(f"the slot {name} is missing")
         return site
+
+    def _instances(self, site: Object) -> int:
+        if not self._workers:
+            self._workers = self.app.workers(site["properties"]["serverFarmId"])
+        return self._workers
 
     # What people want to know
 

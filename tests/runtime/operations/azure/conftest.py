@@ -312,7 +312,7 @@ class SitesInMemory(CloudInMemory):
         slot = "staging" if "/slots/staging" in command else "production"
         words = command.replace("/slots/staging", "").split()
         if options.get("--url", "").startswith("/plan") and self.tier:
-            return {"sku": {"tier": self.tier}}
+            return {"sku": {"tier": self.tier, "capacity": 2}}
         match words:
             case ["rest", "put"]:
                 return self._put(slot, body)
