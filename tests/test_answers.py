@@ -183,7 +183,8 @@ def test_a_special_character_anywhere_is_refused(text: str, index: int, characte
 @settings(max_examples=30, deadline=None)
 def test_an_accepted_text_is_unchanged_in_every_file_format(answers: dict[str, str]) -> None:
     # Given the two rendered files that contain the texts
-    context = DEFAULTS | answers | {"__package": "oncology", "__data": "table.csv", "__floors": "skill=0.02"}
+    made = {"__package": "oncology", "__data": "table.csv", "__floors": "skill=0.02", "__max_content_length": "1048576"}
+    context = DEFAULTS | answers | made
     rendered = {
         name: Environment(undefined=StrictUndefined)
         .from_string((TEMPLATE / "{{cookiecutter.project_slug}}" / name).read_text(encoding="utf-8"))

@@ -82,6 +82,12 @@ def test_a_project_of_texts_has_nothing_of_tables(bakery: Bakery) -> None:
     assert "onnx" not in (project / "Pipfile.lock").read_text()
 
 
+def test_a_request_has_fewer_bytes_than_one_of_a_table(bakery: Bakery) -> None:
+    # A pipeline reads at least 15 kB of text a second, and a process that hangs for 30 s is replaced
+    for kind, length in (("entities", 262144), ("table", 1048576)):
+        assert f"MAX_CONTENT_LENGTH ?= {length}\n" in (bakery.project(kind=kind) / "project.mk").read_text()
+
+
 def test_the_example_is_what_the_generator_writes(bakery: Bakery) -> None:
     from examples.entities.generate import SEED, texts
     from examples.entities.generate import TEXTS as COUNT

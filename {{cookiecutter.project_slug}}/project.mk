@@ -31,8 +31,8 @@ WORKERS ?= 1
 THREADS ?= 1
 # debug, info, warning, error or critical
 LOG_LEVEL ?= info
-# Bytes of a request body.
-MAX_CONTENT_LENGTH ?= 1048576
+# Bytes of a request body. The predictions of a body must take less than HANG_TIMEOUT.
+MAX_CONTENT_LENGTH ?= {{cookiecutter.__max_content_length}}
 # Records of a request.
 MAX_RECORDS ?= 1000
 # Bytes of a table that is uploaded on the page.
