@@ -310,20 +310,23 @@ def test_make_lists_each_group_of_commands_once(bakery: Bakery, answers: dict[st
 
 
 COMPOSE_VALUES = {
+    "DASHBOARD_IMAGE": "image", "DASHBOARD_KEY": "", "DASHBOARD_PORT": "8501",
     "IMAGE": "image", "RELEASE": "1", "NAMESPACE": "x", "ENVIRONMENT": "production", "TEAM": "ward",
     "PROXY_IMAGE": "caddy:2", "HTTP_PORT": "127.0.0.1:8080", "HTTPS_PORT": "443",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("compose", ["docker compose", "docker-compose"])
-def test_the_compose_file_is_valid(fresh_docker_host: Path, compose: str) -> None:
+@pytest.mark.parametrize("dashboard", QUESTIONS["dashboard"])
+def test_the_compose_file_is_valid(bakery: Bakery, compose: str, dashboard: str) -> None:
+    baked = bakery.project(platform="docker-host", dashboard=dashboard)
     command = compose.split()
     if shutil.which(command[0]) is None or subprocess.run([*command, "version"], capture_output=True).returncode:
         pytest.skip(f"no {compose}: install it to have the compose file read")
 
     result = subprocess.run(
         [*command, "--file", "compose.yaml", "config"],
-        cwd=fresh_docker_host, env=os.environ | COMPOSE_VALUES, capture_output=True, text=True, check=False,
+        cwd=baked, env=os.environ | COMPOSE_VALUES, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
     assert result.returncode == 0, result.stderr
@@ -341,6 +344,21 @@ def test_the_compose_file_needs_no_version_of_its_format(fresh_docker_host: Path
         assert (service["scale"], service["read_only"], service["cap_drop"]) == (2, True, ["ALL"])
         assert "API_KEYS=/etc/webservice/keys" in service["environment"]
     assert all(volume["external"] for volume in content["volumes"].values())
+
+
+def test_the_dashboard_on_a_machine_has_the_limits_of_the_service(bakery: Bakery) -> None:
+    import yaml
+
+    baked = bakery.project(platform="docker-host", **DASHBOARD)
+
+    services = yaml.safe_load((baked / "compose.yaml").read_text())["services"]
+    shared = {"user", "read_only", "cap_drop", "security_opt", "mem_limit", "cpus", "pids_limit", "restart", "labels"}
+    for name in shared | {"logging"}:
+        assert services["dashboard"][name] == services["webservice-blue"][name]
+    # Nobody but the machine reaches it, since it has no login
+    assert services["proxy"]["ports"][-1] == "127.0.0.1:${DASHBOARD_PORT}:8501"
+    assert "ports" not in services["dashboard"]
+    assert "reverse_proxy dashboard:8501" in (baked / "docker/Caddyfile").read_text()
 
 
 def test_no_file_is_empty(fresh: Path) -> None:

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
+from urllib.request import urlopen
 
 import pytest
 
 from tests.conftest import bake, missing, share_environment
 from tests.live.road_story import DestroyStory, KilledDeployStory, RoadStory, Stage
-from tests.live.workbench import Workbench
+from tests.live.site import replace_in
+from tests.live.workbench import Workbench, one_error_line
 
 NAMESPACE = "mlops-template-tests"
 CADDY = """ARG PYTHON_IMAGE
@@ -63,6 +65,7 @@ class Machine(Stage):
 
     engine: str
     port: int
+    dashboard_port: int
 
     CRASHED = "restarts"
     EVIDENCE = "$ docker logs"
@@ -82,6 +85,11 @@ class Machine(Stage):
 
     def replicas(self) -> list[str]:
         return [name for name in self.containers() if "webservice" in name]
+
+    def dashboard(self) -> str:
+        """Return the name of the container of the dashboard."""
+        (name,) = (name for name in self.containers() if "dashboard" in name)
+        return name
 
     def setting(self, name: str) -> str:
         lines = self.docker("inspect", "--format", "{{range .Config.Env}}{{println .}}{{end}}", self.replicas()[0])
@@ -113,19 +121,21 @@ def stage(
     if not plugin and shutil.which("docker-compose") is None:
         missing("compose", "install the plugin of Docker, or docker-compose")
     remove_all(engine)
-    folder = share_environment(bake(tmp_path_factory.mktemp("machine"), platform="docker-host"), project)
-    port = free_port()
+    answers = {"platform": "docker-host", "dashboard": "streamlit"}
+    folder = share_environment(bake(tmp_path_factory.mktemp("machine"), **answers), project)
+    port, dashboard_port = free_port(), free_port()
     settings = SETTINGS | {
         "DOCKER": engine,
         "REGISTRY": registry,
         "PROXY_IMAGE": proxy_image,
+        "DASHBOARD_PORT": str(dashboard_port),
         "HTTP_PORT": f"127.0.0.1:{port}",
         "HTTPS_PORT": f"127.0.0.1:{free_port()}",
         "DOCKER_BUILD_FLAGS": os.environ.get("MLOPS_DOCKER_BUILD_FLAGS", "--network host"),
     }
     environment = {f"MLOPS_{name}": value for name, value in settings.items()}
     home = {"HOME": str(tmp_path_factory.mktemp("home"))}
-    yield Machine(Workbench(folder, environment | home), engine=engine, port=port)
+    yield Machine(Workbench(folder, environment | home), engine=engine, port=port, dashboard_port=dashboard_port)
     remove_all(engine)
 
 
@@ -151,6 +161,34 @@ def test_a_replica_that_has_died_gets_no_request(stage: Machine) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"container {dead} is exited" in result.stdout
     assert stage.replicas() == [dead, alive]
+
+
+def version_at_the_dashboard(stage: Machine) -> str:
+    """Return the version of the service that the dashboard reaches."""
+    return stage.docker("exec", stage.dashboard(), "python", "-m", "mlops_runtime.dashboard").strip()
+
+
+def test_the_dashboard_came_back_with_the_release(stage: Machine) -> None:
+    # It is the one of the release that a rollback and repairs have brought back, behind the proxy, with a key
+    with urlopen(f"http://127.0.0.1:{stage.dashboard_port}/_stcore/health", timeout=10) as response:
+        assert response.read() == b"ok"
+    assert version_at_the_dashboard(stage) == stage.running
+    label = '{{index .Config.Labels "mlops-runtime.release"}}'
+    releases = {stage.docker("inspect", "--format", label, name) for name in (stage.dashboard(), *stage.replicas())}
+    assert len(releases) == 1
+
+
+def test_a_dashboard_that_crashes_is_undone_and_the_service_goes_on(stage: Machine) -> None:
+    before = stage.docker("inspect", "--format", "{{.Config.Image}}", stage.dashboard())
+    replace_in(stage.workbench.folder / "docker/dashboard.Dockerfile", 'CMD ["streamlit"', 'CMD ["false"')
+    stage.running = stage.workbench.commit("A dashboard that ends at once")
+
+    result = stage.deploy(succeeds=False)
+
+    assert "runs again; the service is not affected" in one_error_line(result)
+    assert stage.docker("inspect", "--format", "{{.Config.Image}}", stage.dashboard()) == before
+    stage.assert_runs()
+    assert version_at_the_dashboard(stage) == stage.running
 
 
 class TestDestroy(DestroyStory):

@@ -23,10 +23,12 @@ deploy.check:
 .PHONY: rollback
 rollback:  ## Go back to the last verified version before this one, or to TO=version
 	@$(RELEASES) rollback
+	$(after_rollback)
 
 .PHONY: repair
 repair:  ## Bring back the last verified version after an interrupted deploy or a change by hand
 	@$(RELEASES) repair
+	$(after_rollback)
 
 .PHONY: status
 status:  ## Show what runs, and whether it was verified

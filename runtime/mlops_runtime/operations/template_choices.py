@@ -19,6 +19,8 @@ FRAGMENTS = {
     "infrastructure/stack.yaml": "stack.yaml",
     "docker/dev.yaml": "dev.yaml",
     "Pipfile": "Pipfile",
+    "compose.yaml": "compose.yaml",
+    "docker/Caddyfile": "Caddyfile",
     "docs/dashboard.md": "dashboard.md",
     "docs/monitoring.md": "monitoring.md",
     "docs/registries.md": "registries.md",

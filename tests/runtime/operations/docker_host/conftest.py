@@ -1,5 +1,6 @@
 """An engine in memory: containers of a compose file, volumes, and replicas that answer as their image says."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -71,6 +72,8 @@ class EngineInMemory(Engine):
                 return json.dumps([self.present[name]])
             case ["exec", "--interactive", name, "python", "-", *check]:
                 return json.dumps(self._checked(self.present[name]["Config"]["Image"], check))
+            case ["exec", name, "python", "-m", "mlops_runtime.dashboard"]:
+                return self._asked(self.present[name]["Config"])
             case ["exec", "--interactive", _, "caddy", "reload", *_]:
                 self.before_step()
             case ["stop", *_]:
@@ -92,6 +95,9 @@ class EngineInMemory(Engine):
         if arguments[0] == "config":
             return ""
         service = arguments[-1]
+        if service == "dashboard":
+            self._up_dashboard(file, variables)
+            return ""
         if "refused" in variables["IMAGE"]:
             raise EngineError("docker compose: no such image")
         for number in range(REPLICAS if service != "proxy" else 1):
@@ -103,6 +109,22 @@ class EngineInMemory(Engine):
                 self.present[name] = self.container(name, service, variables["IMAGE"], release, file)
         self.before_step()
         return ""
+
+    def _up_dashboard(self, file: str, variables: Mapping[str, str]) -> None:
+        image, release = variables["DASHBOARD_IMAGE"], variables["RELEASE"]
+        if image == "refused":
+            raise EngineError("docker compose: no such image")
+        made = self.container("x_dashboard_1", "dashboard", image, release, file)
+        made["Config"]["Env"] = ["HOME=/tmp", f"SERVICE_KEY={variables['DASHBOARD_KEY']}"]
+        self.present["x_dashboard_1"] = made
+
+    def _asked(self, dashboard: dict[str, Any]) -> str:
+        """Return the version that the service tells the dashboard, whose key it must know."""
+        key = dashboard["Env"][-1].removeprefix("SERVICE_KEY=")
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        if dashboard["Image"] == "deaf" or self.volumes["x-keys"].get("dashboard") != digest:
+            raise EngineError("docker exec: The service does not accept the API key")
+        return "1.2.3\n"
 
     def container(self, name: str, service: str, image: str, release: str, file: str) -> Container:
         crashes = image == "crashes" and service != "proxy"
