@@ -1,15 +1,16 @@
 """Streamlit's widgets for the fields of a record, and for its prediction."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Any
 
 import streamlit as st
 
+from mlops_runtime.dashboard.drift import Drift
 from mlops_runtime.dashboard.inputs import Input
 
-MAX_BARS = 12
+MAX_BARS, MAX_LINES = 12, 8
 MIN_DATE, MAX_DATE = date(1900, 1, 1), date(2199, 12, 31)
 
 
@@ -54,6 +55,36 @@ def show_prediction(prediction: Mapping[str, Any]) -> None:
         st.caption(f"Interval: {readable(prediction['low'])} to {readable(prediction['high'])}")
     for warning in prediction["warnings"]:
         st.warning(warning)
+
+
+def show_lines(samples: Sequence[Drift]) -> None:
+    """Show the index over time, of the fields that differ most.
+
+    Args:
+        samples: oldest first; at least one.
+    """
+    latest = samples[-1].index
+    fields = sorted(latest, key=lambda name: -latest[name])[:MAX_LINES]
+    rows = [
+        {"time": sample.time.isoformat(), "field": name, "index": sample.index[name]}
+        for sample in samples
+        for name in fields
+        if name in sample.index
+    ]
+    # Below the chart and one below the other, long names have room on a phone.
+    legend = {"orient": "bottom", "columns": 1, "labelLimit": 280, "rowPadding": 2, "symbolType": "stroke"}
+    st.vega_lite_chart(
+        rows,
+        {
+            "height": 460,
+            "mark": {"type": "line", "point": len(samples) == 1},
+            "encoding": {
+                "x": {"field": "time", "type": "temporal", "title": None},
+                "y": {"field": "index", "type": "quantitative", "title": "stability index"},
+                "color": {"field": "field", "type": "nominal", "title": None, "sort": fields, "legend": legend},
+            },
+        },
+    )
 
 
 def readable(value: float) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import streamlit as st
 from mlops_runtime.dashboard import Client, ClientError, DriftHistory, Input, drift_of, inputs_of
-from mlops_runtime.dashboard.widgets import ask, readable, show_prediction
+from mlops_runtime.dashboard.widgets import ask, readable, show_lines, show_prediction
 
 TITLE = "{{cookiecutter.project_name}}"
 MAX_BARS, MAX_FAULTS = 12, 100
@@ -85,9 +85,7 @@ def show_drift() -> None:
     if not latest.index:
         st.info("No index yet: the service has counted too few records to tell drift from chance.")
         return
-    samples = [*history().samples(), latest]
-    rows = [{"time": sample.time} | sample.index for sample in samples]
-    st.line_chart(rows, x="time", y=list(latest.index), y_label="population stability index")
+    show_lines([*history().samples(), latest])
     ranked = sorted(latest.index.items(), key=lambda item: -item[1])
     st.dataframe([{"field": name, "index": index} for name, index in ranked], hide_index=True)
     for name, index in ranked:
