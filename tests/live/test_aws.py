@@ -2,10 +2,15 @@
 
 import json
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from mlops_runtime.dashboard import samples_in
+from tests.conftest import Bakery, share_environment
 from tests.live.workbench import Workbench, one_error_line
+from tests.test_client import served
 
 pytestmark = pytest.mark.engine
 
@@ -53,6 +58,27 @@ def test_upload_monitoring_keeps_each_version_and_the_latest(workbench: Workbenc
         assert f"{component}/{kind}/latest.json" in listing
     coverage = json.loads(aws(workbench, "s3", "cp", f"s3://{BUCKET}/trainer/unittest-coverage/latest.json", "-"))
     assert all(name.startswith("src/trainer/") for name in coverage["files"])
+
+
+@pytest.mark.usefixtures("stack")
+def test_samples_of_drift_go_to_s3_and_come_back(
+    workbench: Workbench, bakery: Bakery, project: Path, tmp_path: Path
+) -> None:
+    # Given a service, and a project with a dashboard
+    assert workbench.make("train").returncode == 0
+    folder = share_environment(bakery.copy(tmp_path, dashboard="streamlit"), project)
+    with_dashboard = replace(workbench, folder=folder)
+
+    # When its drift is uploaded twice, and downloaded
+    with served(workbench.folder, tmp_path) as url:
+        results = [with_dashboard.make("upload.drift", SERVICE_URL=url) for _ in range(2)]
+    results.append(with_dashboard.make("download.drift"))
+
+    # Then the dashboard has both samples
+    assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 3
+    first, second = samples_in(folder / "build/drift")
+    assert first.time < second.time
+    assert first.records == 0
 
 
 @pytest.mark.usefixtures("stack")

@@ -4,7 +4,7 @@ It needs the standard library alone, so that it serves any toolkit: Streamlit, G
 """
 
 from mlops_runtime.dashboard.client import Client, ClientError
-from mlops_runtime.dashboard.drift import DriftHistory, drift_of
+from mlops_runtime.dashboard.drift import DriftHistory, drift_of, samples_in
 from mlops_runtime.dashboard.inputs import Input, inputs_of
 
-__all__ = ["Client", "ClientError", "DriftHistory", "Input", "drift_of", "inputs_of"]
+__all__ = ["Client", "ClientError", "DriftHistory", "Input", "drift_of", "inputs_of", "samples_in"]

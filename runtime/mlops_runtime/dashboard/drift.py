@@ -1,13 +1,15 @@
-"""Drift over time: samples of the drift that the service measures, kept while the dashboard runs."""
+"""Drift over time: samples of the drift that the service measures, kept in files or while the dashboard runs."""
 
+import json
 import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Self
 
 from mlops_runtime.dashboard.client import ClientError
@@ -57,11 +59,42 @@ def drift_of(metrics: str) -> Drift:
     return Drift(datetime.now(UTC), records, index)
 
 
-class DriftHistory:
-    """Samples of the drift, one a minute, of the last day at most."""
+def write_sample(drift: Drift, folder: Path) -> Path:
+    """Write a sample into a file of its own, which its time names; return the path.
 
-    def __init__(self, read_metrics: Callable[[], str]) -> None:
+    Raises:
+        OSError: if it cannot be written.
+    """
+    path = folder / f"drift-{drift.time:%Y%m%dT%H%M%SZ}.json"
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {"time": drift.time.isoformat(), "records": drift.records, "index": drift.index}
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
+    return path
+
+
+def samples_in(folder: Path) -> list[Drift]:
+    """Return the samples that `write_sample` has written into a folder, oldest first; none if there is no folder.
+
+    Raises:
+        ClientError: if a file is not one of them.
+    """
+    samples = []
+    for path in sorted(folder.glob("drift-*.json")):
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            index = {str(name): float(value) for name, value in content["index"].items()}
+            samples.append(Drift(datetime.fromisoformat(content["time"]), int(content["records"]), index))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ClientError(f"{path} is no sample of the drift: remove it.") from error
+    return samples
+
+
+class DriftHistory:
+    """Samples of the drift: earlier ones, then one a minute, of the last day at most."""
+
+    def __init__(self, read_metrics: Callable[[], str], earlier: Sequence[Drift] = ()) -> None:
         self._read_metrics = read_metrics
+        self._earlier = tuple(earlier)
         self._samples: deque[Drift] = deque(maxlen=MAX_SAMPLES)
 
     def start(self) -> Self:
@@ -71,7 +104,7 @@ class DriftHistory:
 
     def samples(self) -> list[Drift]:
         """Return the samples, oldest first."""
-        return list(self._samples)
+        return [*self._earlier, *self._samples]
 
     def sample(self) -> Drift:
         """Take a sample and return it.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_runtime.dashboard import Client, ClientError
+from mlops_runtime.dashboard import Client, ClientError, samples_in
 from mlops_runtime.dashboard.__main__ import main
 from mlops_runtime.model import Predictor
 from mlops_runtime.serving import create_app
@@ -120,8 +120,21 @@ def test_the_command_prints_the_version_or_why_there_is_none(
 ) -> None:
     monkeypatch.setenv("SERVICE_URL", f"{url}/")
     monkeypatch.setenv("SERVICE_KEY", KEY)
-    assert (main(), capsys.readouterr().out) == (0, "development\n")
+    assert (main([]), capsys.readouterr().out) == (0, "development\n")
 
     monkeypatch.setenv("SERVICE_KEY", "other")
-    assert main() == 1
+    assert main([]) == 1
     assert "does not accept the API key" in capsys.readouterr().err
+
+
+def test_the_command_writes_the_drift_into_a_folder(
+    url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SERVICE_URL", url)
+    monkeypatch.setenv("SERVICE_KEY", KEY)
+
+    assert main([str(tmp_path / "drift")]) == 0
+
+    (sample,) = samples_in(tmp_path / "drift")
+    assert sample.records == 0
+    assert capsys.readouterr().out.strip() == str(*(tmp_path / "drift").iterdir())

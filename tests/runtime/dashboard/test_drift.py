@@ -1,10 +1,12 @@
+from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
-from mlops_runtime.dashboard import DriftHistory, drift_of
-from mlops_runtime.dashboard.drift import MAX_SAMPLES
+from mlops_runtime.dashboard import ClientError, DriftHistory, drift_of, samples_in
+from mlops_runtime.dashboard.drift import MAX_SAMPLES, Drift, write_sample
 
 
 def metrics(records: int, index: dict[str, float]) -> str:
@@ -40,3 +42,31 @@ def test_the_history_keeps_the_samples_of_a_day() -> None:
 
     kept = [sample.records for sample in history.samples()]
     assert kept == list(range(2, MAX_SAMPLES + 2))
+
+
+def drift(day: int) -> Drift:
+    return Drift(datetime(2026, 11, day, 12, tzinfo=UTC), 1234, {'a "quoted" name': 0.125, "größe": 0.5})
+
+
+def test_written_samples_come_before_those_of_the_service(tmp_path: Path) -> None:
+    # given: samples that were written in another order
+    for day in (20, 3):
+        write_sample(drift(day), tmp_path / "drift")
+    # when
+    history = DriftHistory(lambda: metrics(5, {}), samples_in(tmp_path / "drift"))
+    history.sample()
+    # then
+    assert history.samples()[:2] == [drift(3), drift(20)]
+    assert history.samples()[2].records == 5
+
+
+def test_no_folder_has_no_samples(tmp_path: Path) -> None:
+    assert samples_in(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"time": "now", "records": 1, "index": {}}', '{"index": {"a": "x"}}'])
+def test_a_file_that_is_no_sample_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "drift-1.json").write_text(content)
+
+    with pytest.raises(ClientError, match=r"drift-1\.json is no sample of the drift: remove it"):
+        samples_in(tmp_path)

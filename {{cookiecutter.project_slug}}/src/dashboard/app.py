@@ -1,9 +1,10 @@
 """The dashboard, a client of the service: values to try, tables, the model card, drift. `make dashboard` opens it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import streamlit as st
-from mlops_runtime.dashboard import Client, ClientError, DriftHistory, Input, drift_of, inputs_of
+from mlops_runtime.dashboard import Client, ClientError, DriftHistory, Input, drift_of, inputs_of, samples_in
 from mlops_runtime.dashboard.widgets import ask, readable, show_lines, show_prediction
 
 TITLE = "{{cookiecutter.project_name}}"
@@ -22,8 +23,8 @@ def inputs() -> list[Input]:
 
 @st.cache_resource
 def history() -> DriftHistory:
-    """Return the samples of the drift, one a minute since the dashboard has started."""
-    return DriftHistory(CLIENT.metrics).start()
+    """Return the samples of the drift: those that `make download.drift` has fetched, then one a minute."""
+    return DriftHistory(CLIENT.metrics, samples_in(Path("build/drift"))).start()
 
 
 def show_what_if() -> None:
@@ -99,9 +100,9 @@ PAGES: dict[str, Callable[[], None]] = {
 
 st.set_page_config(page_title=TITLE, layout="wide")
 st.title(TITLE)
-history()
 page = st.segmented_control("Page", list(PAGES), default="What if", label_visibility="collapsed", required=True)
 try:
+    history()
     PAGES[page]()
 except ClientError as error:
     st.error(str(error))
