@@ -8,5 +8,5 @@ upload.drift: $(ENV) | aws-account  ## Put the drift that the service at SERVICE
 
 .PHONY: download.drift
 download.drift: | aws-account  ## Get the samples of drift from S3 into build/drift, for `make dashboard`
-	@$(if $(AZ),echo "download webservice/drift from $(STORE) into build/drift with az storage blob download-batch" >&2; exit 1)
+	@$(if $(filter azure-%,$(PLATFORM)),echo "download webservice/drift from $(STORE) into build/drift with az storage blob download-batch" >&2; exit 1)
 	@$(call get_files,webservice/drift/,build/drift/)
