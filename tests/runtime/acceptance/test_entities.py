@@ -8,8 +8,8 @@ import pytest
 
 from tests.runtime.acceptance.conftest import Browser, checked, driven
 from tests.runtime.acceptance.test_browser import read, send_table
-from tests.runtime.entities import write_artefact
 from tests.runtime.live_service.conftest import ARTEFACT, Service, running_service
+from tests.runtime.lookup_model import write_artefact
 
 TEXT = "Dear Zoë,\n\n<b>Ada Lovelace</b> works for Acme in Kraków 😀.\nשלום רחל, מה שלומך?\n" + "Acme! " * 40
 

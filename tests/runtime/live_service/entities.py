@@ -6,8 +6,8 @@ from pathlib import Path
 from flask import Flask
 
 from mlops_runtime.serving import create_app as create_runtime_app
-from tests.runtime.entities import CONTRACT, LookupPredictor
 from tests.runtime.live_service.project import ARTEFACT
+from tests.runtime.lookup_model import CONTRACT, LookupPredictor
 
 
 def create_app() -> Flask:

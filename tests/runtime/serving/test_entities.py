@@ -21,7 +21,7 @@ from mlops_runtime.serving import create_app
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.binning import MAX_TEXTS
 from mlops_runtime.serving.telemetry.psi import ALERT
-from tests.runtime.entities import CONTRACT, TEXTS, UNSEEN, LookupPredictor, write_artefact
+from tests.runtime.lookup_model import CONTRACT, TEXTS, UNSEEN, LookupPredictor, write_artefact
 from tests.runtime.serving.page_parser import Page
 
 STATIC = Path(mlops_runtime.serving.__file__).parent / "static"
