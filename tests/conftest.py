@@ -121,25 +121,32 @@ def share_environment(folder: Path, project: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with default answers and an installed environment.
+    """A project with default answers and an installed environment."""
+    return installed(tmp_path_factory, "a folder with spaces")
 
-    With TEST_ENVIRONMENT, it is in that folder, and its environment serves another run at the same time.
+
+@pytest.fixture(scope="session")
+def project_of_entities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that finds entities in texts, with an installed environment."""
+    return installed(tmp_path_factory, "entities", kind="entities")
+
+
+def installed(folders: pytest.TempPathFactory, name: str, **answers: str) -> Path:
+    """Bake a project in a folder, and install its environment.
+
+    With TEST_ENVIRONMENT, the folder is in that one, and the environment serves another run at the same time.
     """
     given = os.environ.get("TEST_ENVIRONMENT")
-    parent = Path(given) if given else tmp_path_factory.mktemp("project")
-    with (parent / "lock").open("w") as lock:
+    parent = Path(given) if given else folders.mktemp("installed")
+    with (parent / f"{name}.lock").open("w") as lock:
         # The other run waits for the one that installs.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        made = list(parent.glob("a folder with spaces/*/.venv/.installed"))
-        return made[0].parents[1] if made else installed(parent / "a folder with spaces")
-
-
-def installed(folder: Path) -> Path:
-    """Bake a project in a folder, and install its environment."""
-    project = bake(folder)
-    result = subprocess.run(["make", "install"], cwd=project, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return project
+        if made := list((parent / name).glob("*/.venv/.installed")):
+            return made[0].parents[1]
+        project = bake(parent / name, **answers)
+        result = subprocess.run(["make", "install"], cwd=project, capture_output=True, text=True, check=False)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return project
 
 
 def missing(part: str, how_to_get_it: str) -> None:

@@ -4,8 +4,6 @@ import json
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import Bakery, bake
 from tests.test_bake import git
 from tests.test_project import make
@@ -16,39 +14,30 @@ TEXTS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def mailroom(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of entities with an installed environment."""
-    folder = bake(tmp_path_factory.mktemp("entities"), kind="entities")
-    result = make(folder, "install")
-    assert result.returncode == 0, result.stdout + result.stderr
-    return folder
-
-
-def test_a_project_passes_its_own_checks(mailroom: Path) -> None:
-    result = make(mailroom, "lint", "type-check", "unittest")
+def test_a_project_passes_its_own_checks(project_of_entities: Path) -> None:
+    result = make(project_of_entities, "lint", "type-check", "unittest")
 
     assert result.returncode == 0, result.stdout + result.stderr
 
 
-def test_a_model_is_trained_and_served(mailroom: Path) -> None:
+def test_a_model_is_trained_and_served(project_of_entities: Path) -> None:
     # A busy machine does few passes in this time, so the floor is that of a user's own texts.
     settings = ("BUDGET=40", "FLOORS=skill=0.02")
-    trained = make(mailroom, "test", *settings)
-    predicted = make(mailroom, "predict", *settings)
+    trained = make(project_of_entities, "test", *settings)
+    predicted = make(project_of_entities, "predict", *settings)
 
     assert trained.returncode == 0, trained.stdout + trained.stderr
     assert predicted.returncode == 0, predicted.stdout + predicted.stderr
-    metrics = json.loads((mailroom / "build/metrics.json").read_text())["metrics"]
+    metrics = json.loads((project_of_entities / "build/metrics.json").read_text())["metrics"]
     # The example is neither out of reach nor trivial.
     assert 0.5 < metrics["f1"]["value"] < 0.97
     assert '"entities"' in predicted.stdout
 
 
-def test_the_environment_has_no_onnx_runtime(mailroom: Path) -> None:
-    found = subprocess.run(
-        [str(mailroom / ".venv/bin/python"), "-c", "import onnxruntime"], capture_output=True, text=True, check=False
-    )
+def test_the_environment_has_no_onnx_runtime(project_of_entities: Path) -> None:
+    command = [str(project_of_entities / ".venv/bin/python"), "-c", "import onnxruntime"]
+
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert "ModuleNotFoundError" in found.stderr
 

@@ -1,0 +1,95 @@
+"""A project that finds entities in texts: its images, its pods on a real cluster, and its training job.
+
+The tests of this file are one story and build on one another, in their order.
+"""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import bake, share_environment
+from tests.live.site import NAMESPACE, fit_to_server
+from tests.live.test_images import train_as_the_job_does
+from tests.live.workbench import Workbench
+
+pytestmark = [pytest.mark.engine, pytest.mark.cluster]
+
+# Short, because other tests train to the end; a busy machine does few passes in this time.
+TRAINING = {"MLOPS_BUDGET": "15", "MLOPS_FLOORS": "f1=0.1"}
+ASK = """\
+import json, sys
+from urllib.request import Request, urlopen
+headers = {"Content-Type": "application/json", "Authorization": f"Bearer {sys.argv[1]}"}
+request = Request("http://127.0.0.1:8000/v1/predictions", sys.argv[2].encode(), headers)
+print(urlopen(request, timeout=10).read().decode())
+"""
+
+
+@pytest.fixture(scope="module")
+def bench(
+    project_of_entities: Path, workbench: Workbench, cluster: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Workbench]:
+    folder = share_environment(bake(tmp_path_factory.mktemp("texts"), kind="entities"), project_of_entities)
+    settings = {
+        "MLOPS_CLUSTER": cluster,
+        "MLOPS_NAMESPACE": NAMESPACE,
+        "MLOPS_LOGIN": "none",
+        "MLOPS_SKIP_TESTS": "they run in other tests",
+    }
+    delete = ["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"]
+    subprocess.run(delete, check=True, capture_output=True)
+    fit_to_server(folder)
+    yield replace(workbench, folder=folder, environment=workbench.environment | settings | TRAINING)
+    subprocess.run(delete, check=True, capture_output=True)
+
+
+def test_a_version_is_deployed_and_its_pods_find_the_golden_entities(bench: Workbench) -> None:
+    version = bench.commit("First version")
+
+    result = bench.make("deploy")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert re.search(rf"^{re.escape(version)} runs: 2 pods, \d+ golden predictions each$", result.stdout, re.MULTILINE)
+
+
+def test_a_pod_answers_callers_with_a_key(bench: Workbench) -> None:
+    made = bench.make("key", NAME="tests")
+    assert made.returncode == 0, made.stderr
+    golden = bench.golden()[0]
+    service = f"deploy/{bench.folder.name}-webservice"
+    command = ["kubectl", "--namespace", NAMESPACE, "exec", service, "--", "python", "-c", ASK]
+    arguments = [made.stdout.split()[-1], json.dumps(golden["record"])]
+
+    answer = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["entities"] == golden["prediction"]["entities"]
+
+
+def test_the_image_of_the_service_has_no_onnx_runtime(bench: Workbench, engine: str) -> None:
+    image = f"{bench.folder.name}/webservice:{bench.version()}"
+    program = "import importlib.util, sys; sys.exit(importlib.util.find_spec('onnxruntime') is not None)"
+
+    result = subprocess.run([engine, "run", "--rm", image, "python", "-c", program], capture_output=True, check=False)
+
+    assert result.returncode == 0, result.stderr
+
+
+def test_the_training_job_trains_on_texts_and_uploads(bench: Workbench, engine: str, tmp_path: Path) -> None:
+    made_bucket = ["s3", "mb", "s3://texts"]
+    environment = bench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": os.environ["PATH"]}
+    subprocess.run([*bench.aws, *made_bucket], env=environment, check=True, capture_output=True)
+    settings = {"DATA": "data/messages.jsonl", "BUDGET": "10", "FLOORS": "f1=0.01", "BUCKET": "texts"}
+
+    result = train_as_the_job_does(
+        engine, f"{bench.folder.name}/trainer:{bench.version()}", bench, tmp_path, **settings
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert "Uploaded artefact, report and metrics to s3://texts/trainer/1.0.0/" in result.stdout
