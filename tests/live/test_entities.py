@@ -3,7 +3,6 @@
 The tests of this file are one story and build on one another, in their order.
 """
 
-import json
 import os
 import re
 import subprocess
@@ -22,13 +21,6 @@ pytestmark = [pytest.mark.engine, pytest.mark.cluster]
 
 # Short, because another test trains to the end; a busy machine does few passes in this time.
 TRAINING = {"MLOPS_BUDGET": "20", "MLOPS_FLOORS": "f1=0"}
-ASK = """\
-import json, sys
-from urllib.request import Request, urlopen
-headers = {"Content-Type": "application/json", "Authorization": f"Bearer {sys.argv[1]}"}
-request = Request("http://127.0.0.1:8000/v1/predictions", sys.argv[2].encode(), headers)
-print(urlopen(request, timeout=10).read().decode())
-"""
 
 
 @pytest.fixture(scope="module")
@@ -56,20 +48,6 @@ def test_a_version_is_deployed_and_its_pods_find_the_golden_entities(bench: Work
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert re.search(rf"^{re.escape(version)} runs: 2 pods, \d+ golden predictions each$", result.stdout, re.MULTILINE)
-
-
-def test_a_pod_answers_callers_with_a_key(bench: Workbench) -> None:
-    made = bench.make("key", NAME="tests")
-    assert made.returncode == 0, made.stderr
-    golden = bench.golden()[0]
-    service = f"deploy/{bench.folder.name}-webservice"
-    command = ["kubectl", "--namespace", NAMESPACE, "exec", service, "--", "python", "-c", ASK]
-    arguments = [made.stdout.split()[-1], json.dumps(golden["record"])]
-
-    answer = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
-
-    assert answer.returncode == 0, answer.stderr
-    assert json.loads(answer.stdout)["entities"] == golden["prediction"]["entities"]
 
 
 def test_the_image_of_the_service_has_no_onnx_runtime(bench: Workbench, engine: str) -> None:
