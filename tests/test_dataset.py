@@ -114,7 +114,7 @@ def test_a_project_has_the_name_of_its_table_and_a_summary_is_printed(tmp_path: 
     ],
 )
 def test_the_project_name_is_derived_from_the_file_name(file: str, name: str) -> None:
-    assert project_name({"dataset": f"folder/{file}"}) == name
+    assert project_name({"kind": "table", "dataset": f"folder/{file}"}) == name
 
 
 @pytest.mark.parametrize("home", [True, False], ids=["below the home folder", "absolute"])
