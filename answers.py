@@ -305,7 +305,7 @@ def project_name(answers: Mapping[str, str]) -> str:
     words = " ".join(re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", stem)))[:MAX_FILE_NAME_LENGTH].strip()
     name = words[:1].upper() + words[1:]
     # Some file names, such as test.csv and 2024.csv, are not valid package names.
-    names = (name, f"{name} model", f"Model {name}", f"Model of {answers['kind']}")
+    names = (name, f"{name} model", f"Model {name}", f"{answers['kind'].capitalize()} model")
     return next(each for each in names if not slug_error(slugify(each)) and not text_error("project_name", each))
 
 

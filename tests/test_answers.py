@@ -291,7 +291,7 @@ def test_a_dataset_of_texts_gives_a_project_name(tmp_path: Path) -> None:
 
     assert (project_name(answers), data_file(answers)) == ("Support mails", "support_mails.jsonl")
     assert (floors(answers), text_error("description", description(answers))) == ("skill=0.02", None)
-    assert project_name(ENTITIES | {"dataset": "…"}) == "Model of entities"
+    assert project_name(ENTITIES | {"dataset": "…"}) == "Entities model"
 
 
 def cookiecutter_command(*arguments: str, folder: Path, typed: str = "") -> subprocess.CompletedProcess[str]:

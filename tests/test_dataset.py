@@ -109,7 +109,7 @@ def test_a_project_has_the_name_of_its_table_and_a_summary_is_printed(tmp_path: 
         pytest.param("json.csv.gz", "Json model", id="Python module"),
         pytest.param("2024.csv", "Model 2024", id="digits"),
         pytest.param("表.csv", "表", id="another script"),
-        pytest.param("-.csv", "Model of a table", id="punctuation alone"),
+        pytest.param("-.csv", "Table model", id="punctuation alone"),
         pytest.param("x" * 90 + ".csv", "X" + "x" * 29, id="long"),
     ],
 )
