@@ -136,5 +136,6 @@ def test_the_command_writes_the_drift_into_a_folder(
     assert main([str(tmp_path / "drift")]) == 0
 
     (sample,) = samples_in(tmp_path / "drift")
-    assert sample.records == 0
+    # The records of other tests are too few for an index.
+    assert sample.index == {}
     assert capsys.readouterr().out.strip() == str(*(tmp_path / "drift").iterdir())
