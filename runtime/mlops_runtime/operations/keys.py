@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from mlops_runtime.operations.errors import RoadError
+from mlops_runtime.operations.errors import DeployError, RoadError
 from mlops_runtime.operations.kubectl import ClusterError, Kubectl
 from mlops_runtime.operations.verify import CONTAINER
 from mlops_runtime.operator_key import OPERATOR
@@ -232,7 +232,7 @@ def run_command(argv: Sequence[str] | None, open_store: Callable[[], Store]) -> 
     except KeyError as error:
         print(f"keys: {error} is not set: run this with make", file=sys.stderr)
         return 1
-    except (KeysError, RoadError) as error:
+    except (KeysError, RoadError, DeployError) as error:
         print(f"keys: {error}", file=sys.stderr)
         return 1
     return 0

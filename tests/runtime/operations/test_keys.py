@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlops_runtime.operations import keys
+from mlops_runtime.operations.errors import DeployError
 from mlops_runtime.operations.keys import Secret, ensure, main
 from mlops_runtime.operations.kubectl import ClusterError, Kubectl
 from tests.runtime.operations.conftest import KubectlInMemory
@@ -241,6 +242,14 @@ def test_a_missing_setting_is_named(
 
     assert main(["--list"]) == 1
     assert capsys.readouterr().err == f"keys: '{name}' is not set: run this with make\n"
+
+
+def test_a_platform_whose_settings_cannot_be_used_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    def open_store() -> keys.Store:
+        raise DeployError("NAMESPACE is not set")
+
+    assert keys.run_command(["--list"], open_store) == 1
+    assert capsys.readouterr().err == "keys: NAMESPACE is not set\n"
 
 
 def test_another_cluster_is_refused(kubectl: KubectlInMemory, monkeypatch: pytest.MonkeyPatch) -> None:
