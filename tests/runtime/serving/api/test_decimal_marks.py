@@ -54,7 +54,7 @@ def on_the_page(delimiter: str) -> Read:
         content = BytesIO(table([{"x": text, "k": "a"}], delimiter))
         try:
             with uploaded(contract, FileStorage(content, "mine.csv")) as source:
-                list(TablePrediction(contract, source, RecordReader(contract, 1), predict).run(10))
+                list(TablePrediction(contract, source, RecordReader(contract, 1), predict).run(10, 10_000))
         except InvalidRequestError:
             return None
         return values[0] if values else None

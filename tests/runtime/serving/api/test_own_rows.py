@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlops_runtime.contract import RecordModel
 
 MAX_RECORDS = 1000
+MAX_LENGTH = 1_000_000
 
 
 class Case:
@@ -77,7 +78,7 @@ def test_the_page_reads_the_file_as_in_training(case: Case) -> None:
         prediction = TablePrediction(case.contract, source, case.reader, predict)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(prediction, "_writer", SilentWriter())
-            batches = list(prediction.run(MAX_RECORDS))
+            batches = list(prediction.run(MAX_RECORDS, MAX_LENGTH))
 
     assert [batch.faults for batch in batches if batch.faults] == []
     assert read == case.records
