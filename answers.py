@@ -287,6 +287,12 @@ def _copy_name(path: Path, kind: str) -> str:
     return name
 
 
+def predictor_module(answers: Mapping[str, str]) -> str:
+    """Return the name of the module that holds the predictor."""
+    name: str = _import_runtime("mlops_runtime.operations.template_choices").PREDICTORS[answers["kind"]]
+    return name
+
+
 def floors(answers: Mapping[str, str]) -> str:
     """Return the floors of the gate: for a user's table, a minimum skill compared with a constant prediction."""
     if not answers["dataset"]:
@@ -328,5 +334,5 @@ class Answers(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        filters = (package_name, dataset_path, data_file, floors, project_name, description)
+        filters = (package_name, dataset_path, data_file, predictor_module, floors, project_name, description)
         environment.filters |= {each.__name__: each for each in filters}

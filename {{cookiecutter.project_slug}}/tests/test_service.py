@@ -1,23 +1,22 @@
 """The service, with a model trained in seconds."""
 
 from flask.testing import FlaskClient
-from mlops_runtime.model import Predictor, agrees
+from mlops_runtime.model import BasePredictor, agrees
 
-from {{cookiecutter.__package}}_model.classifier import ARTEFACT, load
-from {{cookiecutter.__package}}_model.datamodel import Prediction
+from {{cookiecutter.__package}}_model.{{cookiecutter.__predictor}} import ARTEFACT, load
 
 
-def test_the_model_is_loaded_from_its_folder(predictor: Predictor) -> None:
+def test_the_model_is_loaded_from_its_folder(predictor: BasePredictor) -> None:
     assert load(predictor.artefact.folder or ARTEFACT).gives_golden_predictions()
 
 
-def test_a_record_gets_its_prediction(client: FlaskClient, predictor: Predictor) -> None:
+def test_a_record_gets_its_prediction(client: FlaskClient, predictor: BasePredictor) -> None:
     golden = predictor.golden_records[0]
 
     answer = client.post("/v1/predictions", json=golden.record.model_dump(mode="json"))
 
     assert answer.status_code == 200
-    assert agrees(Prediction.model_validate_json(answer.data), golden.prediction)
+    assert agrees(predictor.contract.prediction.model_validate_json(answer.data), golden.prediction)
 
 
 def test_a_record_that_breaks_the_contract_is_refused(client: FlaskClient) -> None:

@@ -26,6 +26,8 @@ FRAGMENTS = {
     "docs/registries.md": "registries.md",
 }
 """Fragments, by the file that has the marker where one is put in."""
+PREDICTORS = {"table": "classifier", "entities": "recognizer"}
+"""Modules that hold the predictor, by the kind of model."""
 LOCK = "Pipfile.lock"
 """File whose fragment has the hash of the Pipfile, and the category to add."""
 

@@ -1,6 +1,6 @@
 """The model that `make train` made."""
 
-from {{cookiecutter.__package}}_model.classifier import load
+from {{cookiecutter.__package}}_model.{{cookiecutter.__predictor}} import load
 
 
 def test_it_gives_its_golden_predictions() -> None:

@@ -4,16 +4,16 @@ from urllib.request import Request, urlopen
 
 from mlops_runtime.model import agrees
 
-from {{cookiecutter.__package}}_model.classifier import load
-from {{cookiecutter.__package}}_model.datamodel import Prediction
+from {{cookiecutter.__package}}_model.{{cookiecutter.__predictor}} import load
 
 
 def test_it_gives_a_golden_prediction(service: str) -> None:
-    golden = load().golden_records[0]
+    predictor = load()
+    golden = predictor.golden_records[0]
     body = golden.record.model_dump_json().encode()
 
     with urlopen(Request(f"{service}/v1/predictions", body, {"Content-Type": "application/json"})) as answer:
-        prediction = Prediction.model_validate_json(answer.read())
+        prediction = predictor.contract.prediction.model_validate_json(answer.read())
 
     assert agrees(prediction, golden.prediction)
 

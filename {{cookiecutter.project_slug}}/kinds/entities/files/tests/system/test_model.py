@@ -1,7 +1,0 @@
-"""The model that `make train` made."""
-
-from {{cookiecutter.__package}}_model.recognizer import load
-
-
-def test_it_gives_its_golden_predictions() -> None:
-    assert load().gives_golden_predictions()
