@@ -18,12 +18,7 @@ from mlops_runtime.entities.exports import NotAnnotatedError, RawSpan, RecordErr
 from mlops_runtime.tables.compression import READ_ERRORS, opened
 from mlops_runtime.tables.encodings import SourceError, scan
 from mlops_runtime.tables.formats import address_advice
-
-MAX_LISTED = 10
-"""Maximum number of problems in a message; the message counts the others."""
-
-MAX_PROBLEMS = 1000
-"""Maximum number of problems to collect."""
+from mlops_runtime.tables.problems import MAX_PROBLEMS, problem_list
 
 MAX_EXCERPT = 40
 """Maximum number of characters of a text in a message."""
@@ -58,13 +53,7 @@ class DatasetError(ValueError):
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        listed = [str(problem) for problem in problems[:MAX_LISTED]]
-        if len(problems) > MAX_LISTED:
-            listed.append(f"and {len(problems) - MAX_LISTED} more")
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        if len(problems) >= MAX_PROBLEMS:
-            count += " or more"
-        super().__init__("\n  ".join([f"{path} has {count}:", *listed]))
+        super().__init__(problem_list(f"{path} has", problems))
 
 
 @dataclass(frozen=True, slots=True, order=True)

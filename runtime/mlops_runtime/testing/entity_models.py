@@ -6,13 +6,10 @@ from mlops_runtime.contract import Contract
 from mlops_runtime.entities.pipelines import Pipeline
 from mlops_runtime.entities.predictor import SpacyPredictor
 from mlops_runtime.entities.training import train
-from mlops_runtime.training.settings import Settings
+from mlops_runtime.testing.quick_settings import quick_settings
 
 MAX_TEXTS = 120
 """Maximum number of texts to train a model for tests on, evenly spaced."""
-
-NO_FLOORS = {"skill": -1e9}
-"""A floor that every model reaches, because unit tests do not depend on the quality of the model."""
 
 
 def quick_recognizer(
@@ -31,21 +28,6 @@ def quick_recognizer(
         pipeline: makes the pipeline to train.
         predictor: class that loads the trained pipeline.
     """
-    lock = folder / "Pipfile.lock"
-    lock.touch()
-    settings = Settings(
-        data=texts,
-        artefact=folder / "artefact",
-        report=folder / "report.html",
-        metrics=folder / "metrics.json",
-        lock=lock,
-        floors=NO_FLOORS,
-        seed=0,
-        test_share=0.25,
-        max_rows=MAX_TEXTS,
-        budget=0,
-        version="1.2.3",
-        commit="0" * 40,
-    )
+    settings = quick_settings(texts, folder, MAX_TEXTS)
     train(contract, settings, pipeline, predictor)
     return predictor.load(contract, settings.artefact)

@@ -5,16 +5,13 @@ from pathlib import Path
 
 from mlops_runtime.contract import Contract
 from mlops_runtime.model import OnnxPredictor, Predictor
+from mlops_runtime.testing.quick_settings import quick_settings
 from mlops_runtime.training.candidates import Candidate
 from mlops_runtime.training.export import onnx_files
 from mlops_runtime.training.run import Export, train
-from mlops_runtime.training.settings import Settings
 
 MAX_ROWS = 2_000
 """Maximum number of rows to train a model for tests on, evenly spaced."""
-
-NO_FLOORS = {"skill": -1e9}
-"""A floor that every model reaches, because unit tests do not depend on the quality of the model."""
 
 
 def quick_predictor(
@@ -35,21 +32,6 @@ def quick_predictor(
         predictor: class that loads the exported model.
         export: function that returns the files for the predictor.
     """
-    lock = folder / "Pipfile.lock"
-    lock.touch()
-    settings = Settings(
-        data=table,
-        artefact=folder / "artefact",
-        report=folder / "report.html",
-        metrics=folder / "metrics.json",
-        lock=lock,
-        floors=NO_FLOORS,
-        seed=0,
-        test_share=0.25,
-        max_rows=MAX_ROWS,
-        budget=0,
-        version="1.2.3",
-        commit="0" * 40,
-    )
+    settings = quick_settings(table, folder, MAX_ROWS)
     train(contract, settings, candidates and candidates[:1], predictor, export)
     return predictor.load(contract, settings.artefact)

@@ -16,17 +16,12 @@ from pydantic import ValidationError
 from mlops_runtime.contract import Contract, Features, Kind, RecordModel
 from mlops_runtime.tables.cells import MIN_SHARE, cleaned, number, value_reader
 from mlops_runtime.tables.dialects import decimal_of, numbers_of
+from mlops_runtime.tables.problems import MAX_LISTED, MAX_PROBLEMS, problem_list
 from mlops_runtime.tables.source import MAX_IN_MEMORY, ConvertedSource, Source, SourceError, open_source
 from mlops_runtime.training.settings import MAX_ROWS, MIN_ROWS
 
 MIN_LABEL_ROWS = 2
 """Minimum number of rows of a label: cross-validation needs a row to fit on and a row to hold out."""
-
-MAX_LISTED = 10
-"""Maximum number of problems, or of names, in a message; the message counts the others."""
-
-MAX_PROBLEMS = 1000
-"""Maximum number of problems to collect: a column of the wrong kind has a problem in each row."""
 
 TOLERANCE = 10
 """Read the whole table if its rows exceed the maximum by at most 1 / TOLERANCE, not every second row."""
@@ -70,13 +65,7 @@ class TableError(ValueError):
 
     def __init__(self, path: Path, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
-        listed = [str(problem) for problem in problems[:MAX_LISTED]]
-        if len(problems) > MAX_LISTED:
-            listed.append(f"and {len(problems) - MAX_LISTED} more")
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        if len(problems) >= MAX_PROBLEMS:
-            count += " or more"
-        super().__init__("\n  ".join([f"{path} breaks the contract, {count}:", *listed]))
+        super().__init__(problem_list(f"{path} breaks the contract,", problems))
 
 
 @dataclass(frozen=True, slots=True)

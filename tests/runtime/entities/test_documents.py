@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from mlops_runtime.entities.documents import MAX_LISTED, DatasetError, Documents, Span, read_documents
+from mlops_runtime.entities.documents import DatasetError, Documents, Span, read_documents
+from mlops_runtime.tables.problems import MAX_LISTED
 
 TEXT = "Ada joined Acme"
 ADA, ACME = Span(0, 3, "PERSON"), Span(11, 15, "ORG")

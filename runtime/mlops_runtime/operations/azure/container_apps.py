@@ -5,19 +5,17 @@ A release is the app as containerapp.yaml has it. Its revision has the number of
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, Self
 
-from mlops_runtime.operations.azure.address import Address
 from mlops_runtime.operations.azure.app import ContainerApp, secrets_of
 from mlops_runtime.operations.azure.az import AzureError, Object
-from mlops_runtime.operations.azure.image_files import ModelFiles, read_image
 from mlops_runtime.operations.azure.platform import AzurePlatform, resource_of
 from mlops_runtime.operations.azure.resource import KEYS
 from mlops_runtime.operations.golden import ServiceError
 from mlops_runtime.operations.releases import Release
-from mlops_runtime.operations.replicas import Clock, Verified
+from mlops_runtime.operations.replicas import Verified
 from mlops_runtime.operations.road import Live, Progress, Snapshot
 from mlops_runtime.operations.settings import Settings
 
@@ -27,34 +25,16 @@ SUFFIX = re.compile(r"--r(\d+)(?:-\d+)?\Z")
 """End of the name of a revision, with the number of its release."""
 
 
-class ContainerApps(AzurePlatform):
-    """One project as one container app.
-
-    Attributes:
-        app: the resource.
-    """
+class ContainerApps(AzurePlatform[ContainerApp]):
+    """One project as one container app."""
 
     unit = "revision"
 
     FILE = "containerapp"
     KIND = "ContainerApp"
 
-    def __init__(
-        self,
-        settings: Settings,
-        app: ContainerApp,
-        clock: Clock | None = None,
-        read_image: Callable[[str, str], ModelFiles] = read_image,
-        address: Address | None = None,
-    ) -> None:
-        """Read the settings.
-
-        Raises:
-            DeployError: if one is missing or not usable.
-        """
-        super().__init__(settings, app, clock, read_image, address)
-        self.app = app
-        self._placed = ""
+    _placed = ""
+    """Name of the revision that this run has placed."""
 
     @classmethod
     def from_environment(cls, settings: Settings, environment: Mapping[str, str]) -> Self:

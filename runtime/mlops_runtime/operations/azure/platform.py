@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 from mlops_runtime.operations.azure.address import Address
 from mlops_runtime.operations.azure.az import Object
@@ -25,12 +25,14 @@ from mlops_runtime.operations.settings import Settings
 RENDERED = Path("build")
 """Folder of the resource, as `mlops_runtime.operations.azure.render` has written it."""
 
+App = TypeVar("App", bound=Resource)
 
-class AzurePlatform(RecordedPlatform):
+
+class AzurePlatform(RecordedPlatform, Generic[App]):
     """One project as one resource of Azure.
 
     Attributes:
-        resource: that runs the service.
+        app: the resource that runs the service.
         records: of the releases.
         read_image: returns the files of an image.
         address: asks the service.
@@ -46,7 +48,7 @@ class AzurePlatform(RecordedPlatform):
     def __init__(
         self,
         settings: Settings,
-        resource: Resource,
+        app: App,
         clock: Clock | None = None,
         read_image: Callable[[str, str], ModelFiles] = read_image,
         address: Address | None = None,
@@ -56,27 +58,27 @@ class AzurePlatform(RecordedPlatform):
         Raises:
             DeployError: if one is missing or not usable.
         """
-        super().__init__(settings, clock or Clock(say=resource.az.say), watch_seconds=10)
-        self.resource = resource
-        self.resource.timeout = settings.rollout_timeout
+        super().__init__(settings, clock or Clock(say=app.az.say), watch_seconds=10)
+        self.app = app
+        self.app.timeout = settings.rollout_timeout
         self.read_image = read_image
         self.address = address or Address()
         self.docker = settings.optional("DOCKER") or "docker"
         name = f"releases/{settings.environment}.jsonl"
-        self.records = Records(resource.az, settings.required("STORAGE_CONTAINER"), name, self.clock.now)
-        self.keys = KeySecret(resource)
+        self.records = Records(app.az, settings.required("STORAGE_CONTAINER"), name, self.clock.now)
+        self.keys = KeySecret(app)
         self._operator = ""
         self._files: dict[str, ModelFiles] = {}
 
     @property
     def service(self) -> str:
         """Name of the resource."""
-        return self.resource.name
+        return self.app.name
 
     @property
     def place(self) -> str:
         """The resource group."""
-        return f"resource group {self.resource.group}"
+        return f"resource group {self.app.group}"
 
     def check_access(self) -> None:
         """Do nothing: every command asks Azure next, which says so if nobody is logged in."""
@@ -162,9 +164,9 @@ class AzurePlatform(RecordedPlatform):
             AzureError: if Azure refuses.
         """
         with self.records.locked(who, self.settings.wait) as check_lock:
-            there = self.resource.find() is not None
+            there = self.app.find() is not None
             if there:
-                self.resource.delete()
+                self.app.delete()
             check_lock()
             count = len(self.records.releases())
             self.records.keep([])
@@ -204,7 +206,7 @@ class AzurePlatform(RecordedPlatform):
             AzureError: if Azure refuses.
         """
         if not self._operator:
-            self._operator = (self.resource.secrets() or {}).get(OPERATOR, "")
+            self._operator = (self.app.secrets() or {}).get(OPERATOR, "")
         return self._operator
 
     def files_of(self, image: str) -> ModelFiles:

@@ -5,21 +5,20 @@ repeats, or its own: after a swap, the version before stands by in the staging s
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
-from mlops_runtime.operations.azure.address import Address
 from mlops_runtime.operations.azure.az import AzureAwayError, AzureError, Object
-from mlops_runtime.operations.azure.image_files import ModelFiles, read_image
 from mlops_runtime.operations.azure.platform import AzurePlatform, resource_of
 from mlops_runtime.operations.azure.resource import KEYS, OPERATOR
 from mlops_runtime.operations.azure.site import PRODUCTION, SETTINGS, STAGING, Site, secrets_in
 from mlops_runtime.operations.errors import RolloutError
 from mlops_runtime.operations.golden import ServiceError
 from mlops_runtime.operations.releases import Release
-from mlops_runtime.operations.replicas import Clock, Verified
+from mlops_runtime.operations.replicas import Verified
 from mlops_runtime.operations.road import Live, Progress, Snapshot
 from mlops_runtime.operations.settings import Settings
 
@@ -68,36 +67,20 @@ class Slot:
         )  # fmt: skip
 
 
-class WebApp(AzurePlatform):
-    """One project as one web app.
-
-    Attributes:
-        app: the resource.
-    """
+class WebApp(AzurePlatform[Site]):
+    """One project as one web app."""
 
     unit = "slot"
 
     FILE = "webapp"
     KIND = "WebApp"
 
-    def __init__(
-        self,
-        settings: Settings,
-        app: Site,
-        clock: Clock | None = None,
-        read_image: Callable[[str, str], ModelFiles] = read_image,
-        address: Address | None = None,
-    ) -> None:
-        """Read the settings.
-
-        Raises:
-            DeployError: if one is missing or not usable.
-        """
-        super().__init__(settings, app, clock, read_image, address)
-        self.app = app
-        self._placed = self._version = ""
-        self._sites: dict[str, Object] = {}
-        self._workers = 0
+    _placed = ""
+    """Name of the slot that this run has placed a release in."""
+    _version = ""
+    """Version of that release."""
+    _workers = 0
+    """Instances of the plan; 0 until they were asked for."""
 
     @classmethod
     def from_environment(cls, settings: Settings, environment: Mapping[str, str]) -> Self:
@@ -139,6 +122,11 @@ class WebApp(AzurePlatform):
         if not self._version:
             self._version = version_in(self._read(slot), self.releases())
         return self._progress_of(slot, self._version)
+
+    @cached_property
+    def _sites(self) -> dict[str, Object]:
+        """Sites by slot, as they were read last."""
+        return {}
 
     def _site(self, name: str) -> Object | None:
         site = self.app.find(name)
