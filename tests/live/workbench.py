@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-SECONDS_BETWEEN_REQUESTS = 0.005
+SECONDS_BETWEEN_REQUESTS = 0.05
 GIT = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost")
 
 

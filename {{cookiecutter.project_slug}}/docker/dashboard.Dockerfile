@@ -1,17 +1,20 @@
 # The dashboard: its packages, the client of the runtime, and src/dashboard.
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
-# The dependencies have a layer of their own, which changes only with the lock.
-FROM ${PYTHON_IMAGE} AS dependencies
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-RUN python -m pip install --quiet pipenv==2026.10.3
+FROM ${PYTHON_IMAGE} AS requirements
+RUN python -m pip install --quiet --disable-pip-version-check --no-cache-dir pipenv==2026.10.3
 WORKDIR /build
 COPY Pipfile Pipfile.lock ./
+RUN pipenv requirements --hash --categories dashboard > requirements.txt
+
+# The dependencies have a layer of their own, which changes only with their versions in the lock.
+FROM ${PYTHON_IMAGE} AS dependencies
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+COPY --from=requirements /build/requirements.txt /build/
 # The environment has no pip: pip installs into it from outside, with the hashes of the lock. The tests of the
 # packages are removed.
-RUN pipenv requirements --hash --categories dashboard > requirements.txt \
-    && python -m venv --without-pip /app/.venv \
-    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.txt \
+RUN python -m venv --without-pip /app/.venv \
+    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r /build/requirements.txt \
     && find /app/.venv -type d -name tests -prune -exec rm -r {} +
 
 # A clone may have files that only their owner reads, and the dashboard is another user.

@@ -1,17 +1,20 @@
 # The web-service: the packages that serve, the wheels of model and runtime, and src/webservice.
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
-# The dependencies have a layer of their own, which changes only with the lock.
-FROM ${PYTHON_IMAGE} AS dependencies
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-RUN python -m pip install --quiet pipenv==2026.10.3
+FROM ${PYTHON_IMAGE} AS requirements
+RUN python -m pip install --quiet --disable-pip-version-check --no-cache-dir pipenv==2026.10.3
 WORKDIR /build
 COPY Pipfile Pipfile.lock ./
+RUN pipenv requirements --hash --categories packages > requirements.txt
+
+# The dependencies have a layer of their own, which changes only with their versions in the lock.
+FROM ${PYTHON_IMAGE} AS dependencies
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+COPY --from=requirements /build/requirements.txt /build/
 # The environment has no pip: pip installs into it from outside, with the hashes of the lock. The tests of the
 # packages are removed, and the tools of ONNX Runtime that make models, if it is one of the packages.
-RUN pipenv requirements --hash --categories packages > requirements.txt \
-    && python -m venv --without-pip /app/.venv \
-    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r requirements.txt \
+RUN python -m venv --without-pip /app/.venv \
+    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r /build/requirements.txt \
     && find /app/.venv -type d -name tests -prune -exec rm -r {} + \
     && rm -rf /app/.venv/lib/python*/site-packages/onnxruntime/transformers \
               /app/.venv/lib/python*/site-packages/onnxruntime/quantization \

@@ -15,7 +15,7 @@ dev.container: build/trained build/dev.built
 dev.local: build/trained
 	@RELOAD=src exec $(PYTHON) -m webservice
 
-# The first stage of the web-service image has its packages: it changes with the lock, not with each edit.
+# This stage of the web-service image has its packages: it changes with the lock, not with each edit.
 build/dev.built: DOCKERFILE := webservice
 build/dev.built: BUILD_STAGE := --target dependencies
 build/dev.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock build/settings/dev
