@@ -15,6 +15,15 @@ from tests.test_client import served
 pytestmark = pytest.mark.engine
 
 BUCKET = "oncology-123456789012"
+MANIFEST = json.dumps(
+    {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": {"mediaType": "application/vnd.docker.container.image.v1+json", "size": 2, "digest": "sha256:0"},
+        "layers": [],
+    }
+)
+"""Of an image without layers."""
 
 
 def aws(workbench: Workbench, *arguments: str) -> str:
@@ -38,6 +47,21 @@ def test_the_stack_has_the_bucket_and_immutable_repositories(workbench: Workbenc
     assert {one["repositoryName"] for one in repositories} == {"oncology/webservice", "oncology/trainer"}
     assert {one["imageTagMutability"] for one in repositories} == {"IMMUTABLE"}
     assert BUCKET in aws(workbench, "s3", "ls")
+
+
+@pytest.mark.usefixtures("stack")
+def test_the_difference_to_the_stack_is_shown(workbench: Workbench) -> None:
+    # Given a template with another repository
+    template = workbench.folder / "infrastructure/stack.yaml"
+    text = template.read_text()
+    template.write_text(text.replace("Resources:\n", "Resources:\n  Other: {Type: AWS::ECR::Repository}\n\n", 1))
+
+    # When its difference is shown
+    result = workbench.make("infrastructure.diff")
+    template.write_text(text)
+
+    # Then it is a line
+    assert (result.returncode, result.stdout) == (0, "add  Other  AWS::ECR::Repository\n")
 
 
 @pytest.mark.usefixtures("stack")
@@ -144,3 +168,29 @@ def test_without_credentials_nothing_is_uploaded(workbench: Workbench) -> None:
 
     assert result.returncode != 0
     assert "AWS does not know who you are" in one_error_line(result)
+
+
+@pytest.mark.usefixtures("stack")
+def test_the_stack_goes_with_its_images_but_without_its_bucket(workbench: Workbench) -> None:
+    # Given a version on ECR that a deploy has verified
+    put = ("ecr", "put-image", "--repository-name", "oncology/webservice", "--image-tag", "1.0")
+    digest = json.loads(aws(workbench, *put, "--image-manifest", MANIFEST))["image"]["imageId"]["imageDigest"]
+    host = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+    image = workbench.folder / "build/webservice.image"
+    image.parent.mkdir(exist_ok=True)
+    image.write_text(f"{host}/oncology/webservice@{digest}\n")
+    mark = "--eval=mark: ; $(keep_images)"
+    marked = workbench.make(mark, "mark", "VERSION=1.0", "LOGIN=ecr", "IMAGES=webservice")
+    image.unlink()
+    assert (marked.returncode, marked.stderr) == (0, "")
+    images = json.loads(aws(workbench, "ecr", "list-images", "--repository-name", "oncology/webservice"))["imageIds"]
+    assert {image["imageTag"] for image in images} == {"1.0", "verified-production-1.0"}
+
+    # When the stack is removed
+    result = workbench.make("infrastructure.destroy", CONFIRM="oncology")
+
+    # Then repositories and roles go, and the bucket stays
+    assert result.returncode == 0, result.stderr
+    assert f"kept: the bucket {BUCKET}" in result.stdout
+    assert BUCKET in aws(workbench, "s3", "ls")
+    assert json.loads(aws(workbench, "ecr", "describe-repositories"))["repositories"] == []

@@ -2,11 +2,26 @@
 
 ##@ AWS
 
+STACKS = $(FROM_CLONE) -m mlops_runtime.operations.stack
+STACK_PARAMETERS = ProjectName="$$PROJECT" BucketName="$$BUCKET" ClusterName="$$CLUSTER" NamespaceName="$$NAMESPACE" \
+  LogBucket="$$LOG_BUCKET" KmsKey="$$KMS_KEY"
+
 .PHONY: infrastructure
 infrastructure: $(ENV) aws-account  ## Create or update the stack: bucket, image repositories, roles
-	@$(AWS) cloudformation deploy --stack-name "$$STACK" --template-file infrastructure/stack.yaml \
-	  --capabilities CAPABILITY_NAMED_IAM --no-fail-on-empty-changeset --tags team="$$TEAM" project="$$PROJECT" \
-	  --parameter-overrides ProjectName="$$PROJECT" BucketName="$$BUCKET" ClusterName="$$CLUSTER" NamespaceName="$$NAMESPACE"
+	@$(STACKS) apply "$$STACK" infrastructure/stack.yaml $(STACK_PARAMETERS)
+
+.PHONY: infrastructure.diff
+infrastructure.diff: $(ENV) aws-account  ## Show what make infrastructure would change
+	@$(STACKS) diff "$$STACK" infrastructure/stack.yaml $(STACK_PARAMETERS)
+
+.PHONY: infrastructure.destroy
+infrastructure.destroy: $(ENV) aws-account  ## Remove the stack with its images, but not the bucket; CONFIRM=PROJECT answers the question
+	@$(STACKS) destroy "$$STACK"
+
+# The lifecycle of the repositories keeps what was verified.
+define keep_images
+@$(if $(filter ecr,$(LOGIN)),$(FROM_CLONE) -m mlops_runtime.operations.verified_images $(IMAGES))
+endef
 
 .PHONY: kubeconfig
 kubeconfig: $(ENV)  ## Point kubectl at CLUSTER

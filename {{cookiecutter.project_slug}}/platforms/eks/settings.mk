@@ -1,5 +1,8 @@
 # CloudFormation stack of `make infrastructure`.
 STACK ?= $(PROJECT)
+# Bucket for the access logs of the project's bucket, and ARN of the KMS key that encrypts bucket and repositories.
+LOG_BUCKET ?=
+KMS_KEY ?=
 
 # Kubernetes. ENVIRONMENT is a folder of k8s/overlays; environments/ENVIRONMENT.mk has settings of its own.
 CLUSTER ?= $(PROJECT)
