@@ -84,11 +84,15 @@ def replace_data() -> None:
     REPLACE[ANSWERS["kind"]](data, Path("src") / f"{ANSWERS['__package']}_model" / "datamodel.py")
     copy = data / ANSWERS["__data"]
     if copy.stat().st_size > MAX_COMMITTED_SIZE:
+        from mlops_runtime.tables.recorded import sha256_of, write_record
+
         with Path(".gitignore").open("a", encoding="utf-8") as gitignore:
-            gitignore.write(
-                f"# Too large for git: store it elsewhere, and copy it here before `make train`.\n/{copy}\n"
-            )
-        print(f"{copy} is too large for git and listed in .gitignore: store it elsewhere.")
+            gitignore.write(f"# Too large for git: `make data.pull` gets it from the bucket.\n/{copy}\n")
+        record = write_record(copy, sha256_of(copy))
+        print(
+            f"{copy} is too large for git and listed in .gitignore; {record.name} records it. "
+            "Run `make data.push` to put it into the bucket, from which `make data.pull` gets it in a clone."
+        )
 
 
 def git(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -162,9 +162,12 @@ def test_a_table_that_is_too_large_for_git_is_ignored(tmp_path: Path) -> None:
     project = tmp_path / "large"
     assert result.returncode == 0, result.stdout
     assert "too large" in result.stdout
+    assert "make data.push" in result.stdout
     assert (project / "data/large.csv").stat().st_size == table.stat().st_size
     tracked = subprocess.run(["git", "ls-files"], cwd=project, capture_output=True, text=True, check=True).stdout
-    assert "data/large.csv" not in tracked
+    assert "data/large.csv" not in tracked.splitlines()
+    assert "data/large.csv.sha256" in tracked.splitlines()
+    subprocess.run(["sha256sum", "--check", "--quiet", "large.csv.sha256"], cwd=project / "data", check=True)
     status = subprocess.run(["git", "status", "--short"], cwd=project, capture_output=True, text=True, check=True)
     assert status.stdout == ""
 

@@ -17,7 +17,16 @@ endif
 	@touch $@
 
 $(DATA):
+	@$(if $(wildcard $(DATA).sha256),echo "there is no $@: make data.pull gets it from the bucket" >&2; exit 1)
 	@echo "there is no $@: set DATA in project.mk to the training data, at a path without spaces" >&2; exit 1
+
+.PHONY: data.push
+data.push: $(ENV) | aws-account  ## Put the training data into the bucket, and record their SHA-256 in DATA.sha256
+	@$(PYTHON) -m mlops_runtime.operations.data push
+
+.PHONY: data.pull
+data.pull: $(ENV) | aws-account  ## Get the training data that DATA.sha256 records; FORCE=1 replaces others
+	@$(PYTHON) -m mlops_runtime.operations.data pull
 
 .PHONY: serve
 serve: build/trained  ## Serve the model at http://HOST:PORT (stop with Ctrl-C)

@@ -24,6 +24,7 @@ from mlops_runtime.model.artefact import Artefact
 from mlops_runtime.model.baseline import Baseline
 from mlops_runtime.model.golden import GoldenRecords, golden_record_type
 from mlops_runtime.model.metadata import Metadata
+from mlops_runtime.tables.recorded import differences
 from mlops_runtime.training import results
 from mlops_runtime.training.artefact_folder import prepare_folder
 from mlops_runtime.training.baseline import field_baseline, prediction_baseline, vocabulary
@@ -167,6 +168,7 @@ class _Run:
         """Return at most the maximum number of texts, evenly spaced, and notes on the texts."""
         texts, limit = self.dataset.texts, self.settings.max_rows
         notes = tuple(f"{note}." for note in self.dataset.notes)
+        notes += differences(self.settings.data, self.dataset.sha256)
         if len(texts) <= limit:
             return texts, notes
         places = np.linspace(0, len(texts), limit, endpoint=False, dtype=np.intp).tolist()

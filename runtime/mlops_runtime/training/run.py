@@ -1,7 +1,7 @@
 """A training run from the table to the artefact."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -15,6 +15,7 @@ from mlops_runtime.model.golden import GoldenRecords
 from mlops_runtime.model.metadata import Interval, Metadata
 from mlops_runtime.model.onnx_predictor import OnnxPredictor
 from mlops_runtime.model.predictor import Predictor, interval_bounds
+from mlops_runtime.tables.recorded import differences
 from mlops_runtime.training import results
 from mlops_runtime.training.artefact_folder import prepare_folder
 from mlops_runtime.training.baseline import baseline
@@ -95,6 +96,7 @@ def train(
             listener.on_warning(warning)
 
     table = read_table(contract, settings.data, settings.max_rows, on_opened)
+    table = replace(table, notes=(*table.notes, *differences(settings.data, table.sha256)))
     listener.on_read(table)
     cells = len(table) * len(contract.features)
     with threadpool_limits(limits=1 if cells <= MAX_SINGLE_THREAD_CELLS else None):

@@ -15,22 +15,25 @@ import shutil, sys
 from pathlib import Path
 
 root = Path(__file__).parent / "objects"
-_, operation, _, bucket, _, key, *rest = sys.argv[1:]
-assert sys.argv[1] == "s3api"
-if bucket == "broken":
-    if operation == "get-object":
-        Path(rest[0]).write_text("half of a file")
-    sys.exit("\\nAn error occurred (AccessDenied) when calling the operation: Access Denied")
-path = root / bucket / key
-if operation == "put-object":
-    assert rest[0] == "--body"
+denied = "\\nAn error occurred (AccessDenied) when calling the operation: Access Denied"
+if sys.argv[1:4] == ["s3", "cp", "--only-show-errors"]:
+    source, url = sys.argv[4:]
+    path = root / url.removeprefix("s3://")
+    if path.is_relative_to(root / "broken"):
+        sys.exit(denied)
     path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(rest[1], path)
-elif not path.exists():
-    sys.exit("\\nAn error occurred (NoSuchKey) when calling the GetObject operation: The key does not exist.")
+    shutil.copyfile(source, path)
 else:
-    shutil.copyfile(path, rest[0])
-print("{}")
+    service, operation, _, bucket, _, key, target = sys.argv[1:]
+    assert (service, operation) == ("s3api", "get-object")
+    path = root / bucket / key
+    if bucket == "broken":
+        Path(target).write_text("half of a file")
+        sys.exit(denied)
+    if not path.exists():
+        sys.exit("\\nAn error occurred (NoSuchKey) when calling the GetObject operation: The key does not exist.")
+    shutil.copyfile(path, target)
+    print("{}")
 """
 
 
@@ -77,7 +80,7 @@ def test_a_champion_in_a_bucket_is_not_one_without_a_bucket(held_out: Path) -> N
 
 @pytest.mark.usefixtures("held_out")
 def test_a_bucket_that_cannot_be_read_is_no_missing_champion(tmp_path: Path) -> None:
-    message = r"^broken/champion/production/a1\.json cannot be read: .*AccessDenied.*; see make infra"
+    message = r"^s3://broken/champion/production/a1\.json cannot be read: .*AccessDenied.*; see make infra"
     with pytest.raises(ChampionError, match=message):
         fetch("broken", "production", "a1")
     assert not list((tmp_path / "build").rglob("*.json"))

@@ -15,6 +15,7 @@ from mlops_runtime.model.artefact import BASELINE_FILE, GOLDEN_FILE, MODEL_FILE,
 from mlops_runtime.model.baseline import Baseline
 from mlops_runtime.model.encoding import Encoding
 from mlops_runtime.model.onnx_predictor import OnnxPredictor
+from mlops_runtime.tables.recorded import write_record
 from mlops_runtime.testing import synthetic as orders
 from mlops_runtime.testing.synthetic import FIELDS, LABELS, TARGET
 from mlops_runtime.training import search as search_module
@@ -77,6 +78,22 @@ def test_the_metadata_have_the_provenance(contract: Contract, run: Run, data: Pa
     assert {"python", "numpy", "onnx", "onnxruntime", "scikit-learn"} <= metadata.libraries.keys()
     assert metadata.estimator == min(metadata.cross_validation, key=metadata.cross_validation.__getitem__)
     assert (metadata.interval is None) == bool(contract.labels)
+
+
+@of_values
+def test_a_run_on_other_data_than_the_recorded_ones_says_so(each_contract: Contract, settings: Settings) -> None:
+    # given: the hash of other data
+    write_record(settings.data, "0" * 64)
+
+    class ReadError(Exception):
+        """Ends the run once the table is read."""
+
+    def on_read(table: table_module.Table) -> None:
+        raise ReadError(table.notes[-1])
+
+    # when, then
+    with pytest.raises(ReadError, match=r"orders\.csv is not what orders\.csv\.sha256 records"):
+        train(each_contract, settings, quick(each_contract), listener=Listener(on_read=on_read))
 
 
 def test_each_row_is_a_training_row_or_held_out(contract: Contract, run: Run, table: Any) -> None:

@@ -1,0 +1,98 @@
+"""Training data to and from the bucket: `python -m mlops_runtime.operations.data push` and `pull`.
+
+DATA is the path of the file. Its key is `data/SHA256`, and the file DATA.sha256, which belongs into git, names it. So
+each commit has its data, however large they are. This module needs the standard library alone.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mlops_runtime.operations.store import Store, StoreError
+from mlops_runtime.tables.recorded import RecordError, record_of, recorded, sha256_of, write_record
+
+BUILD = Path("build")
+
+
+class DataError(RuntimeError):
+    """The data cannot be pushed or pulled; the message says what to do."""
+
+
+def key_of(sha256: str) -> str:
+    """Return the key of data in the bucket."""
+    return f"data/{sha256}"
+
+
+def push(data: Path, store: Store) -> str:
+    """Put the data into the bucket unless it has them, and record their hash; return a sentence about it.
+
+    Raises:
+        DataError: if there is no such file.
+        StoreError: if the bucket cannot be used; nothing was recorded.
+        OSError: if a file cannot be read or written.
+    """
+    if not data.is_file():
+        raise DataError(f"there is no file {data}: set DATA in project.mk to the training data, in one file")
+    sha256 = sha256_of(data)
+    key = key_of(sha256)
+    if not store.has(key):
+        store.put(key, data)
+    return f"{store.url(key)} has {data}: commit {write_record(data, sha256)}, which names it"
+
+
+def pull(data: Path, store: Store, replace: bool) -> str:
+    """Get the recorded data from the bucket unless they are there; return a sentence about it.
+
+    Args:
+        data: path of the data.
+        store: where they are.
+        replace: whether other data at this path are replaced.
+
+    Raises:
+        DataError: if no data are recorded, others are in their place, or what came is not what is recorded.
+        RecordError: if the record is damaged.
+        StoreError: if the bucket cannot be read.
+        OSError: if a file cannot be read or written.
+    """
+    sha256 = recorded(data)
+    if sha256 is None:
+        raise DataError(f"there is no {record_of(data)}: run make data.push where the data are, and commit it")
+    if data.exists():
+        if data.is_file() and sha256_of(data) == sha256:
+            return f"{data} is what {record_of(data)} records"
+        if not replace:
+            raise DataError(
+                f"{data} is not what {record_of(data)} records: keep it by make data.push, or replace it by FORCE=1"
+            )
+    copy = BUILD / f"data-{sha256}"
+    if not store.get(key_of(sha256), copy):
+        raise DataError(f"there is no {store.url(key_of(sha256))}: run make data.push where the data are")
+    if sha256_of(copy) != sha256:
+        copy.unlink()
+        raise DataError(f"{store.url(key_of(sha256))} has another content than its name says: run make data.push again")
+    data.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(copy, data)
+    return f"{data} is that of {store.url(key_of(sha256))}"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Push or pull the data; return the exit status."""
+    parser = argparse.ArgumentParser(prog="mlops_runtime.operations.data", description=__doc__)
+    parser.add_argument("direction", choices=("push", "pull"))
+    direction = parser.parse_args(argv).direction
+    data = Path(os.environ.get("DATA", ""))
+    try:
+        store = Store.of_project()
+        said = push(data, store) if direction == "push" else pull(data, store, bool(os.environ.get("FORCE")))
+    except (DataError, RecordError, StoreError, OSError) as error:
+        print(f"data.{direction}: {error}", file=sys.stderr)
+        return 1
+    print(said)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

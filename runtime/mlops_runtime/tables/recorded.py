@@ -1,0 +1,70 @@
+"""The hash of the training data that belong to a version: a file beside them, which is in git where they are not.
+
+`data/orders.csv.sha256` has one line in the form of `sha256sum`, so that `sha256sum --check` reads it too.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+
+LINE = re.compile(r"([0-9a-f]{64}) [ *](.+)\n?")
+
+
+class RecordError(ValueError):
+    """The file beside the data is not one of `sha256sum`."""
+
+
+def record_of(data: Path) -> Path:
+    """Return the path of the file with the hash of the data."""
+    return data.with_name(f"{data.name}.sha256")
+
+
+def recorded(data: Path) -> str | None:
+    """Return the SHA-256 that is recorded for the data, or None if none is.
+
+    Raises:
+        RecordError: if the file has not one line of `sha256sum` for the data.
+        OSError: if the file cannot be read.
+    """
+    path = record_of(data)
+    if not path.exists():
+        return None
+    match = LINE.fullmatch(path.read_text(encoding="utf-8"))
+    if match is None or match[2] != data.name:
+        raise RecordError(f"{path} has not the SHA-256 of {data.name}: write it again by make data.push")
+    return match[1]
+
+
+def write_record(data: Path, sha256: str) -> Path:
+    """Record the SHA-256 of the data; return the path of the file."""
+    path = record_of(data)
+    path.write_text(f"{sha256}  {data.name}\n", encoding="utf-8")
+    return path
+
+
+def sha256_of(data: Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises:
+        OSError: if it cannot be read.
+    """
+    with data.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def differences(data: Path, sha256: str) -> tuple[str, ...]:
+    """Return one sentence if the data are others than those that are recorded, and none otherwise.
+
+    Args:
+        data: path of the data.
+        sha256: hash of what was read.
+    """
+    try:
+        expected = recorded(data)
+    except RecordError as error:
+        return (f"{error}.",)
+    if expected in (None, sha256):
+        return ()
+    return (
+        f"{data} is not what {record_of(data).name} records: make data.pull fetches that, make data.push records this.",
+    )

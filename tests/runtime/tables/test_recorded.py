@@ -1,0 +1,39 @@
+from pathlib import Path
+
+import pytest
+
+from mlops_runtime.tables.recorded import RecordError, differences, record_of, recorded, sha256_of, write_record
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "orders.csv"
+    path.write_text("a,b\n1,2\n")
+    return path
+
+
+def test_data_are_those_that_were_recorded_until_they_change(data: Path) -> None:
+    write_record(data, sha256_of(data))
+    assert differences(data, sha256_of(data)) == ()
+
+    data.write_text("a,b\n1,3\n")
+    (sentence,) = differences(data, sha256_of(data))
+
+    assert sentence.startswith(f"{data} is not what orders.csv.sha256 records: make data.pull ")
+
+
+def test_data_without_a_record_may_be_any(data: Path) -> None:
+    assert recorded(data) is None
+    assert differences(data, sha256_of(data)) == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "<<<<<<< HEAD\n", "0" * 64 + "  others.csv\n", "0" * 63 + "  orders.csv\n"],
+    ids=["empty", "a conflict", "another file", "a digit less"],
+)  # fmt: skip
+def test_a_damaged_record_is_named(data: Path, text: str) -> None:
+    record_of(data).write_text(text)
+
+    with pytest.raises(RecordError, match=r"orders\.csv\.sha256 has not the SHA-256 of orders\.csv: write it again"):
+        recorded(data)
+    assert "write it again" in differences(data, sha256_of(data))[0]
