@@ -169,6 +169,45 @@ def test_manifests_are_valid(deployable: Callable[..., Path], answers: dict[str,
         assert all(isinstance(value, str) for value in document["metadata"]["labels"].values())
 
 
+ALL_OPTIONS = (
+    "MAX_REPLICAS=8", "PRIORITY_CLASS=serving", "ALLOW_FROM=ingress 10.0.0.0/16", "INGRESS_CLASS=alb",
+    "ALB_SCHEME=internal", "CERTIFICATE=arn:aws:acm:x", "PUBLIC_HOST=models.example.org", "GATEWAY=gateways/public",
+)  # fmt: skip
+CUSTOM_KINDS = {"HTTPRoute"}
+"""Kinds that Kubernetes itself does not define."""
+
+
+def test_settings_turn_on_what_production_needs(deployable: Callable[..., Path]) -> None:
+    from kubernetes_validate import validate
+
+    # When make renders the manifests with every option
+    documents = manifests(deployable(project_slug="zebra"), "manifests.webservice", *ALL_OPTIONS)
+
+    # Then each is valid in a current version of Kubernetes
+    named = {(document["kind"], document["metadata"]["name"]): document for document in documents}
+    for kind, document in ((document["kind"], document) for document in documents):
+        if kind not in CUSTOM_KINDS:
+            validate(document, "1.34", strict=True)
+    # And they refer to the objects of the project
+    deployment = named["Deployment", "zebra-webservice"]["spec"]
+    assert "replicas" not in deployment
+    assert deployment["template"]["spec"]["priorityClassName"] == "serving"
+    scaled = named["HorizontalPodAutoscaler", "zebra-webservice"]["spec"]
+    assert scaled["scaleTargetRef"]["name"] == "zebra-webservice"
+    assert scaled["minReplicas"] == 2
+    service, trainer = (named["NetworkPolicy", f"zebra-{name}"]["spec"] for name in ("webservice", "trainer"))
+    assert service["podSelector"]["matchLabels"] == {"app": "zebra", "component": "webservice"}
+    assert trainer["podSelector"]["matchLabels"] == {"app": "zebra", "component": "trainer"}
+    assert service["ingress"][0]["from"][:2] == [
+        {"podSelector": {"matchLabels": {"app": "zebra", "component": "dashboard"}}},
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}},
+    ]
+    (path,) = named["Ingress", "zebra-webservice"]["spec"]["rules"][0]["http"]["paths"]
+    assert path["backend"]["service"]["name"] == "zebra-webservice"
+    (rule,) = named["HTTPRoute", "zebra-webservice"]["spec"]["rules"]
+    assert rule["backendRefs"][0]["name"] == "zebra-webservice"
+
+
 @pytest.mark.parametrize("answers", EXTREMES)
 def test_rights_name_the_objects_and_groups_of_the_project(
     deployable: Callable[..., Path], answers: dict[str, str]

@@ -22,8 +22,13 @@ from mlops_runtime.operations.verify import CONTAINER, verify_pod
 
 FIELD_MANAGER = "mlops-runtime"
 """Owner of the fields that server-side apply writes."""
-OWN_MANAGERS = {FIELD_MANAGER, "kubectl-set", "kubectl-rollout", "kubectl-annotate", "kube-controller-manager"}
+REPLICAS_MANAGER = "mlops-runtime-replicas"
+"""Owner of the number of pods that an autoscaler has not changed yet."""
+OWN_MANAGERS = {
+    FIELD_MANAGER, REPLICAS_MANAGER, "kubectl-set", "kubectl-rollout", "kubectl-annotate", "kube-controller-manager",
+}  # fmt: skip
 """Owners of fields that a rollout itself, or Kubernetes, has written."""
+AUTOSCALER = "HorizontalPodAutoscaler"
 MAX_RESTARTS = 2
 """Restarts of a container of a new pod after which the release counts as failed."""
 
@@ -227,6 +232,8 @@ class ProjectCluster:
         """
         live = self.live()
         image = live.image if live else release.image
+        if live is not None and replicas_of(release.manifests) is None:
+            self._leave_replicas(release, live)
         replicas = self._replicas(release, base, live)
         objects = []
         for manifest in release.manifests:
@@ -244,8 +251,29 @@ class ProjectCluster:
     def _patch(self, change: Object) -> None:
         self.kubectl.run("patch", "deployment", self.deployment, "--type", "merge", "--patch", json.dumps(change))
 
+    def _leave_replicas(self, release: Release, live: Live) -> None:
+        """Leave the number of pods to the autoscaler: at that of the moment, or at its minimum if there are none.
+
+        Server-side apply removes a field that nobody else owns and the manifest does not have, and Kubernetes then
+        sets the number to 1. So another manager owns the field until the autoscaler changes it.
+        """
+        deployment = self.kubectl.get("deployment", self.deployment, "--show-managed-fields")
+        if live.replicas and not owns_replicas(deployment):
+            return
+        change = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": self.deployment},
+            "spec": {"replicas": live.replicas or min_replicas_of(release.manifests)},
+        }
+        apply = ("apply", "--server-side", "--force-conflicts", "--field-manager", REPLICAS_MANAGER)
+        # Without --validate=false, kubectl asks for the fields that a new Deployment must have.
+        self.kubectl.run(*apply, "--validate=false", "--filename", "-", stdin=json.dumps(change))
+
     def _replicas(self, release: Release, base: Release | None, live: Live | None) -> int | None:
         """Return the number of pods to ask for; None for that of the manifest."""
+        if replicas_of(release.manifests) is None:
+            return None
         if live is not None and not live.replicas:
             # Without a pod nothing could be verified.
             return replicas_of(release.manifests) or 1
@@ -411,6 +439,19 @@ def identity(item: Object) -> tuple[str, str]:
 def replicas_of(manifests: Sequence[Object]) -> int | None:
     """Return the number of pods in the manifest of the Deployment."""
     return next((item["spec"].get("replicas") for item in manifests if item["kind"] == "Deployment"), None)
+
+
+def min_replicas_of(manifests: Sequence[Object]) -> int:
+    """Return the minimum of the autoscaler among the manifests; 1 without one."""
+    return next((item["spec"].get("minReplicas") for item in manifests if item["kind"] == AUTOSCALER), None) or 1
+
+
+def owns_replicas(deployment: Object) -> bool:
+    """Return whether the number of pods of a Deployment was set by the manifest of a release."""
+    return any(
+        entry["manager"] == FIELD_MANAGER and "f:replicas" in entry.get("fieldsV1", {}).get("f:spec", {})
+        for entry in deployment["metadata"].get("managedFields", [])
+    )
 
 
 def completed(manifest: Object, image: str, replicas: int | None) -> Object:

@@ -26,3 +26,7 @@ class DeployError(RuntimeError):
 
 class InterruptedRolloutError(RuntimeError):
     """Somebody asked this process to stop."""
+
+
+class ManifestError(RuntimeError):
+    """A value that the manifests need is missing or cannot be used."""

@@ -1,8 +1,9 @@
 """Write the kustomization that completes the manifests in k8s/ with the settings of the project.
 
 The manifests name no project, image or setting. `python -m mlops_runtime.operations.manifests COMPONENT` writes
-build/k8s/COMPONENT/kustomization.yaml, which adds them, and build/k8s/COMPONENT.json, a list of the objects that
-kustomize makes of it. The values come from the environment, where make puts those of project.mk.
+build/k8s/COMPONENT/kustomization.yaml, which adds them, beside it optional.yaml with the objects that a setting turns
+on, if any, and build/k8s/COMPONENT.json, a list of the objects that kustomize makes of all that. The values come from
+the environment, where make puts those of project.mk.
 """
 
 import argparse
@@ -19,12 +20,17 @@ import yaml
 
 from mlops_runtime.model.artefact import ArtefactError
 from mlops_runtime.operations.dashboard import dashboard_key
+from mlops_runtime.operations.errors import ManifestError
 from mlops_runtime.operations.job_memory import JobMemory, job_memory
+from mlops_runtime.operations.manifest_options import deployment_patches, optional_objects
 from mlops_runtime.operations.project import project_contract
 from mlops_runtime.serving.settings import Settings, SettingsError
 from mlops_runtime.tables.source import SourceError, open_source
 
 COMPONENTS = ("webservice", "trainer", "namespace", "rbac", "dashboard")
+
+OPTIONAL = "optional.yaml"
+"""Name of the file with the objects that a setting turns on."""
 
 FIXED_SETTINGS = frozenset(
     {"host", "port", "version", "api_keys", "reload", "prometheus_multiproc_dir", "drain_marker"}
@@ -68,12 +74,8 @@ RBAC: dict[str, Any] = {
 """What the kustomization of the rights has beside names, labels and namespace."""
 
 
-class ManifestError(RuntimeError):
-    """A value that the manifests need is missing or cannot be used."""
-
-
-def kustomization(component: str, environment: Mapping[str, str], root: Path) -> dict[str, Any]:
-    """Return the kustomization of a component.
+def kustomization(component: str, environment: Mapping[str, str], root: Path) -> tuple[dict[str, Any], list[Any]]:
+    """Return the kustomization of a component, and the objects of `OPTIONAL`, which it names if there are any.
 
     Args:
         component: one of `COMPONENTS`.
@@ -84,9 +86,10 @@ def kustomization(component: str, environment: Mapping[str, str], root: Path) ->
         ManifestError: if a setting is missing or cannot be used.
     """
     project, team, namespace = (_setting(environment, name) for name in ("PROJECT", "TEAM", "NAMESPACE"))
+    objects: list[Any] = []
     match component:
         case "webservice":
-            parts = _webservice(environment, root)
+            parts, objects = _webservice(environment, root)
         case "trainer":
             parts = _trainer(environment, root)
         case "rbac":
@@ -95,7 +98,9 @@ def kustomization(component: str, environment: Mapping[str, str], root: Path) ->
             parts = _dashboard(project)
         case _:
             parts = {"resources": [f"../../../k8s/{component}"]}
-    return {
+    if objects:
+        parts["resources"].append(OPTIONAL)
+    content = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": namespace,
@@ -108,9 +113,10 @@ def kustomization(component: str, environment: Mapping[str, str], root: Path) ->
         "images": _images(component, root),
         **parts,
     }
+    return content, objects
 
 
-def _webservice(environment: Mapping[str, str], root: Path) -> dict[str, Any]:
+def _webservice(environment: Mapping[str, str], root: Path) -> tuple[dict[str, Any], list[Any]]:
     overlay = _setting(environment, "ENVIRONMENT")
     overlays = sorted(path.name for path in (root / "k8s/overlays").iterdir())
     if overlay not in overlays:
@@ -129,11 +135,22 @@ def _webservice(environment: Mapping[str, str], root: Path) -> dict[str, Any]:
         "metadata": {"name": "webservice"},
         "spec": {"template": {"spec": {"volumes": [keys]}}},
     }
-    return {
+    replicas = _replicas(root / "k8s/overlays" / overlay) if environment.get("MAX_REPLICAS") else None
+    parts = {
         "resources": [f"../../../k8s/overlays/{overlay}"],
         "configMapGenerator": [_config_map("webservice-settings", settings)],
-        "patches": [{"patch": json.dumps(deployment)}],
+        "patches": [{"patch": json.dumps(deployment)}, *deployment_patches(environment, replicas)],
     }
+    return parts, optional_objects(environment, replicas)
+
+
+def _replicas(overlay: Path) -> int | None:
+    """Return the number of pods in the manifest of the web-service; None without one."""
+    for item in rendered(overlay):
+        if (item["kind"], item["metadata"]["name"]) == ("Deployment", "webservice"):
+            replicas: int | None = item["spec"].get("replicas")
+            return replicas
+    return None
 
 
 def _trainer(environment: Mapping[str, str], root: Path) -> dict[str, Any]:
@@ -233,9 +250,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     component = parser.parse_args(argv).component
     root = Path()
     try:
-        content = kustomization(component, os.environ, root)
+        content, objects = kustomization(component, os.environ, root)
         folder = root / "build/k8s" / component
         folder.mkdir(parents=True, exist_ok=True)
+        if objects:
+            (folder / OPTIONAL).write_text(yaml.safe_dump_all(objects, sort_keys=False), encoding="utf-8")
         (folder / "kustomization.yaml").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         folder.with_suffix(".json").write_text(json.dumps(rendered(folder)), encoding="utf-8")
     except (ManifestError, OSError) as error:

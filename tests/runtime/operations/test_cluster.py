@@ -357,6 +357,70 @@ def test_replicas_that_somebody_has_set_are_kept(
     assert kubectl.said == kept
 
 
+def autoscaler_of(minimum: int) -> Object:
+    return {"kind": "HorizontalPodAutoscaler", "metadata": {"name": NAME}, "spec": {"minReplicas": minimum}}
+
+
+def autoscaled(*others: Object) -> Release:
+    """Return a release whose manifest leaves the number of pods to an autoscaler."""
+    release = release_of(2, *others)
+    del release.manifests[0]["spec"]["replicas"]
+    return release
+
+
+def owned_by(manager: str, item: Object) -> Object:
+    """Return a Deployment the number of whose pods a field manager has set."""
+    item["metadata"]["managedFields"] = [
+        {"manager": "kubelet", "fieldsV1": {}},
+        {"manager": manager, "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+    ]
+    return item
+
+
+@pytest.mark.parametrize(
+    ("manager", "live", "handed_over"),
+    [
+        pytest.param("mlops-runtime", 5, 5, id="a manifest had set it"),
+        pytest.param("kube-controller-manager", 5, None, id="the autoscaler has set it"),
+        pytest.param("kubectl-patch", 0, 3, id="the pods were stopped"),
+    ],
+)
+def test_an_autoscaler_keeps_the_number_of_pods(
+    cluster: ProjectCluster, kubectl: KubectlInMemory, manager: str, live: int, handed_over: int | None
+) -> None:
+    # Given a Deployment with a number of pods
+    kubectl.put(owned_by(manager, deployment(live)))
+
+    # When a release without that number is applied
+    cluster.apply(autoscaled(autoscaler_of(3)), release_of(2))
+
+    # Then no manifest has a number, and another manager owns the field before it leaves the manifest
+    *before, applied = map(json.loads, kubectl.contents)
+    assert [item["spec"] for item in before] == ([] if handed_over is None else [{"replicas": handed_over}])
+    managers = [
+        arguments[arguments.index("--field-manager") + 1] for arguments in kubectl.commands if "apply" in arguments
+    ]
+    assert managers == ([] if handed_over is None else ["mlops-runtime-replicas"]) + ["mlops-runtime"]
+    assert all("replicas" not in item["spec"] for item in applied["items"])
+    assert kubectl.said == []
+
+
+def test_the_first_release_leaves_the_number_of_pods_to_the_autoscaler(
+    cluster: ProjectCluster, kubectl: KubectlInMemory
+) -> None:
+    cluster.apply(autoscaled(autoscaler_of(3)), None)
+
+    assert "replicas" not in kubectl.objects["deployment", NAME]["spec"]
+
+
+def test_pods_that_an_autoscaler_adds_are_waited_for(cluster: ProjectCluster, kubectl: KubectlInMemory) -> None:
+    # Given a release without a number of pods, of which an autoscaler has asked for a third
+    kubectl.put(deployment(3), replica_set(), pod("a"), pod("b"))
+
+    assert cluster.progress().pods == "2 of 3 new pods ready"
+    assert not cluster.progress().complete
+
+
 def test_the_deployment_is_applied_last_paused_and_with_the_image_that_runs(
     cluster: ProjectCluster, kubectl: KubectlInMemory
 ) -> None:

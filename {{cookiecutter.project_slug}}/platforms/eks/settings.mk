@@ -7,6 +7,21 @@ KMS_KEY ?=
 # Kubernetes. ENVIRONMENT is a folder of k8s/overlays; environments/ENVIRONMENT.mk has settings of its own.
 CLUSTER ?= $(PROJECT)
 ENVIRONMENT ?= production
+# Pods: the number in the overlay, or with MAX_REPLICAS from that to this one, added when each uses more than TARGET_CPU.
+MAX_REPLICAS ?=
+TARGET_CPU ?= 700m
+# Name of a PriorityClass of the cluster, for the pods of the service.
+PRIORITY_CLASS ?=
+# Namespaces and address ranges that may call the service, such as ingress-nginx monitoring 10.0.0.0/16. Empty: all.
+ALLOW_FROM ?=
+# Class of an Ingress, such as alb or nginx, and of a load balancer of AWS internal or internet-facing. Empty: none.
+INGRESS_CLASS ?=
+ALB_SCHEME ?=
+# NAMESPACE/NAME of a Gateway that leads to the service. Empty: none.
+GATEWAY ?=
+# Host of both, and certificate of the Ingress: its ARN for a load balancer of AWS, else the name of a Secret.
+PUBLIC_HOST ?=
+CERTIFICATE ?=
 # Time in which the pods of a version must become ready, and then be verified.
 ROLLOUT_TIMEOUT ?= 180s
 VERIFY_TIMEOUT ?= 60s
