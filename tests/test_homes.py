@@ -1,34 +1,50 @@
 """What a project keeps elsewhere than in git, with the real AWS CLI against a server that keeps buckets."""
 
+import base64
+import hashlib
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 import boto3
 import pytest
 
+from mlops_runtime.operations.wheel_version import wheel_version
 from tests.conftest import Bakery, share_environment
-from tests.live.conftest import aws  # noqa: F401 - a fixture
+from tests.live.conftest import aws, program  # noqa: F401 - a fixture
 from tests.live.workbench import Workbench, one_error_line
 
 BUCKET = "homes-123456789012"
+METADATA = "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+TAGS = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+PIP = (sys.executable, "-m", "pip", "--isolated", "--disable-pip-version-check", "download", "--quiet", "--no-deps")
+PASSWORD = "a secret of the index"
 
 
 @pytest.fixture(scope="module")
-def bucket(aws: dict[str, str]) -> dict[str, str]:  # noqa: F811
-    """Environment with a bucket."""
-    client = boto3.client(
+def bucket(aws: dict[str, str]) -> Any:  # noqa: F811
+    """A bucket on the server."""
+    s3 = boto3.resource(
         "s3",
         endpoint_url=aws["AWS_ENDPOINT_URL"],
         region_name="eu-central-1",
         aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
     )
-    client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-    return aws | {"MLOPS_BUCKET": BUCKET}
+    return s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
 
 
 @pytest.fixture
-def bench(bakery: Bakery, project: Path, bucket: dict[str, str], tmp_path: Path) -> Workbench:
-    return Workbench(share_environment(bakery.copy(tmp_path), project), bucket)
+def bench(bakery: Bakery, project: Path, aws: dict[str, str], bucket: Any, tmp_path: Path) -> Workbench:  # noqa: F811
+    # Without pipenv, which takes longer than the command that it starts.
+    settings = {"MLOPS_BUCKET": bucket.name, "MLOPS_AWS": ".venv/bin/python -m awscli"}
+    return Workbench(share_environment(bakery.copy(tmp_path), project), aws | settings)
 
 
 def test_data_that_are_not_in_git_come_from_the_bucket(bench: Workbench, project: Path, tmp_path: Path) -> None:
@@ -51,3 +67,122 @@ def test_data_that_are_not_in_git_come_from_the_bucket(bench: Workbench, project
     assert pulled.returncode == 0, pulled.stderr
     assert (clone.folder / table).read_bytes() == (bench.folder / table).read_bytes()
     assert clone.git("status", "--short") == ""
+
+
+def write_wheels(bench: Workbench, content: str) -> dict[str, bytes]:
+    """Write the wheels of the current version, with a module each, as `make package.model` does; return their bytes."""
+    folder = bench.folder / "build/wheel"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder.parent / "report.html").write_text("<p>A report</p>")
+    for name, version in (("oncology_model", wheel_version(bench.version())), ("mlops_runtime", "1.0.0")):
+        info = f"{name}-{version}.dist-info"
+        files = {
+            f"{name}/__init__.py": f"content = {content!r}\n",
+            f"{info}/METADATA": METADATA.format(name=name, version=version),
+            f"{info}/WHEEL": TAGS,
+            f"{info}/RECORD": "",
+        }
+        with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+            for path, text in files.items():
+                wheel.writestr(zipfile.ZipInfo(path), text)
+    return {path.name: path.read_bytes() for path in folder.glob("*.whl")}
+
+
+def upload(bench: Workbench, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run `make upload.model` with the wheels that are there."""
+    return bench.make("--old-file=build/wheel/built", "upload.model", **settings)
+
+
+def downloaded(folder: Path, *options: str) -> dict[str, bytes]:
+    """Return what pip gets of the model and the runtime."""
+    subprocess.run([*PIP, *options, "--dest", str(folder), "oncology-model", "mlops-runtime"], check=True)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_wheels_in_the_bucket_are_found_by_pip_and_never_replaced(
+    bench: Workbench, bucket: Any, tmp_path: Path
+) -> None:
+    # Given wheels that were uploaded
+    wheels = write_wheels(bench, "first")
+    result = upload(bench)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert f"s3://{BUCKET}/model/{bench.version()}/ has " in result.stdout
+
+    # When the same version has other bytes, then nothing is uploaded
+    write_wheels(bench, "second")
+    refused = upload(bench)
+    assert refused.returncode != 0
+    assert "is there with other bytes, and a version is uploaded once" in one_error_line(refused)
+
+    # Then pip finds those that were there first, by the page in a copy of the folder
+    for item in bucket.objects.filter(Prefix="model/"):
+        (tmp_path / item.key).parent.mkdir(parents=True, exist_ok=True)
+        bucket.download_file(item.key, str(tmp_path / item.key))
+    page = str(tmp_path / "model/index.html")
+    assert downloaded(tmp_path / "got", "--no-index", "--find-links", page) == wheels
+    assert (tmp_path / "model" / bench.version() / "report.html").exists()
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[str]:
+    """Address of a package index that asks for a password."""
+    server = program("pypi-server", "TEST_PYPISERVER", "pip install pypiserver passlib")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    digest = base64.b64encode(hashlib.sha1(PASSWORD.encode(), usedforsecurity=False).digest()).decode()
+    (tmp_path / "htpasswd").write_text(f"team:{{SHA}}{digest}\n")
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    login = ["--authenticate", "update,list,download", "--passwords", str(tmp_path / "htpasswd")]
+    command = [str(server), "run", "--interface", "127.0.0.1", "--port", str(port), *login, str(packages)]
+    with (tmp_path / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            for _ in range(200):
+                try:
+                    urlopen(f"http://127.0.0.1:{port}/health", timeout=1).close()
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            else:
+                pytest.fail((tmp_path / "log").read_text())
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            process.terminate()
+
+
+def test_wheels_go_to_an_index_that_asks_for_a_password(bench: Workbench, index: str, tmp_path: Path) -> None:
+    # Given an index, and no account of AWS
+    twine = str(program("twine", "TEST_TWINE", "pipx install twine"))
+    login = {"TWINE_USERNAME": "team", "TWINE_PASSWORD": PASSWORD, "HOME": str(tmp_path)}
+    at_index = Workbench(bench.folder, login, {"MODEL_INDEX": index, "TWINE": twine})
+    wheels = write_wheels(bench, "first")
+
+    # When the password is wrong, then nothing is there, and no output has it
+    wrong = upload(Workbench(bench.folder, login | {"TWINE_PASSWORD": "wrong"}, at_index.variables))
+    assert wrong.returncode != 0
+    assert "set TWINE_USERNAME and TWINE_PASSWORD in the environment" in one_error_line(wrong)
+    assert list((tmp_path / "packages").iterdir()) == []
+
+    # When it is right, then the wheels are there; a second time changes nothing
+    results = [upload(at_index), upload(at_index)]
+    assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 2
+    assert PASSWORD not in "".join(result.stdout for result in results)
+
+    # When the same version has other bytes, then it is refused
+    write_wheels(bench, "second")
+    refused = upload(at_index)
+    assert refused.returncode != 0
+    assert "is there with other bytes" in one_error_line(refused)
+    address = index.replace("//", f"//team:{PASSWORD.replace(' ', '%20')}@")
+    assert downloaded(tmp_path / "got", "--index-url", f"{address}simple/") == wheels
+
+
+def test_an_address_with_a_password_is_refused(bench: Workbench) -> None:
+    write_wheels(bench, "first")
+
+    refused = upload(Workbench(bench.folder, {}), MODEL_INDEX="https://team:secret@index.example.org/")
+
+    assert refused.returncode != 0
+    assert "MODEL_INDEX has a user or a password in it" in one_error_line(refused)
+    assert "secret" not in refused.stdout + refused.stderr

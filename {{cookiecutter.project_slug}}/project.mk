@@ -66,6 +66,11 @@ LOGIN ?=
 # Whose token it is. Empty: that of the ACCOUNT.
 REGISTRY_USER ?=
 
+# Package index to which `make upload.model` uploads by twine, such as https://nexus.example.org/repository/models/; its
+# pages are at simple/ below. User and password: TWINE_USERNAME and TWINE_PASSWORD, or keyring. Empty: to the bucket.
+MODEL_INDEX ?=
+TWINE ?= twine
+
 # AWS. make/aws.mk looks up account, registry and bucket when a command needs them, and neither is given.
 AWS_REGION ?= {{cookiecutter.aws_region}}
 

@@ -24,10 +24,9 @@ $(call look_up,AWS_ACCOUNT)$(call look_up,BUCKET)
 @test -n "$$AWS_ACCOUNT" || { echo "AWS does not know who you are: set AWS_PROFILE or run aws configure; see make doctor" >&2; exit 1; }
 endef
 
-# Where the files of a version go, unless the platform says it again. Folder, prefix and pattern; file and name.
+# Where the files of a version go, unless the platform says it again. Folder, prefix and pattern.
 STORE = s3://$$BUCKET
 put_files = $(AWS) s3 cp --recursive --only-show-errors --exclude '*' --include '$(3)' $(1) "s3://$$BUCKET/$(2)"
-put_file = $(AWS) s3 cp --only-show-errors $(1) "s3://$$BUCKET/$(2)"
 get_files = $(AWS) s3 cp --recursive --only-show-errors "s3://$$BUCKET/$(1)" $(2)
 
 .PHONY: aws-account

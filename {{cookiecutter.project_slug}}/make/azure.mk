@@ -9,7 +9,6 @@ STORE = https://$(STORAGE_ACCOUNT).blob.core.windows.net/$(STORAGE_CONTAINER)
 CHAMPION_BUCKET := $(STORAGE_CONTAINER)
 quietly = --no-progress --only-show-errors --output none
 put_files = $(AZ) storage blob upload-batch --source $(1) --destination "$$STORAGE_CONTAINER" $(if $(2),--destination-path $(2)) --pattern '$(3)' --overwrite $(quietly)
-put_file = $(AZ) storage blob upload --file $(1) --container-name "$$STORAGE_CONTAINER" --name $(2) --overwrite $(quietly)
 get_files = { echo "there is no training on Azure: set no MODEL" >&2; exit 1; }
 define name_account
 @$(AZ) account show --only-show-errors --output none

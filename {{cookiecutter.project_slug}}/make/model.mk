@@ -39,9 +39,11 @@ predict: build/trained  ## Start the service, ask it for one prediction, show it
 .PHONY: package.model
 package.model: build/wheel/built  ## Build two wheels: the model, and the runtime that it needs
 
+# The files of a wheel are dated 1980, the first year of a zip: the same model gives the same bytes.
 build/wheel/built: build/trained pyproject.toml build/settings/version
 	@rm -rf build/wheel build/lib vendor/build
 	@export SETUPTOOLS_SCM_PRETEND_VERSION=$$($(PYTHON) -m mlops_runtime.operations.wheel_version); \
+	export SOURCE_DATE_EPOCH=315532800; \
 	for source in . $(wildcard vendor); do \
 	  $(PYTHON) -m build --wheel --no-isolation --outdir build/wheel $$source >build/wheel.log 2>&1 || { cat build/wheel.log >&2; exit 1; }; \
 	done; rm -rf vendor/build vendor/*.egg-info

@@ -21,7 +21,5 @@ upload.monitoring: unittest test | full-history aws-account  ## Put coverage and
 	@echo "$(STORE)/ has coverage and metrics of $(VERSION)"
 
 .PHONY: upload.model
-upload.model: build/wheel/built | full-history aws-account  ## Put the wheels and the report on S3 or Blob storage
-	@$(call put_files,build/wheel/,model/$(VERSION)/,*.whl)
-	@$(call put_file,build/report.html,model/$(VERSION)/report.html)
-	@echo "$(STORE)/model/$(VERSION)/ has the wheels and the report"
+upload.model: build/wheel/built | full-history $(if $(MODEL_INDEX),,aws-account)  ## Put the wheels on S3 or Blob storage, or into the package index MODEL_INDEX
+	@$(PYTHON) -m mlops_runtime.operations.wheels build/wheel build/report.html

@@ -4,6 +4,7 @@ The AWS CLI, or the Azure CLI, is called as a process, by the command in the env
 says which of the two. This module needs the standard library alone.
 """
 
+import json
 import os
 import shlex
 import subprocess
@@ -100,6 +101,23 @@ class Store:
             failure = _run(command).failure
         if failure:
             raise StoreError(f"{self.url(key)} cannot be written: {failure}")
+
+    def keys(self, prefix: str) -> list[str]:
+        """Return the keys of the objects that begin with a prefix.
+
+        Raises:
+            StoreError: if they cannot be listed.
+        """
+        if _on_azure():
+            options = ["--container-name", self.name, "--prefix", prefix, "--num-results", "*", "--query", "[].name"]
+            command = [*_command("AZ", "az"), "storage", "blob", "list", *options, "--only-show-errors"]
+        else:
+            options = ["--bucket", self.name, "--prefix", prefix, "--query", "Contents[].Key"]
+            command = [*_command("AWS", "aws"), "s3api", "list-objects-v2", *options]
+        result = _run([*command, "--output", "json"])
+        if result.failure:
+            raise StoreError(f"{self.url(prefix)} cannot be listed: {result.failure}")
+        return list(map(str, json.loads(result.output or "null") or ()))
 
     def _blob(self, operation: str, key: str, path: Path, *options: str) -> str:
         """Run a command of the Azure CLI; return why it failed, empty if it did not."""
