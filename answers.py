@@ -36,6 +36,7 @@ CHOICES = {
     "kind": ("table", "entities"),
     "platform": ("eks", "docker-host", "azure-container-apps", "azure-web-app"),
     "dashboard": ("none", "streamlit"),
+    "ci": ("github", "none"),
 }
 OF_TABLES = {"target": "", "task": "auto", "missing": "auto"}
 """Questions about a table, with the answer that a project of another kind must have."""

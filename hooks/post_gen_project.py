@@ -25,7 +25,7 @@ def choose() -> None:
     for name, source in own_files(folder, choices).items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         source.replace(name)
-    for path in map(Path, (*FRAGMENTS, LOCK)):
+    for path in filter(Path.is_file, map(Path, (*FRAGMENTS, LOCK))):
         text = path.read_text(encoding="utf-8")
         path.write_text(completed(folder, choices, path.as_posix(), text), encoding="utf-8")
     for path in [Path(name) for name in left_out(folder, choices)]:

@@ -47,6 +47,7 @@ DEFAULTS = {
     "kind": "table",
     "platform": "eks",
     "dashboard": "none",
+    "ci": "github",
 }
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-FOLDERS = {"kind": "kinds", "platform": "platforms", "dashboard": "dashboards"}
+FOLDERS = {"kind": "kinds", "platform": "platforms", "dashboard": "dashboards", "ci": "pipelines"}
 """Folders by question, inside the project's folder of a template."""
 FRAGMENTS = {
     "project.mk": "settings.mk",
@@ -24,8 +24,10 @@ FRAGMENTS = {
     "docs/dashboard.md": "dashboard.md",
     "docs/monitoring.md": "monitoring.md",
     "docs/registries.md": "registries.md",
+    "docs/pipeline.md": "pipeline.md",
+    ".github/workflows/pipeline.yml": "github.yaml",
 }
-"""Fragments, by the file that has the marker where one is put in."""
+"""Fragments, by the file that has the marker where one is put in; not every project has each of these files."""
 PREDICTORS = {"table": "classifier", "entities": "recognizer"}
 """Modules that hold the predictor, by the kind of model."""
 LOCK = "Pipfile.lock"
