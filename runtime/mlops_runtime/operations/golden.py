@@ -96,7 +96,7 @@ def check_predictions(url: str, golden_records: Sequence[Mapping[str, Any]], key
         except ValueError as error:
             raise ServiceError(f"{url} returned no prediction: {content[:80]!r}") from error
         if not agrees(prediction, golden["prediction"]):
-            actual, expected = summary(prediction), summary(golden["prediction"])
+            actual, expected = map(summary, different(prediction, golden["prediction"]))
             raise WrongPredictionError(f"{url} predicts {actual} for golden record {index}, not {expected}")
 
 
@@ -129,9 +129,22 @@ def _agrees(actual: Any, expected: Any, tolerance: float) -> bool:
     return bool(actual == expected)
 
 
+def different(actual: Any, expected: Any) -> tuple[Any, Any]:
+    """Return two predictions in JSON, those of entities without the entities that both have."""
+    try:
+        both = actual["entities"], expected["entities"]
+        first, second = ([one for one in mine if one not in other] for mine, other in (both, both[::-1]))
+    except (KeyError, TypeError):
+        return actual, expected
+    return {"entities": first}, {"entities": second}
+
+
 def summary(prediction: Any) -> str:
     """Return a prediction in JSON as a short text, with enough digits to show a difference."""
     try:
+        if "entities" in prediction:
+            spans = [f"{one['label']} {one['text']!r} at {one['start']}" for one in prediction["entities"]]
+            return ", ".join(spans)[:200] or "no such entity"
         if "label" in prediction:
             return f"{prediction['label']} ({prediction['probability']:.6f})"
         return f"{prediction['value']:.9g} ({prediction['low']:.9g} to {prediction['high']:.9g})"

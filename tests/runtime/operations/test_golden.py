@@ -6,7 +6,7 @@ import pytest
 from mlops_runtime.contract import LabelPrediction
 from mlops_runtime.model import OnnxPredictor
 from mlops_runtime.model.artefact import Artefact
-from mlops_runtime.operations.golden import ServiceError, agrees, check_predictions, check_version, summary
+from mlops_runtime.operations.golden import ServiceError, agrees, check_predictions, check_version, different, summary
 from tests.runtime.operations.conftest import StubService
 
 PREDICTIONS = "/v1/predictions"
@@ -138,3 +138,21 @@ def test_a_prediction_agrees_with_the_golden_one(prediction: Any, golden: dict[s
 )
 def test_the_summary_of_a_prediction(prediction: Any, text: str) -> None:
     assert summary(prediction) == text
+
+
+def test_the_entities_that_differ_are_named() -> None:
+    # Given two lists of entities, the last of which differ
+    same = [{"text": "Acme", "label": "ORG", "start": start, "end": start + 4} for start in range(0, 100, 5)]
+    wrong, right = ({"text": "Bonn", "label": label, "start": 100, "end": 104} for label in ("ORG", "CITY"))
+
+    texts = [
+        tuple(map(summary, different({"entities": actual}, {"entities": expected})))
+        for actual, expected in (([*same, wrong], [*same, right]), (same, [*same, right]))
+    ]
+
+    assert texts == [("ORG 'Bonn' at 100", "CITY 'Bonn' at 100"), ("no such entity", "CITY 'Bonn' at 100")]
+
+
+@pytest.mark.parametrize("prediction", [pytest.param(None, id="null"), pytest.param({"label": "a"}, id="label")])
+def test_other_predictions_are_compared_as_they_are(prediction: Any) -> None:
+    assert different(prediction, {"label": "b"}) == (prediction, {"label": "b"})
