@@ -53,9 +53,9 @@ class Development:
         except HTTPError as error:
             return error.code, error.read().decode()
 
-    def wait_for(self, path: str, status: int, text: str) -> str:
+    def wait_for(self, path: str, status: int, text: str, timeout: float = TIMEOUT) -> str:
         """Wait until a response has a status and a text; return its body."""
-        deadline = time.monotonic() + TIMEOUT
+        deadline = time.monotonic() + timeout
         latest: object = None
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()
@@ -78,8 +78,8 @@ class Development:
 
 
 @contextmanager
-def development(folder: Path, command: str, log: Path) -> Iterator[Development]:
-    """Yield a service that runs by a command of make and is ready; it has ended after the block."""
+def development(folder: Path, command: str, log: Path, timeout: float = TIMEOUT) -> Iterator[Development]:
+    """Yield a service that runs by a command of make and is ready in time; it has ended after the block."""
     port = free_port()
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -87,7 +87,7 @@ def development(folder: Path, command: str, log: Path) -> Iterator[Development]:
         )
     service = Development(folder, port, process, log)
     try:
-        service.wait_for("/readyz", 200, "")
+        service.wait_for("/readyz", 200, "", timeout)
         yield service
     finally:
         if process.poll() is None:

@@ -4,16 +4,24 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 import pytest
 
+from mlops_runtime.operations.predict import free_port
 from tests.conftest import bake, share_environment
 from tests.live.site import NAMESPACE, Site, fit_to_server, replace_in
 from tests.live.workbench import Workbench, one_error_line
+from tests.test_dev import development
+
+if TYPE_CHECKING:
+    from selenium.webdriver.remote.webdriver import WebDriver
 
 pytestmark = pytest.mark.cluster
 
@@ -71,6 +79,44 @@ def forwarded() -> Iterator[str]:
             process.terminate()
 
 
+@dataclass
+class Page:
+    """A page in a browser.
+
+    Attributes:
+        driver: of the browser.
+    """
+
+    driver: "WebDriver"
+
+    def load(self, url: str, text: str) -> None:
+        """Load it again and again until it shows a text."""
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline:
+            self.driver.get(url)
+            for _ in range(50):
+                if text in self.driver.execute_script("return document.body.innerText"):
+                    return
+                time.sleep(0.1)
+        pytest.fail(f"{url} does not show {text}")
+
+
+@contextmanager
+def browser() -> Iterator[Page]:
+    """Yield a page of a browser; skip the test where there is none."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server"):
+        options.add_argument(option)
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as opened:
+        yield Page(opened)
+
+
 def test_a_deploy_rolls_it_out_after_the_service(site: Site) -> None:
     result = site.workbench.make(*DEPLOY)
 
@@ -84,24 +130,11 @@ def test_a_deploy_rolls_it_out_after_the_service(site: Site) -> None:
 
 def test_it_shows_a_prediction_in_a_browser(site: Site) -> None:
     del site  # that runs
-    with forwarded() as url:
+    with forwarded() as url, browser() as page:
         assert urlopen(f"{url}/_stcore/health").read() == b"ok"
-        chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-        if not chromium or not driver:
-            pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
-        from selenium import webdriver
-        from selenium.webdriver.common.by import By
-        from selenium.webdriver.support.ui import WebDriverWait
-
-        options = webdriver.ChromeOptions()
-        options.binary_location = chromium
-        for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server"):
-            options.add_argument(option)
-        with webdriver.Chrome(options, webdriver.ChromeService(driver)) as browser:
-            browser.get(url)
-            WebDriverWait(browser, 60).until(lambda _: "Prediction" in browser.find_element(By.TAG_NAME, "body").text)
-            if folder := os.environ.get("SCREENSHOTS"):
-                browser.save_screenshot(f"{folder}/dashboard.png")
+        page.load(url, "Prediction")
+        if folder := os.environ.get("SCREENSHOTS"):
+            page.driver.save_screenshot(f"{folder}/dashboard.png")
 
 
 def test_one_that_crashes_is_undone_and_the_service_goes_on(site: Site) -> None:
@@ -115,3 +148,16 @@ def test_one_that_crashes_is_undone_and_the_service_goes_on(site: Site) -> None:
     assert "the dashboard before runs again; the service is not affected" in one_error_line(result)
     assert site.kubectl("get", "deployment", "oncology-dashboard", "--output", "jsonpath={..image}") == before
     assert site.workbench.history()[-1].version == version
+
+
+def test_make_dev_shows_it_and_follows_its_edits(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given the service and the dashboard in containers of this machine, with the sources of the project
+    port = free_port()
+    for name, value in (site.workbench.environment | {"MLOPS_DASHBOARD_PORT": str(port)}).items():
+        monkeypatch.setenv(name, value)
+    with browser() as page, development(site.workbench.folder, "dev", tmp_path / "log", timeout=180) as service:
+        page.load(f"http://127.0.0.1:{port}", "Prediction")
+
+        # When the dashboard is edited, then the edit is visible in the page that is loaded again
+        service.replace("src/dashboard/app.py", "TITLE = ", 'TITLE = "Edited: " + ')
+        page.load(f"http://127.0.0.1:{port}", "Edited: ")
