@@ -17,7 +17,7 @@ import pytest
 from tests.conftest import bake, missing, share_environment
 from tests.live.azure import ACCOUNT, CLIENT, Cloud, cloud
 from tests.live.registries import TOKEN, limited_registry, registry_of_accounts
-from tests.live.site import NAMESPACE, Site, fit_to_server
+from tests.live.site import NAMESPACE, Site, fit_to_server, remove_namespace
 from tests.live.workbench import Workbench
 
 REGISTRY = os.environ.get("TEST_REGISTRY", "127.0.0.1:5000")
@@ -169,10 +169,10 @@ def site(workbench: Workbench, cluster: str) -> Iterator[Site]:
         "MLOPS_KUBECTL": "kubectl",
         "MLOPS_LOGIN": "ecr",
     }
-    subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)
+    remove_namespace(NAMESPACE)
     fit_to_server(workbench.folder)
     environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": os.environ["PATH"]}
     bucket = ["s3", "mb", "s3://oncology-123456789012"]
     subprocess.run([*workbench.aws, *bucket], env=environment, capture_output=True, check=False)
     yield Site(replace(workbench, environment=workbench.environment | settings))
-    subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)
+    remove_namespace(NAMESPACE, wait=False)

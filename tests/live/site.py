@@ -18,6 +18,16 @@ MAX_SECONDS_FOR_KEYS = 120
 IMAGES = "{.items[*].spec.template.spec.containers[*].image}"
 
 
+def remove_namespace(name: str, wait: bool = True) -> None:
+    """Delete a namespace of these tests, if there is one. Its pods end at once: nobody waits for their responses."""
+    delete = ["kubectl", "delete", "namespace", name, "--ignore-not-found"]
+    pods = ["kubectl", "--namespace", name, "delete", "pods", "--all", "--force", "--grace-period=0", "--wait=false"]
+    subprocess.run([*delete, "--wait=false"], check=True, capture_output=True)
+    subprocess.run(pods, check=True, capture_output=True)
+    if wait:
+        subprocess.run(delete, check=True, capture_output=True)
+
+
 @dataclass
 class Site:
     """The workbench, set to the cluster, the version that should be running there, and a key to it."""

@@ -17,7 +17,7 @@ import yaml
 
 from mlops_runtime.operations.upgrade import version_of
 from tests.conftest import TEMPLATE
-from tests.live.site import ADDRESS, CRASHES, IMAGES, NAMESPACE, Site, replace_in
+from tests.live.site import ADDRESS, CRASHES, IMAGES, NAMESPACE, Site, remove_namespace, replace_in
 from tests.live.workbench import GIT, Workbench, ask, one_error_line
 from tests.test_extensions import edit, readme_code, replace_candidates
 
@@ -259,7 +259,7 @@ def test_a_first_version_that_fails_says_that_there_is_none_before_it(site: Site
     # When a version that crashes is deployed
     result = site.workbench.make("deploy", NAMESPACE=namespace, ROLLOUT_TIMEOUT="15s")
     site.workbench.restore()
-    subprocess.run(["kubectl", "delete", "namespace", namespace], check=True, capture_output=True)
+    remove_namespace(namespace, wait=False)
 
     # Then make fails, and does not pretend to have undone it
     assert result.returncode != 0

@@ -16,7 +16,7 @@ import pytest
 
 from mlops_runtime.operations.predict import free_port
 from tests.conftest import bake, share_environment
-from tests.live.site import NAMESPACE, Site, fit_to_server, replace_in
+from tests.live.site import NAMESPACE, Site, fit_to_server, remove_namespace, replace_in
 from tests.live.workbench import Workbench, one_error_line
 from tests.test_dev import development
 
@@ -32,8 +32,7 @@ DEPLOY = ("deploy", "SKIP_TESTS=tested elsewhere")
 @pytest.fixture(scope="module")
 def site(project: Path, workbench: Workbench, cluster: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A project with a dashboard, and a cluster where it has the rights of a deployer."""
-    delete = ["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"]
-    subprocess.run(delete, check=True, capture_output=True)
+    remove_namespace(NAMESPACE)
     folder = share_environment(bake(tmp_path_factory.mktemp("dashboard"), dashboard="streamlit"), project)
     fit_to_server(folder)
     name_the_service(folder)
@@ -44,7 +43,7 @@ def site(project: Path, workbench: Workbench, cluster: str, tmp_path_factory: py
     made.workbench.commit("First version")
     made.use_rights_of("deployer")
     yield made
-    subprocess.run(delete, check=True, capture_output=True)
+    remove_namespace(NAMESPACE, wait=False)
 
 
 def name_the_service(folder: Path) -> None:

@@ -15,7 +15,7 @@ from subprocess import Popen
 
 import pytest
 
-from tests.live.site import ADDRESS, LIES, NAMESPACE, Site, replace_in
+from tests.live.site import ADDRESS, LIES, NAMESPACE, Site, remove_namespace, replace_in
 from tests.live.workbench import Workbench, ask, one_error_line
 
 pytestmark = pytest.mark.cluster
@@ -371,7 +371,7 @@ def test_staging_touches_neither_production_nor_the_labels_of_its_namespace(site
         ["kubectl", "--namespace", staging, "get", "deployments", "--output", "jsonpath={.items[*].spec.replicas}"],
         check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
-    subprocess.run(["kubectl", "delete", "namespace", staging, "--wait=false"], check=True, capture_output=True)
+    remove_namespace(staging, wait=False)
 
     # Then it has a pod of its own, and neither its namespace nor production has changed
     assert result.returncode == 0, result.stdout + result.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import bake, share_environment
-from tests.live.site import NAMESPACE, fit_to_server
+from tests.live.site import NAMESPACE, fit_to_server, remove_namespace
 from tests.live.test_images import train_as_the_job_does
 from tests.live.workbench import Workbench
 
@@ -34,11 +34,10 @@ def bench(
         "MLOPS_LOGIN": "none",
         "MLOPS_SKIP_TESTS": "they run in other tests",
     }
-    delete = ["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"]
-    subprocess.run(delete, check=True, capture_output=True)
+    remove_namespace(NAMESPACE)
     fit_to_server(folder)
     yield replace(workbench, folder=folder, environment=workbench.environment | settings | TRAINING)
-    subprocess.run(delete, check=True, capture_output=True)
+    remove_namespace(NAMESPACE, wait=False)
 
 
 def test_a_version_is_deployed_and_its_pods_find_the_golden_entities(bench: Workbench) -> None:

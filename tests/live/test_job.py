@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.live.site import remove_namespace
 from tests.live.workbench import Workbench, one_error_line
 
 pytestmark = pytest.mark.cluster
@@ -63,14 +64,14 @@ def image(engine: str, registry: str, tmp_path_factory: pytest.TempPathFactory) 
 @pytest.fixture(scope="module")
 def site(bare_workbench: Workbench, image: str) -> Iterator[Workbench]:
     """A project whose trainer is the pretender, on a cluster where it has its rights."""
-    subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)
+    remove_namespace(NAMESPACE)
     bare_workbench.variables |= {"NAMESPACE": NAMESPACE, "BUCKET": "bucket", "AWS_ACCOUNT": "123456789012"}
     result = bare_workbench.make("provision.rbac")
     assert result.returncode == 0, result.stdout + result.stderr
     (bare_workbench.folder / "build/trainer.image").write_text(f"{image}\n")
     bare_workbench.variables["KUBECTL"] = DEPLOYER
     yield bare_workbench
-    subprocess.run(["kubectl", "delete", "namespace", NAMESPACE, "--ignore-not-found"], check=True, capture_output=True)
+    remove_namespace(NAMESPACE, wait=False)
 
 
 def test_a_job_is_followed_to_its_success(site: Workbench) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from tests.conftest import missing
 from tests.live.registries import ACCOUNT, TOKEN, digest_of
-from tests.live.site import NAMESPACE, fit_to_server
+from tests.live.site import NAMESPACE, fit_to_server, remove_namespace
 from tests.live.workbench import Workbench, one_error_line
 
 pytestmark = pytest.mark.engine
@@ -225,7 +225,7 @@ def test_the_cluster_runs_what_podman_pushed(
         result = workbench.make("deploy", KUBECTL="kubectl", **settings)
         status = workbench.make("status", KUBECTL="kubectl", **settings)
     finally:
-        subprocess.run(["kubectl", "delete", "namespace", namespace, "--ignore-not-found"], check=True)
+        remove_namespace(namespace, wait=False)
 
     # Then its digest is what runs, verified
     assert result.returncode == 0, result.stdout + result.stderr

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.live.registries import ACCOUNT, TOKEN, digest_of
-from tests.live.site import NAMESPACE, fit_to_server
+from tests.live.site import NAMESPACE, fit_to_server, remove_namespace
 from tests.live.workbench import Workbench, one_error_line
 
 pytestmark = pytest.mark.engine
@@ -127,7 +127,7 @@ def test_publish_and_deploy_of_a_private_image_ask_aws_for_nothing(
         result = bench.make("publish", "deploy")
         status = bench.make("status")
     finally:
-        subprocess.run([*kubectl, "delete", "namespace", namespace, "--ignore-not-found"], check=True)
+        remove_namespace(namespace, wait=False)
         bench.restore()
 
     # Then the pods run that image, verified, and AWS was asked for nothing

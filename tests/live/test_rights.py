@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.live.site import remove_namespace
 from tests.live.workbench import Workbench
 
 pytestmark = pytest.mark.cluster
@@ -86,11 +87,13 @@ def labels(namespace: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def provisioned(bare_workbench: Workbench) -> Iterator[Workbench]:
     """A project whose roles are on the cluster, in a namespace that was missing before."""
-    kubectl("delete", "namespace", NAMESPACE, FOREIGN, "--ignore-not-found")
+    for name in (NAMESPACE, FOREIGN):
+        remove_namespace(name)
     result = bare_workbench.make("provision.rbac", NAMESPACE=NAMESPACE)
     assert result.returncode == 0, result.stdout + result.stderr
     yield bare_workbench
-    kubectl("delete", "namespace", NAMESPACE, FOREIGN, "--ignore-not-found")
+    for name in (NAMESPACE, FOREIGN):
+        remove_namespace(name, wait=False)
 
 
 @pytest.mark.parametrize("role", ROLES)
