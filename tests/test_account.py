@@ -64,3 +64,11 @@ def test_every_repository_keeps_what_was_verified(stack: dict[str, Any]) -> None
             "LifecyclePolicyText": ["Repository", "Lifecycle", "Policy"]
         }
         assert repository["Properties"]["ImageTagMutability"] == "IMMUTABLE"
+
+
+def test_a_pipeline_has_the_rights_of_a_delivery_and_no_others(stack: dict[str, Any]) -> None:
+    properties = stack["Resources"]["PipelineRole"]["Properties"]
+
+    assert properties["ManagedPolicyArns"] == ["DeliveryPolicy"]
+    assert "Policies" not in properties
+    assert stack["Resources"]["PipelineAccess"]["Properties"]["KubernetesGroups"] == ["${ProjectName}:deployer"]

@@ -50,7 +50,12 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     url = f"http://127.0.0.1:{port}"
     log = tmp_path_factory.mktemp("moto") / "log"
     command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
-    with log.open("wb") as output, subprocess.Popen(command, stdout=output, stderr=output) as server:
+    # It writes down each request, for the test of the rights that the commands need.
+    recording = {"MOTO_ENABLE_RECORDING": "1", "MOTO_RECORDER_FILEPATH": str(log.with_name("recording"))}
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, env=os.environ | recording) as server,
+    ):
         try:
             for _ in range(200):
                 try:

@@ -9,12 +9,15 @@ import pytest
 
 from mlops_runtime.dashboard import samples_in
 from tests.conftest import Bakery, share_environment
+from tests.live.aws_calls import allowed_by, calls_of
 from tests.live.workbench import Workbench, one_error_line
 from tests.test_client import served
 
 pytestmark = pytest.mark.engine
 
 BUCKET = "oncology-123456789012"
+PROVIDER = "token.actions.githubusercontent.com"
+SUBJECT = "repo:acme/oncology:*"
 MANIFEST = json.dumps(
     {
         "schemaVersion": 2,
@@ -26,17 +29,33 @@ MANIFEST = json.dumps(
 """Of an image without layers."""
 
 
+ADMINISTRATOR = {"AWS_ACCESS_KEY_ID": "administrator"}
+"""Tells the calls of these tests, and those that make the stack, from the calls of deliveries."""
+
+CALLS_OF_ENGINES = {
+    "ecr:BatchCheckLayerAvailability", "ecr:CompleteLayerUpload", "ecr:GetDownloadUrlForLayer",
+    "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
+}  # fmt: skip
+"""What ECR asks for when an engine pushes or pulls, which happens past the API that these tests have."""
+
+
 def aws(workbench: Workbench, *arguments: str) -> str:
-    """Return what the project's AWS CLI prints."""
-    environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
+    """Return what the project's AWS CLI prints for an administrator."""
+    settings = ADMINISTRATOR | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
+    environment = workbench.environment | settings
     command = [*workbench.aws, *arguments]
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
+def administrator(workbench: Workbench) -> Workbench:
+    """Return the same folder for commands that need the rights of an administrator."""
+    return replace(workbench, environment=workbench.environment | ADMINISTRATOR)
 
 
 @pytest.fixture(scope="module")
 def stack(workbench: Workbench) -> None:
     workbench.commit("A version to upload")
-    result = workbench.make("infrastructure")
+    result = administrator(workbench).make("infrastructure", OIDC_PROVIDER=PROVIDER, OIDC_SUBJECT=SUBJECT)
     assert result.returncode == 0, result.stderr
 
 
@@ -57,7 +76,7 @@ def test_the_difference_to_the_stack_is_shown(workbench: Workbench) -> None:
     template.write_text(text.replace("Resources:\n", "Resources:\n  Other: {Type: AWS::ECR::Repository}\n\n", 1))
 
     # When its difference is shown
-    result = workbench.make("infrastructure.diff")
+    result = administrator(workbench).make("infrastructure.diff", OIDC_PROVIDER=PROVIDER, OIDC_SUBJECT=SUBJECT)
     template.write_text(text)
 
     # Then it is a line
@@ -171,23 +190,81 @@ def test_without_credentials_nothing_is_uploaded(workbench: Workbench) -> None:
 
 
 @pytest.mark.usefixtures("stack")
-def test_the_stack_goes_with_its_images_but_without_its_bucket(workbench: Workbench) -> None:
-    # Given a version on ECR that a deploy has verified
+def test_a_verified_image_is_tagged_on_ecr(workbench: Workbench) -> None:
+    # Given a version on ECR
     put = ("ecr", "put-image", "--repository-name", "oncology/webservice", "--image-tag", "1.0")
     digest = json.loads(aws(workbench, *put, "--image-manifest", MANIFEST))["image"]["imageId"]["imageDigest"]
     host = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
     image = workbench.folder / "build/webservice.image"
     image.parent.mkdir(exist_ok=True)
     image.write_text(f"{host}/oncology/webservice@{digest}\n")
+
+    # When a deploy has verified it
     mark = "--eval=mark: ; $(keep_images)"
-    marked = workbench.make(mark, "mark", "VERSION=1.0", "LOGIN=ecr", "IMAGES=webservice")
+    result = workbench.make(mark, "mark", "VERSION=1.0", "LOGIN=ecr", "IMAGES=webservice")
     image.unlink()
-    assert (marked.returncode, marked.stderr) == (0, "")
+
+    # Then it has a second tag
+    assert (result.returncode, result.stderr) == (0, "")
     images = json.loads(aws(workbench, "ecr", "list-images", "--repository-name", "oncology/webservice"))["imageIds"]
     assert {image["imageTag"] for image in images} == {"1.0", "verified-production-1.0"}
 
-    # When the stack is removed
-    result = workbench.make("infrastructure.destroy", CONFIRM="oncology")
+
+@pytest.mark.usefixtures("stack")
+def test_a_pipeline_gets_its_role_for_its_token_alone(workbench: Workbench) -> None:
+    role = json.loads(aws(workbench, "iam", "get-role", "--role-name", "oncology-pipeline"))["Role"]
+
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert statement["Principal"] == {"Federated": f"arn:aws:iam::123456789012:oidc-provider/{PROVIDER}"}
+    assert statement["Condition"] == {
+        "StringEquals": {f"{PROVIDER}:aud": "sts.amazonaws.com"},
+        "StringLike": {f"{PROVIDER}:sub": SUBJECT},
+    }
+
+
+@pytest.mark.usefixtures("stack")
+def test_the_policy_allows_what_deliveries_call_and_nothing_else(
+    workbench: Workbench, bakery: Bakery, project: Path, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    # Given the calls of the tests above, and those for data, for a champion, and for a model that was trained elsewhere
+    folder = share_environment(bakery.copy(tmp_path), project)
+    (folder / "held-out.json").write_text("{}")
+    champion = (
+        "import sys; from pathlib import Path; from mlops_runtime.operations.champion import keep, fetch;"
+        "keep(sys.argv[1], 'staging', 'a', Path('held-out.json')); fetch(sys.argv[1], 'staging', 'a')"
+    )
+    for command in (
+        ("data.push",),
+        ("data.pull",),
+        (f'--eval=champion: ; @PYTHONPATH=vendor $(PYTHON) -c "{champion}" "{BUCKET}"', "champion"),
+        ("--eval=elsewhere: ; @$(call get_files,trainer/,build/elsewhere/)", "elsewhere", f"BUCKET={BUCKET}"),
+    ):
+        for record in (folder / "data").glob("*.sha256"):
+            record.with_suffix("").unlink(missing_ok=True)
+        result = replace(workbench, folder=folder).make(*command)
+        assert result.returncode == 0, result.stderr
+    calls = calls_of(workbench.environment["AWS_ENDPOINT_URL"], workbench.environment["AWS_ACCESS_KEY_ID"])
+
+    # When they are compared with what the policy allows
+    policy = "arn:aws:iam::123456789012:policy/oncology-delivery"
+    version = json.loads(aws(workbench, "iam", "get-policy-version", "--policy-arn", policy, "--version-id", "v1"))
+    allowed = set(allowed_by(version["PolicyVersion"]["Document"]))
+    missing = {call for call in calls if not any(each.allows(call) for each in allowed)}
+    unused = {each for each in allowed if not any(each.allows(call) for call in calls)}
+
+    # Then no right is missing, and none is there without a call, if all of this file was run
+    assert missing == set()
+    selected = {item.name for item in request.session.items if item.path == request.path}
+    if selected >= {name for name in globals() if name.startswith("test_")}:
+        # No dashboard's coverage is uploaded here.
+        unused -= {each for each in unused if each.resource.endswith("/dashboard/*")}
+        assert {each for each in unused if each.action not in CALLS_OF_ENGINES} == set()
+
+
+@pytest.mark.usefixtures("stack")
+def test_the_stack_goes_with_its_images_but_without_its_bucket(workbench: Workbench) -> None:
+    result = administrator(workbench).make("infrastructure.destroy", CONFIRM="oncology")
 
     # Then repositories and roles go, and the bucket stays
     assert result.returncode == 0, result.stderr

@@ -4,7 +4,8 @@
 
 STACKS = $(FROM_CLONE) -m mlops_runtime.operations.stack
 STACK_PARAMETERS = ProjectName="$$PROJECT" BucketName="$$BUCKET" ClusterName="$$CLUSTER" NamespaceName="$$NAMESPACE" \
-  LogBucket="$$LOG_BUCKET" KmsKey="$$KMS_KEY"
+  LogBucket="$$LOG_BUCKET" KmsKey="$$KMS_KEY" \
+  OidcProvider="$$OIDC_PROVIDER" OidcAudience="$$OIDC_AUDIENCE" OidcSubject="$$OIDC_SUBJECT"
 
 .PHONY: infrastructure
 infrastructure: $(ENV) aws-account  ## Create or update the stack: bucket, image repositories, roles

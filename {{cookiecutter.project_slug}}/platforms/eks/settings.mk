@@ -3,6 +3,10 @@ STACK ?= $(PROJECT)
 # Bucket for the access logs of the project's bucket, and ARN of the KMS key that encrypts bucket and repositories.
 LOG_BUCKET ?=
 KMS_KEY ?=
+# The pipeline that may deploy, by its tokens: who signs them, for whom, and which pipeline. docs/account.md has examples.
+OIDC_PROVIDER ?=
+OIDC_AUDIENCE ?= sts.amazonaws.com
+OIDC_SUBJECT ?=
 
 # Kubernetes. ENVIRONMENT is a folder of k8s/overlays; environments/ENVIRONMENT.mk has settings of its own.
 CLUSTER ?= $(PROJECT)
