@@ -24,6 +24,15 @@ define keep_images
 @$(if $(filter ecr,$(LOGIN)),$(FROM_CLONE) -m mlops_runtime.operations.verified_images $(IMAGES))
 endef
 
+# For those who have no cluster: a stack of its own, which several projects may share.
+.PHONY: cluster
+cluster: $(ENV) aws-account  ## Create or update CLUSTER with a network of its own: a second stack, in EKS Auto Mode
+	@$(STACKS) apply "$$CLUSTER-cluster" infrastructure/cluster.yaml ClusterName="$$CLUSTER" AdministratorArn="$$CLUSTER_ADMINISTRATOR"
+
+.PHONY: cluster.destroy
+cluster.destroy: $(ENV) aws-account
+	@$(STACKS) destroy "$$CLUSTER-cluster"
+
 .PHONY: kubeconfig
 kubeconfig: $(ENV)  ## Point kubectl at CLUSTER
 	@$(AWS) eks update-kubeconfig --name "$$CLUSTER"

@@ -253,7 +253,7 @@ def lines_of(changes: Sequence[Mapping[str, Any]]) -> list[str]:
 def confirmed(stack: Stack, project: str, given: str) -> bool:
     """Return whether somebody has typed the name of the project, or given it."""
     if not given and sys.stdin.isatty():
-        question = f"This removes the stack {stack.name} and every image in its repositories. Type {project} to go on: "
+        question = f"This removes the stack {stack.name}, and the images in it. Type {project} to go on: "
         given = input(question).strip()
     return given == project
 

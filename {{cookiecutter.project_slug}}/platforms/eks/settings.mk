@@ -10,6 +10,8 @@ OIDC_SUBJECT ?=
 
 # Kubernetes. ENVIRONMENT is a folder of k8s/overlays; environments/ENVIRONMENT.mk has settings of its own.
 CLUSTER ?= $(PROJECT)
+# ARN of a role or user that administers a CLUSTER which make cluster creates, beside whoever creates it.
+CLUSTER_ADMINISTRATOR ?=
 ENVIRONMENT ?= production
 # Pods: the number in the overlay, or with MAX_REPLICAS from that to this one, added when each uses more than TARGET_CPU.
 MAX_REPLICAS ?=
