@@ -76,6 +76,7 @@ class Drift:
         # Unknown words and predictions are those of held-out rows.
         rows = [baseline.rows] * len(layout.fields)
         rows += [prediction_rows] * (len(self._references) - len(rows))
+        self._rows = rows
         sized = list(zip(self._references, rows, strict=True))
         self._expected = np.concatenate([np.multiply(reference.shares, rows) for reference, rows in sized])
         bins_in_use = (int(np.count_nonzero(reference.shares)) for reference in self._references)
@@ -148,6 +149,7 @@ class Drift:
         yield self._predictions(counts[self._starts[-1] : -1], others)
         yield GaugeMetricFamily("webservice_drift_records", "Records of the last day", window[-1])
         yield from self._indices(window[:-1])
+        yield from self._prediction_bins(counts)
         if len(self._names) <= MAX_FIELDS:
             yield from self._bins(counts)
 
@@ -183,6 +185,23 @@ class Drift:
             predictions.add_metric((), indices[-1])
         yield predictions
 
+    def _prediction_bins(self, counts: NDArray[np.float64]) -> Iterator[Metric]:
+        """Yield what an index over several replicas is worked out from, for predictions."""
+        reference, start = self._references[-1], self._starts[-1]
+        live = CounterMetricFamily("webservice_prediction_values", "Predictions by bin", labels=("bin",))
+        shares = GaugeMetricFamily(
+            "webservice_prediction_baseline_share", "Share of the held-out rows in a bin", labels=("bin",)
+        )
+        for index, (bin_, share) in enumerate(zip(reference.bins, reference.shares, strict=True), start):
+            live.add_metric((bin_,), counts[index])
+            shares.add_metric((bin_,), share)
+        yield live
+        yield shares
+        yield GaugeMetricFamily("webservice_prediction_baseline_rows", "Held-out rows with predictions", self._rows[-1])
+        yield GaugeMetricFamily(
+            "webservice_prediction_min_records", "Records from which on there is an index", self._min_records[-1]
+        )
+
     def _bins(self, counts: NDArray[np.float64]) -> Iterator[Metric]:
         live = CounterMetricFamily("webservice_field_values", "Values of records by bin", labels=("field", "bin"))
         shares = GaugeMetricFamily(
@@ -194,6 +213,15 @@ class Drift:
                 shares.add_metric((name, bin_), share)
         yield live
         yield shares
+        rows = GaugeMetricFamily("webservice_field_baseline_rows", "Rows of which the shares are", labels=("field",))
+        least = GaugeMetricFamily(
+            "webservice_field_min_records", "Records from which on there is an index", labels=("field",)
+        )
+        for name, number, records in zip(self._names, self._rows, self._min_records.tolist(), strict=False):
+            rows.add_metric((name,), number)
+            least.add_metric((name,), records)
+        yield rows
+        yield least
 
 
 class RecordBuffer:
