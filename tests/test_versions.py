@@ -40,7 +40,7 @@ done
 PYTHON = r"""#!/bin/bash
 echo "$@" >>"$CALLS"
 if [ "$2" = mlops_runtime.operations.wheel_version ]; then echo 1; fi
-if [ "$2" = build ]; then mkdir -p build/wheel && touch build/wheel/some.whl; fi
+if [ "$2" = build ]; then mkdir -p "$6" && touch "$6/some.whl"; fi
 if [ "$1 $3" = "-m json" ]; then touch build/unittest-coverage.json build/test-coverage.json; fi
 """
 
@@ -386,14 +386,18 @@ def test_the_wheel_has_the_version_of_the_project(project: Project, tag: str, co
     assert re.fullmatch(expected, wheel.name.split("-")[1])
 
 
-def test_another_version_is_another_wheel(project: Project) -> None:
-    project.stand_in("PYTHON", PYTHON)
+def test_another_version_is_another_wheel_of_the_model_alone(project: Project) -> None:
+    # given the wheels of a version
+    calls = project.stand_in("PYTHON", PYTHON)
     assert project.make("package.model").returncode == 0
     assert project.make("--question", "package.model").returncode == 0
-
+    # when there is another version
     project.commit()
-
+    # then the wheel of the runtime serves it as well
     assert project.make("--question", "package.model").returncode == 1
+    assert project.make("package.model").returncode == 0
+    built = [line.split()[-1] for line in calls.read_text().splitlines() if line.startswith("-m build ")]
+    assert built == ["vendor", ".", "."]
 
 
 @pytest.fixture

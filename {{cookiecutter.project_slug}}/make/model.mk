@@ -39,13 +39,24 @@ predict: build/trained  ## Start the service, ask it for one prediction, show it
 .PHONY: package.model
 package.model: build/wheel/built  ## Build two wheels: the model, and the runtime that it needs
 
-# The files of a wheel are dated 1980, the first year of a zip: the same model gives the same bytes.
-build/wheel/built: build/trained pyproject.toml build/settings/version
-	@rm -rf build/wheel build/lib vendor/build
-	@export SETUPTOOLS_SCM_PRETEND_VERSION=$$($(PYTHON) -m mlops_runtime.operations.wheel_version); \
-	export SOURCE_DATE_EPOCH=315532800; \
-	for source in . $(wildcard vendor); do \
-	  $(PYTHON) -m build --wheel --no-isolation --outdir build/wheel $$source >build/wheel.log 2>&1 || { cat build/wheel.log >&2; exit 1; }; \
-	done; rm -rf vendor/build vendor/*.egg-info
+# From a folder, into a folder. The files of a wheel are dated 1980, the first year of a zip: the same model gives the
+# same bytes.
+define build_wheel
+@mkdir -p build && rm -rf $(2) $(1)/build/lib
+@export SOURCE_DATE_EPOCH=315532800 SETUPTOOLS_SCM_PRETEND_VERSION=$$($(PYTHON) -m mlops_runtime.operations.wheel_version); \
+  $(PYTHON) -m build --wheel --no-isolation --outdir $(2) $(1) >build/wheel.log 2>&1 \
+  || { cat build/wheel.log >&2; exit 1; }
+endef
+
+# The runtime has a version of its own: its wheel changes with vendor/ alone.
+RUNTIME_WHEEL := $(if $(wildcard vendor),build/runtime-wheel/built)
+build/runtime-wheel/built: $(RUNTIME_SOURCES) $(wildcard vendor/pyproject.toml) | $(ENV)
+	$(call build_wheel,vendor,build/runtime-wheel)
+	@rm -rf vendor/build vendor/*.egg-info
+	@touch $@
+
+build/wheel/built: build/trained pyproject.toml build/settings/version $(RUNTIME_WHEEL)
+	$(call build_wheel,.,build/wheel)
+	@$(if $(RUNTIME_WHEEL),cp build/runtime-wheel/*.whl build/wheel)
 	@ls build/wheel/*.whl
 	@touch $@
