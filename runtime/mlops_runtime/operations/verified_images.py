@@ -36,10 +36,12 @@ def keep(aws: AwsCli, image: str, tag: str) -> bool:
     answer = aws.run("ecr", "batch-get-image", *where, "--image-ids", f"imageDigest={found['digest']}")
     if not answer["images"]:
         raise AwsError(f"{image} is not there any more")
-    manifest = answer["images"][0]["imageManifest"]
-    put = ("ecr", "put-image", *where, "--image-tag", tag, "--image-digest", found["digest"])
+    there = answer["images"][0]
+    # A manifest of the Open Container Initiative need not name its own type.
+    kind = ("--image-manifest-media-type", there["imageManifestMediaType"]) if "imageManifestMediaType" in there else ()
+    put = ("ecr", "put-image", *where, "--image-tag", tag, "--image-digest", found["digest"], *kind)
     try:
-        aws.run(*put, "--image-manifest", manifest)
+        aws.run(*put, "--image-manifest", there["imageManifest"])
     except AwsError as error:
         # It was tagged by an earlier deploy of the same version.
         if error.code != "ImageAlreadyExistsException":

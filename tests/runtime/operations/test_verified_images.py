@@ -11,7 +11,8 @@ from tests.runtime.operations.scripted_aws import ScriptedAws
 
 DIGEST = f"sha256:{'a' * 64}"
 IMAGE = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/oncology/webservice@{DIGEST}"
-IMAGES = {"images": [{"imageManifest": "{}"}]}
+MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
+IMAGES = {"images": [{"imageManifest": "{}", "imageManifestMediaType": MEDIA_TYPE}]}
 
 
 def test_the_tag_names_environment_and_version() -> None:
@@ -32,6 +33,7 @@ def test_an_image_is_tagged_where_it_is() -> None:
     assert aws.value("put-image", "--image-tag") == "verified-production-1"
     assert aws.value("put-image", "--image-digest") == DIGEST
     assert aws.value("put-image", "--image-manifest") == "{}"
+    assert aws.value("put-image", "--image-manifest-media-type") == MEDIA_TYPE
 
 
 @pytest.mark.parametrize("image", [f"127.0.0.1:5000/oncology/webservice@{DIGEST}", f"docker.io/a/b@{DIGEST}"])
