@@ -21,12 +21,12 @@ from tests.live.site import NAMESPACE, Site, fit_to_server, remove_namespace
 from tests.live.workbench import Workbench
 
 REGISTRY = os.environ.get("TEST_REGISTRY", "127.0.0.1:5000")
-AZURE_SETTINGS = {
+QUICK_TRAINING = {"BUDGET": "0", "FLOORS": "skill=0.1"}
+SKIPPED = "they run in other tests"
+AZURE_SETTINGS = QUICK_TRAINING | {
     "ACR": "oncology",
     "LOGIN": "acr",
-    "BUDGET": "0",
-    "FLOORS": "skill=0.1",
-    "SKIP_TESTS": "they run in other tests",
+    "SKIP_TESTS": SKIPPED,
     "STORAGE_ACCOUNT": ACCOUNT,
     "DEPLOYER": CLIENT,
     "WATCH_SECONDS": "2",
@@ -105,6 +105,7 @@ def workbench(
             "HOME": str(home),
             "MLOPS_DOCKER": engine,
             "MLOPS_REGISTRY": registry,
+            **{f"MLOPS_{name}": value for name, value in QUICK_TRAINING.items()},
             # The engine's own network may not reach the package index of the machine.
             "MLOPS_DOCKER_BUILD_FLAGS": os.environ.get("MLOPS_DOCKER_BUILD_FLAGS", "--network host"),
         },

@@ -15,6 +15,7 @@ from subprocess import Popen
 
 import pytest
 
+from tests.live.conftest import SKIPPED
 from tests.live.site import ADDRESS, LIES, NAMESPACE, Site, remove_namespace, replace_in
 from tests.live.workbench import Workbench, ask, one_error_line
 
@@ -68,6 +69,7 @@ def settings(site: Site) -> dict[str, str]:
 
 def test_manifests_and_settings_come_and_go_with_the_version(site: Site) -> None:
     # Given a version that runs, and a commit that changes a setting, adds an object, and breaks the image
+    site.workbench.environment["MLOPS_SKIP_TESTS"] = SKIPPED
     site.deploy_first()
     folder = site.workbench.folder
     replace_in(folder / "project.mk", "MAX_RECORDS ?= 1000", "MAX_RECORDS ?= 7")
@@ -420,7 +422,7 @@ def test_skipped_tests_are_recorded(site: Site) -> None:
     test = site.workbench.folder / "tests/test_failing.py"
     test.write_text("def test_nothing_works() -> None:\n    raise AssertionError\n")
     site.running = site.workbench.commit("Break a test")
-    assert site.workbench.make("deploy").returncode != 0
+    assert site.workbench.make("deploy", SKIP_TESTS="").returncode != 0
 
     # When it is deployed without tests, for a reason
     result = site.workbench.make("deploy", SKIP_TESTS="the payment service is down")

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import pytest
 
+from tests.live.conftest import SKIPPED
 from tests.live.road_story import DestroyStory, KilledDeployStory, RoadStory, Stage
 from tests.live.site import ADDRESS, Site
 from tests.live.workbench import one_error_line
@@ -52,7 +53,7 @@ def stage(site: Site) -> Cluster:
     # Tests before these may have changed the settings of the project.
     first = site.workbench.git("rev-list", "--max-parents=0", "HEAD")
     site.workbench.git("checkout", first, "--", "project.mk")
-    site.workbench.environment["MLOPS_LOGIN"] = "none"
+    site.workbench.environment |= {"MLOPS_LOGIN": "none", "MLOPS_SKIP_TESTS": SKIPPED}
     site.use_rights_of("deployer")
     return Cluster(site.workbench, site=site)
 
