@@ -96,7 +96,7 @@ def workbench(
     """A copy of the baked project, free to be changed, committed to and published."""
     folder = tmp_path_factory.mktemp("workbench") / project.name
     shutil.copytree(project, folder, symlinks=True, ignore=shutil.ignore_patterns(".venv"))
-    (folder / ".venv").symlink_to(project / ".venv")
+    share_environment(folder, project)
     home = tmp_path_factory.mktemp("home")
     return Workbench(
         folder,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import share_environment
 from tests.live.workbench import Load, Workbench, ask
 
 NAMESPACE = "mlops-template-tests"
@@ -67,7 +68,7 @@ class Site:
     def clone(self, folder: Path) -> Workbench:
         """Return a clone of the workbench, with the environment that it has installed."""
         subprocess.run(["git", "clone", "--quiet", self.workbench.folder, folder], check=True)
-        (folder / ".venv").symlink_to(self.workbench.folder / ".venv")
+        share_environment(folder, self.workbench.folder)
         return Workbench(folder, self.workbench.environment, self.workbench.variables)
 
     def wait_for_the_port(self) -> None:
