@@ -9,12 +9,12 @@ RUN pipenv requirements --hash --categories dashboard > requirements.txt
 
 # The dependencies have a layer of their own, which changes only with their versions in the lock.
 FROM ${PYTHON_IMAGE} AS dependencies
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY --from=requirements /build/requirements.txt /build/
 # The environment has no pip: pip installs into it from outside, with the hashes of the lock. The tests of the
 # packages are removed.
 RUN python -m venv --without-pip /app/.venv \
-    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r /build/requirements.txt \
+    && python -m pip --python /app/.venv/bin/python install --quiet --disable-pip-version-check --no-cache-dir --require-hashes \
+         --only-binary :all: -r /build/requirements.txt \
     && find /app/.venv -type d -name tests -prune -exec rm -r {} +
 
 # A clone may have files that only their owner reads, and the dashboard is another user.
@@ -24,8 +24,7 @@ COPY vendor/mlops_runtime/dashboard /app/vendor/mlops_runtime/dashboard
 COPY src/dashboard /app/src/dashboard
 RUN chmod -R a+rX /app
 
-FROM ${PYTHON_IMAGE}
-COPY --from=dependencies /app/.venv /app/.venv
+FROM dependencies
 COPY --from=sources /app /app
 ENV PATH=/app/.venv/bin:$PATH \
     PYTHONPATH=/app/vendor \

@@ -9,12 +9,12 @@ RUN pipenv requirements --hash --categories "packages trainer" > requirements.tx
 
 # The dependencies have a layer of their own, which changes only with their versions in the lock.
 FROM ${PYTHON_IMAGE} AS dependencies
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY --from=requirements /build/requirements.txt /build/
 # The environment has no pip: pip installs into it from outside, with the hashes of the lock. The tests of the
 # packages are removed.
 RUN python -m venv --without-pip /app/.venv \
-    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r /build/requirements.txt \
+    && python -m pip --python /app/.venv/bin/python install --quiet --disable-pip-version-check --no-cache-dir --require-hashes \
+         --only-binary :all: -r /build/requirements.txt \
     && find /app/.venv -type d -name tests -prune -exec rm -r {} +
 
 # A clone may have files that only their owner reads, and the trainer is another user.
@@ -27,8 +27,7 @@ COPY vendor/mlops_runtime /app/vendor/mlops_runtime
 COPY src/trainer /app/src/trainer
 RUN chmod -R a+rX /app
 
-FROM ${PYTHON_IMAGE}
-COPY --from=dependencies /app/.venv /app/.venv
+FROM dependencies
 COPY --from=sources /app /app
 ARG VERSION
 ARG COMMIT

@@ -9,12 +9,12 @@ RUN pipenv requirements --hash --categories packages > requirements.txt
 
 # The dependencies have a layer of their own, which changes only with their versions in the lock.
 FROM ${PYTHON_IMAGE} AS dependencies
-ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY --from=requirements /build/requirements.txt /build/
 # The environment has no pip: pip installs into it from outside, with the hashes of the lock. The tests of the
 # packages are removed, and the tools of ONNX Runtime that make models, if it is one of the packages.
 RUN python -m venv --without-pip /app/.venv \
-    && python -m pip --python /app/.venv/bin/python install --quiet --require-hashes --only-binary :all: -r /build/requirements.txt \
+    && python -m pip --python /app/.venv/bin/python install --quiet --disable-pip-version-check --no-cache-dir --require-hashes \
+         --only-binary :all: -r /build/requirements.txt \
     && find /app/.venv -type d -name tests -prune -exec rm -r {} + \
     && rm -rf /app/.venv/lib/python*/site-packages/onnxruntime/transformers \
               /app/.venv/lib/python*/site-packages/onnxruntime/quantization \
@@ -29,8 +29,7 @@ FROM ${PYTHON_IMAGE} AS sources
 COPY src/webservice /app/src/webservice
 RUN chmod -R a+rX /app
 
-FROM ${PYTHON_IMAGE}
-COPY --from=dependencies /app/.venv /app/.venv
+FROM dependencies
 COPY --from=model /app/model /app/model
 COPY --from=sources /app /app
 ARG VERSION
