@@ -180,5 +180,5 @@ def site(workbench: Workbench, cluster: str) -> Iterator[Site]:
     environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": os.environ["PATH"]}
     bucket = ["s3", "mb", "s3://oncology-123456789012"]
     subprocess.run([*workbench.aws, *bucket], env=environment, capture_output=True, check=False)
-    yield Site(replace(workbench, environment=workbench.environment | settings))
+    yield Site(replace(workbench, environment=workbench.environment | settings, variables={}))
     remove_namespace(NAMESPACE, wait=False)

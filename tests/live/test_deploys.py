@@ -70,6 +70,7 @@ def settings(site: Site) -> dict[str, str]:
 def test_manifests_and_settings_come_and_go_with_the_version(site: Site) -> None:
     # Given a version that runs, and a commit that changes a setting, adds an object, and breaks the image
     site.workbench.environment["MLOPS_SKIP_TESTS"] = SKIPPED
+    site.workbench.variables["IMAGES"] = "webservice"
     site.deploy_first()
     folder = site.workbench.folder
     replace_in(folder / "project.mk", "MAX_RECORDS ?= 1000", "MAX_RECORDS ?= 7")

@@ -54,6 +54,7 @@ def stage(site: Site) -> Cluster:
     first = site.workbench.git("rev-list", "--max-parents=0", "HEAD")
     site.workbench.git("checkout", first, "--", "project.mk")
     site.workbench.environment |= {"MLOPS_LOGIN": "none", "MLOPS_SKIP_TESTS": SKIPPED}
+    site.workbench.variables["IMAGES"] = "webservice"
     site.use_rights_of("deployer")
     return Cluster(site.workbench, site=site)
 
