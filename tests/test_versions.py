@@ -200,7 +200,7 @@ def test_what_aws_answers_is_data(project: Project) -> None:
     project.stand_in("PYTHON", PYTHON)
     project.stand_in("DOCKER", ENGINE)
     # when
-    for command in (("upload.model",), ("-n", "infrastructure"), ("-n", "publish"), ("login",)):
+    for command in (("train", "MODEL=1.0"), ("upload.model",), ("-n", "infrastructure"), ("-n", "publish"), ("login",)):
         result = project.make(*command)
         assert result.returncode == 0, result.stderr
     # then the bucket that commands name has no character that a shell runs
