@@ -201,7 +201,9 @@ def test_a_pipeline_has_the_credentials_of_its_role(project: Path, tmp_path: Pat
     role = "arn:aws:iam::123456789012:role/pipeline"
 
     def run(*command: str, **more: str) -> str:
-        environment = own | {"HOME": str(tmp_path), "AWS_ENDPOINT_URL": aws, "PATH": os.environ["PATH"]} | more
+        # That of the environment may be the one with which other tests reach a cluster.
+        changed = {"HOME": str(tmp_path), "AWS_ENDPOINT_URL": aws, "KUBECONFIG": str(tmp_path / "kubeconfig")}
+        environment = own | changed | more
         result = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
         assert result.returncode == 0, result.stdout + result.stderr
         return result.stdout
@@ -220,7 +222,7 @@ def test_a_pipeline_has_the_credentials_of_its_role(project: Path, tmp_path: Pat
         # Then the next step is that role, and kubectl is set to the cluster
         who = json.loads(run(*cli, "sts", "get-caller-identity"))
         assert who["Arn"].startswith("arn:aws:sts::123456789012:assumed-role/pipeline/")
-        assert "cluster/oncology" in (tmp_path / ".kube/config").read_text()
+        assert "cluster/oncology" in (tmp_path / "kubeconfig").read_text()
         assert (project / "build/oidc-token").read_text() == "signed"
     finally:
         server.stop()
