@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import missing
+from tests.live.conftest import QUICK_TRAINING
 from tests.live.registries import ACCOUNT, TOKEN, digest_of
 from tests.live.site import NAMESPACE, fit_to_server, remove_namespace
 from tests.live.workbench import Workbench, one_error_line
@@ -107,6 +108,8 @@ def podman(registry: str, registry_with_password: str) -> Iterator[Podman]:
         "REGISTRY_AUTH_FILE": str(folder / "auth.json"),
         "MLOPS_DOCKER": "podman",
         "MLOPS_DOCKER_BUILD_FLAGS": "--network host",
+        # With other settings of the training, the user would have to train anew.
+        **{f"MLOPS_{name}": value for name, value in QUICK_TRAINING.items()},
     }
     user = Podman(name, folder, environment)
     user.own(folder)
