@@ -86,6 +86,10 @@ lint: $(ENV)  ## Check style and format (ruff)
 type-check: $(ENV)  ## Check the types (mypy, strict)
 	@$(PYTHON) -m mypy --no-error-summary
 
+.PHONY: audit
+audit: $(ENV)  ## Check the locked packages for known vulnerabilities (pip-audit)
+	@$(PYTHON) -m mlops_runtime.operations.audit
+
 .PHONY: unittest
 unittest: build/unittest-coverage.json  ## Run the unit tests, with branch coverage above MIN_COVERAGE
 
