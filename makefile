@@ -6,7 +6,7 @@ SHELL := bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := answers.py relock.py examples hooks runtime tests
+SOURCES := answers.py relock.py $(wildcard docs/*.py) examples hooks runtime tests
 
 .PHONY: help
 help:
@@ -48,8 +48,14 @@ export RUNTIME_REQUIREMENTS
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(BIN)/python -c "$$RUNTIME_REQUIREMENTS" >.venv/runtime.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test --requirement .venv/runtime.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group test --group docs --requirement .venv/runtime.txt
 	@touch $@
+
+.PHONY: docs
+docs: .venv/.installed  ## Build the site of the documentation in build/site; a warning is an error
+	@rm -rf build/docs
+	@$(BIN)/python docs/build.py build/docs
+	@$(BIN)/zensical build --strict --clean
 
 .PHONY: relock
 relock: .venv/.installed  ## Lock the packages of a project anew, for each answer, or of a KIND alone
@@ -57,5 +63,5 @@ relock: .venv/.installed  ## Lock the packages of a project anew, for each answe
 
 .PHONY: clean
 clean:  ## Remove what the other commands made
-	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .venv build/docs build/site .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -37,7 +37,12 @@ class NumberBaseline(BaseModel):
 
 
 class ValueBaseline(BaseModel):
-    """Share of each value of a field among the training rows in which it is present."""
+    """Share of each value of a field among the training rows in which it is present.
+
+    Attributes:
+        missing_share: share of the rows without a value; the shares ignore these rows.
+        shares: share of each value, by value.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -17,7 +17,12 @@ PredictionT = TypeVar("PredictionT", bound=PredictionModel)
 
 
 class GoldenRecord(BaseModel, Generic[RecordT, PredictionT]):
-    """A record and the prediction that the model must give for it."""
+    """A record and the prediction that the model must give for it.
+
+    Attributes:
+        record: a held-out record, by the contract.
+        prediction: what the model predicted for it in training.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -6,7 +6,13 @@ from mlops_runtime.contract import Task
 
 
 class Estimate(BaseModel):
-    """A metric on held-out rows, with the bounds of its 95 % bootstrap interval."""
+    """A metric on held-out rows, with the bounds of its 95 % bootstrap interval.
+
+    Attributes:
+        value: the metric on all held-out rows.
+        low: lower bound.
+        high: upper bound.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -42,7 +48,24 @@ class Metadata(BaseModel):
     """Origin, metrics and file hashes of an artefact.
 
     Attributes:
+        version: version of the model, which names the commit.
+        git_commit: commit from which it was trained.
+        trained_at: time of the training, in UTC by ISO 8601.
+        data_sha256: SHA-256 of the training data.
+        lock_sha256: SHA-256 of the lock of the packages.
+        seed: seed of split, folds and estimators.
+        estimator: name and hyperparameters of the estimator that was chosen.
+        task: kind of prediction.
+        target: column that is predicted.
         contract: hash of the contract.
+        features: fields that the model reads.
+        labels: labels in the order of the probabilities; empty for a regression.
+        interval: widths of the prediction intervals; None except for a regression.
+        rows: number of rows in training and held out.
+        cross_validation: losses from the comparison of the candidates, by name.
+        metrics: metrics on the held-out rows, by name.
+        floors: minima of the metrics that the gate asked for, by name.
+        libraries: versions of the libraries in training, by name.
         files: SHA-256 of each file except the metadata, by name.
     """
 
