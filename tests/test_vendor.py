@@ -112,8 +112,8 @@ def change(path: Path, old: str, new: str, count: int = -1) -> None:
 @pytest.mark.parametrize(
     ("table", "dashboard", "expected"),
     [
-        pytest.param("", "streamlit", "make/job.mk, src/dashboard/app.py", id="the example table, with a dashboard"),
-        pytest.param(TABLE, "none", "make/job.mk", id="a table of the user"),
+        pytest.param("", "streamlit", "make/image.mk, src/dashboard/app.py", id="the example table, with a dashboard"),
+        pytest.param(TABLE, "none", "make/image.mk", id="a table of the user"),
     ],
 )
 def test_upgrade_names_the_files_that_a_newer_template_makes_otherwise(
@@ -133,7 +133,7 @@ def test_upgrade_names_the_files_that_a_newer_template_makes_otherwise(
     shutil.copytree(template, newer, symlinks=True)
     change(newer / "runtime/mlops_runtime/__init__.py", '"1.0.0"', '"1.0.1"')
     change(newer / "CHANGELOG.md", "## ", "## 1.0.1\n\n- Newer.\n\n## ", 1)
-    change(newer / "{{cookiecutter.project_slug}}/make/job.mk", "as a Job", "as one Job")
+    change(newer / "{{cookiecutter.project_slug}}/make/image.mk", "Build the images", "Build all images")
     change(newer / "{{cookiecutter.project_slug}}/src/dashboard/app.py", "MAX_BARS, ", "MAX_LINES = MAX_BARS, ")
     (newer / "{{cookiecutter.project_slug}}/docs/new.md").touch()
 

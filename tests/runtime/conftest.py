@@ -1,6 +1,6 @@
 """Fixtures of the runtime's tests: synthetic contracts, and one training run for each."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from mlops_runtime.contract import Contract, Task
 from mlops_runtime.model import OnnxPredictor
 from mlops_runtime.testing import synthetic
+from mlops_runtime.testing.quick_settings import quick_settings
 from mlops_runtime.testing.strategies import valid_records
 from mlops_runtime.training.run import train
-from mlops_runtime.training.settings import Settings
+from mlops_runtime.training.settings import MAX_ROWS, Settings
 
 TEMPLATE = Path(__file__).parents[2]
 LOCK = TEMPLATE / "{{cookiecutter.project_slug}}" / "Pipfile.lock"
@@ -37,19 +38,7 @@ class Run:
 
 def training_settings(folder: Path, data: Path) -> Settings:
     """Return the settings of a short, deterministic run that writes into the folder."""
-    return Settings(
-        data=data,
-        artefact=folder / "artefact",
-        report=folder / "report.html",
-        metrics=folder / "metrics.json",
-        lock=LOCK,
-        floors={"skill": 0.1},
-        seed=0,
-        test_share=0.25,
-        budget=0,
-        version="1.2.3",
-        commit="0" * 40,
-    )
+    return replace(quick_settings(data, folder, MAX_ROWS), lock=LOCK, floors={"skill": 0.1})
 
 
 NO_FLOOR = "skill=-1e9"

@@ -7,6 +7,8 @@ DASHBOARD_SOURCES := $(shell find src/dashboard -type f -not -name '*.pyc')
 build/unittest-coverage.json: $(DASHBOARD_SOURCES)
 build/dashboard.built: docker/dashboard.Dockerfile .dockerignore Pipfile.lock $(DASHBOARD_SOURCES) $(RUNTIME_SOURCES) build/settings/images
 
+##@ Dashboard
+
 .PHONY: dashboard
 dashboard: $(ENV)  ## Show the dashboard of the service at SERVICE_URL (stop with Ctrl-C)
 	@exec $(PYTHON) -m streamlit run src/dashboard/app.py --server.address "$$HOST" --server.port "$$DASHBOARD_PORT"
@@ -17,7 +19,19 @@ build/dev-dashboard.built: DOCKERFILE := dashboard
 build/dev-dashboard.built: BUILD_STAGE := --target dependencies
 build/dev-dashboard.built: docker/dashboard.Dockerfile .dockerignore Pipfile.lock build/settings/dev
 
-##@ Images
-
 .PHONY: docker.dashboard
 docker.dashboard: build/dashboard.built  ## Build the image of the dashboard alone
+
+# Drift of more than a day: samples of what the service measures, as webservice/drift/drift-TIME.json beside the rest.
+
+.PHONY: upload.drift
+upload.drift: $(ENV) | aws-account  ## Put the drift that the service at SERVICE_URL measures now on S3 or Blob storage
+	@rm -rf build/drift-now
+	@$(PYTHON) -m mlops_runtime.dashboard build/drift-now
+	@$(call put_files,build/drift-now/,webservice/drift/,*)
+
+.PHONY: download.drift
+download.drift: | aws-account  ## Get the samples of drift from S3 into build/drift, for `make dashboard`
+	@$(if $(filter azure-%,$(PLATFORM)),echo "download webservice/drift from $(STORE) into build/drift with az storage blob download-batch" >&2; exit 1)
+	@$(call get_files,webservice/drift/,build/drift/)
+# @PLATFORM@

@@ -1,4 +1,4 @@
-# Kubernetes: the manifests. docs/deploys.md says how a deploy works.
+# Kubernetes: manifests, rights, and the Job that trains. docs/deploys.md says how a deploy works.
 
 KUBECTL ?= kubectl
 KEYS_SECRET := $(PROJECT)-webservice-keys
@@ -15,3 +15,37 @@ build/k8s/webservice: FORCE $(ENV)
 .PHONY: manifests.webservice
 manifests.webservice: build/k8s/webservice
 	@$(KUBECTL) kustomize $<
+
+.PHONY: context
+context:
+	@$(RELEASES) context
+
+# An existing namespace is left as it is.
+CREATE_NAMESPACE = test -n "$$($(KUBECTL) get namespace "$$NAMESPACE" --ignore-not-found --output name)" \
+  || { $(MANIFESTS) namespace && $(KUBECTL) create --kustomize build/k8s/namespace; }
+
+.PHONY: provision.rbac
+provision.rbac: context $(ENV)  ## Give the groups PROJECT:viewer, PROJECT:operator and PROJECT:deployer their rights
+	@$(MANIFESTS) rbac
+	@$(CREATE_NAMESPACE)
+	@$(KUBECTL) apply --kustomize build/k8s/rbac
+
+.PHONY: manifests.rbac
+manifests.rbac: $(ENV)
+	@$(MANIFESTS) rbac
+	@$(KUBECTL) kustomize build/k8s/rbac
+
+build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/settings/images
+
+.PHONY: train.job
+train.job: context build/trainer.image $(ENV) | aws-account  ## Train, gate and upload on the cluster, as a Job
+	$(call look_up,BUCKET)
+	@$(MANIFESTS) trainer
+	@$(CREATE_NAMESPACE)
+	@$(PYTHON) -m mlops_runtime.operations.training_job
+
+.PHONY: manifests.trainer
+manifests.trainer: $(ENV)
+	$(call look_up,BUCKET)
+	@$(MANIFESTS) trainer
+	@$(KUBECTL) kustomize build/k8s/trainer

@@ -20,6 +20,7 @@ $(DATA):
 	@$(if $(wildcard $(DATA).sha256),echo "there is no $@: make data.pull gets it from the bucket" >&2; exit 1)
 	@echo "there is no $@: set DATA in project.mk to the training data, at a path without spaces" >&2; exit 1
 
+# @KIND@
 .PHONY: data.push
 data.push: $(ENV) | aws-account  ## Put the training data into the bucket, and record their SHA-256 in DATA.sha256
 	@$(PYTHON) -m mlops_runtime.operations.data push
@@ -35,6 +36,17 @@ serve: build/trained  ## Serve the model at http://HOST:PORT (stop with Ctrl-C)
 .PHONY: predict
 predict: build/trained  ## Start the service, ask it for one prediction, show it, stop the service
 	@$(PYTHON) -m mlops_runtime.operations.predict
+
+# Keeps the held-out predictions of each model that was deployed. With a registry of one's own AWS is not asked for the
+# name of a bucket: without a BUCKET they are in build/champion/.
+CHAMPION_BUCKET = $(if $(filter ecr,$(LOGIN)),$(BUCKET),$(GIVEN_BUCKET))
+
+.PHONY: compare
+compare: build/trained  ## Compare the trained model with the one that was verified last
+	$(call look_up,CHAMPION_BUCKET)
+	@champion=$$($(RELEASES) champion); \
+	cmp -s "$$champion" build/held-out.json || \
+	$(PYTHON) -m mlops_runtime.operations.comparison "$$champion" build/held-out.json --margin "$$MARGIN" --overrule="$${OVERRULE:-}"
 
 .PHONY: package.model
 package.model: build/wheel/built  ## Build two wheels: the model, and the runtime that it needs
@@ -60,3 +72,7 @@ build/wheel/built: build/trained pyproject.toml build/settings/version $(RUNTIME
 	@$(if $(RUNTIME_WHEEL),cp build/runtime-wheel/*.whl build/wheel)
 	@ls build/wheel/*.whl
 	@touch $@
+
+build/contract.json: $(MODEL_SOURCES) $(ENV)
+	@mkdir -p build
+	@$(PYTHON) -m mlops_runtime.operations.project >$@

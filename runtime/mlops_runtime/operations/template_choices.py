@@ -17,6 +17,8 @@ FRAGMENTS = {
     "project.mk": "settings.mk",
     "README.md": "deploy.md",
     "infrastructure/stack.yaml": "stack.yaml",
+    "make/model.mk": "model.mk",
+    "make/dashboard.mk": "dashboard.mk",
     "docker/dev.yaml": "dev.yaml",
     "Pipfile": "Pipfile",
     "compose.yaml": "compose.yaml",

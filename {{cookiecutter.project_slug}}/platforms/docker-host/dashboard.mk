@@ -1,3 +1,4 @@
+
 # The dashboard on a machine with Docker: started once the service is verified, and again by a rollback or a repair.
 
 # The image is part of a release. The API key is not: whatever starts the dashboard hands it over.

@@ -1,3 +1,4 @@
+
 # The dashboard on a cluster: `make deploy` rolls it out once the service is verified.
 
 define after_deploy

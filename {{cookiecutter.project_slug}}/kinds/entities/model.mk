@@ -1,7 +1,4 @@
-# The contract, compared with the data that it describes.
-
-##@ Model
-
 .PHONY: datamodel
 datamodel: $(ENV)  ## Compare datamodel.py with the texts; FORCE=1 updates it
 	@$(PYTHON) -m mlops_runtime.entities --data "$$DATA" --output src/$(PACKAGE)/datamodel.py $(if $(FORCE),--force)
+
