@@ -47,6 +47,14 @@ login: build/registry $(if $(filter ecr,$(LOGIN)),$(ENV))  ## Log the image engi
 .PHONY: publish
 publish: clean-tree login $(IMAGES:%=build/%.image)  ## Push the images once the tests pass; SKIP_TESTS="reason" leaves the tests out
 
+.PHONY: sbom
+sbom: $(IMAGES:%=build/%.built) $(ENV)  ## List what each image holds in build/NAME.sbom.json (CycloneDX)
+	@$(PYTHON) -m mlops_runtime.operations.sbom $(IMAGES)
+
+.PHONY: upload.sbom
+upload.sbom: publish $(ENV) | aws-account  ## Put those lists of the published images on S3 or Blob storage
+	@$(PYTHON) -m mlops_runtime.operations.sbom --published $(IMAGES)
+
 # A version that was published before is used as it is, but not in place of a given MODEL.
 build/%.image: build/%.built build/registry | login $(UNIT_TESTED)
 	@$(FROM_CLONE) -m mlops_runtime.operations.registry publish $*
