@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import socket
 import subprocess
 import sys
@@ -67,6 +68,36 @@ def test_data_that_are_not_in_git_come_from_the_bucket(bench: Workbench, project
     assert pulled.returncode == 0, pulled.stderr
     assert (clone.folder / table).read_bytes() == (bench.folder / table).read_bytes()
     assert clone.git("status", "--short") == ""
+
+
+def put(bucket: Any, key: str, content: Any) -> None:
+    bucket.put_object(Key=key, Body=json.dumps(content).encode())
+
+
+def test_the_trend_has_what_is_in_the_bucket(bench: Workbench, bucket: Any) -> None:
+    # Given measurements of two versions and a sample of drift, and a copy of what is no longer in the bucket
+    for version, value in (("v1", 0.75), ("v2", 0.8125)):
+        metrics = {"roc_auc": {"value": value, "low": value - 0.1, "high": value + 0.1}}
+        origin = {"trained_at": f"2026-11-0{version[1]}T12:00:00+00:00", "task": "binary", "floors": {}}
+        put(bucket, f"trainer/metrics/metrics-{version}.json", origin | {"metrics": metrics})
+        coverage = {"meta": {"timestamp": "2026-11-05T12:00:00"}, "totals": {"percent_covered": 93.75}}
+        put(bucket, f"model/unittest-coverage/unittest-coverage-{version}.json", coverage)
+    put(bucket, "trainer/metrics/latest.json", {})
+    put(bucket, "webservice/drift/drift-1.json", {"time": "2026-11-03T12:00:00+00:00", "records": 512, "index": {}})
+    gone = bench.folder / f"build/trend/{BUCKET}/trainer/metrics/metrics-v0.json"
+    gone.parent.mkdir(parents=True)
+    gone.write_text("{}")
+
+    # When the trend is shown
+    result = bench.make("report.trend")
+
+    # Then it has what is in the bucket
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == "build/trend.html has 2 versions, 1 samples of drift and 0 deploys\n"
+    page = (bench.folder / "build/trend.html").read_text()
+    assert "ROC AUC is 0.812 in version <code>v2</code>" in page
+    assert "93.8 %" in page
+    assert ">512<" in page
 
 
 def write_wheels(bench: Workbench, content: str) -> dict[str, bytes]:

@@ -33,7 +33,7 @@ def test_make_alone_lists_the_commands(fresh: Path) -> None:
         "install", "lint", "type-check", "unittest", "train", "test", "serve", "predict", "package.model", "docker",
         "login", "publish", "deploy", "status", "rollback", "history", "repair", "diff", "provision.rbac",
         "upload.monitoring", "upload.model", "clean", "doctor", "datamodel", "compare", "key", "keys", "key.remove",
-        "data.push", "data.pull",
+        "data.push", "data.pull", "report.trend",
     } <= listed  # fmt: skip
 
 

@@ -237,6 +237,7 @@ def test_the_policy_allows_what_deliveries_call_and_nothing_else(
     for command in (
         ("data.push",),
         ("data.pull",),
+        ("report.trend",),
         (f'--eval=champion: ; @PYTHONPATH=vendor $(PYTHON) -c "{champion}" "{BUCKET}"', "champion"),
         ("--eval=elsewhere: ; @$(call get_files,trainer/,build/elsewhere/)", "elsewhere", f"BUCKET={BUCKET}"),
     ):

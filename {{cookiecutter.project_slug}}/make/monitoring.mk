@@ -10,7 +10,7 @@ component_source = $(if $(filter model,$(1)),src/$(PACKAGE),src/$(1))
 upload.monitoring: unittest test | full-history aws-account  ## Put coverage and metrics of this version on S3 or Blob storage
 	@rm -rf build/monitoring
 	@$(foreach component,$(COMPONENTS),$(foreach kind,unittest test, \
-	  $(PYTHON) -m coverage json --quiet --data-file=build/$(kind).coverage --include="$(call component_source,$(component))/*" \
+	  TZ=UTC $(PYTHON) -m coverage json --quiet --data-file=build/$(kind).coverage --include="$(call component_source,$(component))/*" \
 	    -o build/monitoring/$(component)/$(kind)-coverage/latest.json;)) true
 	@mkdir -p build/monitoring/trainer/metrics
 	@cp build/metrics.json build/monitoring/trainer/metrics/latest.json
@@ -19,6 +19,18 @@ upload.monitoring: unittest test | full-history aws-account  ## Put coverage and
 	done
 	@$(call put_files,build/monitoring/,,*)
 	@echo "$(STORE)/ has coverage and metrics of $(VERSION)"
+
+# Drift of more than a day: samples of what the service measures, as webservice/drift/drift-TIME.json beside the rest.
+
+.PHONY: upload.drift
+upload.drift: $(ENV) | aws-account  ## Put the drift that the service at SERVICE_URL measures now on S3 or Blob storage
+	@rm -rf build/drift-now
+	@$(PYTHON) -m mlops_runtime.dashboard build/drift-now
+	@$(call put_files,build/drift-now/,webservice/drift/,*)
+
+.PHONY: report.trend
+report.trend: $(ENV) | aws-account  ## Show coverage, metrics, drift and deploys over time, in build/trend.html
+	@$(PYTHON) -m mlops_runtime.operations.trend build/trend.html
 
 .PHONY: upload.model
 upload.model: build/wheel/built | full-history $(if $(MODEL_INDEX),,aws-account)  ## Put the wheels on S3 or Blob storage, or into the package index MODEL_INDEX

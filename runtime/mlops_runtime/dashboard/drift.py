@@ -21,6 +21,7 @@ SAMPLE = re.compile(
     r"|(?P<records>drift_records)) (?P<value>\S+)$",
     re.MULTILINE,
 )
+RELEASE = re.compile(r'^webservice_build_info\{(?:.*,)?version="((?:[^"\\]|\\.)*)"', re.MULTILINE)
 ESCAPED = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
 INTERVAL = 60.0
 """Seconds between two samples."""
@@ -35,11 +36,13 @@ class Drift:
         time: of the sample.
         records: of that day.
         index: population stability index by field, and of the predictions; those with too few records are missing.
+        version: that measured it; empty if it is not known.
     """
 
     time: datetime
     records: int
     index: dict[str, float]
+    version: str = ""
 
 
 def drift_of(metrics: str) -> Drift:
@@ -54,9 +57,14 @@ def drift_of(metrics: str) -> Drift:
         if match["records"]:
             records = int(value)
         else:
-            field = re.sub(r"\\.", lambda part: ESCAPED.get(part[0], part[0]), match["field"] or "")
-            index[PREDICTIONS if match["own"] else field] = value
-    return Drift(datetime.now(UTC), records, index)
+            index[PREDICTIONS if match["own"] else _unescaped(match["field"])] = value
+    release = RELEASE.search(metrics)
+    return Drift(datetime.now(UTC), records, index, _unescaped(release[1]) if release else "")
+
+
+def _unescaped(text: str) -> str:
+    """Return the value of a label."""
+    return re.sub(r"\\.", lambda part: ESCAPED.get(part[0], part[0]), text)
 
 
 def write_sample(drift: Drift, folder: Path) -> Path:
@@ -67,7 +75,12 @@ def write_sample(drift: Drift, folder: Path) -> Path:
     """
     path = folder / f"drift-{drift.time:%Y%m%dT%H%M%SZ}.json"
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"time": drift.time.isoformat(), "records": drift.records, "index": drift.index}
+    content = {
+        "time": drift.time.isoformat(),
+        "version": drift.version,
+        "records": drift.records,
+        "index": drift.index,
+    }
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1), encoding="utf-8")
     return path
 
@@ -83,7 +96,9 @@ def samples_in(folder: Path) -> list[Drift]:
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             index = {str(name): float(value) for name, value in content["index"].items()}
-            samples.append(Drift(datetime.fromisoformat(content["time"]), int(content["records"]), index))
+            # Samples of an earlier runtime do not name a version.
+            time, version = datetime.fromisoformat(content["time"]), str(content.get("version", ""))
+            samples.append(Drift(time, int(content["records"]), index, version))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ClientError(f"{path} is no sample of the drift: remove it.") from error
     return samples

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from mlops_runtime.operations import champion
+from mlops_runtime.operations import champion, release_list
 from mlops_runtime.operations.compatibility import breaking_changes
 from mlops_runtime.operations.errors import (
     DeployError,
@@ -39,6 +39,7 @@ from mlops_runtime.operations.releases import Release, last_verified, now, rollb
 from mlops_runtime.operations.road import Platform, Snapshot
 from mlops_runtime.operations.rollout import Rollout
 from mlops_runtime.operations.settings import Settings, printable, say
+from mlops_runtime.operations.store import Store, StoreError
 from mlops_runtime.operations.verify import ARTEFACT_METADATA, artefact_hash
 
 LOG = Path("build/rollout.log")
@@ -107,6 +108,7 @@ class Commands:
             release = rollout.deploy(candidate)
             say(f"{release.version} runs: {release.outcome}")
             self._keep_held_out(release)
+            self._keep_releases()
             if base is None:
                 self._say_how_to_use(created)
 
@@ -401,6 +403,16 @@ class Commands:
             champion.keep(bucket, self.settings.environment, release.artefact, HELD_OUT)
         except champion.ChampionError as error:
             say(f"the next model cannot be compared with this one: {error}")
+
+    def _keep_releases(self) -> None:
+        """Keep what the platform knows of its releases, for make report.trend: it forgets old ones."""
+        bucket = self.settings.optional("CHAMPION_BUCKET")
+        if not bucket:
+            return
+        try:
+            release_list.keep(Store(bucket), self.platform.releases())
+        except (StoreError, RoadError, OSError) as error:
+            say(f"make report.trend will show this deploy after the next one: {error}")
 
     def _say_how_to_use(self, key_created: bool) -> None:
         say(self.platform.how_to_reach())

@@ -7,8 +7,11 @@ says which of the two. This module needs the standard library alone.
 import json
 import os
 import shlex
+import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -118,6 +121,28 @@ class Store:
         if result.failure:
             raise StoreError(f"{self.url(prefix)} cannot be listed: {result.failure}")
         return list(map(str, json.loads(result.output or "null") or ()))
+
+    def copy(self, patterns: Sequence[str], folder: Path) -> None:
+        """Make a folder a copy of the objects whose keys match patterns; on S3, only what has changed is read.
+
+        Args:
+            patterns: in which * stands for any text, also with slashes.
+            folder: gets a file for each object, at its key.
+
+        Raises:
+            StoreError: if the store cannot be read.
+        """
+        if _on_azure():
+            shutil.rmtree(folder, ignore_errors=True)
+            for key in self.keys(""):
+                if any(fnmatchcase(key, pattern) for pattern in patterns):
+                    self.get(key, folder / key)
+            return
+        options = ["--exclude", "*", *(option for pattern in patterns for option in ("--include", pattern))]
+        command = [*_command("AWS", "aws"), "s3", "sync", "--only-show-errors", "--delete", *options]
+        failure = _run([*command, f"s3://{self.name}", str(folder)]).failure
+        if failure:
+            raise StoreError(f"{self.url('')} cannot be read: {failure}")
 
     def _blob(self, operation: str, key: str, path: Path, *options: str) -> str:
         """Run a command of the Azure CLI; return why it failed, empty if it did not."""

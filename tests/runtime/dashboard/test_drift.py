@@ -3,15 +3,18 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, Info, generate_latest
 
 from mlops_runtime.dashboard import ClientError, DriftHistory, drift_of, samples_in
 from mlops_runtime.dashboard.drift import MAX_SAMPLES, Drift, write_sample
 
 
-def metrics(records: int, index: dict[str, float]) -> str:
+def metrics(records: int, index: dict[str, float], version: str = "") -> str:
     """Return metrics as the service writes them."""
     registry = CollectorRegistry()
+    if version:
+        build = Info("webservice_build", "Build", registry=registry)
+        build.info({"version": version, "model_version": "another", "estimator": "a", "task": "binary"})
     Gauge("webservice_drift_records", "Records", registry=registry).set(records)
     fields = Gauge("webservice_field_drift_psi", "Drift", ["field"], registry=registry)
     for name, value in index.items():
@@ -25,6 +28,21 @@ def test_drift_is_read_from_the_metrics(name: str) -> None:
     drift = drift_of(metrics(1234, {name: 0.125}))
 
     assert (drift.records, drift.index) == (1234, {name: 0.125, "predictions": 0.5})
+
+
+@pytest.mark.parametrize("version", ["", "v1.2-3-gabc", 'a "quoted", version="b"'])
+def test_a_sample_names_the_version_that_measured_it(version: str, tmp_path: Path) -> None:
+    drift = drift_of(metrics(1234, {}, version))
+
+    assert drift.version == version
+    write_sample(drift, tmp_path)
+    assert [sample.version for sample in samples_in(tmp_path)] == [version]
+
+
+def test_samples_of_an_earlier_runtime_have_no_version(tmp_path: Path) -> None:
+    (tmp_path / "drift-1.json").write_text('{"time": "2026-11-03T12:00:00+00:00", "records": 5, "index": {}}')
+
+    assert [sample.version for sample in samples_in(tmp_path)] == [""]
 
 
 def test_metrics_without_drift_have_none() -> None:

@@ -15,6 +15,7 @@ from mlops_runtime.operations.kubectl import ClusterError
 from mlops_runtime.operations.releases import Release, State, to_config_map
 from mlops_runtime.operations.road import Snapshot
 from mlops_runtime.operations.settings import Settings, say
+from mlops_runtime.operations.store import Store, StoreError
 from mlops_runtime.operations.verify import artefact_hash
 from tests.runtime.operations.conftest import KubectlInMemory
 
@@ -305,6 +306,29 @@ def test_held_out_predictions_are_kept_for_the_model_in_the_image(
 
     # Then the predictions are kept only if they are those of its model
     assert [path.stem for path in tmp_path.glob("build/champion/production/*")] == [artefact_hash("the same")] * kept
+
+
+class Broken(Store):
+    """A store that takes nothing."""
+
+    def put(self, key: str, path: Path) -> None:
+        raise StoreError(f"{key} cannot be made of {path}: Access Denied")
+
+
+def test_a_deploy_whose_release_cannot_be_kept_says_so(
+    kubectl: KubectlInMemory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Given a bucket that takes nothing, and a release on the cluster
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(deploy, "Store", Broken)
+    put_releases(kubectl, "a")
+    settings = Settings(ENVIRONMENT | {"CHAMPION_BUCKET": "files"})
+
+    # When it is kept after a deploy
+    Commands(settings, EksPlatform(settings, kubectl))._keep_releases()
+
+    # Then the deploy goes on
+    assert "make report.trend will show this deploy after the next one: webservice/deploys/" in capsys.readouterr().out
 
 
 def put_releases(kubectl: KubectlInMemory, *artefacts: str) -> None:

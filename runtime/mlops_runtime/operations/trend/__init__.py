@@ -1,0 +1,1 @@
+"""What was measured of each version, over time: read from the bucket, as a page and as rows for a dashboard."""
