@@ -6,6 +6,9 @@ SHELL := bash
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests of one file share what they made: they run in one process.
+WORKERS ?= 2
+IN_PROCESSES := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 SOURCES := answers.py relock.py $(wildcard docs/*.py) examples hooks runtime tests
 
 .PHONY: help
@@ -18,7 +21,7 @@ test: lint type-check .venv/.installed  ## Run every test; those that need an en
 
 .PHONY: test.fast
 test.fast: .venv/.installed  ## Run the tests that need neither engine nor cluster
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --ignore tests/live $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --ignore tests/live $(IN_PROCESSES) $(ARGS)
 
 .PHONY: test.live
 test.live: .venv/.installed  ## Run the tests that need an engine or a cluster

@@ -22,8 +22,8 @@ ENGINE_SETTINGS = ("DOCKER", "DOCKER_BUILD_FLAGS", "PYTHON_IMAGE")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the live tests last: they use artefacts that the other tests of the project build."""
-    items.sort(key=lambda item: "live" in item.path.parts)
+    """Run the tests of projects first, which take longest, so that processes which share the tests end together."""
+    items.sort(key=lambda item: ("live" in item.path.parts, "runtime" in item.path.parts))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -132,21 +132,24 @@ def project_of_entities(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def installed(folders: pytest.TempPathFactory, name: str, **answers: str) -> Path:
-    """Bake a project in a folder, and install its environment.
+    """Bake a project in a folder, and link an installed environment into it.
 
-    With TEST_ENVIRONMENT, the folder is in that one, and the environment serves another run at the same time.
+    The processes of a run have one environment, and with TEST_ENVIRONMENT those of other runs have the same.
     """
-    given = os.environ.get("TEST_ENVIRONMENT")
-    parent = Path(given) if given else folders.mktemp("installed")
+    own = folders.getbasetemp()
+    of_run = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+    parent = Path(os.environ.get("TEST_ENVIRONMENT") or of_run / "installed")
+    parent.mkdir(exist_ok=True)
     with (parent / f"{name}.lock").open("w") as lock:
-        # The other run waits for the one that installs.
+        # The others wait for the process that installs.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if made := list((parent / name).glob("*/.venv/.installed")):
-            return made[0].parents[1]
-        project = bake(parent / name, **answers)
-        result = subprocess.run(["make", "install"], cwd=project, capture_output=True, text=True, check=False)
-        assert result.returncode == 0, result.stdout + result.stderr
-        return project
+            first = made[0].parents[1]
+        else:
+            first = bake(parent / name, **answers)
+            result = subprocess.run(["make", "install"], cwd=first, capture_output=True, text=True, check=False)
+            assert result.returncode == 0, result.stdout + result.stderr
+    return share_environment(bake(folders.mktemp(name), **answers), first)
 
 
 def missing(part: str, how_to_get_it: str) -> None:

@@ -359,7 +359,7 @@ def test_clean_keeps_the_sources_and_the_environment(project: Path) -> None:
 
     status = ["git", "status", "--porcelain", "--ignored"]
     left = subprocess.run(status, cwd=project, capture_output=True, text=True, check=True).stdout
-    assert left.splitlines() == ["!! .venv/"]
+    assert left.splitlines() == ["!! .venv"]
 
 
 def test_commands_run_in_parallel(project: Path) -> None:

@@ -34,14 +34,6 @@ AZURE_SETTINGS = QUICK_TRAINING | {
 
 
 @pytest.fixture(scope="session")
-def project(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of these tests alone, if the environment is that of another run."""
-    if "TEST_ENVIRONMENT" not in os.environ:
-        return project
-    return share_environment(bake(tmp_path_factory.mktemp("a folder with spaces")), project)
-
-
-@pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Environment that points the AWS CLI at a moto server of our own."""
     with socket.socket() as probe:
