@@ -172,8 +172,9 @@ def test_manifests_are_valid(deployable: Callable[..., Path], answers: dict[str,
 ALL_OPTIONS = (
     "MAX_REPLICAS=8", "PRIORITY_CLASS=serving", "ALLOW_FROM=ingress 10.0.0.0/16", "INGRESS_CLASS=alb",
     "ALB_SCHEME=internal", "CERTIFICATE=arn:aws:acm:x", "PUBLIC_HOST=models.example.org", "GATEWAY=gateways/public",
+    "SERVICE_MONITOR=1", "MONITOR_LABELS=release=prometheus",
 )  # fmt: skip
-CUSTOM_KINDS = {"HTTPRoute"}
+CUSTOM_KINDS = {"HTTPRoute", "PrometheusRule", "ServiceMonitor"}
 """Kinds that Kubernetes itself does not define."""
 
 
@@ -206,6 +207,13 @@ def test_settings_turn_on_what_production_needs(deployable: Callable[..., Path])
     assert path["backend"]["service"]["name"] == "zebra-webservice"
     (rule,) = named["HTTPRoute", "zebra-webservice"]["spec"]["rules"]
     assert rule["backendRefs"][0]["name"] == "zebra-webservice"
+    # And Prometheus finds the port of the Service, and has rules of the project
+    monitor = named["ServiceMonitor", "zebra-webservice"]
+    assert {"app": "zebra", "release": "prometheus"}.items() <= monitor["metadata"]["labels"].items()
+    service_object = named["Service", "zebra-webservice"]
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service_object["metadata"]["labels"].items()
+    assert monitor["spec"]["endpoints"][0]["port"] == service_object["spec"]["ports"][0]["name"]
+    assert ("PrometheusRule", "zebra-webservice") in named
 
 
 @pytest.mark.parametrize("answers", EXTREMES)

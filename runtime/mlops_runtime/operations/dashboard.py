@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mlops_runtime.operations.cluster import APPLY, as_list, progress_of, revision_of
 from mlops_runtime.operations.errors import DeployError, RoadError, RolloutError
-from mlops_runtime.operations.keys import KeysError, Secret, new_key
-from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Kubectl, Object
+from mlops_runtime.operations.keys import KeysError, Secret, ensure_for_pod
+from mlops_runtime.operations.kubectl import ClusterError, Kubectl, Object
 from mlops_runtime.operations.replicas import Clock, wait_until_complete
 from mlops_runtime.operations.road import Progress
 from mlops_runtime.operations.settings import Settings, printable, say
@@ -71,22 +71,11 @@ class Dashboard:
         store = Secret(
             self.kubectl, self.settings.required("KEYS_SECRET"), f"app={self.settings.project},component={CONTAINER}"
         )
-        if NAME in (store.names() or ()):
-            return False
-        key, digest = new_key()
         labels = {"app": self.settings.project, "component": NAME}
-        metadata = {"name": self.secret, "labels": labels}
-        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"key": key}}
-        try:
-            self.kubectl.run("create", "--filename", "-", stdin=json.dumps(secret))
-        except ConflictError as error:
-            raise KeysError(
-                f"the Secret {self.secret} has a key that was removed: run kubectl delete secret {self.secret}"
-                f" --namespace {self.kubectl.namespace}, then deploy again"
-            ) from error
-        store.put(NAME, digest)
-        store.refresh()
-        return True
+        made = ensure_for_pod(store, NAME, self.secret, labels)
+        if made:
+            store.refresh()
+        return made
 
     def _progress(self) -> Progress:
         items = self.kubectl.get("deployments,replicasets,pods", "--selector", self.selector).get("items", [])

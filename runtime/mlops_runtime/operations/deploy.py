@@ -77,7 +77,9 @@ class Commands:
         Raises:
             DeployError, RoadError: if it cannot.
         """
-        for release in self._check_target().releases:
+        snapshot = self._check_target()
+        self.platform.check_options()
+        for release in snapshot.releases:
             if not release.state.final:
                 say(f"the deploy of {release.version} by {release.who} is under way or was interrupted")
 

@@ -11,9 +11,11 @@ from typing import Self
 from mlops_runtime.operations.cluster import ProjectCluster, compare, identity, image_of, is_deployment, replicas_of
 from mlops_runtime.operations.dashboard import dashboard_key
 from mlops_runtime.operations.golden import ServiceError
-from mlops_runtime.operations.keys import Secret, ensure
-from mlops_runtime.operations.kubectl import ForbiddenError, Kubectl, Object
+from mlops_runtime.operations.keys import Secret, ensure, ensure_for_pod
+from mlops_runtime.operations.kubectl import ClusterError, ForbiddenError, Kubectl, Object
 from mlops_runtime.operations.lease import holder_of, locked, shown
+from mlops_runtime.operations.manifest_options import CUSTOM_KINDS
+from mlops_runtime.operations.monitoring import CALLER, monitor_key
 from mlops_runtime.operations.releases import COMPONENT, Release, State, now
 from mlops_runtime.operations.road import Live
 from mlops_runtime.operations.settings import Settings, say
@@ -82,6 +84,19 @@ class EksPlatform(ProjectCluster):
         """
         self.plain_kubectl.check_cluster(self.cluster, self.region)
 
+    def check_options(self) -> None:
+        """Check that the cluster has the kinds of the objects that settings turn on.
+
+        Raises:
+            ClusterError: if it has not.
+        """
+        for setting, (version, kinds, provider) in CUSTOM_KINDS.items():
+            if self.settings.optional(setting) and (missing := kinds - self.plain_kubectl.kinds(version)):
+                raise ClusterError(
+                    f"{setting} is set, and the cluster has no {' and no '.join(sorted(missing))} of {version}:"
+                    f" install {provider} there, or set {setting} to nothing"
+                )
+
     @contextmanager
     def locked(self, who: str, wait: float) -> Iterator[Callable[[], None]]:
         """Hold the Lease; yield what raises `LockError` once somebody else has taken it over.
@@ -118,10 +133,17 @@ class EksPlatform(ProjectCluster):
     def ensure_keys(self) -> bool:
         """Create the Secret with a first key, if there is none; return whether it was created.
 
+        Prometheus gets a key of its own where SERVICE_MONITOR makes it read the metrics.
+
         Raises:
-            DeployError, ClusterError: if it cannot be created.
+            DeployError, KeysError, ClusterError: if it cannot be created.
         """
-        return ensure(Secret(self.plain_kubectl, self.settings.required("KEYS_SECRET"), self.selector))
+        store = Secret(self.plain_kubectl, self.settings.required("KEYS_SECRET"), self.selector)
+        created = ensure(store)
+        if self.settings.optional("SERVICE_MONITOR"):
+            labels = {"app": self.project, "component": CALLER}
+            ensure_for_pod(store, CALLER, monitor_key(self.project), labels)
+        return created
 
     def adopt(self, who: str) -> Release | None:
         """Return what runs as a release, if it was deployed before releases were recorded.
@@ -204,7 +226,12 @@ class EksPlatform(ProjectCluster):
             LockError: if a deploy is under way.
             ClusterError: if an object cannot be removed.
         """
-        secrets = ("secret", self.settings.required("KEYS_SECRET"), dashboard_key(self.project))
+        secrets = (
+            "secret",
+            self.settings.required("KEYS_SECRET"),
+            dashboard_key(self.project),
+            monitor_key(self.project),
+        )
         own = f"app={self.project}"
         with self.locked(who, self.settings.wait):
             kinds = {item["kind"] for release in self.releases() for item in release.manifests}

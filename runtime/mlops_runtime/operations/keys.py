@@ -19,7 +19,7 @@ from functools import partial
 from typing import Protocol
 
 from mlops_runtime.operations.errors import DeployError, RoadError
-from mlops_runtime.operations.kubectl import ClusterError, Kubectl
+from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Kubectl
 from mlops_runtime.operations.verify import CONTAINER
 from mlops_runtime.operator_key import OPERATOR
 
@@ -162,6 +162,38 @@ def ensure(store: Store) -> bool:
     # A key must not appear in the log of a pipeline.
     if sys.stdout.isatty():
         show(FIRST, key)
+    return True
+
+
+def ensure_for_pod(store: Secret, caller: str, secret: str, labels: Mapping[str, str]) -> bool:
+    """Make the API key of a caller that reads it from a Secret on the cluster, unless it has one.
+
+    Args:
+        store: the hashes of the keys.
+        caller: its name.
+        secret: name of its Secret, which holds the key itself as `key`.
+        labels: of its Secret.
+
+    Returns:
+        Whether a key was made.
+
+    Raises:
+        KeysError: if the Secret has a key that was removed.
+        ClusterError: if kubectl fails.
+    """
+    if caller in (store.names() or ()):
+        return False
+    key, digest = new_key()
+    metadata = {"name": secret, "labels": dict(labels)}
+    content = {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"key": key}}
+    try:
+        store.kubectl.run("create", "--filename", "-", stdin=json.dumps(content))
+    except ConflictError as error:
+        raise KeysError(
+            f"the Secret {secret} has a key that was removed: run kubectl delete secret {secret}"
+            f" --namespace {store.kubectl.namespace}, then deploy again"
+        ) from error
+    store.put(caller, digest)
     return True
 
 

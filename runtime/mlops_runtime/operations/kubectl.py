@@ -162,6 +162,20 @@ class Kubectl:
         content: Object = json.loads(text) if text.strip() else {}
         return content
 
+    def kinds(self, version: str) -> set[str]:
+        """Return the kinds that the API server has of a version of an API; none if it does not have that version.
+
+        Args:
+            version: group and version, such as apps/v1.
+
+        Raises:
+            UnreachableError, UnauthorizedError, ClusterError: as `run`.
+        """
+        groups = json.loads(self.run("get", "--raw", "/apis"))["groups"]
+        if version not in {item["groupVersion"] for group in groups for item in group["versions"]}:
+            return set()
+        return {item["kind"] for item in json.loads(self.run("get", "--raw", f"/apis/{version}"))["resources"]}
+
     def get(self, *arguments: str) -> Object:
         """Return an object, or a list of objects; empty if there is none.
 

@@ -16,6 +16,11 @@ WEBSERVICE = "webservice"
 POD_IDENTITY_AGENT = "169.254.170.23/32"
 """Address of the agent on each node of EKS from which a Job gets its credentials."""
 ALB_SCHEMES = ("internal", "internet-facing")
+CUSTOM_KINDS = {
+    "GATEWAY": ("gateway.networking.k8s.io/v1", {"HTTPRoute"}, "the Gateway API"),
+    "SERVICE_MONITOR": ("monitoring.coreos.com/v1", {"ServiceMonitor", "PrometheusRule"}, "the Prometheus Operator"),
+}
+"""Settings whose kinds Kubernetes does not have by itself: version of their API, kinds, and what defines them."""
 
 
 def deployment_patches(environment: Mapping[str, str], replicas: int | None) -> list[dict[str, Any]]:

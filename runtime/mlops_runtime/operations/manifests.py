@@ -23,6 +23,7 @@ from mlops_runtime.operations.dashboard import dashboard_key
 from mlops_runtime.operations.errors import ManifestError
 from mlops_runtime.operations.job_memory import JobMemory, job_memory
 from mlops_runtime.operations.manifest_options import deployment_patches, optional_objects
+from mlops_runtime.operations.monitoring import monitoring_objects
 from mlops_runtime.operations.project import project_contract
 from mlops_runtime.serving.settings import Settings, SettingsError
 from mlops_runtime.tables.source import SourceError, open_source
@@ -31,6 +32,9 @@ COMPONENTS = ("webservice", "trainer", "namespace", "rbac", "dashboard")
 
 OPTIONAL = "optional.yaml"
 """Name of the file with the objects that a setting turns on."""
+
+RULES = "docs/alerts.yaml"
+"""File with the rules for Prometheus."""
 
 FIXED_SETTINGS = frozenset(
     {"host", "port", "version", "api_keys", "reload", "prometheus_multiproc_dir", "drain_marker"}
@@ -141,7 +145,24 @@ def _webservice(environment: Mapping[str, str], root: Path) -> tuple[dict[str, A
         "configMapGenerator": [_config_map("webservice-settings", settings)],
         "patches": [{"patch": json.dumps(deployment)}, *deployment_patches(environment, replicas)],
     }
-    return parts, optional_objects(environment, replicas)
+    objects = optional_objects(environment, replicas)
+    if environment.get("SERVICE_MONITOR"):
+        objects += monitoring_objects(environment, _rule_groups(root))
+    return parts, objects
+
+
+def _rule_groups(root: Path) -> list[Any]:
+    """Return the groups of rules for Prometheus.
+
+    Raises:
+        ManifestError: if the file has none.
+    """
+    path = root / RULES
+    try:
+        groups: list[Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise ManifestError(f"{RULES} has no groups of rules for Prometheus ({error}): put them back") from error
+    return groups
 
 
 def _replicas(overlay: Path) -> int | None:

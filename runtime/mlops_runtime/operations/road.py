@@ -134,6 +134,9 @@ class Platform(Road, Protocol):
     def check_access(self) -> None:
         """Check that the commands reach the platform of the project, and no other."""
 
+    def check_options(self) -> None:
+        """Check that the platform has what the settings of the project turn on."""
+
     def snapshot(self) -> Snapshot:
         """Return all that is known of the project."""
 

@@ -78,6 +78,7 @@ class KubectlInMemory(Kubectl):
         contents: standard input of each command that had one.
         said: lines about waits.
         cluster: that kubectl is set to.
+        apis: kinds by group and version.
     """
 
     command: Sequence[str] = ("kubectl",)
@@ -89,6 +90,7 @@ class KubectlInMemory(Kubectl):
     contents: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
     cluster: str = "arn:aws:eks:eu-central-1:1:cluster/hospital"
+    apis: dict[str, list[str]] = field(default_factory=lambda: {"apps/v1": ["Deployment"]})
 
     def put(self, *items: Object) -> None:
         """Put objects on the cluster, whatever was there."""
@@ -104,11 +106,16 @@ class KubectlInMemory(Kubectl):
         match arguments:
             case ["config", "view", *_]:
                 return self.cluster
+            case ["get", "--raw", "/apis"]:
+                return json.dumps({"groups": [{"versions": [{"groupVersion": version} for version in self.apis]}]})
+            case ["get", "--raw", path]:
+                kinds = self.apis[path.removeprefix("/apis/")]
+                return json.dumps({"resources": [{"kind": kind} for kind in kinds]})
             case ["get", "--filename", "-", *_]:
                 found = [self.objects[key] for item in items_of(stdin) if (key := key_of(item)) in self.objects]
                 return json.dumps({"kind": "List", "items": found})
-            case ["get", kinds, *options] if "--selector" in options:
-                return json.dumps({"kind": "List", "items": self._selected(kinds, options)})
+            case ["get", wanted, *options] if "--selector" in options:
+                return json.dumps({"kind": "List", "items": self._selected(wanted, options)})
             case ["get", kind, name, *_]:
                 item = self.objects.get((kind, name))
                 return json.dumps(item) if item else ""

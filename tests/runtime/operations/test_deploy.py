@@ -256,6 +256,13 @@ def test_check_tells_of_a_deploy_under_way(
     assert capsys.readouterr().out == "the deploy of v1 by somebody@there is under way or was interrupted\n"
 
 
+def test_check_refuses_a_setting_that_the_cluster_cannot_follow(kubectl: KubectlInMemory) -> None:
+    commands = commands_for(ENVIRONMENT | {"SERVICE_MONITOR": "1"}, kubectl)
+
+    with pytest.raises(ClusterError, match="SERVICE_MONITOR is set, and the cluster has no PrometheusRule"):
+        commands.check()
+
+
 @pytest.mark.parametrize(
     ("error", "command", "status", "message"),
     [

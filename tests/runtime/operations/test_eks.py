@@ -1,4 +1,7 @@
+import base64
+import re
 from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -168,3 +171,60 @@ def test_destroy_goes_on_after_an_interruption(deployed: KubectlInMemory) -> Non
     platform.destroy("tester@here")
 
     assert set(deployed.objects) == {("secret", "registry"), ("service", "y-webservice")}
+
+
+@pytest.mark.parametrize(
+    ("setting", "apis", "message"),
+    [
+        pytest.param(
+            "SERVICE_MONITOR",
+            {},
+            "SERVICE_MONITOR is set, and the cluster has no PrometheusRule and no ServiceMonitor of"
+            " monitoring.coreos.com/v1: install the Prometheus Operator there, or set SERVICE_MONITOR to nothing",
+            id="no operator",
+        ),
+        pytest.param(
+            "SERVICE_MONITOR",
+            {"monitoring.coreos.com/v1": ["ServiceMonitor", "PodMonitor"]},
+            "has no PrometheusRule of monitoring.coreos.com/v1",
+            id="a part of the operator",
+        ),
+        pytest.param(
+            "GATEWAY",
+            {"gateway.networking.k8s.io/v1beta1": ["HTTPRoute"]},
+            "has no HTTPRoute of gateway.networking.k8s.io/v1: install the Gateway API there",
+            id="an older Gateway API",
+        ),
+    ],
+)
+def test_kinds_that_the_cluster_does_not_have_are_named(
+    kubectl: KubectlInMemory, setting: str, apis: dict[str, list[str]], message: str
+) -> None:
+    kubectl.apis.update(apis)
+
+    with pytest.raises(ClusterError, match=re.escape(message)):
+        EksPlatform(Settings(ENVIRONMENT | {setting: "1"}), kubectl).check_options()
+    assert not kubectl.contents
+
+
+def test_settings_whose_kinds_are_there_are_accepted(kubectl: KubectlInMemory) -> None:
+    kubectl.apis["monitoring.coreos.com/v1"] = ["ServiceMonitor", "PrometheusRule"]
+
+    EksPlatform(Settings(ENVIRONMENT | {"SERVICE_MONITOR": "1", "GATEWAY": ""}), kubectl).check_options()
+
+
+@pytest.mark.parametrize(("setting", "keys"), [("", {"first"}), ("1", {"first", "service-monitor"})])
+def test_prometheus_gets_a_key_where_it_watches(
+    kubectl: KubectlInMemory, setting: str, keys: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    platform = EksPlatform(Settings(ENVIRONMENT | {"SERVICE_MONITOR": setting}), kubectl)
+
+    assert platform.ensure_keys()
+    assert not platform.ensure_keys()
+
+    secret = kubectl.objects["secret", "x-webservice-keys"]
+    assert secret.get("data", {}).keys() | secret["stringData"].keys() == keys
+    if setting:
+        key = kubectl.objects["secret", "x-service-monitor-key"]["stringData"]["key"]
+        assert base64.b64decode(secret["data"]["service-monitor"]).decode() == sha256(key.encode()).hexdigest()
+        assert key not in f"{kubectl.commands}{kubectl.said}{capsys.readouterr()}"

@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import sys
 from pathlib import Path
 from shlex import quote
@@ -11,7 +12,7 @@ import yaml
 
 from mlops_runtime.contract import Contract
 from mlops_runtime.memory import MEGABYTE, estimated_memory
-from mlops_runtime.operations.manifests import COMPONENTS, FIXED_SETTINGS, main
+from mlops_runtime.operations.manifests import COMPONENTS, FIXED_SETTINGS, RULES, main
 from mlops_runtime.serving.settings import Settings
 
 TEMPLATE = Path(__file__).parents[3]
@@ -162,6 +163,33 @@ def test_the_pods_mount_the_secret_with_the_keys(project: Path) -> None:
     (patch,) = written(project, "webservice")["patches"]
     (volume,) = json.loads(patch["patch"])["spec"]["template"]["spec"]["volumes"]
     assert volume == {"name": "keys", "secret": {"secretName": "oncology-webservice-keys"}}
+
+
+def test_prometheus_gets_the_rules_of_the_project(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "docs").mkdir()
+    shutil.copy(TEMPLATE / "{{cookiecutter.project_slug}}" / RULES, project / RULES)
+    monkeypatch.setenv("SERVICE_MONITOR", "1")
+
+    assert main(["webservice"]) == 0
+
+    assert "optional.yaml" in written(project, "webservice")["resources"]
+    objects = list(yaml.safe_load_all((project / "build/k8s/webservice/optional.yaml").read_text()))
+    assert [item["kind"] for item in objects] == ["ServiceMonitor", "PrometheusRule"]
+
+
+@pytest.mark.parametrize(
+    "content", [None, "groups: [", "rules: []", "- a"], ids=["none", "no YAML", "no groups", "a list"]
+)
+def test_rules_that_cannot_be_read_are_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], content: str | None
+) -> None:
+    (project / "docs").mkdir()
+    if content is not None:
+        (project / RULES).write_text(content)
+    monkeypatch.setenv("SERVICE_MONITOR", "1")
+
+    assert main(["webservice"]) == 1
+    assert "docs/alerts.yaml has no groups of rules for Prometheus" in capsys.readouterr().err
 
 
 def test_the_trainer_gets_its_settings(project: Path) -> None:

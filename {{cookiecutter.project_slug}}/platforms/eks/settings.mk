@@ -28,6 +28,10 @@ GATEWAY ?=
 # Host of both, and certificate of the Ingress: its ARN for a load balancer of AWS, else the name of a Secret.
 PUBLIC_HOST ?=
 CERTIFICATE ?=
+# 1: a ServiceMonitor and a PrometheusRule for the Prometheus Operator of the cluster, with the labels by which it
+# selects them, such as release=prometheus. Empty: none.
+SERVICE_MONITOR ?=
+MONITOR_LABELS ?=
 # Time in which the pods of a version must become ready, and then be verified.
 ROLLOUT_TIMEOUT ?= 180s
 VERIFY_TIMEOUT ?= 60s

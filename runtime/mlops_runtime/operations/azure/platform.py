@@ -83,6 +83,9 @@ class AzurePlatform(RecordedPlatform, Generic[App]):
     def check_access(self) -> None:
         """Do nothing: every command asks Azure next, which says so if nobody is logged in."""
 
+    def check_options(self) -> None:
+        """Do nothing: no setting of this platform needs what it may not have."""
+
     # Releases
 
     def releases(self) -> list[Release]:

@@ -125,6 +125,9 @@ class DockerHost(RecordedPlatform):
         """
         self.engine.run("version", "--format", "{{.Server.Version}}")
 
+    def check_options(self) -> None:
+        """Do nothing: no setting of this platform needs what it may not have."""
+
     def releases(self) -> list[Release]:
         """Return the releases, ascending.
 

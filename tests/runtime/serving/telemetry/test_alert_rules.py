@@ -28,16 +28,19 @@ RULES = TEMPLATE / "{{cookiecutter.project_slug}}/docs/alerts.yaml"
 TOLERANCE = 1e-9
 """Of an index: the sums are added in another order."""
 
-pytestmark = pytest.mark.skipif(
+needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None,
     reason="no promtool: apt-get install --no-install-recommends prometheus, to have the rules evaluated",
 )
+pytestmark = needs_promtool
 
 
-def evaluate(tmp_path: Path, series: Sequence[tuple[str, str]], interval: str, **tests: Any) -> None:
+def evaluate(
+    tmp_path: Path, series: Sequence[tuple[str, str]], interval: str, rules: Path = RULES, **tests: Any
+) -> None:
     """Let promtool compare what the rules make of series with what a test expects."""
     content = {
-        "rule_files": [str(RULES)],
+        "rule_files": [str(rules)],
         "evaluation_interval": interval,
         "tests": [
             {
