@@ -36,7 +36,7 @@ CHOICES = {
     "kind": ("table", "entities"),
     "platform": ("eks", "docker-host", "azure-container-apps", "azure-web-app"),
     "dashboard": ("none", "streamlit"),
-    "ci": ("github", "none"),
+    "ci": ("github", "gitlab", "bitbucket", "azure-devops", "none"),
 }
 OF_TABLES = {"target": "", "task": "auto", "missing": "auto"}
 """Questions about a table, with the answer that a project of another kind must have."""
@@ -153,7 +153,12 @@ def missing_error(missing: str) -> str | None:
 
 
 def combination_error(answers: Mapping[str, str]) -> str | None:
-    """Return an error message if answers do not fit the kind of model, else None."""
+    """Return an error message if answers do not fit each other, else None."""
+    if answers["ci"] == "bitbucket" and answers["platform"].startswith("azure-"):
+        return (
+            "ci 'bitbucket' cannot log in to Azure without a stored key, as its tokens name each step and Azure takes "
+            "one fixed name: type github, gitlab, azure-devops or none."
+        )
     if answers["kind"] == "table":
         return None
     if answers["dashboard"] != "none":

@@ -239,6 +239,16 @@ def test_a_dataset_that_is_no_file_is_refused_in_one_sentence(dataset: str, mess
     assert "\n" not in error
 
 
+@pytest.mark.parametrize("platform", ["azure-container-apps", "azure-web-app"])
+def test_a_pipeline_that_would_need_a_stored_key_is_refused(platform: str) -> None:
+    error = first_error(DEFAULTS | {"ci": "bitbucket", "platform": platform})
+
+    assert error is not None
+    assert error.startswith("ci 'bitbucket' cannot log in to Azure")
+    assert first_error(DEFAULTS | {"ci": "azure-devops", "platform": platform}) is None
+    assert first_error(DEFAULTS | {"ci": "bitbucket"}) is None
+
+
 ENTITIES = DEFAULTS | {"kind": "entities"}
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mlops_runtime.operations.template_choices import choices_of
+from mlops_runtime.operations.template_choices import choices_of, completed, own_files
 from tests.conftest import TEMPLATE, Bakery
 from tests.test_bake import QUESTIONS, text_files
 
@@ -29,43 +30,111 @@ STEPS = {
     "production": ["pipeline.login", "deploy"],
 }
 """Targets of make, in the order of each job."""
-WORKFLOW = ".github/workflows/pipeline.yml"
+PIPELINES = {
+    "github": ".github/workflows/pipeline.yml",
+    "gitlab": ".gitlab-ci.yml",
+    "bitbucket": "bitbucket-pipelines.yml",
+    "azure-devops": "azure-pipelines.yml",
+}
+"""Files of the pipelines, by vendor."""
+COMBINATIONS = [
+    (ci, platform) for ci in PIPELINES for platform in PLATFORMS if (ci, platform[:5]) != ("bitbucket", "azure")
+]
 
-GITHUB_LOGINS: dict[str, tuple[dict[str, str], set[str]]] = {
+LOGINS: dict[str, tuple[dict[str, str], set[str]]] = {
     "eks": ({"id-token": "write"}, {"AWS_ROLE_ARN"}),
     "docker-host": ({"packages": "write"}, {"DEPLOY_HOST_KEYS", "DEPLOY_KEY", "REGISTRY_TOKEN"}),
     "azure-container-apps": ({"id-token": "write"}, {"AZURE_CLIENT_ID", "AZURE_TENANT_ID"}),
     "azure-web-app": ({"id-token": "write"}, {"AZURE_CLIENT_ID", "AZURE_TENANT_ID"}),
 }
-"""Rights of a deploy and the variables that it logs in with, by platform."""
+"""Rights of a deploy on GitHub, and the variables that it logs in with, by platform."""
+AUDIENCES = {
+    "eks": "sts.amazonaws.com",
+    "azure-container-apps": "api://AzureADTokenExchange",
+    "azure-web-app": "api://AzureADTokenExchange",
+}
+"""Whom the tokens are for, by platform."""
+PREPARATION = re.compile(r"(apt-get|export) .*")
+"""Lines of jobs that have a bare image, before those that each vendor has."""
+LOGIN = re.compile(r"(\w+=\S+ )*make pipeline\.login")
+"""The login, with variables for it alone."""
 
 
-def workflow(project: Path) -> dict[str, Any]:
-    content = yaml.safe_load((project / WORKFLOW).read_text())
+@cache
+def text_of(ci: str, platform: str) -> str:
+    """Return the file of a pipeline, as a project with these answers has it."""
+    answers = {"platform": platform, "ci": ci}
+    source = own_files(FOLDER, answers)[PIPELINES[ci]]
+    return completed(FOLDER, answers, PIPELINES[ci], source.read_text())
+
+
+def content(ci: str, platform: str = "eks") -> dict[str, Any]:
+    """Return what the file of a pipeline says."""
+    found = yaml.safe_load(text_of(ci, platform))
+    assert isinstance(found, dict)
     # YAML 1.1 reads the word as a boolean.
-    content["on"] = content.pop(True)
-    assert isinstance(content, dict)
-    return content
+    return {"on" if key is True else key: value for key, value in found.items()}
 
 
-def commands(job: dict[str, Any]) -> list[str]:
-    """Return the commands of a job on GitHub."""
-    return [step["run"] for step in job["steps"] if "run" in step]
+def commands(ci: str, platform: str) -> dict[str, list[str]]:
+    """Return the commands of each job in the pipeline of main."""
+    found = content(ci, platform)
+    if ci == "github":
+        return {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in found["jobs"].items()}
+    if ci == "gitlab":
+        return {name: script(found, found[name]) for name in found["stages"]}
+    if ci == "bitbucket":
+        return {
+            step["name"]: step["script"] for step in (each["step"] for each in found["pipelines"]["branches"]["main"])
+        }
+    return {stage["stage"]: [line for step in steps(stage) if (line := shell(step))] for stage in found["stages"]}
+
+
+def script(found: dict[str, Any], job: dict[str, Any]) -> list[str]:
+    """Return the commands of a job on GitLab, which may extend another one."""
+    extended = found[job["extends"]] if "extends" in job else {}
+    return [*extended.get("before_script", []), *job["script"]]
+
+
+def steps(stage: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the steps of a stage on Azure DevOps."""
+    (job,) = stage["jobs"]
+    found: list[dict[str, Any]] = job["steps"] if "steps" in job else job["strategy"]["runOnce"]["deploy"]["steps"]
+    return found
+
+
+def shell(step: dict[str, Any]) -> str:
+    """Return the command of a step on Azure DevOps; empty for one that has none."""
+    return str(step.get("script") or step.get("inputs", {}).get("inlineScript", ""))
 
 
 def targets(lines: list[str]) -> list[str]:
     """Return the targets of commands, each of which must call one, once pipenv is there."""
     (version,) = re.findall(r"pipenv==([\d.]+)", (FOLDER / "docker/webservice.Dockerfile").read_text())
-    assert lines[0] == f"python -m pip install pipenv=={version}"
-    found = [re.fullmatch(r"make ([\w.-]+)", line) for line in lines[1:]]
+    first, *others = [line for line in lines if not PREPARATION.fullmatch(line)]
+    assert first == f"python -m pip install pipenv=={version}"
+    found = [re.fullmatch(r"make ([\w.-]+)", LOGIN.sub("make pipeline.login", line)) for line in others]
     assert all(found), lines
     return [match[1] for match in found if match]
 
 
-def test_github_calls_the_targets_in_order(bakery: Bakery) -> None:
-    jobs = workflow(bakery.project())["jobs"]
+@pytest.mark.parametrize(("ci", "platform"), COMBINATIONS)
+def test_every_vendor_calls_the_same_targets_in_order(ci: str, platform: str) -> None:
+    assert {name: targets(lines) for name, lines in commands(ci, platform).items()} == STEPS
 
-    assert {name: targets(commands(job)) for name, job in jobs.items()} == STEPS
+
+@pytest.mark.parametrize("ci", PIPELINES)
+def test_a_project_has_the_pipeline_of_one_vendor(bakery: Bakery, ci: str) -> None:
+    baked = bakery.project(ci=ci)
+
+    assert choices_of(FOLDER, baked)["ci"] == ci
+    assert [name for name in PIPELINES.values() if (baked / name).exists()] == [PIPELINES[ci]]
+    assert (baked / PIPELINES[ci]).read_text() == text_of(ci, "eks")
+    page = (baked / "docs/pipeline.md").read_text()
+    assert all(f"`{name}`" in page for name in LOGINS["eks"][1])
+    assert "| AUDIENCE |" in page
+    assert f"`{PIPELINES[ci]}`" in page
+    assert f"`{PIPELINES[ci]}`" in (baked / "README.md").read_text()
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
@@ -77,13 +146,13 @@ def test_every_target_of_a_pipeline_is_there(bakery: Bakery, platform: str) -> N
         assert len(re.findall(rf"^\.PHONY: {re.escape(target)}$", rules, flags=re.MULTILINE)) == 1, target
 
 
-def test_the_order_of_jobs_on_github(bakery: Bakery) -> None:
-    content = workflow(bakery.project())
-    test, staging, production = content["jobs"].values()
+def test_the_order_of_jobs_on_github() -> None:
+    found = content("github")
+    test, staging, production = found["jobs"].values()
 
     # Every push is tested, with no right but to read
-    assert content["on"]["push"] is None
-    assert content["permissions"] == {}
+    assert found["on"]["push"] is None
+    assert found["permissions"] == {}
     assert test["permissions"] == {"contents": "read"}
     assert not {"if", "environment", "needs"} & set(test)
     # main goes to staging, then to production, where the environment asks for approval
@@ -96,10 +165,10 @@ def test_the_order_of_jobs_on_github(bakery: Bakery) -> None:
 
 
 def test_a_model_that_the_schedule_trains_is_a_version_of_its_own(bakery: Bakery) -> None:
-    content = workflow(bakery.project())
+    found = content("github")
 
-    assert [set(each) for each in content["on"]["schedule"]] == [{"cron"}]
-    expression = content["env"]["MLOPS_VERSION"]
+    assert [set(each) for each in found["on"]["schedule"]] == [{"cron"}]
+    expression = found["env"]["MLOPS_VERSION"]
     assert "github.event_name == 'schedule' && format('retrained-{0}', github.run_number)" in expression
     # An empty variable leaves the version to git
     for value, expected in (("retrained-7", "retrained-7"), ("", "")):
@@ -110,38 +179,132 @@ def test_a_model_that_the_schedule_trains_is_a_version_of_its_own(bakery: Bakery
         assert shown.strip() == expected
 
 
+def test_the_order_of_jobs_on_gitlab() -> None:
+    found = content("gitlab")
+    on_main = {"if": '$CI_COMMIT_BRANCH == "main"'}
+
+    # Every push is tested, and so is what a schedule trains
+    assert not {"rules", "environment", "resource_group"} & set(found["test"])
+    schedule, push = found["workflow"]["rules"]
+    assert schedule["variables"] == {"MLOPS_VERSION": "retrained-$CI_PIPELINE_IID"}
+    assert push == {"if": "$CI_COMMIT_BRANCH || $CI_COMMIT_TAG"}
+    # main goes to staging, then to production, once somebody starts that
+    assert found["staging"]["rules"] == [on_main]
+    assert found["production"]["rules"] == [on_main | {"when": "manual"}]
+    for name in ("staging", "production"):
+        job = found[name]
+        assert job["stage"] == job["environment"] == job["variables"]["MLOPS_ENVIRONMENT"] == name
+        assert job["resource_group"] == f"deploy-{name}"
+    assert found[".deploy"]["interruptible"] is False
+    # The cache is no part of the project
+    assert ".cache/" in (FOLDER / ".gitignore").read_text().splitlines()
+
+
+def test_the_order_of_jobs_on_bitbucket() -> None:
+    found = content("bitbucket")["pipelines"]
+    test, staging, production = found["branches"]["main"]
+
+    # Every push is tested; main goes to staging, then to production, once somebody starts that
+    assert found["default"] == [test]
+    assert not {"deployment", "oidc"} & set(test["step"])
+    assert "trigger" not in staging["step"]
+    assert production["step"]["trigger"] == "manual"
+    for name, each in (("staging", staging), ("production", production)):
+        assert each["step"]["deployment"] == name
+        assert any(f"MLOPS_ENVIRONMENT={name}" in line for line in each["step"]["script"])
+    # A schedule runs the same steps, with a version of its own
+    variables, *others = found["custom"]["retrain"]
+    assert others == found["branches"]["main"]
+    (variable,) = variables["variables"]
+    for each in (staging, production):
+        (line,) = [line for line in each["step"]["script"] if "MLOPS_VERSION" in line]
+        for given, expected in ((variable["default"], "retrained-7"), ("", "")):
+            environment = {variable["name"]: given, "BITBUCKET_BUILD_NUMBER": "7"}
+            command = ["bash", "-euc", f"{line}; echo $MLOPS_VERSION"]
+            result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+            assert result.stdout.strip() == expected
+
+
+def test_the_order_of_stages_on_azure_devops() -> None:
+    found = content("azure-devops")
+    test, staging, production = found["stages"]
+
+    # Every push is tested; main goes to staging, then to production, whose environment asks for approval
+    assert found["trigger"] == {"branches": {"include": ["*"]}}
+    assert "condition" not in test
+    assert "deployment" not in test["jobs"][0]
+    assert (staging["dependsOn"], production["dependsOn"]) == ("test", "staging")
+    assert staging["condition"] == "and(succeeded(), eq(variables['Build.SourceBranch'], 'refs/heads/main'))"
+    assert "condition" not in production
+    for name, stage in (("staging", staging), ("production", production)):
+        assert stage["lockBehavior"] == "sequential"
+        assert stage["variables"] == [{"group": f"deploy-{name}"}, {"name": "MLOPS_ENVIRONMENT", "value": name}]
+        assert stage["jobs"][0]["environment"] == name
+    # A schedule runs it as well, with a version of its own
+    assert found["schedules"][0]["branches"] == {"include": ["main"]}
+    (version,) = (value for key, value in found["variables"].items() if "'Schedule'" in key)
+    assert version == {"MLOPS_VERSION": "retrained-$(Build.BuildId)"}
+
+
+@pytest.mark.parametrize(("ci", "platform"), COMBINATIONS)
+def test_a_deploy_has_a_token_for_its_cloud_alone(ci: str, platform: str) -> None:
+    text, found, audience = text_of(ci, platform), content(ci, platform), AUDIENCES.get(platform)
+
+    if ci == "gitlab":
+        assert found[".deploy"].get("id_tokens") == ({"OIDC_TOKEN": {"aud": audience}} if audience else None)
+    elif ci == "bitbucket":
+        asked = [each["step"].get("oidc") for each in found["pipelines"]["branches"]["main"]]
+        assert asked == [None, bool(audience) or None, bool(audience) or None]
+    elif ci == "azure-devops":
+        assert text.count("SYSTEM_ACCESSTOKEN") == (2 if platform == "eks" else 0)
+        assert text.count('OIDC_TOKEN="$idToken"') == (2 if platform.startswith("azure-") else 0)
+
+
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_deploy_on_github_has_the_rights_and_variables_of_its_platform(bakery: Bakery, platform: str) -> None:
-    baked = bakery.project(platform=platform)
-    rights, variables = GITHUB_LOGINS[platform]
+def test_a_deploy_on_github_has_the_rights_and_variables_of_its_platform(platform: str) -> None:
+    rights, variables = LOGINS[platform]
 
     for name in ("staging", "production"):
-        job = workflow(baked)["jobs"][name]
+        job = content("github", platform)["jobs"][name]
         assert job["permissions"] == {"contents": "read"} | rights
         assert set(job["env"]) == variables | {"MLOPS_ENVIRONMENT"}
-    page = (baked / "docs/pipeline.md").read_text()
-    assert all(f"`{name}`" in page for name in variables - {"REGISTRY_TOKEN"})
 
 
-def test_actions_are_pinned_by_commit(bakery: Bakery) -> None:
-    text = (bakery.project() / WORKFLOW).read_text()
-
-    pins = set(re.findall(r"uses: (.*)", text))
+def test_actions_are_pinned_by_commit() -> None:
+    pins = set(re.findall(r"uses: (.*)", text_of("github", "eks")))
     assert len(pins) == 2
     assert all(re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", pin) for pin in pins)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param(("check-jsonschema", "--builtin-schema", "vendor.github-workflows"), id="check-jsonschema"),
-        pytest.param(("zizmor", "--offline", "--quiet"), id="zizmor"),
-    ],
-)
-def test_a_checker_finds_nothing_in_the_workflow_of_any_platform(bakery: Bakery, command: tuple[str, ...]) -> None:
-    files = [str(bakery.project(platform=platform) / WORKFLOW) for platform in PLATFORMS]
+def written(folder: Path, ci: str) -> list[str]:
+    """Write the file of a vendor for each platform, if it is another one; return the paths."""
+    texts = dict.fromkeys(text_of(ci, platform) for of, platform in COMBINATIONS if of == ci)
+    paths = [folder / str(number) / Path(PIPELINES[ci]).name for number in range(len(texts))]
+    for path, text in zip(paths, texts, strict=True):
+        path.parent.mkdir()
+        path.write_text(text)
+    return [str(path) for path in paths]
 
-    check(*command, *files)
+
+SCHEMAS = {
+    "github": "github-workflows",
+    "gitlab": "gitlab-ci",
+    "bitbucket": "bitbucket-pipelines",
+    "azure-devops": "azure-pipelines",
+}
+"""Schemas that check-jsonschema has, by vendor."""
+
+
+@pytest.mark.parametrize("ci", PIPELINES)
+def test_a_pipeline_is_valid_for_its_vendor(tmp_path: Path, ci: str) -> None:
+    # One of the schemas has an expression that other engines refuse
+    options = ("--regex-variant", "python", "--builtin-schema", f"vendor.{SCHEMAS[ci]}")
+
+    check("check-jsonschema", *options, *written(tmp_path, ci))
+
+
+def test_zizmor_finds_nothing_in_the_workflow_of_any_platform(tmp_path: Path) -> None:
+    check("zizmor", "--offline", "--quiet", *written(tmp_path, "github"))
 
 
 def check(program: str, *arguments: str) -> None:
@@ -158,9 +321,8 @@ def test_a_project_without_a_pipeline_has_no_line_of_it(bakery: Bakery) -> None:
     baked = bakery.project(ci="none")
 
     assert choices_of(FOLDER, baked)["ci"] == "none"
-    assert choices_of(FOLDER, bakery.project())["ci"] == "github"
     for path in text_files(baked):
-        assert not re.search(r"pipeline\.(login|md|yml)|@[A-Z]+@", path.read_text()), path
+        assert not re.search(r"pipeline\.(login|md|yml)|pipelines\.yml|gitlab-ci|@[A-Z]+@", path.read_text()), path
 
 
 @contextmanager

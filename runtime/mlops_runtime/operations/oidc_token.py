@@ -16,6 +16,8 @@ from pathlib import Path
 
 TIMEOUT = 30
 """Seconds to wait for the vendor."""
+GIVEN = ("OIDC_TOKEN", "BITBUCKET_STEP_OIDC_TOKEN")
+"""Variables that have the token itself: by `id_tokens` on GitLab, by a task on Azure DevOps, by `oidc` on Bitbucket."""
 
 
 class TokenError(RuntimeError):
@@ -27,35 +29,57 @@ def oidc_token(environment: Mapping[str, str], audience: str) -> str:
 
     Args:
         environment: variables of the process.
-        audience: whom the token is for.
+        audience: whom the token is for, where the vendor asks; elsewhere the pipeline's file or the vendor says it.
 
     Raises:
         TokenError: if this is no pipeline, or it may not have a token.
     """
+    if given := next(filter(None, map(environment.get, GIVEN)), None):
+        return given
+    if request := _github(environment, audience) or _azure_devops(environment):
+        return _requested(*request)
+    raise TokenError(
+        "no pipeline gives a token here: a job needs `permissions: id-token: write` on GitHub, `id_tokens: OIDC_TOKEN` "
+        "on GitLab, `oidc: true` on Bitbucket, SYSTEM_ACCESSTOKEN on Azure DevOps; on a machine of your own you log in "
+        "yourself"
+    )
+
+
+def _github(environment: Mapping[str, str], audience: str) -> tuple[urllib.request.Request, str] | None:
+    """Return the request for a token that a job on GitHub makes, and the field of its answer."""
     address, secret = (environment.get(f"ACTIONS_ID_TOKEN_REQUEST_{part}", "") for part in ("URL", "TOKEN"))
     if not address or not secret:
-        raise TokenError(
-            "no pipeline gives a token here: a job on GitHub needs `permissions: id-token: write`, "
-            "and on a machine of your own you log in yourself"
-        )
+        return None
     query = urllib.parse.urlencode({"audience": audience})
-    return _requested(f"{address}{'&' if '?' in address else '?'}{query}", secret, "value")
+    return _request(f"{address}{'&' if '?' in address else '?'}{query}", secret), "value"
 
 
-def _requested(address: str, secret: str, name: str) -> str:
-    """Return a field of the JSON that an address answers with."""
-    host = urllib.parse.urlsplit(address).hostname
-    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {secret}"})  # noqa: S310
+def _azure_devops(environment: Mapping[str, str]) -> tuple[urllib.request.Request, str] | None:
+    """Return the request for a token that a step on Azure DevOps makes, where it is always for the same audience."""
+    address, secret = environment.get("SYSTEM_OIDCREQUESTURI", ""), environment.get("SYSTEM_ACCESSTOKEN", "")
+    if not address or not secret:
+        return None
+    return _request(f"{address}?api-version=7.1", secret, data=b""), "oidcToken"
+
+
+def _request(address: str, secret: str, data: bytes | None = None) -> urllib.request.Request:
+    """Return a request by the secret of the run; with data, a POST."""
+    headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+    return urllib.request.Request(address, data, headers)  # noqa: S310 - the vendor's own address
+
+
+def _requested(request: urllib.request.Request, name: str) -> str:
+    """Return a field of the JSON that answers a request."""
     try:
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310 - the vendor's own address
             answer = json.load(response)
     except (OSError, ValueError) as error:
         if isinstance(error, urllib.error.HTTPError):
             error.close()
-        raise TokenError(f"{host} gives no token: {error}; run the job again") from error
+        raise TokenError(f"{request.host} gives no token: {error}; run the job again") from error
     token = answer.get(name) if isinstance(answer, dict) else None
     if not isinstance(token, str) or not token:
-        raise TokenError(f"{host} answered without a token: run the job again")
+        raise TokenError(f"{request.host} answered without a token: run the job again")
     return token
 
 

@@ -28,6 +28,9 @@ FRAGMENTS = {
     "docs/registries.md": "registries.md",
     "docs/pipeline.md": "pipeline.md",
     ".github/workflows/pipeline.yml": "github.yaml",
+    ".gitlab-ci.yml": "gitlab.yaml",
+    "bitbucket-pipelines.yml": "bitbucket.yaml",
+    "azure-pipelines.yml": "azure-devops.yaml",
 }
 """Fragments, by the file that has the marker where one is put in; not every project has each of these files."""
 PREDICTORS = {"table": "classifier", "entities": "recognizer"}

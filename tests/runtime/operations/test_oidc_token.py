@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_runtime.operations.oidc_token import TokenError, main, oidc_token
+from mlops_runtime.operations.oidc_token import GIVEN, TokenError, main, oidc_token
 from tests.runtime.operations.conftest import StubService
 
 PATH = "/token?api-version=2.0&audience=sts.amazonaws.com"
@@ -24,12 +24,24 @@ def test_github_is_asked_for_a_token_for_the_audience(stub_service: StubService)
     assert oidc_token(github(address), "sts.amazonaws.com") == "signed"
 
 
+def test_azure_devops_is_asked_for_a_token(stub_service: StubService) -> None:
+    address = stub_service({"/oidctoken?api-version=7.1": (200, b'{"oidcToken": "signed"}')}, "of the job")
+    step = {"SYSTEM_OIDCREQUESTURI": f"{address}/oidctoken", "SYSTEM_ACCESSTOKEN": "of the job"}
+
+    assert oidc_token(step, "sts.amazonaws.com") == "signed"
+
+
+@pytest.mark.parametrize("name", GIVEN)
+def test_a_token_that_the_vendor_gives_is_taken(name: str) -> None:
+    assert oidc_token({"OIDC_TOKEN": "", name: "signed"}, "sts.amazonaws.com") == "signed"
+
+
 @pytest.mark.parametrize(
     ("status", "body", "message"),
     [
-        pytest.param(403, b"", "127.0.0.1 gives no token: HTTP Error 403", id="refused"),
-        pytest.param(200, b"<html>", "127.0.0.1 gives no token: Expecting value", id="no JSON"),
-        pytest.param(200, b'{"value": ""}', "127.0.0.1 answered without a token", id="no token"),
+        pytest.param(403, b"", r"127.0.0.1:\d+ gives no token: HTTP Error 403", id="refused"),
+        pytest.param(200, b"<html>", r"127.0.0.1:\d+ gives no token: Expecting value", id="no JSON"),
+        pytest.param(200, b'{"value": ""}', r"127.0.0.1:\d+ answered without a token", id="no token"),
     ],
 )
 def test_a_token_that_does_not_come_is_said_in_one_line(
@@ -73,7 +85,7 @@ def test_nothing_is_written_without_a_token(
     needed: list[str],
     message: str,
 ) -> None:
-    for name in ("AWS_ROLE_ARN", *github("")):
+    for name in ("AWS_ROLE_ARN", *GIVEN, *github(""), "SYSTEM_ACCESSTOKEN"):
         monkeypatch.delenv(name, raising=False)
 
     assert main([str(tmp_path / "token"), "sts.amazonaws.com", *needed]) == 1
