@@ -293,10 +293,10 @@ def _copy_name(path: Path, kind: str) -> str:
     return name
 
 
-def predictor_module(answers: Mapping[str, str]) -> str:
-    """Return the name of the module that holds the predictor."""
-    name: str = _import_runtime("mlops_runtime.operations.template_choices").PREDICTORS[answers["kind"]]
-    return name
+def derived(answers: Mapping[str, str], name: str) -> str:
+    """Return an answer that follows from those to questions with choices."""
+    value: str = _import_runtime("mlops_runtime.operations.template_choices").derived_answers(answers)[name]
+    return value
 
 
 def floors(answers: Mapping[str, str]) -> str:
@@ -340,5 +340,5 @@ class Answers(Extension):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        filters = (package_name, dataset_path, data_file, predictor_module, floors, project_name, description)
+        filters = (package_name, dataset_path, data_file, derived, floors, project_name, description)
         environment.filters |= {each.__name__: each for each in filters}

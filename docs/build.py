@@ -245,12 +245,12 @@ def make_files(project: Project) -> list[str]:
 
 def targets_of(text: str) -> Iterator[tuple[str, str, str]]:
     """Yield group, name and help of the targets in a make file."""
-    group = ""
+    group, *_, storage = "", "", *re.findall(r"^STORAGE := (.*)", text, flags=re.MULTILINE)
     for line in text.splitlines():
         if line.startswith("##@ "):
             group = line[4:]
         elif match := re.match(r"([a-zA-Z.-]+):.*?## (.*)", line):
-            yield group, match.group(1), match.group(2)
+            yield group, match.group(1), match.group(2).replace("STORAGE", storage)
 
 
 def by_condition(rows_of: Callable[[Project], Iterator[tuple[str, ...]]]) -> dict[tuple[str, ...], str]:
@@ -274,7 +274,7 @@ def settings_page() -> str:
     text = (
         "# Settings\n\nEach setting is in a project's `project.mk`, or in `environments/` where it differs by "
         "`ENVIRONMENT`. `make COMMAND NAME=value` changes one for a run, `MLOPS_NAME` in the environment for a "
-        "pipeline. Values are those of the example. A setting without a comment belongs to the one above it.\n"
+        "pipeline. Values are those of the example, comments those of the files.\n"
     )
     for name in dict.fromkeys(row[0] for row in rows):
         own = {row: answers for row, answers in rows.items() if row[0] == name}
@@ -364,7 +364,7 @@ def artefact_page() -> str:
 
 
 def write_pages(folder: Path) -> None:
-    """Write all pages and pictures into a folder."""
+    """Write all pages, pictures and styles into a folder."""
     pages = dict([*repository_pages(), *project_pages(), *how_to_pages()])
     pages |= {
         "reference/settings.md": settings_page(),
@@ -376,10 +376,10 @@ def write_pages(folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    for picture in (TEMPLATE / "docs/pictures").glob("*.png"):
-        path = folder / "pictures" / picture.name
+    for file in [*(TEMPLATE / "docs").glob("pictures/*.png"), TEMPLATE / "docs/site.css"]:
+        path = folder / file.relative_to(TEMPLATE / "docs")
         path.parent.mkdir(exist_ok=True)
-        path.write_bytes(picture.read_bytes())
+        path.write_bytes(file.read_bytes())
 
 
 def main() -> int:

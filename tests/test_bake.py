@@ -340,6 +340,13 @@ def test_the_pages_of_a_project_are_about_its_platform(bakery: Bakery, platform:
     assert "## " in (docs / "dashboard.md").read_text().rpartition("## Who may open it")[2]
     assert "scrape_configs" in (docs / "monitoring.md").read_text()
     assert "Without `REGISTRY`" in (docs / "registries.md").read_text()
+    # It names the storage that it has, and no other one, and so does `make`
+    storage, other = ("Blob storage", "S3") if platform.startswith("azure") else ("S3", "Blob storage")
+    listing = subprocess.run(["make"], cwd=docs.parent, capture_output=True, text=True, check=True).stdout
+    for text in (listing, (docs.parent / "README.md").read_text()):
+        assert storage in text
+        assert other not in text
+        assert "STORAGE" not in text.replace("STORAGE_", "")
 
 
 @pytest.mark.parametrize("answers", CHOICES)

@@ -5,6 +5,7 @@ KEYS = $(FROM_CLONE) -m mlops_runtime.operations.azure.keys
 # Files go to Blob storage with the rights of who is logged in: there is no account key.
 export AZURE_STORAGE_ACCOUNT := $(STORAGE_ACCOUNT)
 export AZURE_STORAGE_AUTH_MODE := login
+STORAGE := Blob storage
 STORE = https://$(STORAGE_ACCOUNT).blob.core.windows.net/$(STORAGE_CONTAINER)
 CHAMPION_BUCKET := $(STORAGE_CONTAINER)
 quietly = --no-progress --only-show-errors --output none

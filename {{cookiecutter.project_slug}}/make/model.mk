@@ -22,7 +22,7 @@ $(DATA):
 
 # @KIND@
 .PHONY: data.push
-data.push: $(ENV) | aws-account  ## Put the training data into the bucket, and record their SHA-256 in DATA.sha256
+data.push: $(ENV) | aws-account  ## Put the training data in STORAGE, and record their SHA-256 in DATA.sha256
 	@$(PYTHON) -m mlops_runtime.operations.data push
 
 .PHONY: data.pull

@@ -7,7 +7,7 @@ component_source = $(if $(filter model,$(1)),src/$(PACKAGE),src/$(1))
 ##@ Monitoring
 
 .PHONY: upload.monitoring
-upload.monitoring: unittest test | full-history aws-account  ## Put coverage and metrics of this version on S3 or Blob storage
+upload.monitoring: unittest test | full-history aws-account  ## Put coverage and metrics of this version in STORAGE
 	@rm -rf build/monitoring
 	@$(foreach component,$(COMPONENTS),$(foreach kind,unittest test, \
 	  TZ=UTC $(PYTHON) -m coverage json --quiet --data-file=build/$(kind).coverage --include="$(call component_source,$(component))/*" \
@@ -23,7 +23,7 @@ upload.monitoring: unittest test | full-history aws-account  ## Put coverage and
 # Drift of more than a day: samples of what the service measures, as webservice/drift/drift-TIME.json beside the rest.
 
 .PHONY: upload.drift
-upload.drift: $(ENV) | aws-account  ## Put the drift that the service at SERVICE_URL measures now on S3 or Blob storage
+upload.drift: $(ENV) | aws-account  ## Put the drift that the service at SERVICE_URL measures now in STORAGE
 	@rm -rf build/drift-now
 	@$(PYTHON) -m mlops_runtime.dashboard build/drift-now
 	@$(call put_files,build/drift-now/,webservice/drift/,*)
@@ -33,5 +33,5 @@ report.trend: $(ENV) | aws-account  ## Show coverage, metrics, drift and deploys
 	@$(PYTHON) -m mlops_runtime.operations.trend build/trend.html
 
 .PHONY: upload.model
-upload.model: build/wheel/built | full-history $(if $(MODEL_INDEX),,aws-account)  ## Put the wheels on S3 or Blob storage, or into the package index MODEL_INDEX
+upload.model: build/wheel/built | full-history $(if $(MODEL_INDEX),,aws-account)  ## Put the wheels in STORAGE, or into the package index MODEL_INDEX
 	@$(PYTHON) -m mlops_runtime.operations.wheels build/wheel build/report.html

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from mlops_runtime.operations.template_choices import PREDICTORS, choices_of, completed, left_out, own_files
+from mlops_runtime.operations.template_choices import choices_of, completed, derived_answers, left_out, own_files
 
 OF_THE_USER = re.compile(r"(data|vendor)/.*|src/\w+/datamodel\.py|.*\.pyc")
 """Files that follow from the user's table, or that an upgrade replaces."""
@@ -64,8 +64,7 @@ def _project_folder(template: Path) -> Path:
 def _generated(folder: Path, answers: Mapping[str, str], project: Path) -> Iterator[tuple[str, str]]:
     """Yield path and text of each file that a template generates for a project, except those of the user."""
     choices = choices_of(folder, project)
-    if "kind" in choices:
-        answers = {**answers, "__predictor": PREDICTORS[choices["kind"]]}
+    answers = {**answers, **derived_answers(choices)}
     others = [_rendered(name, answers) for name in left_out(folder, choices)]
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     for source, path in sorted((files | own_files(folder, choices)).items()):

@@ -35,6 +35,13 @@ FRAGMENTS = {
 """Fragments, by the file that has the marker where one is put in; not every project has each of these files."""
 PREDICTORS = {"table": "classifier", "entities": "recognizer"}
 """Modules that hold the predictor, by the kind of model."""
+STORAGES = dict.fromkeys(("azure-container-apps", "azure-web-app"), "Blob storage")
+"""Where files of a version go, by platform; S3 on the others."""
+DOWNLOADS = {
+    "S3": "aws s3 cp --recursive s3://BUCKET/model/ wheels/model",
+    "Blob storage": "az storage blob download-batch --source CONTAINER --pattern 'model/*' --destination wheels",
+}
+"""Commands that download the wheels, by storage."""
 LOCK = "Pipfile.lock"
 """File whose fragment has the hash of the Pipfile, and the category to add."""
 
@@ -42,6 +49,17 @@ LOCK = "Pipfile.lock"
 def marker_of(question: str) -> str:
     """Return the line at which the fragments of a question are put in."""
     return f"# @{question.upper()}@\n"
+
+
+def derived_answers(choices: Mapping[str, str]) -> dict[str, str]:
+    """Return the answers that follow from those of questions with choices, and that files of a project name."""
+    derived = {}
+    if "kind" in choices:
+        derived["__predictor"] = PREDICTORS[choices["kind"]]
+    if "platform" in choices:
+        derived["__storage"] = STORAGES.get(choices["platform"], "S3")
+        derived["__download"] = DOWNLOADS[derived["__storage"]]
+    return derived
 
 
 def choices_of(folder: Path, project: Path) -> dict[str, str]:
