@@ -60,6 +60,10 @@ docs: .venv/.installed  ## Build the site of the documentation in build/site; a 
 	@$(BIN)/python docs/build.py build/docs
 	@$(BIN)/zensical build --strict --clean
 
+.PHONY: pictures
+pictures: .venv/.installed  ## Take the pictures of the README that are older than the code, with Chromium
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python docs/pictures.py
+
 .PHONY: relock
 relock: .venv/.installed  ## Lock the packages of a project anew, for each answer, or of a KIND alone
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python relock.py $(KIND)

@@ -1,5 +1,6 @@
 """The site of the documentation: it builds without warnings, its links lead somewhere, its references are complete."""
 
+import math
 import re
 import shutil
 import subprocess
@@ -158,3 +159,20 @@ def test_each_key_of_the_artefact_has_a_meaning(folder: Path) -> None:
 
     assert {"data_sha256", "half_widths", "bin_edges", "prediction"} <= first_cells(folder, "reference/artefact.md")
     assert not re.findall(r"^\| .*\|  \|$", text, flags=re.MULTILINE)
+
+
+def test_the_costs_are_the_products_and_sums_that_the_page_shows() -> None:
+    text = (TEMPLATE / "docs/costs.md").read_text()
+    prices = {float(each) for each in re.findall(r"\b0\.\d+\b", text.partition("## Prices")[2])}
+    tables = re.findall(r"^\| what \|.*?\n\n", text, flags=re.MULTILINE | re.DOTALL)
+
+    assert len(tables) == 2
+    for each in tables:
+        rows = re.findall(r"\| ([\d.]+(?: × [\d.]+)+) \| ([\d.]+) \|$", each, flags=re.MULTILINE)
+        assert len(rows) > 10
+        for product, amount in rows:
+            factors = [float(factor) for factor in product.split(" × ")]
+            assert math.prod(factors) == pytest.approx(float(amount), abs=0.0051), product
+            assert prices & set(factors), product
+        (total,) = re.findall(r"\*\*([\d.]+)\*\*", each)
+        assert sum(float(amount) for _, amount in rows) == pytest.approx(float(total))

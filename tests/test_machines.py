@@ -202,6 +202,8 @@ def scripts() -> list[Path]:
     files = [FOLDER / "makefile", FOLDER / "project.mk", FOLDER / "README.md", TEMPLATE / "README.md"]
     return [
         *files,
+        TEMPLATE / "docs/own-data.md",
+        TEMPLATE / "docs/first-deploy.md",
         *FOLDER.glob("make/*.mk"),
         *FOLDER.glob("environments/*.mk"),
         *FOLDER.glob("platforms/*/*"),
