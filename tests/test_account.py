@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mlops_runtime.operations.trend.rows import COLUMNS, MANIFEST
 from tests.conftest import Bakery
 
 
@@ -65,6 +66,16 @@ def test_every_repository_keeps_what_was_verified(stack: dict[str, Any]) -> None
             "LifecyclePolicyText": ["Repository", "Lifecycle", "Policy"]
         }
         assert repository["Properties"]["ImageTagMutability"] == "IMMUTABLE"
+
+
+def test_the_data_set_has_the_columns_of_the_rows(stack: dict[str, Any]) -> None:
+    resources = stack["Resources"]
+    source = resources["Measurements"]["Properties"]["PhysicalTableMap"]["rows"]["S3Source"]
+    location = resources["MeasurementSource"]["Properties"]["DataSourceParameters"]["S3Parameters"]
+
+    # Of CSV, QuickSight reads columns of text alone
+    assert source["InputColumns"] == [{"Name": name, "Type": "STRING"} for name in COLUMNS]
+    assert location["ManifestFileLocation"]["Key"] == MANIFEST
 
 
 def test_a_pipeline_has_the_rights_of_a_delivery_and_no_others(stack: dict[str, Any]) -> None:

@@ -99,6 +99,8 @@ def test_upload_monitoring_keeps_each_version_and_the_latest(workbench: Workbenc
     ):
         assert f"{component}/{kind}/{kind}-{version}.json" in listing
         assert f"{component}/{kind}/latest.json" in listing
+    assert f"trainer/rows/rows-{version}.csv" in listing
+    assert "trainer/quicksight.json" in listing
     coverage = json.loads(aws(workbench, "s3", "cp", f"s3://{BUCKET}/trainer/unittest-coverage/latest.json", "-"))
     assert all(name.startswith("src/trainer/") for name in coverage["files"])
 

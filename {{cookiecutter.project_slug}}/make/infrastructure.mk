@@ -4,7 +4,7 @@
 
 STACKS = $(FROM_CLONE) -m mlops_runtime.operations.stack
 STACK_PARAMETERS = ProjectName="$$PROJECT" BucketName="$$BUCKET" ClusterName="$$CLUSTER" NamespaceName="$$NAMESPACE" \
-  LogBucket="$$LOG_BUCKET" KmsKey="$$KMS_KEY" \
+  LogBucket="$$LOG_BUCKET" KmsKey="$$KMS_KEY" QuickSightUser="$$QUICKSIGHT_USER" \
   OidcProvider="$$OIDC_PROVIDER" OidcAudience="$$OIDC_AUDIENCE" OidcSubject="$$OIDC_SUBJECT"
 
 .PHONY: infrastructure

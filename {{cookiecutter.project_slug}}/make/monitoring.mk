@@ -17,6 +17,7 @@ upload.monitoring: unittest test | full-history aws-account  ## Put coverage and
 	@for latest in build/monitoring/*/*/latest.json; do \
 	  folder=$${latest%/latest.json}; cp $$latest $$folder/$${folder##*/}-$(VERSION).json; \
 	done
+	@$(PYTHON) -m mlops_runtime.operations.trend.rows build/monitoring
 	@$(call put_files,build/monitoring/,,*)
 	@echo "$(STORE)/ has coverage and metrics of $(VERSION)"
 

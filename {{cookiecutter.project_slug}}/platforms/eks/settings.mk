@@ -3,6 +3,8 @@ STACK ?= $(PROJECT)
 # Bucket for the access logs of the project's bucket, and ARN of the KMS key that encrypts bucket and repositories.
 LOG_BUCKET ?=
 KMS_KEY ?=
+# ARN of a user of Amazon QuickSight who gets a data set of what versions were measured by; docs/account.md. Empty: none.
+QUICKSIGHT_USER ?=
 # The pipeline that may deploy, by its tokens: who signs them, for whom, and which pipeline. docs/account.md has examples.
 OIDC_PROVIDER ?=
 OIDC_AUDIENCE ?= sts.amazonaws.com
