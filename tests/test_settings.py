@@ -11,7 +11,7 @@ from tests.conftest import TEMPLATE
 
 FOLDER = TEMPLATE / "{{cookiecutter.project_slug}}"
 MAKE_FILES = [
-    *(FOLDER / name for name in ("makefile", "project.mk", "platforms/eks/settings.mk")),
+    *(FOLDER / name for name in ("makefile", "project.mk", "platforms/eks/settings.mk", "kinds/table/model.mk")),
     *FOLDER.glob("environments/*.mk"),
     *FOLDER.glob("make/*.mk"),
 ]
