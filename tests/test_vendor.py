@@ -218,6 +218,37 @@ def test_cruft_update_merges_the_template_and_keeps_what_is_the_users(
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_cruft_update_of_a_project_of_texts_brings_nothing_of_tables(template: Path, tmp_path: Path) -> None:
+    # Given a project of texts made by cruft, with a pipeline and a setting that the user changed
+    copy = tmp_path / "template"
+    shutil.copytree(template, copy, symlinks=True)
+    command = [sys.executable, "-m", "cruft", "create", str(copy), "--no-input", "--output-dir", str(tmp_path)]
+    run(tmp_path, *command, "--extra-context", json.dumps({"kind": "entities"}))
+    edited = tmp_path / "mailroom"
+    change(edited / "src/trainer/pipeline.py", "The pipeline that training fits", "Our pipeline, which training fits")
+    change(edited / "project.mk", "SEED ?= 0", "SEED ?= 7")
+    before = {path.relative_to(edited) for path in edited.rglob("*") if ".git" not in path.parts}
+    commit_everything(edited)
+    # and a template with another README, pipeline and estimators
+    folder = copy / "{{cookiecutter.project_slug}}"
+    own = folder / "kinds/entities/files"
+    change(own / "README.md", "## Deploy", "## Deploy it")
+    change(own / "src/trainer/pipeline.py", "from the texts alone", "from your texts alone")
+    change(folder / "src/trainer/estimators.py", "CANDIDATES", "ESTIMATORS")
+    git(copy, *IDENTITY, "commit", "--quiet", "--all", "--message", "Change the template")
+
+    # When the project is updated
+    run(edited, sys.executable, "-m", "cruft", "update", "--skip-apply-ask")
+
+    # Then it has the changes for texts, what is the user's is as it was, and no file is new
+    assert "## Deploy it" in (edited / "README.md").read_text()
+    pipeline = (edited / "src/trainer/pipeline.py").read_text()
+    assert "Our pipeline" in pipeline
+    assert "from your texts alone" in pipeline
+    assert "SEED ?= 7" in (edited / "project.mk").read_text()
+    assert {path.relative_to(edited) for path in edited.rglob("*") if ".git" not in path.parts} == before
+
+
 def run(folder: Path, *command: str) -> None:
     result = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
