@@ -305,8 +305,8 @@ class ProjectCluster:
         Raises:
             ClusterError: if one cannot be removed.
         """
-        if {item["kind"] for item in new.manifests} <= {"Deployment"}:
-            return  # adopted: its other objects were never recorded
+        if is_adopted(new):
+            return
         kept = {identity(item) for item in new.manifests}
         for item in old.manifests:
             if identity(item) not in kept:
@@ -372,13 +372,17 @@ class ProjectCluster:
         return verify_replicas(
             self.unit,
             lambda: first.pop() if first else self.progress(),
-            lambda pod: self._verified(pod, version),
+            lambda pod: self.verified(pod, version),
             self.verify_timeout,
             self.clock,
         )
 
-    def _verified(self, pod: str, version: str) -> Verified:
-        """Verify a pod.
+    def verified(self, pod: str, version: str) -> Verified:
+        """Verify a pod, and return what it was compared with.
+
+        Args:
+            pod: name of it.
+            version: that it must report.
 
         Raises:
             WrongPredictionError: if it is wrong.
@@ -421,6 +425,11 @@ def by_identity(content: Object) -> dict[tuple[str, str], Object]:
 def is_deployment(item: Object) -> bool:
     """Return whether an object is the Deployment of the web-service."""
     return bool(item["kind"] == "Deployment" and image_of(item))
+
+
+def is_adopted(release: Release) -> bool:
+    """Return whether a release ran before releases were recorded: its other objects are not known."""
+    return {item["kind"] for item in release.manifests} <= {"Deployment"}
 
 
 def image_of(item: Object) -> str:

@@ -1,4 +1,4 @@
-"""The road to Kubernetes on EKS: a rolling update, in which pods come and go one by one."""
+"""The road to Kubernetes on EKS: a rolling update, in which pods come and go one by one, perhaps after a canary."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from mlops_runtime.operations.canary.trial import CanarySettings, ClusterCanary
 from mlops_runtime.operations.cluster import ProjectCluster, compare, identity, image_of, is_deployment, replicas_of
 from mlops_runtime.operations.dashboard import dashboard_key
 from mlops_runtime.operations.golden import ServiceError
@@ -17,7 +18,7 @@ from mlops_runtime.operations.lease import holder_of, locked, shown
 from mlops_runtime.operations.manifest_options import CUSTOM_KINDS
 from mlops_runtime.operations.monitoring import CALLER, monitor_key
 from mlops_runtime.operations.releases import COMPONENT, Release, State, now
-from mlops_runtime.operations.road import Live
+from mlops_runtime.operations.road import Canary, Live
 from mlops_runtime.operations.settings import Settings, say
 from mlops_runtime.operations.verify import version_of
 
@@ -37,13 +38,14 @@ class EksPlatform(ProjectCluster):
         plain_kubectl: repeats every command while the API server is away, also while this process holds no lock.
         cluster: that kubectl must be set to.
         region: of AWS, in which it is.
+        canary: of a release.
     """
 
     def __init__(self, settings: Settings, kubectl: Kubectl) -> None:
         """Read the settings of a cluster.
 
         Raises:
-            DeployError: if one is missing.
+            DeployError: if one is missing, or not usable.
         """
         super().__init__(
             kubectl,
@@ -56,6 +58,7 @@ class EksPlatform(ProjectCluster):
         self.cluster = settings.required("CLUSTER")
         self.region = settings.required("AWS_REGION")
         self.lock_name = f"{settings.project}-deploy"
+        self.canary: Canary | None = ClusterCanary(self, CanarySettings.of(settings))
 
     @classmethod
     def from_environment(cls, settings: Settings, environment: Mapping[str, str]) -> Self:

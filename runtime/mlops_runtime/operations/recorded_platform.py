@@ -9,7 +9,7 @@ from mlops_runtime.operations.keys import Store, ensure
 from mlops_runtime.operations.kubectl import Object
 from mlops_runtime.operations.releases import Release
 from mlops_runtime.operations.replicas import Clock, Verified, verify_replicas, wait_until_complete
-from mlops_runtime.operations.road import Live, Progress
+from mlops_runtime.operations.road import Canary, Live, Progress
 from mlops_runtime.operations.settings import Settings
 
 
@@ -18,6 +18,7 @@ class RecordedPlatform(ABC):
 
     Attributes:
         unit: what a replica is called.
+        canary: None: these platforms verify a release before it has traffic, and watch it then.
         settings: of the project.
         clock: by which it waits.
         watch_seconds: time in which a release is watched under traffic.
@@ -26,6 +27,7 @@ class RecordedPlatform(ABC):
 
     unit: str
     keys: Store
+    canary: Canary | None = None
 
     def __init__(self, settings: Settings, clock: Clock, watch_seconds: float) -> None:
         """Read the setting `WATCH_SECONDS`, with a default.

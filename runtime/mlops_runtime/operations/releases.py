@@ -23,6 +23,7 @@ MAX_RELEASES = 20
 class State(StrEnum):
     """How far a release has come. docs/deploys.md draws the transitions."""
 
+    CANARY = "canary"
     STARTED = "started"
     APPLIED = "applied"
     ROLLED_OUT = "rolled out"
@@ -34,7 +35,7 @@ class State(StrEnum):
     @property
     def final(self) -> bool:
         """Whether a deploy that is in this state has ended."""
-        return self not in (State.STARTED, State.APPLIED, State.ROLLED_OUT)
+        return self not in (State.CANARY, State.STARTED, State.APPLIED, State.ROLLED_OUT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +56,7 @@ class Release:
         ended: time in ISO 8601; empty while it is not final.
         artefact: SHA-256 of the metadata of the artefact in the image; empty until it was verified.
         outcome: how it was verified, or why it failed.
-        notes: checks that were overruled, with the reasons.
+        notes: how it did as a canary, and checks that were overruled, with the reasons.
         origin: number of the release that this one repeats, for a rollback; 0 otherwise.
     """
 

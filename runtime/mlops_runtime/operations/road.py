@@ -64,6 +64,28 @@ class Snapshot:
     releases: Sequence[Release]
 
 
+class Canary(Protocol):
+    """A release on a few replicas beside those that run, which stay as they are. Errors are those of `Road`."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether a deploy begins with a canary."""
+
+    def try_out(self, release: Release, base: Release) -> str:
+        """Run a canary, verify it and compare it with the replicas that run; return how it did, as a sentence.
+
+        Args:
+            release: to try out.
+            base: release that runs.
+        """
+
+    def remove(self) -> None:
+        """Remove the replicas of a canary, if there are any."""
+
+    def discard(self, failed: Release, base: Release) -> None:
+        """Remove the replicas of a canary, and all else that it was given."""
+
+
 class Road(Protocol):
     """The steps of a road. Each may be repeated, and may meet the state that an interruption left.
 
@@ -73,6 +95,9 @@ class Road(Protocol):
 
     unit: str
     """What a replica is called on this platform."""
+
+    canary: Canary | None
+    """How a release is tried out before it is placed; None where the platform has no such step."""
 
     def releases(self) -> list[Release]:
         """Return the releases, ascending."""

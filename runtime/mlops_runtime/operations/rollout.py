@@ -5,11 +5,12 @@ interruption left. A project's docs/deploys.md draws the states.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NoReturn
 
 from mlops_runtime.operations.errors import AwayError, DeployError, InterruptedRolloutError, RoadError, RolloutError
 from mlops_runtime.operations.releases import Release, State, last_verified
-from mlops_runtime.operations.road import Road
+from mlops_runtime.operations.road import Canary, Road
 
 
 class Rollout:
@@ -47,6 +48,9 @@ class Rollout:
         """
         self.recover(going_on=True)
         base = last_verified(self.road.releases())
+        # The version of a rollback has had the traffic before, and is wanted soon.
+        if base is not None and not candidate.origin and self.road.canary is not None and self.road.canary.enabled:
+            candidate = self._try_out(candidate, base, self.road.canary)
         self._save(candidate)
         self.say(f"deploying {candidate.version} as release {candidate.number}")
         try:
@@ -78,10 +82,13 @@ class Rollout:
         base = last_verified(releases)
         for release in interrupted:
             self.say(f"the deploy of {release.version} by {release.who} was interrupted ({release.state})")
+        self._remove_canary()
         state = State.FAILED
         if base is None:
             self.check_lock()
             self.road.stop()
+        elif going_on and all(release.state is State.CANARY for release in interrupted):
+            state = State.UNDONE  # what runs was not changed
         else:
             try:
                 self.restore(base)
@@ -92,8 +99,7 @@ class Rollout:
                 self.say(f"{error}; going on")
         for release in interrupted:
             if base is not None and state is State.UNDONE:
-                self.check_lock()
-                self.road.discard(release, base)
+                self._discard(release, base)
             self._save(release.to(state, "interrupted"))
         return True
 
@@ -119,6 +125,54 @@ class Rollout:
         self.road.mark_verified(release)
         self.say(f"{release.version} runs: {outcome}")
 
+    def _try_out(self, candidate: Release, base: Release, canary: Canary) -> Release:
+        """Run a release as a canary, and return it with a note on how it did; if it fails, remove it.
+
+        Raises:
+            DeployError: if it failed: what runs was not changed.
+            LockError, RoadError: as `deploy`.
+        """
+        trial = candidate.to(State.CANARY)
+        self._save(trial)
+        self.say(f"trying out {trial.version} as release {trial.number} on a canary")
+        try:
+            findings = canary.try_out(trial, base)
+        except AwayError:
+            raise
+        except (RoadError, RolloutError, InterruptedRolloutError) as error:
+            self.shield()
+            self.say(f"the canary of {trial.version} failed: {error}")
+            where = self.explain()
+            self._discard(trial, base)
+            self._save(trial.to(State.UNDONE, f"canary: {error}"))
+            raise DeployError(
+                f"the canary of {trial.version} failed and was removed, {base.version} runs as before: {error}{where}"
+            ) from error
+        self.say(f"  canary: {findings}")
+        return replace(candidate, notes=[*candidate.notes, f"canary: {findings}"])
+
+    def _remove_canary(self) -> None:
+        """Remove the replicas of a canary, if there are any.
+
+        Raises:
+            LockError, RoadError: as `deploy`.
+        """
+        if self.road.canary is not None:
+            self.check_lock()
+            self.road.canary.remove()
+
+    def _discard(self, failed: Release, base: Release) -> None:
+        """Remove what a failed release has left.
+
+        Raises:
+            LockError, RoadError: as `deploy`.
+        """
+        self.check_lock()
+        if failed.state is State.CANARY and self.road.canary is not None:
+            self.road.canary.discard(failed, base)
+        else:
+            self.road.discard(failed, base)
+
     def _bring_up(self, candidate: Release, base: Release | None) -> Release:
         """Take a release through every state until it is verified.
 
@@ -140,6 +194,7 @@ class Rollout:
         outcome, artefact = self.road.verify(candidate.version)
         self.check_lock()
         self.road.move(candidate)
+        self._remove_canary()
         release = candidate.to(State.VERIFIED, outcome, artefact)
         self._save(release)
         self.road.mark_verified(release)
@@ -154,6 +209,7 @@ class Rollout:
         self.shield()
         self.say(f"{failed.version} failed: {reason}")
         where = self.explain()
+        self._remove_canary()
         self.check_lock()
         if base is None:
             self.road.stop()
@@ -171,8 +227,7 @@ class Rollout:
             )
         self.say(f"going back to {base.version}")
         self.restore(base)
-        self.check_lock()
-        self.road.discard(failed, base)
+        self._discard(failed, base)
         self._save(failed.to(State.UNDONE, reason))
         raise DeployError(f"{failed.version} failed and was undone, {base.version} runs: {reason}{where}")
 

@@ -35,6 +35,41 @@ class Killed(BaseException):
 
 
 @dataclass
+class CanaryInMemory:
+    """Pods of a release beside the Deployment, which must not change meanwhile."""
+
+    before_step: Callable[[], None]
+    while_waiting: Callable[[], None]
+    enabled: bool = False
+    image: str = ""
+    objects: list[int] = field(default_factory=list)
+    tried_out: list[str] = field(default_factory=list)
+
+    def try_out(self, release: Release, base: Release) -> str:
+        assert base.state is State.VERIFIED
+        self.before_step()
+        if release.image == Image.REFUSED:
+            raise ClusterError("the server refuses a manifest")
+        self.image = release.image
+        self.objects.append(release.number)
+        self.before_step()
+        self.while_waiting()
+        if release.image in (Image.CRASHES, Image.WRONG):
+            raise RolloutError("server errors: 50.0% of 20 with the canary, 0.0% of 40 without")
+        self.tried_out.append(release.version)
+        return "not worse"
+
+    def remove(self) -> None:
+        self.before_step()
+        self.image = ""
+
+    def discard(self, failed: Release, base: Release) -> None:
+        assert failed.number != base.number
+        self.remove()
+        self.objects = [number for number in self.objects if number != failed.number]
+
+
+@dataclass
 class ClusterInMemory:
     """A cluster that keeps releases and a Deployment, and calls `before_step` before and after each change."""
 
@@ -48,6 +83,12 @@ class ClusterInMemory:
     stopped: bool = False
     before_step: Callable[[], None] = lambda: None
     while_waiting: Callable[[], None] = lambda: None
+    with_canary: bool = False
+    canary: CanaryInMemory | None = None
+
+    def __post_init__(self) -> None:
+        if self.with_canary and self.canary is None:
+            self.canary = CanaryInMemory(lambda: self.before_step(), lambda: self.while_waiting(), enabled=True)
 
     def releases(self) -> list[Release]:
         return [self.records[number] for number in sorted(self.records)]
@@ -63,6 +104,7 @@ class ClusterInMemory:
     def apply(self, release: Release, base: Release | None) -> None:
         del base
         self.before_step()
+        assert self.records[release.number].state is not State.CANARY, "a canary touches no old pod"
         self.manifests = [str(item) for item in release.manifests]
         self.paused = True
         self.image = self.image or release.image
@@ -151,6 +193,10 @@ def steps(interruption: type[BaseException] | None, at: int) -> Callable[[], Non
     return step
 
 
+def has_canary(cluster: ClusterInMemory) -> bool:
+    return cluster.canary is not None and cluster.canary.image != ""
+
+
 def deploy(cluster: ClusterInMemory, image: str) -> Release:
     """Deploy an image without an interruption."""
     cluster.before_step = lambda: None
@@ -173,12 +219,12 @@ interruptions = st.tuples(
 )
 
 
-@given(st.lists(interruptions, max_size=5), st.sampled_from(list(Image)))
+@given(st.lists(interruptions, max_size=5), st.sampled_from(list(Image)), st.booleans())
 def test_after_any_interruptions_the_next_deploy_goes_on_rightly(
-    actions: list[tuple[Image, type[BaseException] | None, int]], image: Image
+    actions: list[tuple[Image, type[BaseException] | None, int]], image: Image, with_canary: bool
 ) -> None:
-    # Given deploys of good and bad images, each of which may be cut short at any step
-    cluster = ClusterInMemory()
+    # Given deploys of good and bad images, with or without a canary, each of which may be cut short at any step
+    cluster = ClusterInMemory(with_canary=with_canary)
     for attempted, interruption, at in actions:
         cluster.before_step = steps(interruption, at)
         with suppress(*ENDS):
@@ -195,6 +241,7 @@ def test_after_any_interruptions_the_next_deploy_goes_on_rightly(
     # Then a good image runs and is recorded; after a bad one the last verified release runs, or nothing
     assert_sound(cluster)
     assert all(record.state.final for record in cluster.releases())
+    assert not has_canary(cluster)
     after = last_verified(cluster.releases())
     if image in WORKING:
         assert release is not None
@@ -206,12 +253,12 @@ def test_after_any_interruptions_the_next_deploy_goes_on_rightly(
         assert cluster.runs(after) if after else cluster.stopped
 
 
-@given(st.lists(interruptions, min_size=1, max_size=4))
+@given(st.lists(interruptions, min_size=1, max_size=4), st.booleans())
 def test_after_any_interruptions_a_repair_brings_back_the_last_verified_release(
-    actions: list[tuple[Image, type[BaseException] | None, int]],
+    actions: list[tuple[Image, type[BaseException] | None, int]], with_canary: bool
 ) -> None:
     # Given a verified release, and deploys that may be cut short
-    cluster = ClusterInMemory()
+    cluster = ClusterInMemory(with_canary=with_canary)
     deploy(cluster, Image.GOOD)
     for attempted, interruption, at in actions:
         cluster.before_step = steps(interruption, at)
@@ -226,13 +273,16 @@ def test_after_any_interruptions_a_repair_brings_back_the_last_verified_release(
     base = last_verified(cluster.releases())
     assert base is not None
     assert cluster.runs(base)
+    assert not has_canary(cluster)
     assert all(record.state.final for record in cluster.releases())
 
 
-@given(st.sampled_from(list(Image)), st.sampled_from(WORKING), st.integers(1, 12))
-def test_a_deploy_that_has_lost_the_lock_changes_nothing_more(image: Image, other: Image, at: int) -> None:
+@given(st.sampled_from(list(Image)), st.sampled_from(WORKING), st.integers(1, 16), st.booleans())
+def test_a_deploy_that_has_lost_the_lock_changes_nothing_more(
+    image: Image, other: Image, at: int, with_canary: bool
+) -> None:
     # Given a deploy that is suspended while it waits, or before it checks the lock
-    cluster = ClusterInMemory()
+    cluster = ClusterInMemory(with_canary=with_canary)
     deploy(cluster, Image.GOOD)
     after_takeover: list[ClusterInMemory] = []
     countdown = steps(Killed, at)
@@ -244,7 +294,8 @@ def test_a_deploy_that_has_lost_the_lock_changes_nothing_more(image: Image, othe
         except Killed:
             cluster.while_waiting = lambda: None
             deploy(cluster, other)
-            after_takeover.append(replace(cluster, records=dict(cluster.records)))
+            canary = cluster.canary and replace(cluster.canary)
+            after_takeover.append(replace(cluster, records=dict(cluster.records), canary=canary))
 
     def check_lock() -> None:
         pause()
@@ -307,3 +358,89 @@ def test_a_rollback_that_fails_is_undone() -> None:
     # Then the version before runs, and is still the last verified one
     assert last_verified(cluster.releases()) == new
     assert cluster.runs(new)
+
+
+def test_a_canary_that_is_not_worse_is_promoted_and_removed() -> None:
+    # Given a version that runs, and deploys that begin with a canary
+    cluster = ClusterInMemory(with_canary=True)
+    deploy(cluster, Image.GOOD)
+
+    # When a good version is deployed
+    release = deploy(cluster, Image.BETTER)
+
+    # Then it was tried out, which its record says, and the canary is gone
+    assert cluster.canary is not None
+    assert cluster.canary.tried_out == ["v2"]
+    assert cluster.runs(release)
+    assert release.notes == ["canary: not worse"]
+    assert not has_canary(cluster)
+
+
+def test_a_first_version_and_a_rollback_have_no_canary() -> None:
+    cluster = ClusterInMemory(with_canary=True)
+    old, _ = deploy(cluster, Image.GOOD), deploy(cluster, Image.BETTER)
+
+    rollout_on(cluster).deploy(rollback_of(old, 3, "tester", ""))
+
+    assert cluster.canary is not None
+    assert cluster.canary.tried_out == ["v2"]
+
+
+@pytest.mark.parametrize("image", [Image.CRASHES, Image.WRONG, Image.REFUSED])
+def test_a_canary_that_fails_leaves_what_runs_alone(image: Image) -> None:
+    # Given a version that runs, with a Deployment that counts its changes
+    cluster = ClusterInMemory(with_canary=True)
+    before = deploy(cluster, Image.GOOD)
+    cluster.paused = True  # which any change of the Deployment would end
+
+    # When a bad version is deployed
+    with pytest.raises(DeployError, match="the canary of v2 failed and was removed, v1 runs as before: "):
+        deploy(cluster, image)
+
+    # Then it is gone with its objects, and nothing else has changed
+    assert cluster.canary is not None
+    assert (cluster.canary.image, cluster.canary.objects) == ("", [])
+    assert (cluster.release, cluster.paused) == (before.number, True)
+    assert cluster.releases()[-1].state is State.UNDONE
+    assert cluster.releases()[-1].outcome.startswith("canary: ")
+
+
+def test_a_canary_whose_deploy_was_stopped_is_removed() -> None:
+    # Given a version that runs
+    cluster = ClusterInMemory(with_canary=True)
+    deploy(cluster, Image.GOOD)
+
+    # When somebody stops a deploy while its canary is compared
+    cluster.while_waiting = steps(InterruptedRolloutError, 1)
+    with pytest.raises(DeployError, match="the canary of v2 failed and was removed, v1 runs as before: interrupted"):
+        rollout_on(cluster).deploy(candidate_for(cluster, Image.BETTER))
+
+    # Then it is gone
+    assert not has_canary(cluster)
+
+
+@pytest.mark.parametrize("next_has_canary", [True, False], ids=["with a canary", "without"])
+def test_a_canary_whose_deploy_was_killed_is_removed_by_the_next(next_has_canary: bool) -> None:
+    # Given a deploy that was killed while its canary was compared
+    cluster = ClusterInMemory(with_canary=True)
+    deploy(cluster, Image.GOOD)
+    cluster.while_waiting = steps(Killed, 1)
+    with suppress(Killed):
+        rollout_on(cluster).deploy(candidate_for(cluster, Image.BETTER))
+    cluster.while_waiting = lambda: None
+    assert cluster.canary is not None
+    assert has_canary(cluster)
+    assert cluster.releases()[-1].state is State.CANARY
+
+    # When the next is deployed, which restores nothing, as nothing but the canary was placed
+    cluster.canary.enabled = next_has_canary
+    said: list[str] = []
+    rollout = Rollout(cluster, lambda: None, said.append, explain=lambda: "")
+    release = rollout.deploy(candidate_for(cluster, Image.GOOD))
+
+    # Then the canary of the first is gone with its objects
+    assert cluster.runs(release)
+    assert not has_canary(cluster)
+    assert 2 not in cluster.canary.objects
+    assert [record.state for record in cluster.releases()] == [State.VERIFIED, State.UNDONE, State.VERIFIED]
+    assert not any("v1 runs: " in line for line in said)

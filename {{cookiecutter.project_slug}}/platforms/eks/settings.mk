@@ -37,6 +37,11 @@ MONITOR_LABELS ?=
 # Time in which the pods of a version must become ready, and then be verified.
 ROLLOUT_TIMEOUT ?= 180s
 VERIFY_TIMEOUT ?= 60s
+# How a version replaces the one before. rolling: pod by pod. canary: first beside it, on pods that are the share CANARY
+# of all, which are compared with the old ones for CANARY_FOR seconds. docs/deploys.md.
+STRATEGY ?= rolling
+CANARY ?= 10%
+CANARY_FOR ?= 120
 # Seconds to wait for another deploy to finish. 0: refuse.
 WAIT ?= 600
 # Seconds in which the pod of a training job must start.
