@@ -14,12 +14,20 @@ from pathlib import Path
 
 import pytest
 import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from tests.live.workbench import Workbench, ask
 
 pytestmark = pytest.mark.engine
 
 Record = Callable[[str, object], None]
+# Prints each program that installs or changes the user, each setuid or setgid file, and the folders of pip.
+FIND_TOOLS = """\
+for name in pip pip3 apt apt-get perl; do command -v $name; done
+find / -xdev '(' -type f -perm /6000 -o -type d '(' -name pip -o -name ensurepip ')' ')'
+"""
+PYTHON_IMAGE = os.environ.get("PYTHON_IMAGE", "python:3.11-slim-bookworm")
 READ_ONLY = ("--read-only", "--tmpfs", "/tmp:size=256m", "--cap-drop", "ALL", "--security-opt", "no-new-privileges")
 
 
@@ -29,7 +37,7 @@ def images(workbench: Workbench) -> dict[str, str]:
     version = workbench.commit("A version to build")
     # As in a clone under umask 077.
     run("chmod", "-R", "go=", *(str(workbench.folder / name) for name in ("Pipfile.lock", "data", "src", "vendor")))
-    result = workbench.make("docker")
+    result = workbench.make("docker", "sbom")
     assert result.returncode == 0, result.stdout + result.stderr
     return {component: f"oncology/{component}:{version}" for component in ("webservice", "trainer")}
 
@@ -75,7 +83,7 @@ def test_the_service_image_holds_nothing_that_trains_tests_or_builds(
 
 
 @pytest.mark.parametrize("component", ["webservice", "trainer"])
-def test_an_image_says_what_it_is_and_runs_as_a_number(
+def test_an_image_says_what_it_is_runs_as_a_number_and_installs_nothing(
     engine: str, images: dict[str, str], workbench: Workbench, component: str
 ) -> None:
     labels = json.loads(inspect(engine, images[component], "{{json .Config.Labels}}"))
@@ -86,6 +94,15 @@ def test_an_image_says_what_it_is_and_runs_as_a_number(
     assert labels["org.opencontainers.image.title"] == f"Oncology {component}"
     assert "org.opencontainers.image.source" in labels
     assert inspect(engine, images[component], "{{.Config.User}}") == "10001:10001"
+    assert run(engine, "run", "--rm", "--user", "0", "--entrypoint", "sh", images[component], "-c", FIND_TOOLS) == ""
+
+    # And its bill of materials lists what it holds, and nothing that was removed
+    bill = (workbench.folder / f"build/{component}.sbom.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(bill) is None
+    listed = {each["name"] for each in json.loads(bill)["components"]}
+    assert listed >= {"python", "flask", "mlops-runtime", "libc6"}
+    assert not listed & {"pip", "apt", "perl-base"}
+    assert ("oncology_model" in listed) == (component == "webservice")
 
 
 def test_sizes_are_reported(engine: str, images: dict[str, str], record_property: Record) -> None:
@@ -174,6 +191,33 @@ def test_a_code_change_leaves_the_dependency_layer(engine: str, images: dict[str
     # The base image and the dependencies are the same; the wheel has another version, and the code differs
     assert after[:-2] == before[:-2]
     assert after[-1] != before[-1]
+
+
+def test_the_base_is_pinned_to_the_digest_of_its_tag(engine: str, registry: str, fresh: Path, tmp_path: Path) -> None:
+    # Given a base whose tag moves
+    workbench = Workbench(Path(shutil.copytree(fresh, tmp_path / "project", symlinks=True)), {"MLOPS_DOCKER": engine})
+    base = f"{registry}/base:3.11"
+    settings = workbench.folder / "project.mk"
+    pins: list[str] = []
+    for line in ("ENV MOVED=0", "ENV MOVED=1"):
+        build = [engine, "build", "--quiet", "--tag", base, "-"]
+        dockerfile = f"FROM {PYTHON_IMAGE}\n{line}\n"
+        subprocess.run(build, input=dockerfile, text=True, check=True, capture_output=True)
+        run(engine, "push", "--quiet", base)
+        run(engine, "rmi", base)
+
+        # When it is pinned, at first by the command line and then by what project.mk has
+        result = workbench.make("base.update", **({} if pins else {"PYTHON_IMAGE": base}))
+
+        assert result.returncode == 0, result.stderr
+        pins += re.findall(r"^PYTHON_IMAGE \?= (\S+)$", settings.read_text(), flags=re.MULTILINE)
+
+    # Then project.mk has another digest each time, by which the registry has that image
+    assert len(set(pins)) == 2
+    for number, pin in enumerate(pins):
+        assert pin.startswith(f"{base}@sha256:")
+        run(engine, "pull", "--quiet", pin)
+        assert f"MOVED={number}" in inspect(engine, pin, "{{.Config.Env}}")
 
 
 def docker_with_buildkit() -> str:

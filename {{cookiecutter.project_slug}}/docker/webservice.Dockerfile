@@ -12,13 +12,20 @@ FROM ${PYTHON_IMAGE} AS dependencies
 COPY --from=requirements /build/requirements.txt /build/
 # The environment has no pip: pip installs into it from outside, with the hashes of the lock. The tests of the
 # packages are removed, and the tools of ONNX Runtime that make models, if it is one of the packages.
+# What runs has no pip, no Perl, no apt and no setuid files: nothing is installed there, and nobody becomes another
+# user. A package of Debian that yours need is installed before that, by a RUN of its own.
 RUN python -m venv --without-pip /app/.venv \
     && python -m pip --python /app/.venv/bin/python install --quiet --disable-pip-version-check --no-cache-dir --require-hashes \
          --only-binary :all: -r /build/requirements.txt \
     && find /app/.venv -type d -name tests -prune -exec rm -r {} + \
     && rm -rf /app/.venv/lib/python*/site-packages/onnxruntime/transformers \
               /app/.venv/lib/python*/site-packages/onnxruntime/quantization \
-              /app/.venv/lib/python*/site-packages/onnxruntime/tools
+              /app/.venv/lib/python*/site-packages/onnxruntime/tools \
+    && rm -rf /usr/local/lib/python3*/site-packages/* /usr/local/lib/python3*/ensurepip /usr/local/bin/pip* \
+    && dpkg-query --show --showformat '${Package}\n' | grep -E '^(apt|debconf)$|^libapt|perl|^python3.*-(pip|setuptools|venv|wheel)' \
+       | xargs -r dpkg --purge --force-all \
+    && rm -rf /etc/apt /var/lib/apt /var/cache/debconf /var/lib/dpkg/*-old /var/log/dpkg.log \
+    && find / -xdev -path /app -prune -o -type f -perm /6000 -exec rm {} +
 
 FROM ${PYTHON_IMAGE} AS model
 COPY build/wheel/*.whl /build/

@@ -47,6 +47,10 @@ login: build/registry $(if $(filter ecr,$(LOGIN)),$(ENV))  ## Log the image engi
 .PHONY: publish
 publish: clean-tree login $(IMAGES:%=build/%.image)  ## Push the images once the tests pass; SKIP_TESTS="reason" leaves the tests out
 
+.PHONY: base.update
+base.update:  ## Pin PYTHON_IMAGE in project.mk to the digest that its tag has now
+	@$(FROM_CLONE) -m mlops_runtime.operations.base_image
+
 .PHONY: sbom
 sbom: $(IMAGES:%=build/%.built) $(ENV)  ## List what each image holds in build/NAME.sbom.json (CycloneDX)
 	@$(PYTHON) -m mlops_runtime.operations.sbom $(IMAGES)
