@@ -36,3 +36,8 @@ report.trend: $(ENV) | aws-account  ## Show coverage, metrics, drift and deploys
 .PHONY: upload.model
 upload.model: build/wheel/built | full-history $(if $(MODEL_INDEX),,aws-account)  ## Put the wheels in STORAGE, or into the package index MODEL_INDEX
 	@$(PYTHON) -m mlops_runtime.operations.wheels build/wheel build/report.html
+
+# The same for every project but for its name: fields and labels are those that Prometheus has. docs/monitoring.md.
+.PHONY: monitoring.dashboard
+monitoring.dashboard:
+	@$(FROM_CLONE) -m mlops_runtime.operations.grafana

@@ -1,31 +1,24 @@
-"""What the Prometheus Operator needs to watch the web-service: where its metrics are, and the rules of the project.
+"""What the Prometheus Operator needs to watch the web-service, and Grafana to show it.
 
 Names are complete here: kustomize does not know these kinds, and completes none inside them.
 """
 
-import re
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlops_runtime.operations.errors import ManifestError
+from mlops_runtime.operations.grafana import SIDECAR_LABEL, dashboard
+from mlops_runtime.operations.promql import with_labels
 from mlops_runtime.operations.verify import CONTAINER
 
 API_VERSION = "monitoring.coreos.com/v1"
 CALLER = "service-monitor"
 """Name of the caller whose API key Prometheus has."""
 
-TOKEN = re.compile(
-    r"""
-    "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | `[^`]*` | \#[^\n]*       # text and comments
-    | (?<![\w:]) (?P<metric> (?:job:)?webservice_[\w:]+ ) (?P<selector> \s*\{ )?
-    """,
-    re.VERBOSE,
-)
-"""Part of an expression of PromQL: text, which stays as it is, or a metric of the service."""
-
 
 def monitoring_objects(environment: Mapping[str, str], groups: Sequence[Any]) -> list[dict[str, Any]]:
-    """Return the ServiceMonitor and the PrometheusRule that SERVICE_MONITOR turns on.
+    """Return the ServiceMonitor, the PrometheusRule and the dashboard that SERVICE_MONITOR turns on.
 
     Args:
         environment: with the settings of the project.
@@ -38,7 +31,7 @@ def monitoring_objects(environment: Mapping[str, str], groups: Sequence[Any]) ->
     if setting != "1":
         raise ManifestError(f"SERVICE_MONITOR={setting} is not usable: set it to 1, or to nothing")
     specs = {"ServiceMonitor": service_monitor(environment["PROJECT"]), "PrometheusRule": rules(environment, groups)}
-    return [
+    watched = [
         {
             "apiVersion": API_VERSION,
             "kind": kind,
@@ -47,6 +40,19 @@ def monitoring_objects(environment: Mapping[str, str], groups: Sequence[Any]) ->
         }
         for kind, spec in specs.items()
     ]
+    return [*watched, dashboard_config_map(environment)]
+
+
+def dashboard_config_map(environment: Mapping[str, str]) -> dict[str, Any]:
+    """Return the ConfigMap that the sidecar of Grafana reads the dashboard from."""
+    content = json.dumps(dashboard(environment["PROJECT"], environment["TITLE"]), ensure_ascii=False)
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": f"{CONTAINER}-grafana", "labels": {"component": CONTAINER} | SIDECAR_LABEL},
+        # The sidecar writes the files of all projects into one folder.
+        "data": {f"{environment['NAMESPACE']}-{environment['PROJECT']}.json": content},
+    }
 
 
 def selected_labels(environment: Mapping[str, str]) -> dict[str, str]:
@@ -103,23 +109,3 @@ def _rule(rule: Mapping[str, Any], labels: Mapping[str, str], team: str) -> dict
     if "alert" in rule:
         content["labels"] = {"team": team} | rule.get("labels", {})
     return content
-
-
-def with_labels(expression: str, labels: Mapping[str, str]) -> str:
-    """Return an expression of PromQL whose metrics of the service must have labels.
-
-    Metrics of others stay as they are, and so do recorded ones that are not by namespace and job: `job:` begins the
-    names of those that are.
-
-    Args:
-        expression: of a rule or a panel.
-        labels: by name; the values need no escapes.
-    """
-    matchers = ", ".join(f'{name}="{value}"' for name, value in labels.items())
-
-    def limited(match: re.Match[str]) -> str:
-        if match["metric"] is None:
-            return match[0]
-        return f"{match['metric']}{{{matchers}" + (", " if match["selector"] else "}")
-
-    return TOKEN.sub(limited, expression)

@@ -23,6 +23,7 @@ PROJECT_MK = "".join(
 SETTINGS_OF_PROJECT = dict(re.findall(r"^(\w+) \?= ?(.*)$", PROJECT_MK, flags=re.MULTILINE))
 ENVIRONMENT = {
     "PROJECT": "oncology",
+    "TITLE": "Oncology",
     "PACKAGE": "ordering_model",
     "TEAM": "no",
     "NAMESPACE": "1234",
@@ -174,7 +175,7 @@ def test_prometheus_gets_the_rules_of_the_project(project: Path, monkeypatch: py
 
     assert "optional.yaml" in written(project, "webservice")["resources"]
     objects = list(yaml.safe_load_all((project / "build/k8s/webservice/optional.yaml").read_text()))
-    assert [item["kind"] for item in objects] == ["ServiceMonitor", "PrometheusRule"]
+    assert [item["kind"] for item in objects] == ["ServiceMonitor", "PrometheusRule", "ConfigMap"]
 
 
 @pytest.mark.parametrize(

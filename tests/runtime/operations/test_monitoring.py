@@ -1,5 +1,6 @@
 """The objects for the Prometheus Operator; promtool evaluates the rules in them."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,11 @@ import pytest
 import yaml
 
 from mlops_runtime.operations.errors import ManifestError
-from mlops_runtime.operations.monitoring import monitoring_objects, with_labels
+from mlops_runtime.operations.grafana import dashboard
+from mlops_runtime.operations.monitoring import monitoring_objects
 from tests.runtime.serving.telemetry.test_alert_rules import RULES, evaluate, needs_promtool, selector
 
-ENVIRONMENT = {"PROJECT": "zebra", "NAMESPACE": "zoo", "TEAM": "keepers", "SERVICE_MONITOR": "1"}
+ENVIRONMENT = {"PROJECT": "zebra", "NAMESPACE": "zoo", "TEAM": "keepers", "TITLE": "Zèbra", "SERVICE_MONITOR": "1"}
 OWN = {"namespace": "zoo", "job": "zebra-webservice"}
 GROUPS = yaml.safe_load(RULES.read_text())["groups"]
 
@@ -52,10 +54,9 @@ def objects(**settings: str) -> dict[str, Any]:
 def test_the_objects_are_as_the_operator_defines_them() -> None:
     made = objects()
 
-    assert made.keys() == SPECS.keys()
-    for kind, item in made.items():
-        assert item["apiVersion"] == "monitoring.coreos.com/v1"
-        jsonschema.validate(item["spec"], SPECS[kind])
+    for kind, specification in SPECS.items():
+        assert made[kind]["apiVersion"] == "monitoring.coreos.com/v1"
+        jsonschema.validate(made[kind]["spec"], specification)
 
 
 def test_prometheus_asks_each_pod_with_its_key() -> None:
@@ -67,8 +68,10 @@ def test_prometheus_asks_each_pod_with_its_key() -> None:
 
 
 def test_both_have_the_labels_by_which_they_are_selected() -> None:
-    for item in objects(MONITOR_LABELS="release=prometheus tier=ml").values():
-        assert item["metadata"]["labels"] == {"component": "webservice", "release": "prometheus", "tier": "ml"}
+    made = objects(MONITOR_LABELS="release=prometheus tier=ml")
+
+    for kind in SPECS:
+        assert made[kind]["metadata"]["labels"] == {"component": "webservice", "release": "prometheus", "tier": "ml"}
 
 
 def test_an_alert_has_the_team_and_its_own_labels() -> None:
@@ -81,22 +84,11 @@ def test_an_alert_has_the_team_and_its_own_labels() -> None:
     assert theirs["labels"] == {"team": "lions", "severity": "page"}
 
 
-@pytest.mark.parametrize(
-    ("expression", "expected"),
-    [
-        ("webservice_up_total", "webservice_up_total{OWN}"),
-        ('rate(webservice_a{status="5", x="}"}[5m])', 'rate(webservice_a{OWN, status="5", x="}"}[5m])'),
-        ("webservice_a {  }", "webservice_a{OWN,   }"),
-        ("job:webservice_a:1d / on (job) webservice_b", "job:webservice_a:1d{OWN} / on (job) webservice_b{OWN}"),
-        ('label_replace(up, "a", "webservice_a", "b", "c")', 'label_replace(up, "a", "webservice_a", "b", "c")'),
-        ("up # of webservice_a\n + webservice_b", "up # of webservice_a\n + webservice_b{OWN}"),
-        ("team:webservice_a:1d + my_webservice_a", "team:webservice_a:1d + my_webservice_a"),
-    ],
-)
-def test_metrics_of_the_service_alone_get_labels(expression: str, expected: str) -> None:
-    own = 'namespace="zoo", job="zebra-webservice"'
+def test_the_sidecar_of_grafana_finds_the_dashboard() -> None:
+    config_map = objects()["ConfigMap"]
 
-    assert with_labels(expression, OWN) == expected.replace("OWN", own)
+    assert config_map["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert json.loads(config_map["data"]["zoo-zebra.json"]) == dashboard("zebra", "Zèbra")
 
 
 @needs_promtool

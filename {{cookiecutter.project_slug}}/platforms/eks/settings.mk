@@ -31,7 +31,7 @@ GATEWAY ?=
 PUBLIC_HOST ?=
 CERTIFICATE ?=
 # 1: a ServiceMonitor and a PrometheusRule for the Prometheus Operator of the cluster, with the labels by which it
-# selects them, such as release=prometheus. Empty: none.
+# selects them, such as release=prometheus, and a dashboard for Grafana. Empty: none.
 SERVICE_MONITOR ?=
 MONITOR_LABELS ?=
 # Time in which the pods of a version must become ready, and then be verified.
