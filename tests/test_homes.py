@@ -17,6 +17,7 @@ import boto3
 import pytest
 
 from mlops_runtime.operations.wheel_version import wheel_version
+from mlops_runtime.tables.recorded import sha256_of, write_record
 from tests.conftest import Bakery, share_environment
 from tests.live.conftest import aws, program  # noqa: F401 - a fixture
 from tests.live.workbench import Workbench, one_error_line
@@ -68,6 +69,22 @@ def test_data_that_are_not_in_git_come_from_the_bucket(bench: Workbench, project
     assert pulled.returncode == 0, pulled.stderr
     assert (clone.folder / table).read_bytes() == (bench.folder / table).read_bytes()
     assert clone.git("status", "--short") == ""
+
+
+def test_a_model_is_trained_again_when_other_data_are_recorded(bakery: Bakery, tmp_path: Path) -> None:
+    # Given a model that was trained after its data were recorded
+    bench = Workbench(bakery.copy(tmp_path), {})
+    table = next(bench.folder.glob("data/*.csv"))
+    record = write_record(table, sha256_of(table))
+    assert bench.make("build/settings/model").returncode == 0
+    (bench.folder / "build/trained").touch()
+    assert "-m trainer" not in bench.make("--dry-run", "build/trained").stdout
+
+    # When another record comes, as by git pull
+    result = bench.make("--dry-run", f"--what-if={record.relative_to(bench.folder)}", "build/trained")
+
+    # Then training runs, which says that the data are others
+    assert "-m trainer" in result.stdout
 
 
 def put(bucket: Any, key: str, content: Any) -> None:

@@ -5,7 +5,8 @@
 .PHONY: train
 train: build/trained  ## Train, evaluate and gate a model, or fetch MODEL=version; report in build/report.html
 
-build/trained: $(DATA) $(MODEL_SOURCES) $(TRAINER_SOURCES) Pipfile.lock build/settings/model | $(ENV)
+# Other data that are recorded, as by git pull, are a reason to train again: training says that those here are others.
+build/trained: $(DATA) $(wildcard $(DATA).sha256) $(MODEL_SOURCES) $(TRAINER_SOURCES) Pipfile.lock build/settings/model | $(ENV)
 ifdef MODEL
 	$(name_account)
 	@rm -rf build/fetched

@@ -36,9 +36,11 @@ def recorded(data: Path) -> str | None:
 
 
 def write_record(data: Path, sha256: str) -> Path:
-    """Record the SHA-256 of the data; return the path of the file."""
+    """Record the SHA-256 of the data; return the path of the file, which is not written if it is right."""
     path = record_of(data)
-    path.write_text(f"{sha256}  {data.name}\n", encoding="utf-8")
+    line = f"{sha256}  {data.name}\n"
+    if not path.exists() or path.read_bytes() != line.encode():
+        path.write_text(line, encoding="utf-8")
     return path
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,18 @@ def test_data_are_those_that_were_recorded_until_they_change(data: Path) -> None
     (sentence,) = differences(data, sha256_of(data))
 
     assert sentence.startswith(f"{data} is not what orders.csv.sha256 records: make data.pull ")
+
+
+def test_a_record_that_is_right_stays_as_it_is(data: Path) -> None:
+    # given: a record from long ago, on which the trained model depends
+    record = write_record(data, sha256_of(data))
+    os.utime(record, (1, 1))
+
+    # when
+    write_record(data, sha256_of(data))
+
+    # then
+    assert record.stat().st_mtime == 1
 
 
 def test_data_without_a_record_may_be_any(data: Path) -> None:
