@@ -16,6 +16,11 @@ build/k8s/webservice: FORCE $(ENV)
 manifests.webservice: build/k8s/webservice
 	@$(KUBECTL) kustomize $<
 
+# Requests and limits of the web-service for k8s/base/deployment.yaml; docs/monitoring.md.
+.PHONY: measure
+measure: build/trained
+	@$(PYTHON) -m mlops_runtime.operations.measure
+
 .PHONY: context
 context:
 	@$(RELEASES) context
