@@ -127,6 +127,9 @@ def index(instance: str, value: float) -> tuple[str, str]:
 
 WORK = selector("webservice_request_duration_seconds_sum", job="zebra", route="/v1/predictions")
 STARTS = selector("webservice_process_starts_total", job="zebra", instance="a")
+REPLACED = selector("webservice_process_starts_total", job="zebra", instance="a"), "1+1x60"
+DROPPED = selector("webservice_log_lines_dropped_total", job="zebra", instance="a"), "0+1x60"
+PREDICTIONS_INDEX = selector("webservice_prediction_drift_psi", job="zebra", instance="a"), "0.3x120"
 BUCKETS = [
     (selector("webservice_request_duration_seconds_bucket", job="zebra", route="/v1/predictions", le=le), f"0+{n}x60")
     for le, n in (("0.25", 98), ("0.5", 100), ("+Inf", 100))
@@ -145,6 +148,9 @@ BUCKETS = [
         pytest.param([(WORK, "0+90x60"), (STARTS, "1x60")], "ServiceIsSaturated", id="saturation"),
         pytest.param([(WORK, "0+30x60"), (STARTS, "1x60")], "", id="half of the time idle"),
         pytest.param([index("a", 0.1), index("b", 0.3)], "RecordsDrift", id="an index of a replica without bins"),
+        pytest.param([PREDICTIONS_INDEX], "PredictionsDrift", id="an index of the predictions"),
+        pytest.param([REPLACED], "ProcessesAreReplaced", id="processes that end"),
+        pytest.param([DROPPED], "LogLinesDropped", id="a full disk"),
     ],
 )  # fmt: skip
 def test_an_alert_fires_for_its_cause_alone(tmp_path: Path, series: list[tuple[str, str]], alert: str) -> None:
@@ -154,7 +160,7 @@ def test_an_alert_fires_for_its_cause_alone(tmp_path: Path, series: list[tuple[s
         for rule in group["rules"]
         if "alert" in rule
     ]
-    minutes = 70 if alert == "RecordsDrift" else 30
+    minutes = 70 if alert.endswith("Drift") else 30
 
     firing = [
         {
