@@ -84,3 +84,11 @@ def test_a_pipeline_has_the_rights_of_a_delivery_and_no_others(stack: dict[str, 
     assert properties["ManagedPolicyArns"] == ["DeliveryPolicy"]
     assert "Policies" not in properties
     assert stack["Resources"]["PipelineAccess"]["Properties"]["KubernetesGroups"] == ["${ProjectName}:deployer"]
+
+
+def test_the_training_job_reads_data_and_writes_what_it_made(stack: dict[str, Any]) -> None:
+    (policy,) = stack["Resources"]["TrainerRole"]["Properties"]["Policies"]
+
+    rights = {(each["Action"], each["Resource"]) for each in policy["PolicyDocument"]["Statement"]}
+    bucket = "arn:${AWS::Partition}:s3:::${BucketName}"
+    assert rights == {("s3:GetObject", f"{bucket}/data/*"), ("s3:PutObject", f"{bucket}/trainer/*")}

@@ -301,7 +301,7 @@ def test_the_training_job_gates_and_uploads(site: Site) -> None:
     subprocess.run([*aws, "mb", "s3://jobs"], env=environment, check=True, capture_output=True)
 
     def listing() -> str:
-        command = [*aws, "ls", "--recursive", "s3://jobs"]
+        command = [*aws, "ls", "--recursive", "s3://jobs/trainer/"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
 
     # When a floor is out of reach, then the job fails, make says so, and nothing is uploaded

@@ -1,5 +1,6 @@
 """The images, built by a real engine: what is in them, what they may do, and how they stop."""
 
+import hashlib
 import json
 import os
 import re
@@ -256,7 +257,7 @@ def job_container(workbench: Workbench) -> dict[str, object]:
 def train_as_the_job_does(
     engine: str, image: str, workbench: Workbench, work: Path, **settings: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command of the training job in its image, with a read-only root, against our AWS."""
+    """Run the command of the training job in its image, with a read-only root, against our AWS, which has the data."""
     container = job_container(workbench)
     arguments = container["args"]
     assert isinstance(arguments, list)
@@ -276,9 +277,15 @@ def train_as_the_job_does(
         "BUCKET": "training",
         **settings,
     }
+    data = workbench.folder / environment["DATA"]
+    sha256 = hashlib.sha256(data.read_bytes()).hexdigest()
+    put = [*workbench.aws, "s3", "cp", str(data), f"s3://{environment['BUCKET']}/data/{sha256}"]
+    subprocess.run(put, env=environment | {"PATH": os.environ["PATH"]}, check=True, capture_output=True)
+    environment["DATA_SHA256"] = sha256
     work.chmod(0o777)
     return subprocess.run(
-        [engine, "run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--volume", f"{work}:/output"]
+        [engine, "run", "--rm", "--network", "host", "--read-only", "--tmpfs", "/tmp", "--tmpfs", "/input:mode=1777"]
+        + ["--volume", f"{work}:/output"]
         + [part for name, value in environment.items() for part in ("--env", f"{name}={value}")]
         + [image, *arguments],
         capture_output=True,
@@ -290,7 +297,7 @@ def train_as_the_job_does(
 
 def uploaded(workbench: Workbench) -> str:
     """Return the listing of the training bucket."""
-    command = [*workbench.aws, "s3", "ls", "--recursive", "s3://training"]
+    command = [*workbench.aws, "s3", "ls", "--recursive", "s3://training/trainer/"]
     environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False).stdout
 
@@ -300,6 +307,10 @@ def test_the_training_job_trains_gates_and_uploads(
 ) -> None:
     environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": "/usr/bin:/bin"}
     subprocess.run([*workbench.aws, "s3", "mb", "s3://training"], env=environment, check=True, capture_output=True)
+    # Given an image that has the data in no layer
+    (table,) = (workbench.folder / "data").glob("*.csv")
+    find = ("--user", "0", "--entrypoint", "find", images["trainer"], "/", "-xdev", "-name", table.name)
+    assert run(engine, "run", "--rm", *find) == ""
 
     # When a floor is out of reach, then the job fails and uploads nothing
     refused = train_as_the_job_does(engine, images["trainer"], workbench, tmp_path, FLOORS="accuracy=1.0")

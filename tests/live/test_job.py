@@ -1,14 +1,17 @@
 """`make train.job` on a real cluster, with the rights of a deployer and an image that only pretends to train."""
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.conftest import share_environment
 from tests.live.site import remove_namespace
 from tests.live.workbench import Workbench, one_error_line
 
@@ -42,6 +45,13 @@ def job() -> dict[str, Any]:
     return content
 
 
+def objects(site: Workbench, *arguments: str) -> str:
+    """Run a command of `aws s3`, and return what it prints."""
+    command = [*site.aws, "--region", "eu-central-1", "s3", *arguments]
+    environment = os.environ | site.environment
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
+
+
 def memory_of_the_job() -> dict[str, str]:
     (container,) = job()["spec"]["template"]["spec"]["containers"]
     return {kind: amount["memory"] for kind, amount in container["resources"].items()}
@@ -62,10 +72,14 @@ def image(engine: str, registry: str, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def site(bare_workbench: Workbench, image: str) -> Iterator[Workbench]:
-    """A project whose trainer is the pretender, on a cluster where it has its rights."""
+def site(bare_workbench: Workbench, image: str, project: Path, aws: dict[str, str]) -> Iterator[Workbench]:
+    """A project whose trainer is the pretender, on a cluster where it has its rights, with a bucket."""
     remove_namespace(NAMESPACE)
+    share_environment(bare_workbench.folder, project)
+    bare_workbench.environment |= aws
     bare_workbench.variables |= {"NAMESPACE": NAMESPACE, "BUCKET": "bucket", "AWS_ACCOUNT": "123456789012"}
+    bare_workbench.variables["AWS"] = ".venv/bin/python -m awscli"
+    objects(bare_workbench, "mb", "s3://bucket")
     result = bare_workbench.make("provision.rbac")
     assert result.returncode == 0, result.stdout + result.stderr
     (bare_workbench.folder / "build/trainer.image").write_text(f"{image}\n")
@@ -83,6 +97,12 @@ def test_a_job_is_followed_to_its_success(site: Workbench) -> None:
     assert given < result.stdout.index("created the Job")
     assert memory_of_the_job() == {"requests": "512Mi", "limits": "2Gi"}
     assert result.stdout.splitlines()[-1].startswith("s3://bucket/trainer/1.0/ has the model")
+    # The data are in the bucket, where the Job gets them
+    (table,) = (site.folder / "data").glob("*.csv")
+    sha256 = hashlib.sha256(table.read_bytes()).hexdigest()
+    assert objects(site, "ls", "--recursive", "s3://bucket").split()[3:] == [f"data/{sha256}"]
+    config = job()["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"]
+    assert json.loads(kubectl("get", "configmap", config, "--output", "json"))["data"]["DATA_SHA256"] == sha256
     assert "make deploy MODEL=1.0" in result.stdout
 
 

@@ -1,4 +1,5 @@
-# The trainer: the packages that train, the runtime, the model package, src/trainer and the data.
+# The trainer: the packages that train, the runtime, the model package and src/trainer.
+# The data come from the bucket, or from a mount.
 ARG PYTHON_IMAGE=docker.io/library/python:3.11-slim-bookworm
 
 FROM ${PYTHON_IMAGE} AS requirements
@@ -28,7 +29,6 @@ RUN python -m venv --without-pip /app/.venv \
 FROM ${PYTHON_IMAGE} AS sources
 ARG PACKAGE
 COPY Pipfile.lock /app/Pipfile.lock
-COPY data /app/data
 COPY src/${PACKAGE} /app/src/${PACKAGE}
 COPY vendor/mlops_runtime /app/vendor/mlops_runtime
 COPY src/trainer /app/src/trainer

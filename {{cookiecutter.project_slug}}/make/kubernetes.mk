@@ -40,12 +40,13 @@ manifests.rbac: $(ENV)
 	@$(MANIFESTS) rbac
 	@$(KUBECTL) kustomize build/k8s/rbac
 
-build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) $(DATA) build/settings/images
+build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) build/settings/images
 
 .PHONY: train.job
-train.job: context build/trainer.image $(ENV) | aws-account  ## Train, gate and upload on the cluster, as a Job
+train.job: context build/trainer.image $(DATA) $(ENV) | aws-account  ## Train, gate and upload on the cluster, as a Job
 	$(call look_up,BUCKET)
 	@$(MANIFESTS) trainer
+	@$(PYTHON) -m mlops_runtime.operations.data put
 	@$(CREATE_NAMESPACE)
 	@$(PYTHON) -m mlops_runtime.operations.training_job
 

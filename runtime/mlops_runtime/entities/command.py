@@ -34,7 +34,7 @@ def main(
 ) -> int:
     """Train a model and return the exit code.
 
-    0: the artefact was made. 1: training or upload failed. 2: a setting or the data are wrong. 3: the gate
+    0: the artefact was made. 1: download, training or upload failed. 2: a setting or the data are wrong. 3: the gate
     refused the model. 130: Ctrl-C. An existing artefact is replaced only by a model that passes the gate.
 
     Args:
@@ -45,7 +45,7 @@ def main(
         predictor: class that loads the trained pipeline.
     """
     try:
-        settings, bucket = parse_settings(contract, artefact, argv, DEFAULT_FLOORS, "annotated texts")
+        settings, transfers = parse_settings(contract, artefact, argv, DEFAULT_FLOORS, "annotated texts")
     except SettingError as error:
         print(error, file=sys.stderr)
         return SETTINGS_REFUSED
@@ -53,7 +53,7 @@ def main(
     def training(progress: Progress) -> Metadata:
         return train(contract, settings, pipeline, predictor, _listener(settings, progress))
 
-    return run(settings, bucket, training, (DatasetError,), (PipelineError,))
+    return run(settings, transfers, training, (DatasetError,), (PipelineError,))
 
 
 def _listener(settings: Settings, progress: Progress) -> Listener:

@@ -1,7 +1,8 @@
-"""Training data to and from the bucket: `python -m mlops_runtime.operations.data push` and `pull`.
+"""Training data to and from the bucket: `python -m mlops_runtime.operations.data push`, `pull` and `put`.
 
 DATA is the path of the file. Its key is `data/SHA256`, and the file DATA.sha256, which belongs into git, names it. So
-each commit has its data, however large they are. This module needs the standard library alone.
+each commit has its data, however large they are. `put` is a push without that file, for a training job. This module
+needs the standard library alone.
 """
 
 import argparse
@@ -12,7 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mlops_runtime.operations.store import Store, StoreError
-from mlops_runtime.tables.recorded import RecordError, record_of, recorded, sha256_of, write_record
+from mlops_runtime.tables.recorded import (
+    RecordError,
+    differences,
+    key_of,
+    record_of,
+    recorded,
+    sha256_of,
+    write_record,
+)
 
 BUILD = Path("build")
 
@@ -21,9 +30,16 @@ class DataError(RuntimeError):
     """The data cannot be pushed or pulled; the message says what to do."""
 
 
-def key_of(sha256: str) -> str:
-    """Return the key of data in the bucket."""
-    return f"data/{sha256}"
+def put(data: Path, store: Store) -> str:
+    """Put the data into the bucket unless it has them; return a sentence about it, and one if others are recorded.
+
+    Raises:
+        DataError: if there is no such file.
+        StoreError: if the bucket cannot be used.
+        OSError: if a file cannot be read.
+    """
+    sha256 = _stored(data, store)
+    return "\n".join([f"{store.url(key_of(sha256))} has {data}", *differences(data, sha256)])
 
 
 def push(data: Path, store: Store) -> str:
@@ -34,13 +50,18 @@ def push(data: Path, store: Store) -> str:
         StoreError: if the bucket cannot be used; nothing was recorded.
         OSError: if a file cannot be read or written.
     """
+    sha256 = _stored(data, store)
+    return f"{store.url(key_of(sha256))} has {data}: commit {write_record(data, sha256)}, which names it"
+
+
+def _stored(data: Path, store: Store) -> str:
+    """Put the data into the bucket unless it has them; return their hash."""
     if not data.is_file():
         raise DataError(f"there is no file {data}: set DATA in project.mk to the training data, in one file")
     sha256 = sha256_of(data)
-    key = key_of(sha256)
-    if not store.has(key):
-        store.put(key, data)
-    return f"{store.url(key)} has {data}: commit {write_record(data, sha256)}, which names it"
+    if not store.has(key_of(sha256)):
+        store.put(key_of(sha256), data)
+    return sha256
 
 
 def pull(data: Path, store: Store, replace: bool) -> str:
@@ -79,14 +100,20 @@ def pull(data: Path, store: Store, replace: bool) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Push or pull the data; return the exit status."""
+    """Move the data; return the exit status."""
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.data", description=__doc__)
-    parser.add_argument("direction", choices=("push", "pull"))
+    parser.add_argument("direction", choices=("push", "pull", "put"))
     direction = parser.parse_args(argv).direction
     data = Path(os.environ.get("DATA", ""))
     try:
         store = Store.of_project()
-        said = push(data, store) if direction == "push" else pull(data, store, bool(os.environ.get("FORCE")))
+        match direction:
+            case "push":
+                said = push(data, store)
+            case "put":
+                said = put(data, store)
+            case _:
+                said = pull(data, store, bool(os.environ.get("FORCE")))
     except (DataError, RecordError, StoreError, OSError) as error:
         print(f"data.{direction}: {error}", file=sys.stderr)
         return 1

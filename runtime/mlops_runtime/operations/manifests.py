@@ -26,6 +26,7 @@ from mlops_runtime.operations.manifest_options import deployment_patches, option
 from mlops_runtime.operations.monitoring import monitoring_objects
 from mlops_runtime.operations.project import project_contract
 from mlops_runtime.serving.settings import Settings, SettingsError
+from mlops_runtime.tables.recorded import sha256_of
 from mlops_runtime.tables.source import SourceError, open_source
 
 COMPONENTS = ("webservice", "trainer", "namespace", "rbac", "dashboard")
@@ -177,6 +178,10 @@ def _replicas(overlay: Path) -> int | None:
 def _trainer(environment: Mapping[str, str], root: Path) -> dict[str, Any]:
     settings = {name: _setting(environment, name) for name in TRAINER_SETTINGS}
     memory = _job_memory(settings, environment.get("JOB_MEMORY", ""), root)
+    data = root / settings["DATA"]
+    if not data.is_file():
+        raise ManifestError(f"{data} is a folder, and the training job gets one file: name one by DATA in project.mk")
+    settings["DATA_SHA256"] = sha256_of(data)
     return {
         "resources": ["../../../k8s/trainer"],
         "configMapGenerator": [_config_map("trainer-settings", settings)],

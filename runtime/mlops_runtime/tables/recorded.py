@@ -14,6 +14,11 @@ class RecordError(ValueError):
     """The file beside the data is not one of `sha256sum`."""
 
 
+def key_of(sha256: str) -> str:
+    """Return the key of data in the bucket."""
+    return f"data/{sha256}"
+
+
 def record_of(data: Path) -> Path:
     """Return the path of the file with the hash of the data."""
     return data.with_name(f"{data.name}.sha256")

@@ -40,7 +40,7 @@ def main(
 ) -> int:
     """Train a model and return the exit code.
 
-    0: the artefact was made. 1: training or upload failed. 2: a setting or the data are wrong. 3: the gate
+    0: the artefact was made. 1: download, training or upload failed. 2: a setting or the data are wrong. 3: the gate
     refused the model. 130: Ctrl-C. An existing artefact is replaced only by a model that passes the gate.
 
     Args:
@@ -52,7 +52,7 @@ def main(
         export: function that returns the files for the predictor.
     """
     try:
-        settings, bucket = parse_settings(contract, artefact, argv)
+        settings, transfers = parse_settings(contract, artefact, argv)
     except SettingError as error:
         print(error, file=sys.stderr)
         return SETTINGS_REFUSED
@@ -62,7 +62,7 @@ def main(
         listener = _listener(contract, settings, progress, len(chosen))
         return train(contract, settings, chosen, predictor, export, listener)
 
-    return run(settings, bucket, training, (TableError,), (CandidateError, ExportError, ParityError))
+    return run(settings, transfers, training, (TableError,), (CandidateError, ExportError, ParityError))
 
 
 def _listener(contract: Contract, settings: Settings, progress: Progress, candidates: int) -> Listener:

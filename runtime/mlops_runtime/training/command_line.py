@@ -6,7 +6,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -19,10 +19,10 @@ from mlops_runtime.contract import Contract, Task
 from mlops_runtime.contract.number_format import readable
 from mlops_runtime.model.artefact import ArtefactError
 from mlops_runtime.model.metadata import Estimate, Metadata
+from mlops_runtime.training.bucket import Bucket, BucketError
 from mlops_runtime.training.gate import DEFAULT_FLOORS, GateError, parse_floor
 from mlops_runtime.training.interruption import interruption
 from mlops_runtime.training.settings import MAX_ROWS, MIN_ROWS, TEST_SHARE_BOUNDS, Settings
-from mlops_runtime.training.upload import Bucket, UploadError
 
 MADE, FAILED, DATA_REFUSED, GATE_REFUSED = range(4)
 SETTINGS_REFUSED = DATA_REFUSED
@@ -34,6 +34,21 @@ MAX_SEED = 2**32 - 1
 
 OPTIONS = tuple(field.name for field in fields(Settings))
 """Names of the settings, each of which is an option and an environment variable in upper case."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transfers:
+    """What a run gets from a bucket and puts there.
+
+    Attributes:
+        bucket: name of the bucket.
+        upload: whether artefact, report and metrics are uploaded.
+        data_sha256: hash of the data to download; empty if they are there.
+    """
+
+    bucket: str = ""
+    upload: bool = False
+    data_sha256: str = ""
 
 
 class SettingError(RuntimeError):
@@ -49,28 +64,30 @@ class _Parser(argparse.ArgumentParser):
 
 def run(
     settings: Settings,
-    bucket: str,
+    transfers: Transfers,
     train: Callable[[Progress], Metadata],
     refused: tuple[type[Exception], ...],
     failed: tuple[type[Exception], ...],
 ) -> int:
-    """Train a model, upload it if a bucket is named, and return the exit code.
+    """Download the data, train a model and upload it, as far as `transfers` says, and return the exit code.
 
-    0: the artefact was made. 1: training or upload failed. 2: the data are wrong. 3: the gate refused the model.
-    130: Ctrl-C. An existing artefact is replaced only by a model that passes the gate.
+    0: the artefact was made. 1: download, training or upload failed. 2: the data are wrong. 3: the gate refused the
+    model. 130: Ctrl-C. An existing artefact is replaced only by a model that passes the gate.
 
     Args:
         settings: settings of the run.
-        bucket: name of the bucket to upload to; empty for no upload.
+        transfers: to and from a bucket.
         train: trains the model and writes its artefact; gets the display of the progress.
         refused: exceptions of wrong data.
         failed: exceptions of a failed training, in addition to those that every training may raise.
     """
-    failures: tuple[type[Exception], ...] = (ArtefactError, UploadError, OSError, *failed)
+    failures: tuple[type[Exception], ...] = (ArtefactError, BucketError, OSError, *failed)
     old = _inode(settings.artefact)
     try:
-        destination = Bucket(bucket) if bucket else None
+        bucket = Bucket(transfers.bucket) if transfers != Transfers() else None
         with _progress() as progress, interruption():
+            if bucket and transfers.data_sha256:
+                bucket.download_data(transfers.data_sha256, settings.data)
             metadata = train(progress)
     except refused as error:
         return _refuse(error, settings, DATA_REFUSED)
@@ -84,7 +101,7 @@ def run(
         state = "new, but its report and metrics may be missing: train again" if replaced else "unchanged"
         return _stopped(f"{_relative(settings.artefact)} is {state}")
     print(f"Made {_relative(settings.artefact)} (version {metadata.version}); see {settings.report}.")
-    return _upload(destination, settings) if destination else MADE
+    return _upload(bucket, settings) if bucket and transfers.upload else MADE
 
 
 def _upload(bucket: Bucket, settings: Settings) -> int:
@@ -92,7 +109,7 @@ def _upload(bucket: Bucket, settings: Settings) -> int:
     try:
         with interruption():
             url = bucket.upload(f"trainer/{settings.version}", *files)
-    except UploadError as error:
+    except BucketError as error:
         print(error, file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
@@ -107,8 +124,8 @@ def parse_settings(
     argv: Sequence[str] | None,
     default_floors: Mapping[str, float] = DEFAULT_FLOORS,
     data: str = "training table",
-) -> tuple[Settings, str]:
-    """Return the settings of the run, and the name of the bucket to upload to, which is empty for no upload.
+) -> tuple[Settings, Transfers]:
+    """Return the settings of the run, and what goes to a bucket and comes from there.
 
     An option that is not given takes the value of its environment variable, if that is not blank.
 
@@ -145,23 +162,33 @@ def parse_settings(
     number("budget", float, 120, (0, math.inf), "seconds to search for a model")
     parser.add_argument("--version", default="development", help="version of the model")
     parser.add_argument("--commit", default="unknown", help="git commit of the model")
-    parser.add_argument("--bucket", default="", help="S3 bucket for --upload")
+    parser.add_argument("--bucket", default="", help="S3 bucket for --upload and --download")
     parser.add_argument(
         "--upload", action="store_true", help="upload artefact, report and metrics to s3://BUCKET/trainer/VERSION/"
+    )
+    parser.add_argument("--data-sha256", default="", help="SHA-256 of the data for --download")
+    parser.add_argument(
+        "--download", type=Path, metavar="FOLDER", help="folder to put s3://BUCKET/data/SHA256 into, unless it has it"
     )
     arguments = parser.parse_args([*_environment_arguments(), *(sys.argv[1:] if argv is None else argv)])
     if arguments.data is None:
         raise SettingError(f"DATA is empty: give the path of the {data}")
     if arguments.upload and not arguments.bucket:
         raise SettingError("--upload needs a bucket: name it with --bucket, or set BUCKET")
+    if arguments.download and not (arguments.bucket and arguments.data_sha256):
+        raise SettingError("--download needs a bucket and the hash of the data: set BUCKET and DATA_SHA256")
     options = {name: getattr(arguments, name) for name in OPTIONS}
     options["floors"] = _floors(contract.task, list(chain.from_iterable(arguments.floors)))
-    return Settings(**options), arguments.bucket if arguments.upload else ""
+    if not arguments.download:
+        return Settings(**options), Transfers(bucket=arguments.bucket, upload=True) if arguments.upload else Transfers()
+    options["data"] = arguments.download / arguments.data.name
+    transfers = Transfers(bucket=arguments.bucket, upload=arguments.upload, data_sha256=arguments.data_sha256)
+    return Settings(**options), transfers
 
 
 def _environment_arguments() -> list[str]:
     """Return the environment variables of options as arguments."""
-    values = {name: os.environ.get(name.upper(), "") for name in (*OPTIONS, "bucket")}
+    values = {name: os.environ.get(name.upper(), "") for name in (*OPTIONS, "bucket", "data_sha256")}
     return [f"{_option(name)}={value}" for name, value in values.items() if value.strip()]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_runtime.operations.data import DataError, pull, push
+from mlops_runtime.operations.data import DataError, pull, push, put
 from mlops_runtime.operations.store import Store, StoreError
 
 
@@ -58,6 +58,21 @@ def test_what_was_pushed_is_pulled_where_it_is_missing(data: Path) -> None:
     # then
     assert data.read_bytes() == ROWS
     assert list(Path("build").iterdir()) == []
+
+
+def test_what_is_put_for_a_job_is_not_recorded(data: Path) -> None:
+    # given
+    store = Folder()
+    # when
+    said = put(data, store)
+    # then
+    assert said == f"s3://bucket/{KEY} has data/orders.csv"
+    assert store.has(KEY)
+    assert not Path("data/orders.csv.sha256").exists()
+    # and others than the recorded ones are named
+    push(data, store)
+    data.write_bytes(b"a,b\n3,4\n")
+    assert "data/orders.csv is not what orders.csv.sha256 records" in put(data, store)
 
 
 def test_the_same_data_are_written_once(data: Path) -> None:

@@ -1,3 +1,4 @@
+import hashlib
 import json
 import re
 import shutil
@@ -197,6 +198,8 @@ def test_the_trainer_gets_its_settings(project: Path) -> None:
     assert main(["trainer"]) == 0
 
     settings = config_map(written(project, "trainer"))
+    # It gets the data from the bucket by their hash
+    assert settings.pop("DATA_SHA256") == hashlib.sha256((project / ENVIRONMENT["DATA"]).read_bytes()).hexdigest()
     assert settings == {name: ENVIRONMENT[name] for name in settings}
     assert {"DATA", "FLOORS", "BUCKET", "VERSION"} <= set(settings)
 

@@ -1,16 +1,19 @@
-"""Upload of the files of a training run to S3."""
+"""The files of a training run to S3, and its data from there."""
 
 import mimetypes
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mlops_runtime.tables.recorded import key_of, sha256_of
+
 FORBIDDEN = 403
 
 
-class UploadError(RuntimeError):
-    """The files cannot be uploaded."""
+class BucketError(RuntimeError):
+    """The bucket cannot be used, or a file cannot go there or come from there."""
 
 
 class Bucket:
@@ -20,14 +23,14 @@ class Bucket:
         """Connect to the bucket.
 
         Raises:
-            UploadError: if boto3 is not installed, the bucket does not exist, or there are no credentials.
+            BucketError: if boto3 is not installed, the bucket does not exist, or there are no credentials.
         """
         try:
             # boto3 is optional: only uploads need it.
             import boto3
             from botocore.exceptions import BotoCoreError, ClientError
         except ImportError as error:
-            raise UploadError("an upload needs boto3: add it to the Pipfile") from error
+            raise BucketError("S3 needs boto3: add it to the Pipfile") from error
         self.name = name
         self._errors = (BotoCoreError, ClientError, OSError)
         try:
@@ -35,17 +38,17 @@ class Bucket:
             self._client: Any = boto3.client("s3", region_name=os.environ.get("AWS_REGION"))
             self._client.head_bucket(Bucket=name)
         except BotoCoreError as error:
-            raise UploadError(f"the bucket {name} cannot be used: {error}") from error
+            raise BucketError(f"the bucket {name} cannot be used: {error}") from error
         except ClientError as error:
             # A role that may only write objects, such as that of the trainer's pod, has no access to HeadBucket.
             if error.response["ResponseMetadata"]["HTTPStatusCode"] != FORBIDDEN:
-                raise UploadError(f"the bucket {name} cannot be used: {error}") from error
+                raise BucketError(f"the bucket {name} cannot be used: {error}") from error
 
     def upload(self, prefix: str, *paths: Path) -> str:
         """Upload files, and the files of folders; return the URL of the prefix.
 
         Raises:
-            UploadError: if a file cannot be read or uploaded; earlier files stay uploaded.
+            BucketError: if a file cannot be read or uploaded; earlier files stay uploaded.
         """
         try:
             for path, name in _names(paths):
@@ -55,8 +58,33 @@ class Bucket:
                         Bucket=self.name, Key=f"{prefix}/{name}", Body=body, ContentType=content_type
                     )
         except self._errors as error:
-            raise UploadError(f"the upload to s3://{self.name}/{prefix}/ failed: {error}") from error
+            raise BucketError(f"the upload to s3://{self.name}/{prefix}/ failed: {error}") from error
         return f"s3://{self.name}/{prefix}/"
+
+    def download_data(self, sha256: str, path: Path) -> None:
+        """Get training data by their hash, unless they are there.
+
+        Args:
+            sha256: of the data.
+            path: of the file to write.
+
+        Raises:
+            BucketError: if the bucket does not give them, or they are others than their name says.
+            OSError: if the file cannot be written.
+        """
+        if path.is_file() and sha256_of(path) == sha256:
+            return
+        url = f"s3://{self.name}/{key_of(sha256)}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            body = self._client.get_object(Bucket=self.name, Key=key_of(sha256))["Body"]
+            with path.open("wb") as file:
+                shutil.copyfileobj(body, file)
+        except self._errors as error:
+            advice = "make data.push puts the data there, make infrastructure lets the training job read them"
+            raise BucketError(f"{url} cannot be read: {error}: {advice}") from error
+        if sha256_of(path) != sha256:
+            raise BucketError(f"{url} has another content than its name says: run make data.push again")
 
 
 def _names(paths: tuple[Path, ...]) -> Iterator[tuple[Path, str]]:

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import runpy
 import sys
 from collections.abc import Iterator
@@ -12,8 +14,9 @@ from moto import mock_aws
 
 from mlops_runtime.contract import Contract
 from mlops_runtime.testing import synthetic
-from mlops_runtime.training import command, command_line, upload
-from mlops_runtime.training.upload import Bucket, UploadError
+from mlops_runtime.training import bucket as bucket_module
+from mlops_runtime.training import command, command_line
+from mlops_runtime.training.bucket import Bucket, BucketError
 
 NO_FLOOR = "skill=-1e9"
 
@@ -56,7 +59,7 @@ def test_a_report_is_uploaded_with_its_content_type(bucket: str, tmp_path: Path)
 
 @pytest.mark.usefixtures("bucket")
 def test_a_bucket_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(UploadError, match="the bucket unknown cannot be used"):
+    with pytest.raises(BucketError, match="the bucket unknown cannot be used"):
         Bucket("unknown")
 
 
@@ -84,25 +87,25 @@ def test_missing_credentials_are_refused_before_training(tmp_path: Path, monkeyp
     for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(UploadError, match="the bucket models cannot be used: Unable to locate credentials"):
+    with pytest.raises(BucketError, match="the bucket models cannot be used: Unable to locate credentials"):
         Bucket("models")
 
 
 def test_a_file_that_cannot_be_read_is_named(bucket: str, tmp_path: Path) -> None:
     connected = Bucket(bucket)
-    with pytest.raises(UploadError, match=r"the upload to s3://models/a/ failed: .*No such file"):
+    with pytest.raises(BucketError, match=r"the upload to s3://models/a/ failed: .*No such file"):
         connected.upload("a", tmp_path / "none")
 
 
 def test_the_message_names_boto3_if_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    with pytest.raises(UploadError, match="an upload needs boto3: add it to the Pipfile"):
+    with pytest.raises(BucketError, match="S3 needs boto3: add it to the Pipfile"):
         Bucket("models")
 
 
 def test_a_run_without_upload_does_not_need_boto3(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
-    runpy.run_path(upload.__file__)
+    runpy.run_path(bucket_module.__file__)
 
 
 @pytest.fixture
@@ -147,6 +150,51 @@ def test_a_refused_model_is_not_uploaded(
     assert code == command_line.GATE_REFUSED
     assert keys(bucket) == set()
     assert not run_environment.exists()
+
+
+def test_a_run_downloads_the_data_that_its_hash_names(
+    contract: Contract, bucket: str, run_environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given: data that are in the bucket alone
+    table = tmp_path / "orders.csv"
+    sha256 = hashlib.sha256(table.read_bytes()).hexdigest()
+    boto3.client("s3").upload_file(str(table), bucket, f"data/{sha256}")
+    table.unlink()
+    monkeypatch.setenv("DATA_SHA256", sha256)
+    # when
+    code = command.main(contract, Path(), ["--download", str(tmp_path / "input"), "--bucket", bucket])
+    # then: it is trained on them, and nothing is uploaded without --upload
+    assert code == command_line.MADE
+    assert json.loads((run_environment / "metadata.json").read_text())["data_sha256"] == sha256
+    assert keys(bucket) == {f"data/{sha256}"}
+    # and data that are there need no bucket
+    boto3.client("s3").delete_object(Bucket=bucket, Key=f"data/{sha256}")
+    assert command.main(contract, Path(), ["--download", str(tmp_path / "input"), "--bucket", bucket]) == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        pytest.param(None, "make data.push puts the data there", id="missing"),
+        pytest.param(b"others", "has another content than its name says", id="others"),
+    ],
+)
+def test_data_that_cannot_be_had_are_named(bucket: str, tmp_path: Path, content: bytes | None, message: str) -> None:
+    if content is not None:
+        boto3.client("s3").put_object(Bucket=bucket, Key=f"data/{'0' * 64}", Body=content)
+
+    with pytest.raises(BucketError, match=rf"s3://models/data/0+ .*{message}"):
+        Bucket(bucket).download_data("0" * 64, tmp_path / "input/orders.csv")
+
+
+@pytest.mark.usefixtures("run_environment")
+def test_a_download_without_a_hash_is_refused(
+    contract: Contract, bucket: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = command.main(contract, Path(), ["--download", "/input", "--bucket", bucket])
+
+    assert code == command_line.SETTINGS_REFUSED
+    assert "set BUCKET and DATA_SHA256" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("run_environment")
