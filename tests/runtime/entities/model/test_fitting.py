@@ -1,5 +1,8 @@
 """Training of a pipeline: determinism, early stopping, and pipelines that cannot be trained."""
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -95,12 +98,32 @@ def test_an_entity_that_ends_within_a_word_is_a_problem_with_line_and_text(
     )
 
 
+def in_a_folder(pipeline: Path, folder: Path) -> str:
+    del folder
+    return str(pipeline)
+
+
+def as_a_package(pipeline: Path, folder: Path) -> str:
+    """Make a package of a pipeline, with what its setup and pip add to it, and return its name."""
+    folder.mkdir()
+    options = ["--name", "arkon", "--version", "1.0.0", "--build", "none"]
+    subprocess.run([sys.executable, "-m", "spacy", "package", pipeline, folder, *options], check=True)
+    made = folder / "en_arkon-1.0.0"
+    shutil.copy(made / "meta.json", made / "en_arkon")
+    (made / "en_arkon-1.0.0.dist-info").mkdir()
+    metadata = "Metadata-Version: 2.1\nName: en_arkon\nVersion: 1.0.0\n"
+    (made / "en_arkon-1.0.0.dist-info/METADATA").write_text(metadata)
+    return "en_arkon"
+
+
+@pytest.mark.parametrize("made", [in_a_folder, as_a_package])
 def test_a_pretrained_pipeline_is_trained_further(
     small_pipeline: Callable[[], Any],
     predictor: SpacyPredictor,
     dataset: Dataset,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    made: Callable[[Path, Path], str],
 ) -> None:
     # given: a trained pipeline with a component that entities do not need
     monkeypatch.setattr(fitting, "MAX_PASSES", 1)
@@ -108,8 +131,9 @@ def test_a_pretrained_pipeline_is_trained_further(
     nlp = loaded_pipeline(predictor.artefact.model_files)
     nlp.add_pipe("sentencizer")
     nlp.to_disk(tmp_path / "pretrained")
+    monkeypatch.syspath_prepend(tmp_path / "packaged/en_arkon-1.0.0")
     # when
-    further = fitted(pretrained_pipeline(str(tmp_path / "pretrained")), dataset)
+    further = fitted(pretrained_pipeline(made(tmp_path / "pretrained", tmp_path / "packaged")), dataset)
     # then: the first pass starts from what the pipeline knew
     assert further.name == "tok2vec, ner (en)"
     assert further.passes[0].loss < blank.passes[0].loss / 2
