@@ -325,6 +325,27 @@ def test_a_project_without_a_pipeline_has_no_line_of_it(bakery: Bakery) -> None:
         assert not re.search(r"pipeline\.(login|md|yml)|pipelines\.yml|gitlab-ci|@[A-Z]+@", path.read_text()), path
 
 
+@pytest.mark.parametrize("ci", PIPELINES)
+def test_a_deploy_takes_layers_of_published_images(ci: str) -> None:
+    deploys = sum("LAYER_CACHE" in line for line in text_of(ci, "eks").splitlines())
+
+    # Bitbucket has no variables for all steps
+    assert deploys == (2 if ci == "bitbucket" else 1)
+
+
+def test_an_image_is_built_on_layers_once_somebody_is_logged_in(bakery: Bakery) -> None:
+    def shown(target: str, cache: str) -> list[str]:
+        command = ["make", "--dry-run", target, f"LAYER_CACHE={cache}", "SKIP_TESTS=x", "REGISTRY=r", "PYTHON3=python3"]
+        result = subprocess.run(command, cwd=bakery.project(), capture_output=True, text=True, check=True)
+        words = ("registry login", "registry layers webservice", "cat build/webservice.layers")
+        return [word for line in result.stdout.splitlines() for word in words if word in line]
+
+    assert shown("build/webservice.built", "yes") == [
+        "registry login", "registry layers webservice", "cat build/webservice.layers",
+    ]  # fmt: skip
+    assert shown("build/webservice.built", "") == []
+
+
 @contextmanager
 def token_endpoint() -> Iterator[dict[str, str]]:
     """Yield the variables of a job on GitHub, for an endpoint that gives it a token."""

@@ -59,6 +59,8 @@ CORS_ORIGINS ?=
 # Images. DOCKER may be podman.
 DOCKER ?= docker
 DOCKER_BUILD_FLAGS ?=
+# yes: builds use the layers of the last image that was published. For an engine that keeps none, as in a pipeline.
+LAYER_CACHE ?=
 # Base of the images; `make base.update` adds the digest that the tag has, and later moves it.
 PYTHON_IMAGE ?= docker.io/library/python:3.11-slim-bookworm
 # Where images go, such as docker.io/ACCOUNT; docs/registries.md. Empty: to ECR, in the account of AWS.

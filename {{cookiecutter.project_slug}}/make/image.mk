@@ -1,9 +1,12 @@
 # Images: built from the lock and the wheels, tagged with the version, referred to by digest once pushed.
 
 IMAGES := $(patsubst docker/%.Dockerfile,%,$(wildcard docker/*.Dockerfile))
+# Those of a project alone: an image for make dev is not published.
+layered = $(if $(LAYER_CACHE),$(filter $(1),$(IMAGES)))
 # What project.mk, git and AWS say is data: recipes read it from the environment, and no text of it is run.
 # The address of the repository has no credentials; it is empty without a remote.
 build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(or $(DOCKERFILE),$(1)).Dockerfile $(BUILD_STAGE) \
+	  $(if $(call layered,$(1)),$$(cat build/$(1).layers)) \
 	  --build-arg PYTHON_IMAGE="$$PYTHON_IMAGE" --build-arg PACKAGE=$(PACKAGE) --build-arg VERSION=$(VERSION) --build-arg COMMIT="$$COMMIT" \
 	  --label org.opencontainers.image.title="$$TITLE $(1)" \
 	  --label org.opencontainers.image.description="$$DESCRIPTION" \
@@ -31,9 +34,15 @@ build/webservice.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock 
 build/%.built:
 	@$(DOCKER) info >/dev/null 2>&1 || { echo "$(DOCKER) does not answer: start it, or set DOCKER=podman in project.mk; see make doctor" >&2; exit 1; }
 	@echo "Building $(PROJECT)/$*:$(VERSION)"
+	@$(if $(call layered,$*),$(FROM_CLONE) -m mlops_runtime.operations.registry layers $* >build/$*.layers)
 	@$(call build_image,$*) >build/$*.log 2>&1 || { if grep -qE '$(PULL_LIMIT)' build/$*.log; \
 	  then echo "the limit on pulls of $$PYTHON_IMAGE is met: run $(DOCKER) login, as an account may pull more, wait, or set PYTHON_IMAGE to a copy of your own" >&2; \
 	  else tail -n 30 build/$*.log >&2; fi; exit 1; }
+
+# The layers of an image that was published come from the registry.
+ifneq ($(LAYER_CACHE),)
+$(IMAGES:%=build/%.built): | login
+endif
 
 # A reason to leave out unit and system tests in an emergency; training and gate are never left out.
 override SKIP_TESTS := $(strip $(value SKIP_TESTS))

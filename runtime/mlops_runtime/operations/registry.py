@@ -1,4 +1,4 @@
-"""Log in to the registry of the images, and publish an image there: the commands login and publish.
+"""Log in to the registry of the images, publish an image there, or get layers from it: login, publish and layers.
 
 The image engine is called as a process, by the command in DOCKER; it keeps the login. Settings come from the
 environment, where make puts those of project.mk. This module needs the standard library alone.
@@ -12,7 +12,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +21,9 @@ GOLDEN_LABEL = "mlops-runtime.golden"
 
 ACR_USER = "00000000-0000-0000-0000-000000000000"
 """Name of the user that Azure Container Registry takes a token from."""
+
+MAX_COMMITS = 20
+"""Number of commits back to which an image is looked for whose layers a build can use."""
 
 Failure = Literal["limit", "absent", "login", "other"]
 
@@ -129,6 +132,28 @@ class Registry:
         published = f"{repository}@{self._digest(repository, image)}"
         Path(f"build/{component}.image").write_text(f"{published}\n", encoding="utf-8")
         return published
+
+    def layers(self, component: str, versions: Iterable[str]) -> str:
+        """Pull the newest image of a component that was published, for a build to use its layers.
+
+        Args:
+            component: name of the image.
+            versions: that may have been published, the newest first.
+
+        Returns:
+            The image; empty if there is none. Podman's builds take no layers of a named image, so it gets none.
+        """
+        if "podman" in self._engine[0]:
+            return ""
+        for version in versions:
+            image = f"{self.repository(component)}:{version}"
+            pulled = self._run("pull", "--quiet", image)
+            if pulled.returncode == 0:
+                return image
+            if kind_of(pulled.stderr) != "absent":
+                print(f"{image} gives no layers: {self._reason(pulled.stderr)}", file=sys.stderr)
+                break
+        return ""
 
     def repository(self, component: str) -> str:
         """Return the repository of a component: two levels on the host alone, one below a path of the host."""
@@ -244,6 +269,12 @@ def run(command: Sequence[str], given: str = "") -> subprocess.CompletedProcess[
         raise RegistryError(f"{command[0]} does not start: {error.strerror}; see make doctor") from error
 
 
+def recent_versions() -> list[str]:
+    """Return what git calls the last commits, the newest first."""
+    commits = run(["git", "rev-list", "--first-parent", f"--max-count={MAX_COMMITS}", "HEAD"]).stdout.split()
+    return run(["git", "describe", "--tags", "--always", *commits]).stdout.split()
+
+
 def kind_of(output: str) -> Failure:
     """Return what failed, from what an engine said."""
     return next((kind for kind, pattern in FAILURES if pattern.search(output)), "other")
@@ -260,12 +291,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.registry", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("login").add_argument("--asked", action="store_true", help="a token is needed now")
-    commands.add_parser("publish").add_argument("component", choices=("webservice", "trainer", "dashboard"))
+    for command in ("publish", "layers"):
+        commands.add_parser(command).add_argument("component", choices=("webservice", "trainer", "dashboard"))
     arguments = parser.parse_args(argv)
     try:
         registry = Registry(os.environ)
         if arguments.command == "login":
             registry.log_in(asked=arguments.asked)
+        elif arguments.command == "layers":
+            image = registry.layers(arguments.component, recent_versions())
+            # BuildKit takes layers only of images that it has built with this argument.
+            print("--build-arg BUILDKIT_INLINE_CACHE=1", f"--cache-from {image}" if image else "")
         else:
             print(registry.publish(arguments.component))
     except (RegistryError, OSError) as error:

@@ -332,3 +332,28 @@ def test_settings_that_cannot_be_used_are_refused(
 
     with pytest.raises(RegistryError, match=message):
         Registry(environment).log_in(asked=True)
+
+
+def test_layers_come_from_the_newest_version_that_was_published(engine: Engine) -> None:
+    engine.answers["pull"] = [ABSENT, "", ""]
+
+    image = Registry(engine.environment()).layers("webservice", ["3", "2", "1"])
+
+    assert image == "docker.io/acct/oncology-webservice:2"
+    assert engine.commands() == ["pull", "pull"]
+
+
+@pytest.mark.parametrize("answer", [LIMIT, REFUSED])
+def test_without_an_answer_there_are_no_layers_and_a_reason(
+    engine: Engine, answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.answers["pull"] = answer
+
+    assert Registry(engine.environment()).layers("webservice", ["2", "1"]) == ""
+
+    assert engine.commands() == ["pull"]
+    assert "docker.io/acct/oncology-webservice:2 gives no layers: " in capsys.readouterr().err
+
+
+def test_podman_is_asked_for_no_layers(engine: Engine) -> None:
+    assert Registry(engine.environment(DOCKER="podman")).layers("webservice", ["1"]) == ""
