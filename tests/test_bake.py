@@ -441,7 +441,7 @@ def test_settings_of_the_service_are_in_project_mk_with_their_defaults(fresh: Pa
 
 
 FOUND_BY_NAME = re.compile(
-    r"(\.\w+|makefile|README\.md|Pipfile.*|pyproject\.toml|kustomization\.yaml|conftest\.py|test_\w+\.py|__\w+__\.py|py\.typed)"
+    r"(\.[\w-]+(\.ya?ml)?|makefile|README\.md|Pipfile.*|pyproject\.toml|kustomization\.yaml|conftest\.py|test_\w+\.py|__\w+__\.py|py\.typed)"
 )
 """Files that tools and people find by their names."""
 

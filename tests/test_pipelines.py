@@ -307,6 +307,38 @@ def test_zizmor_finds_nothing_in_the_workflow_of_any_platform(tmp_path: Path) ->
     check("zizmor", "--offline", "--quiet", *written(tmp_path, "github"))
 
 
+def test_renovate_keeps_what_pipelines_and_images_use(bakery: Bakery) -> None:
+    baked = bakery.project()
+    found = json.loads((baked / "renovate.json").read_text())
+
+    check(
+        "check-jsonschema",
+        "--regex-variant",
+        "python",
+        "--builtin-schema",
+        "vendor.renovate",
+        str(baked / "renovate.json"),
+    )
+    # Each file that names a version of pipenv is one that Renovate looks at, in the words of JavaScript
+    (manager,) = found["customManagers"]
+    (statement,) = manager["matchStrings"]
+    patterns = [pattern.strip("/") for pattern in manager["managerFilePatterns"]]
+    for path in [path for path in text_files(baked) if "pipenv==" in path.read_text() and "vendor" not in path.parts]:
+        if path != baked / "renovate.json":
+            assert any(re.search(pattern, path.as_posix()) for pattern in patterns), path
+            assert re.search(statement.replace("(?<", "(?P<"), path.read_text()), path
+    # Those of each vendor are known by name
+    assert {"github-actions", "gitlabci", "bitbucket-pipelines", "azure-pipelines"} < set(found["enabledManagers"])
+
+
+def test_hooks_before_a_commit_are_commands_of_make(bakery: Bakery) -> None:
+    path = bakery.project() / ".pre-commit-config.yaml"
+
+    check("pre-commit", "validate-config", str(path))
+    (repository,) = yaml.safe_load(path.read_text())["repos"]
+    assert [hook["entry"] for hook in repository["hooks"]] == ["make lint", "make type-check", "make unittest"]
+
+
 def check(program: str, *arguments: str) -> None:
     """Run a program that checks pipelines, and fail if it finds something; skip the test without the program."""
     beside = Path(sys.executable).with_name(program)
