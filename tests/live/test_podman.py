@@ -21,8 +21,11 @@ pytestmark = pytest.mark.engine
 
 BASE = "docker.io/library/python:3.11-slim-bookworm"
 PATH = "/usr/local/bin:/usr/bin:/bin"
+# Where a user's other images are, podman keeps the driver that came first: perhaps vfs, which copies each layer.
 STORAGE = """[storage]
 driver = "overlay"
+graphroot = "{folder}/storage"
+runroot = "{folder}/run/containers"
 """
 # crun knows one hierarchy of control groups, not two side by side.
 CONTAINERS = """[containers]
@@ -93,7 +96,7 @@ def podman(registry: str, registry_with_password: str) -> Iterator[Podman]:
         f'[[registry]]\nlocation = "{address}"\ninsecure = true\n' for address in (registry, registry_with_password)
     )
     (folder / "registries.conf").write_text(f"unqualified-search-registries = []\n{registries}")
-    (folder / "storage.conf").write_text(STORAGE)
+    (folder / "storage.conf").write_text(STORAGE.format(folder=folder))
     (folder / "containers.conf").write_text("" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else CONTAINERS)
     (folder / "auth.json").write_text("{}")
     (folder / "run").mkdir(mode=0o700)
@@ -118,7 +121,7 @@ def podman(registry: str, registry_with_password: str) -> Iterator[Podman]:
         missing("podman", f"podman info says {info.stdout}{info.stderr}")
     yield user
     # Files of containers belong to other users of the user's own range.
-    user.run("podman", "unshare", "rm", "--recursive", "--force", str(folder / "run"))
+    user.run("podman", "unshare", "rm", "--recursive", "--force", str(folder / "run"), str(folder / "storage"))
     shutil.rmtree(folder, ignore_errors=True)
 
 
