@@ -16,9 +16,8 @@ build/k8s/webservice: FORCE $(ENV)
 manifests.webservice: build/k8s/webservice
 	@$(KUBECTL) kustomize $<
 
-# Requests and limits of the web-service for k8s/base/deployment.yaml; docs/monitoring.md.
 .PHONY: measure
-measure: build/trained
+measure: build/trained  ## Measure processor and memory of the service; print the requests and limits that follow
 	@$(PYTHON) -m mlops_runtime.operations.measure
 
 .PHONY: context

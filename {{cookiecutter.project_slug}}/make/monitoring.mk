@@ -39,5 +39,5 @@ upload.model: build/wheel/built | full-history $(if $(MODEL_INDEX),,aws-account)
 
 # The same for every project but for its name: fields and labels are those that Prometheus has. docs/monitoring.md.
 .PHONY: monitoring.dashboard
-monitoring.dashboard:
+monitoring.dashboard:  ## Print a dashboard of all replicas for Grafana, to be written into a file
 	@$(FROM_CLONE) -m mlops_runtime.operations.grafana

@@ -43,7 +43,7 @@ SPECS = {
         ("endpoints", "selector"), endpoints=array(ENDPOINT), selector=structure(matchLabels=TEXTS)
     ),
 }
-"""The fields of the definitions of version 0.82 of the operator that are used here."""
+"""The fields of the operator's definitions that are used here."""
 
 
 def objects(**settings: str) -> dict[str, Any]:
