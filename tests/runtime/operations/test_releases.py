@@ -113,7 +113,8 @@ def test_the_end_of_a_release_has_a_time(state: State) -> None:
     release = release_of(1, "v1", State.STARTED).to(state, "outcome", "hash")
 
     assert (release.state, release.outcome, release.artefact) == (state, "outcome", "hash")
-    assert bool(release.ended) is (state not in (State.STARTED, State.APPLIED, State.ROLLED_OUT))
+    unfinished = (State.CANARY, State.STARTED, State.APPLIED, State.ROLLED_OUT)
+    assert bool(release.ended) is (state not in unfinished)
     assert release.to(State.ROLLED_BACK).outcome == "outcome"
 
 
