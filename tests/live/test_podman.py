@@ -24,7 +24,7 @@ PATH = "/usr/local/bin:/usr/bin:/bin"
 # Where a user's other images are, podman keeps the driver that came first: perhaps vfs, which copies each layer.
 STORAGE = """[storage]
 driver = "overlay"
-graphroot = "{folder}/storage"
+rootless_storage_path = "{folder}/storage"
 runroot = "{folder}/run/containers"
 """
 # crun knows one hierarchy of control groups, not two side by side.
