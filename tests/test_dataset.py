@@ -1,11 +1,13 @@
 """Projects from a user's table, and tables that are refused."""
 
+import csv
 import gzip
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ import pytest
 from answers import project_name
 from tests import tables
 from tests.conftest import TEMPLATE, bake, share_environment
-from tests.runtime.serving.own_tables import TABLES
+from tests.runtime.serving.own_tables import HEADER, PLAIN, TABLES, text
 from tests.test_answers import cookiecutter_command
 from tests.test_project import make, only_file
 
@@ -253,8 +255,17 @@ DIALECTS = {
     "amounts in lakhs", "times of Oracle", "days of Japan", "cells of Hive", "titles, sums and notes",
     "questions below the header", "ISO-2022-JP", "Cyrillic of a Mac", "thousands", "thousands and decimal commas",
     "currency", "per cent", "amounts of accounts", "a repeated header", "a line below the header", "days of France",
+    "Latin-1", "empty rows",
 }  # fmt: skip
 """Tables that differ from others in what is read, not in names and values."""
+
+COLUMNS = {
+    "yes and no", "0 and 1", "words for missing numbers", "words for missing words", "None as a word",
+    "commas and quotes", "line breaks", "long categories", "days of Europe", "dates and times", "a mark in some rows",
+    "names of answers", "names of Python", "names with signs", "names of several lines",
+    "names of hundreds of letters", "an identifier and a constant",
+}  # fmt: skip
+"""Tables whose columns fit into one: the service and the page are tested with each, a whole project with all at once."""
 
 
 @pytest.fixture(scope="module")
@@ -267,11 +278,26 @@ def fork_server(project: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-@pytest.mark.parametrize("name", sorted(TABLES.keys() - DIALECTS))
+def wide(names: Iterable[str]) -> str:
+    """Return one table with the columns of several, those of no name of their own named after their table."""
+    columns = dict(zip(HEADER, map(list, zip(*PLAIN, strict=True)), strict=True))
+    for name in names:
+        header, *cells = csv.reader(StringIO(str(TABLES[name]), newline=""))
+        further = dict(zip(header, map(list, zip(*cells, strict=True)), strict=True))
+        columns |= {name if column == "v" else column: further[column] for column in header if column not in HEADER}
+    return text(tuple(columns), list(zip(*columns.values(), strict=True)))
+
+
+ODD_TABLES = {"columns of many tables": wide(COLUMNS)} | {
+    name: TABLES[name] for name in sorted(TABLES.keys() - DIALECTS - COLUMNS)
+}
+
+
+@pytest.mark.parametrize("name", ODD_TABLES)
 def test_the_tests_of_a_project_from_an_odd_table_pass(
     tmp_path: Path, bake_table: Callable[..., Path], fork_server: subprocess.Popen[str], name: str
 ) -> None:
-    content = TABLES[name]
+    content = ODD_TABLES[name]
     (tmp_path / "mine.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
     baked = bake_table(tmp_path / "mine.csv", "y", project_name="Mine")
 
