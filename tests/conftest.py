@@ -56,6 +56,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # Cookiecutter and pipenv do not remove all their temporary files.
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(tempfile, "tempdir", str(folder))
+        # As on the machine of a user: without its bytecode, pytest rewrites the assertions of Hypothesis in each run.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         # Projects differ in a few files: mypy compares those alone with what it has seen in another project.
         patch.setenv("MYPY_CACHE_DIR", str(folder / "mypy"))
         yield
