@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests import tables
 from tests.conftest import bake
 from tests.test_project import make
 
@@ -23,14 +22,3 @@ def test_a_project_with_a_dashboard_passes_its_own_checks(tmp_path: Path) -> Non
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert len((project / "src/dashboard/app.py").read_text().splitlines()) <= 150
-
-
-def test_a_dashboard_for_the_smallest_table_passes_its_tests(tmp_path: Path) -> None:
-    # given a regression on too few rows for an index of drift
-    table = tables.tiny(tmp_path / "table.csv")
-    project = bake(tmp_path, dataset=str(table), target="distance", dashboard="streamlit")
-
-    result = make(project, "unittest", "ENV=", f"PYTHON={sys.executable}")
-
-    # then tests and their coverage pass without the branches of the other tasks
-    assert result.returncode == 0, result.stdout + result.stderr

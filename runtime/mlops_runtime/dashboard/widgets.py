@@ -1,16 +1,19 @@
-"""Streamlit's widgets for the fields of a record, and for its prediction."""
+"""Streamlit's widgets for the fields of a record, its prediction, a scored table, and drift."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from functools import partial
 from typing import Any
 
 import streamlit as st
 
+from mlops_runtime.dashboard.client import Scored
 from mlops_runtime.dashboard.drift import Drift
 from mlops_runtime.dashboard.inputs import Input
 
-MAX_BARS, MAX_LINES = 12, 8
+MAX_BARS, MAX_LINES, MAX_FAULTS = 12, 8, 100
+DRIFTED = 0.25
+"""Index above which records differ from the training rows, by the usual rule of thumb for a stability index."""
 MIN_DATE, MAX_DATE = date(1900, 1, 1), date(2199, 12, 31)
 
 
@@ -55,6 +58,60 @@ def show_prediction(prediction: Mapping[str, Any]) -> None:
         st.caption(f"Interval: {readable(prediction['low'])} to {readable(prediction['high'])}")
     for warning in prediction["warnings"]:
         st.warning(warning)
+
+
+def show_contributions(explanation: Mapping[str, Any]) -> None:
+    """Show the contribution of each field to a prediction, as the service explains it."""
+    parts = explanation["contributions"][:MAX_BARS]
+    names = [part["fields"][0] if len(part["fields"]) == 1 else f"{len(part['fields'])} others" for part in parts]
+    amounts = {"field": names, "contribution": [part["amount"] for part in parts]}
+    st.bar_chart(amounts, x="field", y="contribution", horizontal=True, sort=False)
+    mean, output = readable(explanation["mean"]), readable(explanation["output"])
+    st.caption(
+        f"From {mean}, the mean over reference records, to {output} for this one. "
+        "Shapley values describe the model, not causes."
+    )
+
+
+def show_scored(name: str, parts: Iterable[Scored]) -> None:
+    """Show the progress while a table is scored, then the faulty rows and a button to download the result.
+
+    Args:
+        name: of the file.
+        parts: of the scored table, as they arrive; at least one.
+    """
+    bar, lines = st.empty(), []
+    faults: list[dict[str, Any]] = []
+    for part in parts:
+        lines.append(part.csv)
+        faults += [{"row": row, "fault": fault} for row, fault in part.faults[: MAX_FAULTS - len(faults)]]
+        bar.progress(part.progress, f"{part.rows:,} rows")
+    bar.empty()
+    if part.problem:
+        st.error(part.problem)
+    st.success(f"{part.rows - part.faulty:,} of {part.rows:,} rows have a prediction.")
+    if faults:
+        st.dataframe(faults, hide_index=True)
+    result = f"{name.rpartition('.')[0] or name}-predictions.csv"
+    st.download_button("Download the table with predictions", "".join(lines), result, "text/csv")
+
+
+def show_index(samples: Sequence[Drift]) -> None:
+    """Show the latest index of each field, its course, and which fields differ from the training rows.
+
+    Args:
+        samples: oldest first; at least one.
+    """
+    latest = samples[-1]
+    if not latest.index:
+        st.info("No index yet: the service has counted too few records to tell drift from chance.")
+        return
+    show_lines(samples)
+    ranked = sorted(latest.index.items(), key=lambda item: -item[1])
+    st.dataframe([{"field": field, "index": index} for field, index in ranked], hide_index=True)
+    for field, index in ranked:
+        if index > DRIFTED:
+            st.warning(f"{field} differs from the training rows.")
 
 
 def show_lines(samples: Sequence[Drift]) -> None:

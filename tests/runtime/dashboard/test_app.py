@@ -1,10 +1,13 @@
 """The dashboard of a project, in front of services with fields of every kind."""
 
 import hashlib
+import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -143,3 +146,38 @@ def test_a_table_with_a_faulty_row_is_scored(open_dashboard: Open, predictor: Pr
     assert faults(page) == []
     assert page.success[0].value == "2 of 3 rows have a prediction."
     assert list(page.dataframe[0].value["row"]) == [4]
+
+
+def test_the_drift_of_the_last_day_is_shown(open_dashboard: Open, predictor: Predictor) -> None:
+    page = open_dashboard(predictor)
+    records = json.dumps([predictor.golden_records[0].record.model_dump(mode="json")] * 500).encode()
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+    urlopen(Request(os.environ["SERVICE_URL"] + "/v1/predictions", records, headers)).close()
+
+    page.segmented_control[0].set_value("Drift").run()
+
+    assert faults(page) == []
+    assert (page.metric[0].label, page.metric[0].value) == ("Records of the last day", "500")
+    assert list(page.dataframe[0].value.columns) == ["field", "index"]
+
+
+def test_too_few_records_have_no_index(open_dashboard: Open, predictor: Predictor) -> None:
+    page = open_dashboard(predictor)
+
+    page.segmented_control[0].set_value("Drift").run()
+
+    assert page.info[0].value.startswith("No index yet")
+
+
+def test_a_field_that_differs_is_named() -> None:
+    def show() -> None:
+        from datetime import UTC, datetime
+
+        from mlops_runtime.dashboard.drift import Drift
+        from mlops_runtime.dashboard.widgets import show_index
+
+        show_index([Drift(datetime(2026, 1, 1, tzinfo=UTC), 500, {"one": 0.3, "other": 0.1})])
+
+    page = AppTest.from_function(show).run()
+
+    assert [warning.value for warning in page.warning] == ["one differs from the training rows."]
