@@ -56,11 +56,18 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # Cookiecutter and pipenv do not remove all their temporary files.
         patch.setenv("TMPDIR", str(folder))
         patch.setattr(tempfile, "tempdir", str(folder))
-        # As on the machine of a user: without its bytecode, pytest rewrites the assertions of Hypothesis in each run.
-        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         # Projects differ in a few files: mypy compares those alone with what it has seen in another project.
         patch.setenv("MYPY_CACHE_DIR", str(folder / "mypy"))
         yield
+
+
+def environment_of_a_user() -> dict[str, str]:
+    """Return the environment in which Python writes bytecode, as for a user.
+
+    Without it, pytest rewrites the assertions of Hypothesis in each run. Where it is written, nobody else may copy: the
+    tests themselves write none, because projects are baked from the same sources.
+    """
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def bake(folder: Path, **answers: str) -> Path:

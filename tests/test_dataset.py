@@ -14,7 +14,7 @@ import pytest
 
 from answers import project_name
 from tests import tables
-from tests.conftest import TEMPLATE, bake, share_environment
+from tests.conftest import TEMPLATE, bake, environment_of_a_user, share_environment
 from tests.runtime.serving.own_tables import HEADER, PLAIN, TABLES, text
 from tests.test_answers import cookiecutter_command
 from tests.test_project import make, only_file
@@ -371,6 +371,7 @@ def test_template_and_project_contain_no_bytecode(tmp_path: Path) -> None:
     subprocess.run(
         [sys.executable, "-m", "cookiecutter", str(TEMPLATE), "--no-input", f"dataset={table}", "target=distance"],
         cwd=tmp_path,
+        env=environment_of_a_user(),
         capture_output=True,
         check=True,
     )

@@ -13,14 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Bakery, share_environment
+from tests.conftest import Bakery, environment_of_a_user, share_environment
 
 NEWEST_PYTHON = "3.13"
 
 
 def make(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run make in the project."""
-    return subprocess.run(["make", *arguments], cwd=project, capture_output=True, text=True, check=False, timeout=900)
+    """Run make in the project, as a user does."""
+    return subprocess.run(
+        ["make", *arguments], cwd=project, env=environment_of_a_user(), capture_output=True, text=True, check=False,
+        timeout=900,
+    )  # fmt: skip
 
 
 def only_file(folder: Path, pattern: str) -> Path:

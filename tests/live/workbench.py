@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import os
 import re
 import subprocess
 import threading
@@ -10,6 +9,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+
+from tests.conftest import environment_of_a_user
 
 SECONDS_BETWEEN_REQUESTS = 0.05
 GIT = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost")
@@ -46,7 +47,7 @@ class Workbench:
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """Start make in the folder, as the leader of a process group like one of an interactive shell."""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+        inherited = {name: value for name, value in environment_of_a_user().items() if not name.startswith("MAKE")}
         settings = self.variables | variables
         return subprocess.Popen(
             ["make", *arguments, *(f"{name}={value}" for name, value in settings.items())],
