@@ -1,8 +1,9 @@
-"""Training data to and from the bucket: `python -m mlops_runtime.operations.data push`, `pull` and `put`.
+"""Training data to and from the bucket: `python -m mlops_runtime.operations.data push`, `pull`, `put` and `first`.
 
 DATA is the path of the file. Its key is `data/SHA256`, and the file DATA.sha256, which belongs into git, names it. So
-each commit has its data, however large they are. `put` is a push without that file, for a training job. This module
-needs the standard library alone.
+each commit has its data, however large they are. A push puts that file into the bucket as well, where a training on
+schedule finds the newest data. `put` is a push without that file, for a training job; `first` is for a training on
+schedule, and pushes only if the bucket knows no newest data. This module needs the standard library alone.
 """
 
 import argparse
@@ -17,6 +18,8 @@ from mlops_runtime.tables.recorded import (
     RecordError,
     differences,
     key_of,
+    newest_key_of,
+    record_line,
     record_of,
     recorded,
     sha256_of,
@@ -51,7 +54,26 @@ def push(data: Path, store: Store) -> str:
         OSError: if a file cannot be read or written.
     """
     sha256 = _stored(data, store)
-    return f"{store.url(key_of(sha256))} has {data}: commit {write_record(data, sha256)}, which names it"
+    record = write_record(data, sha256)
+    store.put(newest_key_of(data.name), record)
+    return f"{store.url(key_of(sha256))} has {data}: commit {record}, which names it"
+
+
+def first(data: Path, store: Store) -> str:
+    """Put the data into the bucket as the newest unless it knows some; return a sentence about which it knows.
+
+    Raises:
+        DataError: if there is no such file.
+        StoreError: if the bucket cannot be used.
+        OSError: if a file cannot be read or written.
+    """
+    key = newest_key_of(data.name)
+    if not store.has(key):
+        BUILD.mkdir(exist_ok=True)
+        copy = BUILD / f"{data.name}.sha256"
+        copy.write_text(record_line(data, _stored(data, store)), encoding="utf-8")
+        store.put(key, copy)
+    return f"{store.url(key)} names the newest data"
 
 
 def _stored(data: Path, store: Store) -> str:
@@ -102,7 +124,7 @@ def pull(data: Path, store: Store, replace: bool) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Move the data; return the exit status."""
     parser = argparse.ArgumentParser(prog="mlops_runtime.operations.data", description=__doc__)
-    parser.add_argument("direction", choices=("push", "pull", "put"))
+    parser.add_argument("direction", choices=("push", "pull", "put", "first"))
     direction = parser.parse_args(argv).direction
     data = Path(os.environ.get("DATA", ""))
     try:
@@ -112,6 +134,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 said = push(data, store)
             case "put":
                 said = put(data, store)
+            case "first":
+                said = first(data, store)
             case _:
                 said = pull(data, store, bool(os.environ.get("FORCE")))
     except (DataError, RecordError, StoreError, OSError) as error:

@@ -19,6 +19,11 @@ def key_of(sha256: str) -> str:
     return f"data/{sha256}"
 
 
+def newest_key_of(name: str) -> str:
+    """Return the key of the object that names the newest data of a file's name, in the form of the record."""
+    return f"data/{name}.sha256"
+
+
 def record_of(data: Path) -> Path:
     """Return the path of the file with the hash of the data."""
     return data.with_name(f"{data.name}.sha256")
@@ -34,16 +39,34 @@ def recorded(data: Path) -> str | None:
     path = record_of(data)
     if not path.exists():
         return None
-    match = LINE.fullmatch(path.read_text(encoding="utf-8"))
-    if match is None or match[2] != data.name:
-        raise RecordError(f"{path} has not the SHA-256 of {data.name}: write it again by make data.push")
+    return sha256_in(path.read_text(encoding="utf-8"), data.name, str(path))
+
+
+def sha256_in(text: str, name: str, source: str) -> str:
+    """Return the SHA-256 in the text of a record.
+
+    Args:
+        text: of the record.
+        name: of the file that it must be about.
+        source: where the text is, for the message.
+
+    Raises:
+        RecordError: if it has not one line of `sha256sum` for that file.
+    """
+    match = LINE.fullmatch(text)
+    if match is None or match[2] != name:
+        raise RecordError(f"{source} has not the SHA-256 of {name}: write it again by make data.push")
     return match[1]
+
+
+def record_line(data: Path, sha256: str) -> str:
+    """Return the text of the record."""
+    return f"{sha256}  {data.name}\n"
 
 
 def write_record(data: Path, sha256: str) -> Path:
     """Record the SHA-256 of the data; return the path of the file, which is not written if it is right."""
-    path = record_of(data)
-    line = f"{sha256}  {data.name}\n"
+    path, line = record_of(data), record_line(data, sha256)
     if not path.exists() or path.read_bytes() != line.encode():
         path.write_text(line, encoding="utf-8")
     return path

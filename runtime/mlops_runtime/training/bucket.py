@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mlops_runtime.tables.recorded import key_of, sha256_of
+from mlops_runtime.tables.recorded import RecordError, key_of, newest_key_of, sha256_in, sha256_of
 
 FORBIDDEN = 403
 
@@ -60,6 +60,27 @@ class Bucket:
         except self._errors as error:
             raise BucketError(f"the upload to s3://{self.name}/{prefix}/ failed: {error}") from error
         return f"s3://{self.name}/{prefix}/"
+
+    def newest_data(self, name: str) -> str:
+        """Return the hash of the data that `make data.push` has put there last.
+
+        Args:
+            name: of their file.
+
+        Raises:
+            BucketError: if the bucket does not say.
+        """
+        key = newest_key_of(name)
+        url = f"s3://{self.name}/{key}"
+        try:
+            text = self._client.get_object(Bucket=self.name, Key=key)["Body"].read().decode(errors="replace")
+            return sha256_in(text, name, url)
+        except self._errors as error:
+            raise BucketError(
+                f"{url} cannot be read: {error}: make data.push says which data are the newest"
+            ) from error
+        except RecordError as error:
+            raise BucketError(str(error)) from error
 
     def download_data(self, sha256: str, path: Path) -> None:
         """Get training data by their hash, unless they are there.

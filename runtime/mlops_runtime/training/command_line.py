@@ -7,6 +7,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -22,6 +23,7 @@ from mlops_runtime.model.metadata import Estimate, Metadata
 from mlops_runtime.training.bucket import Bucket, BucketError
 from mlops_runtime.training.gate import DEFAULT_FLOORS, GateError, parse_floor
 from mlops_runtime.training.interruption import interruption
+from mlops_runtime.training.pipeline_call import PipelineError, call_pipeline
 from mlops_runtime.training.settings import MAX_ROWS, MIN_ROWS, TEST_SHARE_BOUNDS, Settings
 
 MADE, FAILED, DATA_REFUSED, GATE_REFUSED = range(4)
@@ -44,11 +46,13 @@ class Transfers:
         bucket: name of the bucket.
         upload: whether artefact, report and metrics are uploaded.
         data_sha256: hash of the data to download; empty if they are there.
+        scheduled: whether the newest data are downloaded instead, and a pipeline is called once the model is uploaded.
     """
 
     bucket: str = ""
     upload: bool = False
     data_sha256: str = ""
+    scheduled: bool = False
 
 
 class SettingError(RuntimeError):
@@ -86,7 +90,9 @@ def run(
     try:
         bucket = Bucket(transfers.bucket) if transfers != Transfers() else None
         with _progress() as progress, interruption():
-            if bucket and transfers.data_sha256:
+            if bucket and transfers.scheduled:
+                bucket.download_data(bucket.newest_data(settings.data.name), settings.data)
+            elif bucket and transfers.data_sha256:
                 bucket.download_data(transfers.data_sha256, settings.data)
             metadata = train(progress)
     except refused as error:
@@ -101,7 +107,20 @@ def run(
         state = "new, but its report and metrics may be missing: train again" if replaced else "unchanged"
         return _stopped(f"{_relative(settings.artefact)} is {state}")
     print(f"Made {_relative(settings.artefact)} (version {metadata.version}); see {settings.report}.")
-    return _upload(bucket, settings) if bucket and transfers.upload else MADE
+    if not (bucket and transfers.upload):
+        return MADE
+    status = _upload(bucket, settings)
+    return _call_pipeline(settings.version) if status == MADE and transfers.scheduled else status
+
+
+def _call_pipeline(version: str) -> int:
+    try:
+        host = call_pipeline(version, os.environ)
+    except PipelineError as error:
+        print(f"{error}. Deploy the model by make deploy MODEL={version}.", file=sys.stderr)
+        return FAILED
+    print(f"Called the pipeline at {host}." if host else f"make deploy MODEL={version} deploys it.")
+    return MADE
 
 
 def _upload(bucket: Bucket, settings: Settings) -> int:
@@ -170,18 +189,27 @@ def parse_settings(
     parser.add_argument(
         "--download", type=Path, metavar="FOLDER", help="folder to put s3://BUCKET/data/SHA256 into, unless it has it"
     )
+    parser.add_argument(
+        "--scheduled", action="store_true",
+        help="train on the newest data of the bucket a version that the time names, and call a pipeline with it",
+    )  # fmt: skip
     arguments = parser.parse_args([*_environment_arguments(), *(sys.argv[1:] if argv is None else argv)])
     if arguments.data is None:
         raise SettingError(f"DATA is empty: give the path of the {data}")
     if arguments.upload and not arguments.bucket:
         raise SettingError("--upload needs a bucket: name it with --bucket, or set BUCKET")
-    if arguments.download and not (arguments.bucket and arguments.data_sha256):
+    if arguments.scheduled and not (arguments.download and arguments.upload):
+        raise SettingError("--scheduled needs --download and --upload")
+    if arguments.download and not (arguments.bucket and (arguments.data_sha256 or arguments.scheduled)):
         raise SettingError("--download needs a bucket and the hash of the data: set BUCKET and DATA_SHA256")
     options = {name: getattr(arguments, name) for name in OPTIONS}
     options["floors"] = _floors(contract.task, list(chain.from_iterable(arguments.floors)))
     if not arguments.download:
         return Settings(**options), Transfers(bucket=arguments.bucket, upload=True) if arguments.upload else Transfers()
     options["data"] = arguments.download / arguments.data.name
+    if arguments.scheduled:
+        options["version"] = f"retrained-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        return Settings(**options), Transfers(bucket=arguments.bucket, upload=True, scheduled=True)
     transfers = Transfers(bucket=arguments.bucket, upload=arguments.upload, data_sha256=arguments.data_sha256)
     return Settings(**options), transfers
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mlops_runtime.operations.data import DataError, pull, push, put
+from mlops_runtime.operations.data import DataError, first, pull, push, put
 from mlops_runtime.operations.store import Store, StoreError
 
 
@@ -58,6 +58,8 @@ def test_what_was_pushed_is_pulled_where_it_is_missing(data: Path) -> None:
     # then
     assert data.read_bytes() == ROWS
     assert list(Path("build").iterdir()) == []
+    # and the bucket names them as the newest
+    assert Path("bucket/data/orders.csv.sha256").read_bytes() == Path("data/orders.csv.sha256").read_bytes()
 
 
 def test_what_is_put_for_a_job_is_not_recorded(data: Path) -> None:
@@ -75,12 +77,27 @@ def test_what_is_put_for_a_job_is_not_recorded(data: Path) -> None:
     assert "data/orders.csv is not what orders.csv.sha256 records" in put(data, store)
 
 
+def test_the_first_data_of_a_schedule_are_the_newest_until_others_are_pushed(data: Path) -> None:
+    # given
+    store = Folder()
+    # when
+    assert first(data, store) == "s3://bucket/data/orders.csv.sha256 names the newest data"
+    # then
+    assert Path("bucket", KEY).read_bytes() == ROWS
+    assert Path("bucket/data/orders.csv.sha256").read_text() == f"{KEY.removeprefix('data/')}  orders.csv\n"
+    assert not Path("data/orders.csv.sha256").exists()
+    # and they stay so, whatever is here
+    data.write_bytes(b"a,b\n3,4\n")
+    first(data, store)
+    assert Path("bucket/data/orders.csv.sha256").read_text().startswith(KEY.removeprefix("data/"))
+
+
 def test_the_same_data_are_written_once(data: Path) -> None:
     store = Folder()
     push(data, store)
     push(data, store)
 
-    assert store.written == [KEY]  # type: ignore[attr-defined]
+    assert store.written.count(KEY) == 1  # type: ignore[attr-defined]
 
 
 def test_data_that_are_there_need_no_bucket(data: Path) -> None:

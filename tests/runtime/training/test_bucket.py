@@ -1,5 +1,6 @@
 import hashlib
 import json
+import re
 import runpy
 import sys
 from collections.abc import Iterator
@@ -170,6 +171,84 @@ def test_a_run_downloads_the_data_that_its_hash_names(
     # and data that are there need no bucket
     boto3.client("s3").delete_object(Bucket=bucket, Key=f"data/{sha256}")
     assert command.main(contract, Path(), ["--download", str(tmp_path / "input"), "--bucket", bucket]) == 0
+
+
+def test_a_scheduled_run_trains_on_the_newest_data_and_calls_the_pipeline(
+    contract: Contract,
+    bucket: str,
+    run_environment: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # given: newer data in the bucket than those that the settings name, and a pipeline
+    table = tmp_path / "orders.csv"
+    sha256 = hashlib.sha256(table.read_bytes()).hexdigest()
+    client = boto3.client("s3")
+    client.upload_file(str(table), bucket, f"data/{sha256}")
+    client.put_object(Bucket=bucket, Key="data/orders.csv.sha256", Body=f"{sha256}  orders.csv\n".encode())
+    monkeypatch.setenv("DATA_SHA256", "0" * 64)
+    called = []
+    monkeypatch.setattr(command_line, "call_pipeline", lambda version, _: called.append(version) or "example.org")
+    # when
+    arguments = ["--scheduled", "--upload", "--download", str(tmp_path / "input"), "--bucket", bucket]
+    code = command.main(contract, Path(), arguments)
+    # then: the model has a version of the time, and the pipeline is called with it
+    assert code == command_line.MADE
+    metadata = json.loads((run_environment / "metadata.json").read_text())
+    assert metadata["data_sha256"] == sha256
+    assert re.fullmatch(r"retrained-\d{8}-\d{6}", metadata["version"])
+    assert f"trainer/{metadata['version']}/metrics.json" in keys(bucket)
+    assert called == [metadata["version"]]
+    assert "Called the pipeline at example.org." in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("run_environment")
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        pytest.param(None, "make data.push says which data are the newest", id="missing"),
+        pytest.param(b"of something else", "has not the SHA-256 of orders.csv", id="of other data"),
+    ],
+)
+def test_without_newest_data_a_scheduled_run_fails(
+    contract: Contract,
+    bucket: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    record: bytes | None,
+    message: str,
+) -> None:
+    if record is not None:
+        boto3.client("s3").put_object(Bucket=bucket, Key="data/orders.csv.sha256", Body=record)
+
+    arguments = ["--scheduled", "--upload", "--download", str(tmp_path / "input"), "--bucket", bucket]
+    code = command.main(contract, Path(), arguments)
+
+    assert code == command_line.FAILED
+    error = capsys.readouterr().err
+    assert error.startswith("s3://models/data/orders.csv.sha256 ")
+    assert message in error
+
+
+def test_a_pipeline_that_does_not_start_is_told_with_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIPELINE_URL", "http://127.0.0.1:9")
+
+    assert command_line._call_pipeline("1.0") == command_line.FAILED
+
+    error = capsys.readouterr().err
+    assert error.startswith("127.0.0.1 did not start the pipeline: ")
+    assert error.endswith("Deploy the model by make deploy MODEL=1.0.\n")
+
+
+@pytest.mark.usefixtures("run_environment")
+def test_a_schedule_needs_data_and_upload(contract: Contract, capsys: pytest.CaptureFixture[str]) -> None:
+    code = command.main(contract, Path(), ["--scheduled", "--bucket", "models"])
+
+    assert code == command_line.SETTINGS_REFUSED
+    assert "--scheduled needs --download and --upload" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
