@@ -155,7 +155,7 @@ def manifests(baked: Path, *arguments: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("answers", EXTREMES)
-@pytest.mark.parametrize("target", ["webservice", "trainer", "rbac"])
+@pytest.mark.parametrize("target", ["webservice", "trainer", "schedule", "rbac"])
 def test_manifests_are_valid(deployable: Callable[..., Path], answers: dict[str, str], target: str) -> None:
     from kubernetes_validate import validate
 
@@ -167,6 +167,25 @@ def test_manifests_are_valid(deployable: Callable[..., Path], answers: dict[str,
     for document in documents:
         validate(document, "1.34", strict=True)
         assert all(isinstance(value, str) for value in document["metadata"]["labels"].values())
+
+
+def test_a_schedule_creates_the_training_job(deployable: Callable[..., Path]) -> None:
+    baked = deployable(project_slug="zebra")
+
+    named = {each["kind"]: each for each in manifests(baked, "manifests.schedule", "TRAIN_SCHEDULE=5 4 * * *")}
+    (job,) = (each for each in manifests(baked, "manifests.trainer") if each["kind"] == "Job")
+
+    # The Job is that of `make train.job`, but gets the newest data, and the call of a pipeline from a Secret
+    cron_job = named["CronJob"]
+    assert (cron_job["metadata"]["name"], cron_job["spec"]["schedule"]) == ("zebra-trainer", "5 4 * * *")
+    template = cron_job["spec"]["jobTemplate"]
+    assert template["metadata"] == {
+        key: value for key, value in job["metadata"].items() if key not in ("name", "namespace")
+    }
+    (container,) = template["spec"]["template"]["spec"]["containers"]
+    assert container["args"].pop() == "--scheduled"
+    assert container["envFrom"].pop() == {"secretRef": {"name": "zebra-pipeline", "optional": True}}
+    assert template["spec"] == job["spec"]
 
 
 ALL_OPTIONS = (

@@ -49,8 +49,20 @@ train.job: context build/trainer.image $(DATA) $(ENV) | aws-account  ## Train, g
 	@$(CREATE_NAMESPACE)
 	@$(PYTHON) -m mlops_runtime.operations.training_job
 
-.PHONY: manifests.trainer
-manifests.trainer: $(ENV)
+.PHONY: train.schedule
+train.schedule: context build/trainer.image $(DATA) $(ENV) | aws-account  ## Train on the newest data of the bucket at the times of TRAIN_SCHEDULE
 	$(call look_up,BUCKET)
-	@$(MANIFESTS) trainer
-	@$(KUBECTL) kustomize build/k8s/trainer
+	@$(MANIFESTS) schedule
+	@$(PYTHON) -m mlops_runtime.operations.data first
+	@$(CREATE_NAMESPACE)
+	@$(KUBECTL) --namespace "$$NAMESPACE" apply --kustomize build/k8s/schedule
+
+.PHONY: train.schedule.remove
+train.schedule.remove: context  ## Train at these times no more
+	@$(KUBECTL) --namespace "$$NAMESPACE" delete cronjob "$$PROJECT-trainer" --ignore-not-found
+
+.PHONY: manifests.trainer manifests.schedule
+manifests.trainer manifests.schedule: manifests.%: $(ENV)
+	$(call look_up,BUCKET)
+	@$(MANIFESTS) $*
+	@$(KUBECTL) kustomize build/k8s/$*

@@ -2,8 +2,8 @@
 
 The manifests name no project, image or setting. `python -m mlops_runtime.operations.manifests COMPONENT` writes
 build/k8s/COMPONENT/kustomization.yaml, which adds them, beside it optional.yaml with the objects that a setting turns
-on, if any, and build/k8s/COMPONENT.json, a list of the objects that kustomize makes of all that. The values come from
-the environment, where make puts those of project.mk.
+on or a schedule needs, if any, and build/k8s/COMPONENT.json, a list of the objects that kustomize makes of all that.
+The values come from the environment, where make puts those of project.mk.
 """
 
 import argparse
@@ -29,10 +29,10 @@ from mlops_runtime.serving.settings import Settings, SettingsError
 from mlops_runtime.tables.recorded import sha256_of
 from mlops_runtime.tables.source import SourceError, open_source
 
-COMPONENTS = ("webservice", "trainer", "namespace", "rbac", "dashboard")
+COMPONENTS = ("webservice", "trainer", "schedule", "namespace", "rbac", "dashboard")
 
 OPTIONAL = "optional.yaml"
-"""Name of the file with the objects that a setting turns on."""
+"""Name of the file with the objects that a setting turns on, or a schedule needs."""
 
 RULES = "docs/alerts.yaml"
 """File with the rules for Prometheus."""
@@ -44,6 +44,8 @@ FIXED_SETTINGS = frozenset(
 
 TRAINER = "trainer"
 """Name of the Job, and of its container."""
+
+NO_JOB = f"k8s/trainer has no Job {TRAINER} with a container {TRAINER}: put them back"
 
 TRAINER_SETTINGS = (
     "DATA", "SEED", "TEST_SHARE", "MAX_ROWS", "BUDGET", "FLOORS", "VERSION", "COMMIT", "BUCKET", "AWS_DEFAULT_REGION",
@@ -97,6 +99,8 @@ def kustomization(component: str, environment: Mapping[str, str], root: Path) ->
             parts, objects = _webservice(environment, root)
         case "trainer":
             parts = _trainer(environment, root)
+        case "schedule":
+            parts, objects = _schedule(environment, root)
         case "rbac":
             parts = RBAC
         case "dashboard":
@@ -115,7 +119,7 @@ def kustomization(component: str, environment: Mapping[str, str], root: Path) ->
             # No selector: a Deployment that exists cannot change its own.
             {"pairs": {"team": team}, "includeTemplates": True},
         ],
-        "images": _images(component, root),
+        "images": _images(TRAINER if component == "schedule" else component, root),
         **parts,
     }
     return content, objects
@@ -189,6 +193,48 @@ def _trainer(environment: Mapping[str, str], root: Path) -> dict[str, Any]:
     }
 
 
+def _schedule(environment: Mapping[str, str], root: Path) -> tuple[dict[str, Any], list[Any]]:
+    """Return what makes a CronJob of the Job that trains, which gets the newest data instead of those here."""
+    parts = _trainer(environment, root)
+    schedule, secret = _setting(environment, "TRAIN_SCHEDULE"), pipeline_secret(_setting(environment, "PROJECT"))
+    objects = rendered(root / "k8s/trainer")
+    for position, item in enumerate(objects):
+        if item["kind"] == "Job":
+            container = _training_container(item)
+            container["args"] = [*container.get("args", ()), "--scheduled"]
+            container["envFrom"] = [*container.get("envFrom", ()), {"secretRef": {"name": secret, "optional": True}}]
+            objects[position] = cron_job(item, schedule)
+    patch = cron_job(json.loads(parts["patches"][0]["patch"]), schedule)
+    return parts | {"resources": [], "patches": [{"patch": json.dumps(patch)}]}, objects
+
+
+def cron_job(job: Mapping[str, Any], schedule: str) -> dict[str, Any]:
+    """Return the CronJob that creates a Job; of a patch of the Job, that of the CronJob.
+
+    Args:
+        job: the Job, or its patch.
+        schedule: when it is created, as cron has it.
+    """
+    metadata = {key: value for key, value in job["metadata"].items() if key != "name"}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": job["metadata"],
+        "spec": {
+            "schedule": schedule,
+            "concurrencyPolicy": "Forbid",
+            # A start that the cluster has missed by more is left out.
+            "startingDeadlineSeconds": 3600,
+            "jobTemplate": {"metadata": metadata, "spec": job["spec"]},
+        },
+    }
+
+
+def pipeline_secret(project: str) -> str:
+    """Return the name of the Secret with the call that starts a pipeline. It is not among the manifests."""
+    return f"{project}-pipeline"
+
+
 def _dashboard(project: str) -> dict[str, Any]:
     # The Secret is not among the manifests, because the first deploy makes it: kustomize cannot add the prefix.
     key = {"name": "SERVICE_KEY", "valueFrom": {"secretKeyRef": {"name": dashboard_key(project), "key": "key"}}}
@@ -229,11 +275,22 @@ def _job_resources(root: Path) -> dict[str, Any]:
     """
     for item in rendered(root / "k8s/trainer"):
         if (item["kind"], item["metadata"]["name"]) == ("Job", TRAINER):
-            for container in item["spec"]["template"]["spec"]["containers"]:
-                if container["name"] == TRAINER:
-                    resources: dict[str, Any] = container.get("resources", {})
-                    return resources
-    raise ManifestError(f"k8s/trainer has no Job {TRAINER} with a container {TRAINER}: put them back")
+            resources: dict[str, Any] = _training_container(item).get("resources", {})
+            return resources
+    raise ManifestError(NO_JOB)
+
+
+def _training_container(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the container of the Job that trains.
+
+    Raises:
+        ManifestError: if it has none.
+    """
+    containers: list[dict[str, Any]] = job["spec"]["template"]["spec"]["containers"]
+    for container in containers:
+        if container["name"] == TRAINER:
+            return container
+    raise ManifestError(NO_JOB)
 
 
 def _setting(environment: Mapping[str, str], name: str) -> str:

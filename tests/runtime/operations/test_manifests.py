@@ -41,6 +41,7 @@ ENVIRONMENT = {
     "BUCKET": "bucket",
     "JOB_MEMORY": "",
     "AWS_DEFAULT_REGION": "eu-central-1",
+    "TRAIN_SCHEDULE": "17 3 * * 1",
     "MAX_RECORDS": "500",
     "RATE_LIMIT": "",
 }
@@ -121,17 +122,14 @@ def test_names_labels_and_namespace_are_text(project: Path, component: str) -> N
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_the_image_is_the_published_one(project: Path, component: str) -> None:
     # Given an image that has been published
+    name = "trainer" if component == "schedule" else component
     (project / "build").mkdir()
-    (project / f"build/{component}.image").write_text(f"127.0.0.1:5000/oncology/{component}@sha256:{'0' * 64}\n")
+    (project / f"build/{name}.image").write_text(f"127.0.0.1:5000/oncology/{name}@sha256:{'0' * 64}\n")
 
     assert main([component]) == 0
 
     (image,) = written(project, component)["images"]
-    assert image == {
-        "name": component,
-        "newName": f"127.0.0.1:5000/oncology/{component}",
-        "digest": f"sha256:{'0' * 64}",
-    }
+    assert image == {"name": name, "newName": f"127.0.0.1:5000/oncology/{name}", "digest": f"sha256:{'0' * 64}"}
 
 
 @pytest.mark.parametrize("component", COMPONENTS)
@@ -141,7 +139,7 @@ def test_manifests_can_be_read_before_an_image_is_published(project: Path, compo
     assert written(project, component)["images"] == []
 
 
-@pytest.mark.parametrize("component", COMPONENTS)
+@pytest.mark.parametrize("component", sorted({*COMPONENTS} - {"schedule"}))
 def test_the_manifests_are_folders_of_the_project(project: Path, component: str) -> None:
     assert main([component]) == 0
 
@@ -202,6 +200,33 @@ def test_the_trainer_gets_its_settings(project: Path) -> None:
     assert settings.pop("DATA_SHA256") == hashlib.sha256((project / ENVIRONMENT["DATA"]).read_bytes()).hexdigest()
     assert settings == {name: ENVIRONMENT[name] for name in settings}
     assert {"DATA", "FLOORS", "BUCKET", "VERSION"} <= set(settings)
+
+
+def test_a_schedule_makes_a_cron_job_of_the_job(project: Path) -> None:
+    assert main(["schedule"]) == 0
+
+    # The rest of the manifests is as it was
+    content = written(project, "schedule")
+    assert content["resources"] == ["optional.yaml"]
+    *others, cron_job = yaml.safe_load_all((project / "build/k8s/schedule/optional.yaml").read_text())
+    assert [item["kind"] for item in others] == ["Namespace", "Deployment"]
+    # The CronJob creates that Job, and its container alone gets the newest data and the call of the pipeline
+    assert (cron_job["apiVersion"], cron_job["kind"], cron_job["metadata"]) == (
+        "batch/v1",
+        "CronJob",
+        {"name": "trainer"},
+    )
+    assert (cron_job["spec"]["schedule"], cron_job["spec"]["concurrencyPolicy"]) == ("17 3 * * 1", "Forbid")
+    proxy, trainer = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert proxy == {"name": "proxy"}
+    assert trainer["args"] == ["--scheduled"]
+    assert trainer["envFrom"] == [{"secretRef": {"name": "oncology-pipeline", "optional": True}}]
+    # And the memory that the table needs, as the Job does
+    assert main(["trainer"]) == 0
+    (patch,), (of_job,) = content["patches"], written(project, "trainer")["patches"]
+    assert json.loads(patch["patch"])["kind"] == "CronJob"
+    assert json.loads(patch["patch"])["spec"]["jobTemplate"]["spec"] == json.loads(of_job["patch"])["spec"]
+    assert config_map(content) == config_map(written(project, "trainer"))
 
 
 def memory_of_job(project: Path) -> dict[str, str]:

@@ -48,6 +48,8 @@ WAIT ?= 600
 JOB_START_TIMEOUT ?= 300
 # Limit of its memory, such as 4Gi. Empty: it follows from the table, and is at least that of k8s/trainer/job.yaml.
 JOB_MEMORY ?=
+# When `make train.schedule` trains, as cron writes it, in the time zone of the cluster, on EKS in UTC.
+TRAIN_SCHEDULE ?= 17 3 * * 1
 # Seconds between the request to stop a pod and the stop, for clients to connect to another pod. With a longer
 # time, terminationGracePeriodSeconds in k8s/base/deployment.yaml must be longer as well.
 DRAIN_SECONDS ?= 8
