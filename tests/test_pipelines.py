@@ -170,6 +170,13 @@ def test_a_model_that_the_schedule_trains_is_a_version_of_its_own(bakery: Bakery
     assert [set(each) for each in found["on"]["schedule"]] == [{"cron"}]
     expression = found["env"]["MLOPS_VERSION"]
     assert "github.event_name == 'schedule' && format('retrained-{0}', github.run_number)" in expression
+    # So is one that the cluster has trained: a call names it, and only deploys take it, which can read the bucket
+    model = "github.event.client_payload.model"
+    assert found["on"]["repository_dispatch"] == {"types": ["model"]}
+    assert expression.endswith(f"|| {model} }}}}")
+    test, *deploys = found["jobs"].values()
+    assert [job["env"]["MLOPS_MODEL"] for job in deploys] == [f"${{{{ {model} }}}}"] * 2
+    assert "env" not in test
     # An empty variable leaves the version to git
     for value, expected in (("retrained-7", "retrained-7"), ("", "")):
         shown = subprocess.run(
@@ -185,8 +192,12 @@ def test_the_order_of_jobs_on_gitlab() -> None:
 
     # Every push is tested, and so is what a schedule trains
     assert not {"rules", "environment", "resource_group"} & set(found["test"])
-    schedule, push = found["workflow"]["rules"]
+    schedule, model, push = found["workflow"]["rules"]
     assert schedule["variables"] == {"MLOPS_VERSION": "retrained-$CI_PIPELINE_IID"}
+    # A model that the cluster has trained comes with the trigger, and only deploys take it, which can read the bucket
+    assert model["variables"] == {"MLOPS_VERSION": "$MODEL"}
+    assert found[".deploy"]["variables"]["MLOPS_MODEL"] == "$MODEL"
+    assert "variables" not in found["test"]
     assert push == {"if": "$CI_COMMIT_BRANCH || $CI_COMMIT_TAG"}
     # main goes to staging, then to production, once somebody starts that
     assert found["staging"]["rules"] == [on_main]
@@ -267,7 +278,8 @@ def test_a_deploy_on_github_has_the_rights_and_variables_of_its_platform(platfor
     for name in ("staging", "production"):
         job = content("github", platform)["jobs"][name]
         assert job["permissions"] == {"contents": "read"} | rights
-        assert set(job["env"]) == variables | {"MLOPS_ENVIRONMENT"}
+        model = {"MLOPS_MODEL"} if platform == "eks" else set()
+        assert set(job["env"]) == variables | {"MLOPS_ENVIRONMENT"} | model
 
 
 def test_actions_are_pinned_by_commit() -> None:
