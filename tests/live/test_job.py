@@ -183,3 +183,38 @@ def test_whoever_stops_waiting_learns_that_the_job_goes_on(
     # And that is how it stops
     subprocess.run(line.rpartition("stop it: ")[2].split(), check=True, capture_output=True)
     assert job() == {}
+
+
+@pytest.fixture
+def kubectl_for_cron_jobs(tmp_path: Path) -> str:
+    """kubectl with the rights of a deployer, which gives a server before Kubernetes 1.21 the CronJob that it knows."""
+    if '"cronjobs"' in kubectl("get", "--raw", "/apis/batch/v1"):
+        return DEPLOYER
+    program = tmp_path / "kubectl"
+    translate = 'case "$*" in *apply*build/k8s/schedule) sed -i s,batch/v1,batch/v1beta1, build/k8s/schedule/* ;; esac'
+    program.write_text(f'#!/bin/sh\n{translate}\nexec {DEPLOYER} "$@"\n')
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_a_schedule_creates_jobs_that_train(site: Workbench, kubectl_for_cron_jobs: str) -> None:
+    # When somebody with the rights of a deployer trains on schedule
+    settings = {"TRAIN_SCHEDULE": "17 3 * * 1", "BUDGET": "0", "KUBECTL": kubectl_for_cron_jobs}
+    result = site.make("--old-file=build/trainer.image", "train.schedule", **settings)
+
+    # Then the bucket names the newest data, and a Job that the schedule creates trains
+    assert result.returncode == 0, result.stdout + result.stderr
+    (table,) = (site.folder / "data").glob("*.csv")
+    sha256 = hashlib.sha256(table.read_bytes()).hexdigest()
+    assert objects(site, "cp", f"s3://bucket/data/{table.name}.sha256", "-") == f"{sha256}  {table.name}\n"
+    cron_job = json.loads(kubectl("get", "cronjob", JOB, "--output", "json"))["spec"]
+    assert cron_job["schedule"] == "17 3 * * 1"
+    created = cron_job["jobTemplate"] | {"apiVersion": "batch/v1", "kind": "Job"}
+    created["metadata"] |= {"name": f"{JOB}-1"}
+    kubectl("create", "--filename", "-", stdin=json.dumps(created))
+    kubectl("wait", "--for", "condition=complete", "--timeout", "60s", f"job/{JOB}-1")
+    assert "Read 699 rows" in kubectl("logs", f"job/{JOB}-1")
+
+    # And it can be ended
+    assert site.make("train.schedule.remove").returncode == 0
+    assert kubectl("get", "cronjobs", "--output", "name") == ""

@@ -26,8 +26,8 @@ RENDERED = Path("build/k8s/webservice.json")
 
 CONTENT_HASH = re.compile(r"-[0-9a-z]{10}$")
 
-OTHER_KINDS = {"ConfigMap", "Deployment", "Job", "ServiceAccount"}
-"""Kinds of what a training job has made, and a deploy before releases were recorded."""
+OTHER_KINDS = {"ConfigMap", "CronJob", "Deployment", "Job", "ServiceAccount"}
+"""Kinds of what training on the cluster has made, and a deploy before releases were recorded."""
 
 
 class EksPlatform(ProjectCluster):

@@ -109,6 +109,7 @@ def deployed(kubectl: KubectlInMemory) -> KubectlInMemory:
         service,
         labelled("Deployment", "x-webservice", app="x", component="webservice"),
         labelled("Job", "x-trainer", app="x", component="trainer"),
+        labelled("CronJob", "x-trainer", app="x", component="trainer"),
         labelled("Secret", "x-webservice-keys"),
         labelled("Secret", "x-dashboard-key"),
         labelled("Secret", "registry"),
@@ -144,7 +145,7 @@ def test_destroy_removes_the_project_and_nothing_else(deployed: KubectlInMemory)
 
     assert set(removed) == {
         "secret/x-webservice-keys", "service/x-webservice", "deployment/x-webservice", "job/x-trainer",
-        "configmap/x-release-1", "lease/x-deploy", "secret/x-dashboard-key",
+        "cronjob/x-trainer", "configmap/x-release-1", "lease/x-deploy", "secret/x-dashboard-key",
     }  # fmt: skip
     assert set(deployed.objects) == {("secret", "registry"), ("service", "y-webservice")}
 
