@@ -58,7 +58,7 @@ train.schedule: context build/trainer.image $(DATA) $(ENV) | aws-account  ## Tra
 	@$(KUBECTL) --namespace "$$NAMESPACE" apply --kustomize build/k8s/schedule
 
 .PHONY: train.schedule.remove
-train.schedule.remove: context  ## Train at these times no more
+train.schedule.remove: context  ## Stop training at these times
 	@$(KUBECTL) --namespace "$$NAMESPACE" delete cronjob "$$PROJECT-trainer" --ignore-not-found
 
 .PHONY: manifests.trainer manifests.schedule
