@@ -29,6 +29,8 @@ TEMPLATE = "trend.html"
 MAX_FIGURES = 4
 """Maximum number of metrics that have a figure; the table has all."""
 SKILL = "skill"
+KINDS_OF_TESTS: Mapping[str, str] = {f"unittest{COVERAGE}": "unit tests", f"test{COVERAGE}": "system tests"}
+"""What tests are called, by the kind of their coverage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ def render_trend(
         trained=trained,
         shown=names[:MAX_FIGURES],
         names=names,
-        components=list(dict.fromkeys(key for version in versions for key in version.coverage)),
+        components={key: f"{key[0]}, {KINDS_OF_TESTS[key[1]]}" for version in versions for key in version.coverage},
         days=days,
         deploys=deploys,
         running=marked[-1] if marked else None,
@@ -154,8 +156,7 @@ def _metric_figures(versions: Sequence[Version], names: Sequence[str], period: P
 
 def _coverage_figures(versions: Sequence[Version], period: Period) -> list[CoverageFigure]:
     figures = []
-    kinds: Mapping[str, str] = {f"unittest{COVERAGE}": "unit tests", f"test{COVERAGE}": "system tests"}
-    for kind, title in kinds.items():
+    for kind, title in KINDS_OF_TESTS.items():
         coverage: dict[str, list[tuple[datetime, float]]] = {}
         for version in versions:
             for (component, of), value in version.coverage.items():
