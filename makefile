@@ -6,8 +6,10 @@ SHELL := bash
 
 PYTHON ?= python3
 BIN := .venv/bin
-# Tests of one file share what they made: they run in one process. Those about a cluster share that, too.
+# Tests of one file share what they made: they run in one process.
 WORKERS ?= 2
+# Files of live tests. Those with the mark `cluster` share one: let no two processes run them.
+LIVE ?= tests/live
 IN_PROCESSES := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 SOURCES := answers.py relock.py $(wildcard docs/*.py) examples hooks runtime tests
 
@@ -25,7 +27,7 @@ test.fast: .venv/.installed  ## Run the tests that need neither engine nor clust
 
 .PHONY: test.live
 test.live: .venv/.installed  ## Run the tests that need an engine or a cluster
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/live --numprocesses $(WORKERS) --dist loadgroup $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(LIVE) $(ARGS)
 
 .PHONY: lint
 lint: .venv/.installed  ## Check style and format (ruff), import directions (import-linter), declared packages (deptry)

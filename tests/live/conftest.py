@@ -33,15 +33,6 @@ AZURE_SETTINGS = QUICK_TRAINING | {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let processes that share the tests share no cluster: one has the files about it, and another one all others."""
-    for item in items:
-        module = item.getparent(pytest.Module)
-        if module and "live" in item.path.parts:
-            of_cluster = any(mark.name == "cluster" for mark in module.own_markers)
-            item.add_marker(pytest.mark.xdist_group("cluster" if of_cluster else "engine"))
-
-
 @pytest.fixture(scope="session")
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Environment that points the AWS CLI at a moto server of our own."""
