@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import share_environment
-from tests.live.workbench import Load, Workbench, ask
+from tests.live.workbench import PAUSE, Load, Workbench, ask
 
 NAMESPACE = "mlops-template-tests"
 NODE_PORT = int(os.environ.get("TEST_NODE_PORT", "30080"))
@@ -88,9 +88,9 @@ class Site:
         one = self.workbench.golden()[0]
         assert ask(ADDRESS, "/v1/predictions", one["record"], self.key)[1]["label"] == one["prediction"]["label"]
 
-    def load(self) -> Load:
-        """Return clients that have a key."""
-        return Load(ADDRESS, self.workbench.golden(), self.key)
+    def load(self, pause: float = PAUSE) -> Load:
+        """Return clients that have a key, with seconds between two requests of each."""
+        return Load(ADDRESS, self.workbench.golden(), self.key, pause=pause)
 
     def make_key(self, name: str) -> str:
         """Return the key that make gives to a caller of that name."""

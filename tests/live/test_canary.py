@@ -52,7 +52,7 @@ def test_a_good_version_is_promoted(site: Site) -> None:
 
     # When the next is deployed with a canary, under load
     site.running = site.workbench.commit("Good version")
-    with site.load() as load:
+    with site.load(pause=0.05) as load:
         result = site.workbench.make("deploy", **CANARY)
 
     # Then it was compared and promoted, which the history says, no request was lost, and the canary is gone
@@ -71,7 +71,7 @@ def test_a_version_that_answers_with_errors_is_removed(site: Site) -> None:
     before = pods(site), generation(site)
 
     # When it is deployed with a canary, under load
-    with site.load():
+    with site.load(pause=0.05):
         result = site.workbench.make("deploy", **CANARY)
     site.workbench.restore()
 

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from tests.conftest import environment_of_a_user
 
-SECONDS_BETWEEN_REQUESTS = 0.05
+PAUSE = 0.2
+"""Seconds between two requests of a client: without them, clients would leave no processor to what they watch."""
 GIT = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost")
 
 
@@ -136,6 +137,7 @@ class Load:
     golden: list[dict[str, Any]]
     key: str = ""
     clients: int = 4
+    pause: float = PAUSE
     answered: int = 0
     lost: list[str] = field(default_factory=list)
     versions: Counter[str] = field(default_factory=Counter)
@@ -160,8 +162,7 @@ class Load:
     def _run(self, keep_alive: bool) -> None:
         connection = http.client.HTTPConnection(self.address, timeout=10)
         number = 0
-        # Clients without a pause would leave no processor to the deploy that they watch.
-        while not self._stop.wait(SECONDS_BETWEEN_REQUESTS):
+        while not self._stop.wait(self.pause):
             number += 1
             problem, version = self._one_request(connection, number)
             with self._lock:
