@@ -15,7 +15,7 @@ SOURCES := answers.py relock.py $(wildcard docs/*.py) examples hooks runtime tes
 
 .PHONY: help
 help:
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z.-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z.-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: test
 test: lint type-check .venv/.installed  ## Run every test; those that need an engine or a cluster are skipped without one
@@ -24,6 +24,14 @@ test: lint type-check .venv/.installed  ## Run every test; those that need an en
 .PHONY: test.fast
 test.fast: .venv/.installed  ## Run the tests that need neither engine nor cluster
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --ignore tests/live $(IN_PROCESSES) $(ARGS)
+
+.PHONY: test.runtime
+test.runtime: .venv/.installed  ## Of these, run those of the runtime, in one process
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/runtime $(ARGS)
+
+.PHONY: test.projects
+test.projects: .venv/.installed  ## Of these, run those of the template and its projects, in one process
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest --ignore tests/live --ignore tests/runtime $(ARGS)
 
 .PHONY: test.live
 test.live: .venv/.installed  ## Run the tests that need an engine or a cluster
