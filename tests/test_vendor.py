@@ -134,7 +134,7 @@ def test_upgrade_names_the_files_that_a_newer_template_makes_otherwise(
     change(newer / "runtime/mlops_runtime/__init__.py", '"1.0.0"', '"1.0.1"')
     change(newer / "CHANGELOG.md", "## ", "## 1.0.1\n\n- Newer.\n\n## ", 1)
     change(newer / "{{cookiecutter.project_slug}}/make/image.mk", "Build the images", "Build all images")
-    change(newer / "{{cookiecutter.project_slug}}/src/dashboard/app.py", "MAX_BARS, ", "MAX_LINES = MAX_BARS, ")
+    change(newer / "{{cookiecutter.project_slug}}/src/dashboard/app.py", 'layout="wide"', 'layout="centered"')
     (newer / "{{cookiecutter.project_slug}}/docs/new.md").touch()
 
     # When it is upgraded
@@ -183,7 +183,7 @@ def test_cruft_update_merges_the_template_and_keeps_what_is_the_users(
     change(edited / manifest, old, new)
     page = edited / "src/dashboard/app.py"
     if dashboard != "none":
-        change(page, "MAX_BARS, MAX_FAULTS = 12,", "MAX_BARS, MAX_FAULTS = 20,")
+        change(page, "height=1200", "height=900")
     kept = {name: (edited / name).read_bytes() for name in ("project.mk", "src/oncology_model/datamodel.py")}
     commit_everything(edited)
     # and a template with another runtime, README and setting, while the table is no longer where it was
@@ -208,7 +208,7 @@ def test_cruft_update_merges_the_template_and_keeps_what_is_the_users(
     assert [name for name, (path, _, _) in MANIFESTS.items() if (edited / path).exists()] == [platform]
     assert page.exists() == (dashboard != "none")
     if page.exists():
-        assert "MAX_FAULTS = 20," in page.read_text()
+        assert "height=900" in page.read_text()
         assert '"What drives the prediction"' in page.read_text()
     changed = git(edited, "status", "--porcelain").splitlines()
     assert not [line for line in changed if "data/" in line or line.endswith((".rej", ".orig"))]
