@@ -23,10 +23,10 @@ def test_a_record_survives_json(record: RecordModel) -> None:
     assert Record.model_validate_json(record.model_dump_json()) == record
 
 
-def test_the_contract_is_the_one_that_the_table_gives(table: Path) -> None:
+def test_the_contract_is_the_one_that_the_table_gives(data: Path) -> None:
     # Delete this test once you have changed the contract by hand.
     source = Path(datamodel.__file__).read_text(encoding="utf-8")
 
-    found = profile(table, CONTRACT.target, CONTRACT.task)
+    found = profile(data, CONTRACT.target, CONTRACT.task)
 
     assert render(found, source) == source

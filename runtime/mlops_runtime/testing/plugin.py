@@ -1,12 +1,14 @@
 """Pytest plugin with fixtures for the tests of a project.
 
-To use it, add `pytest_plugins = ["mlops_runtime.testing.plugin"]` and the session fixtures `predictor` and
-`create_app` to `tests/conftest.py`. A fixture of the same name there replaces a fixture of this plugin.
+To use it, add `pytest_plugins = ["mlops_runtime.testing.plugin"]` and the session fixture `predictor` to
+`tests/conftest.py`. A fixture of the same name there replaces a fixture of this plugin.
 """
 
 import os
 import signal
 from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -15,7 +17,7 @@ from hypothesis import HealthCheck, settings
 
 from mlops_runtime.contract import RecordModel
 from mlops_runtime.model import BasePredictor
-from mlops_runtime.testing.project import running_service
+from mlops_runtime.testing.project import project_setting, running_service
 
 CreateApp = Callable[[BasePredictor], Flask]
 
@@ -28,6 +30,19 @@ def pytest_sessionstart() -> None:
     """Let pytest handle Ctrl-C from here on: until now, it ended the process without a traceback."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def data(pytestconfig: pytest.Config) -> Path:
+    """The data that the project trains on."""
+    return pytestconfig.rootpath / project_setting(pytestconfig.rootpath, "DATA")
+
+
+@pytest.fixture(scope="session")
+def create_app() -> CreateApp:
+    """The function that makes the application of the project."""
+    function: CreateApp = import_module("webservice.app").create_app
+    return function
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def test_a_record_survives_json(record: RecordModel) -> None:
     assert Record.model_validate_json(record.model_dump_json()) == record
 
 
-def test_the_labels_are_those_of_the_texts(texts: Path) -> None:
+def test_the_labels_are_those_of_the_texts(data: Path) -> None:
     source = Path(datamodel.__file__).read_text(encoding="utf-8")
 
-    assert rendered(profile(texts), source) == source
+    assert rendered(profile(data), source) == source
