@@ -1,29 +1,8 @@
 """The dashboard, in front of the application on a port of this machine."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
-from flask import Flask
-from mlops_runtime.model import Predictor
-from mlops_runtime.testing.project import served
+from flask.testing import FlaskClient
 from streamlit.testing.v1 import AppTest
-
-SCRIPT = Path(__file__).parents[1] / "src/dashboard/app.py"
-
-
-@pytest.fixture(scope="module")
-def app(create_app: Callable[[Predictor], Flask], predictor: Predictor) -> Flask:
-    """The application."""
-    return create_app(predictor)
-
-
-@pytest.fixture
-def dashboard(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[AppTest]:
-    """The dashboard, opened."""
-    with served(app) as url:
-        monkeypatch.setenv("SERVICE_URL", url)
-        yield AppTest.from_file(str(SCRIPT), default_timeout=60).run()
 
 
 @pytest.mark.parametrize("page", ["What if", "Table", "Model card", "Drift"])
@@ -33,8 +12,8 @@ def test_a_page_opens(dashboard: AppTest, page: str) -> None:
     assert [*dashboard.exception, *dashboard.error] == []
 
 
-def test_a_table_is_scored(dashboard: AppTest, app: Flask) -> None:
-    table = app.test_client().get("/table").data
+def test_a_table_is_scored(dashboard: AppTest, client: FlaskClient) -> None:
+    table = client.get("/table").data
     dashboard.segmented_control[0].set_value("Table").run()
 
     dashboard.file_uploader[0].set_value(("table.csv", table, "text/csv")).run()

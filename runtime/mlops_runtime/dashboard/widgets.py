@@ -7,8 +7,8 @@ from typing import Any
 
 import streamlit as st
 
-from mlops_runtime.dashboard.client import Scored
-from mlops_runtime.dashboard.drift import Drift
+from mlops_runtime.dashboard.client import Client, ClientError, Scored
+from mlops_runtime.dashboard.drift import Drift, DriftHistory, drift_of
 from mlops_runtime.dashboard.inputs import Input
 
 MAX_BARS, MAX_LINES, MAX_FAULTS = 12, 8, 100
@@ -94,6 +94,23 @@ def show_scored(name: str, parts: Iterable[Scored]) -> None:
         st.dataframe(faults, hide_index=True)
     result = f"{name.rpartition('.')[0] or name}-predictions.csv"
     st.download_button("Download the table with predictions", "".join(lines), result, "text/csv")
+
+
+@st.fragment(run_every=60)
+def show_drift(client: Client, history: DriftHistory) -> None:
+    """Show how much the records of the last day differ from the training rows, anew each minute.
+
+    Args:
+        client: of the service.
+        history: of its drift so far.
+    """
+    try:
+        latest = drift_of(client.metrics())
+    except ClientError as error:
+        st.error(str(error))
+        return
+    st.metric("Records of the last day", f"{latest.records:,}")
+    show_index([*history.samples(), latest])
 
 
 def show_index(samples: Sequence[Drift]) -> None:

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -17,7 +18,7 @@ from hypothesis import HealthCheck, settings
 
 from mlops_runtime.contract import RecordModel
 from mlops_runtime.model import BasePredictor
-from mlops_runtime.testing.project import project_setting, running_service
+from mlops_runtime.testing.project import project_setting, running_service, served
 
 CreateApp = Callable[[BasePredictor], Flask]
 
@@ -43,6 +44,18 @@ def create_app() -> CreateApp:
     """The function that makes the application of the project."""
     function: CreateApp = import_module("webservice.app").create_app
     return function
+
+
+@pytest.fixture
+def dashboard(
+    create_app: CreateApp, predictor: BasePredictor, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """The dashboard of the project, opened, in front of its application on a port of this machine."""
+    from streamlit.testing.v1 import AppTest
+
+    with served(create_app(predictor)) as url:
+        monkeypatch.setenv("SERVICE_URL", url)
+        yield AppTest.from_file(str(pytestconfig.rootpath / "src/dashboard/app.py"), default_timeout=60).run()
 
 
 @pytest.fixture

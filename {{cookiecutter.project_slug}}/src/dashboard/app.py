@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
-from mlops_runtime.dashboard import Client, ClientError, DriftHistory, Input, drift_of, inputs_of, samples_in
-from mlops_runtime.dashboard.widgets import ask, show_contributions, show_index, show_prediction, show_scored
+from mlops_runtime.dashboard import Client, ClientError, DriftHistory, Input, inputs_of, samples_in
+from mlops_runtime.dashboard.widgets import ask, show_contributions, show_drift, show_prediction, show_scored
 
 TITLE = "{{cookiecutter.project_name}}"
 CLIENT = Client.from_environment()
@@ -51,21 +51,12 @@ def show_model_card() -> None:
     st.iframe(CLIENT.report(), height=1200)
 
 
-@st.fragment(run_every=60)
-def show_drift() -> None:
-    """Show how much the records of the last day differ from the training rows."""
-    try:
-        latest = drift_of(CLIENT.metrics())
-    except ClientError as error:
-        st.error(str(error))
-        return
-    st.metric("Records of the last day", f"{latest.records:,}")
-    show_index([*history().samples(), latest])
-
-
 PAGES: dict[str, Callable[[], None]] = {
-    "What if": show_what_if, "Table": show_table, "Model card": show_model_card, "Drift": show_drift,
-}  # fmt: skip
+    "What if": show_what_if,
+    "Table": show_table,
+    "Model card": show_model_card,
+    "Drift": lambda: show_drift(CLIENT, history()),
+}
 
 st.set_page_config(page_title=TITLE, layout="wide")
 st.title(TITLE)
