@@ -21,4 +21,4 @@ def test_a_project_with_a_dashboard_passes_its_own_checks(tmp_path: Path) -> Non
     result = make(project, "lint", "type-check", "unittest", "ENV=", f"PYTHON={sys.executable}")
 
     assert result.returncode == 0, result.stdout + result.stderr
-    assert len((project / "src/dashboard/app.py").read_text().splitlines()) <= 150
+    assert len((project / "src/dashboard/app.py").read_text().splitlines()) <= 80
