@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Kubectl, Object
+from mlops_runtime.operations.kubectl import CHECKED_BY_SERVER, ClusterError, ConflictError, Kubectl, Object
 from mlops_runtime.operations.releases import (
     COMPONENT,
     PREFIX,
@@ -266,9 +266,8 @@ class ProjectCluster:
             "metadata": {"name": self.deployment},
             "spec": {"replicas": live.replicas or min_replicas_of(release.manifests)},
         }
-        apply = ("apply", "--server-side", "--force-conflicts", "--field-manager", REPLICAS_MANAGER)
-        # Without --validate=false, kubectl asks for the fields that a new Deployment must have.
-        self.kubectl.run(*apply, "--validate=false", "--filename", "-", stdin=json.dumps(change))
+        apply = (*APPLY[:-1], REPLICAS_MANAGER)
+        self.kubectl.run(*apply, "--filename", "-", stdin=json.dumps(change))
 
     def _replicas(self, release: Release, base: Release | None, live: Live | None) -> int | None:
         """Return the number of pods to ask for; None for that of the manifest."""
@@ -408,7 +407,7 @@ class ProjectCluster:
         return "\n".join(parts)
 
 
-APPLY = ("apply", "--server-side", "--force-conflicts", "--field-manager", FIELD_MANAGER)
+APPLY = ("apply", "--server-side", "--force-conflicts", CHECKED_BY_SERVER, "--field-manager", FIELD_MANAGER)
 
 
 def as_list(items: Sequence[Object]) -> str:

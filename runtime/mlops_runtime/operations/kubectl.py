@@ -32,6 +32,9 @@ UNAUTHORIZED = re.compile(r"Unauthorized|must be logged in|getting credentials|p
 WRITING = ("apply", "create", "delete", "patch", "replace", "set")
 """Commands that change something."""
 
+CHECKED_BY_SERVER = "--validate=false"
+"""For a command whose fields the server checks: kubectl would fetch the whole schema of a server before 1.25 first."""
+
 Object = dict[str, Any]
 """A Kubernetes object as JSON."""
 

@@ -15,11 +15,11 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 from mlops_runtime.operations.errors import LockError
-from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Kubectl, Object
+from mlops_runtime.operations.kubectl import CHECKED_BY_SERVER, ClusterError, ConflictError, Kubectl, Object
 
 DURATION = 30
 """Seconds without a renewal after which a lock may be taken over."""
-RENEW_INTERVAL = 5.0
+RENEW_INTERVAL = 10.0
 """Seconds between two renewals."""
 POLL_INTERVAL = 2.0
 """Seconds between two polls of a lock that somebody else holds."""
@@ -76,7 +76,7 @@ class Lock:
         """
         # The resource version in the object makes the server refuse this if somebody else was faster.
         lease["spec"] |= {"holderIdentity": holder, "leaseDurationSeconds": DURATION, "renewTime": timestamp()}
-        self.kubectl.run("replace", "--filename", "-", stdin=json.dumps(lease))
+        self.kubectl.run("replace", CHECKED_BY_SERVER, "--filename", "-", stdin=json.dumps(lease))
 
 
 def timestamp() -> str:

@@ -11,7 +11,7 @@ from mlops_runtime.operations.golden import ServiceError, WrongPredictionError
 from mlops_runtime.operations.lease import block_stop_signals
 from mlops_runtime.operations.road import Progress
 
-POLL_INTERVAL = 1.0
+POLL_INTERVAL = 2.0
 """Seconds between two polls of a rollout."""
 PROGRESS_INTERVAL = 10.0
 """Seconds after which a line is printed even if nothing has changed."""
