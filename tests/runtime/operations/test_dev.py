@@ -73,7 +73,7 @@ def project(tmp_path: Path) -> Project:
 def test_containers_are_removed_when_a_service_ends(project: Project, status: str) -> None:
     assert project.run(UP=status) == (int(status), "")
 
-    _, up, down = project.calls()
+    up, down = project.calls()
     user = f"{os.getuid()}:{os.getgid()}"
     assert up.startswith(f"{user} sha256:1 127.0.0.1:{project.port}|--project-name x-dev-{project.port} ")
     assert up.endswith("--file docker/dev.yaml up --exit-code-from webservice")
@@ -85,7 +85,7 @@ def test_the_image_of_a_dashboard_is_run_beside_that_of_the_service(project: Pro
 
     assert project.run() == (0, "")
 
-    assert " sha256:1 sha256:2 127.0.0.1:" in project.calls()[1]
+    assert " sha256:1 sha256:2 127.0.0.1:" in project.calls()[0]
 
 
 @pytest.mark.parametrize("stop", ["INT", "TERM"])

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -119,13 +120,15 @@ class Engine:
         Raises:
             EngineError: if there is neither.
         """
-        for command in ([*self.docker, "compose"], [f"{Path(self.docker[0]).name}-compose"]):
-            try:
-                self._process([*command, "version"], "", self.environment, "compose version")
-            except EngineError:
-                continue
-            return command
-        raise EngineError("there is no Docker Compose: install its plugin or docker-compose, or set COMPOSE")
+        plugin, program = [*self.docker, "compose"], f"{Path(self.docker[0]).name}-compose"
+        try:
+            self._process([*plugin, "version"], "", self.environment, "compose version")
+        except EngineError as error:
+            if shutil.which(program, path=self.environment.get("PATH")):
+                return [program]
+            remedy = "install its plugin or docker-compose, or set COMPOSE"
+            raise EngineError(f"there is no Docker Compose: {remedy}") from error
+        return plugin
 
     def containers(self, *services: str) -> list[Container]:
         """Return the containers of some services, by name; of every service without a name.
