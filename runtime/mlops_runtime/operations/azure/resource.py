@@ -11,7 +11,7 @@ from mlops_runtime.operations.errors import DeployError
 
 KEYS, OPERATOR = "keys", "operator"
 """Names of its two secrets: the hashes of the API keys, and the operator's key."""
-POLL_INTERVAL = 1.0
+POLL_INTERVAL = 2.0
 """Seconds between two polls of a change that Azure makes."""
 
 

@@ -194,10 +194,10 @@ def test_a_slot_that_azure_changes_is_waited_for(sites: SitesInMemory) -> None:
     deploy(sites, Image.GOOD)
     properties = sites.slots["production"]["properties"]
     properties["inProgressOperationId"] = "swap"
-    app = Site(sites, "x", "x-app", timeout=3)
+    app = Site(sites, "x", "x-app", timeout=4)
 
     # When it lasts too long, then that is said
-    with pytest.raises(AzureAwayError, match="x-app is still being changed after 3 s"):
+    with pytest.raises(AzureAwayError, match="x-app is still being changed after 4 s"):
         app.find()
 
     # When it ends, then the app is found
