@@ -5,6 +5,7 @@ same environment, folder, input and outputs.
 """
 
 import contextlib
+import gc
 import io
 import json
 import logging
@@ -28,6 +29,8 @@ def serve(path: str) -> None:
     for group in GROUPS:
         with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
             get_default_cli().invoke([*group, "--help"])
+    # What is imported stays: collecting garbage would copy its memory in each process.
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(f"{path}.new")
