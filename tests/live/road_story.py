@@ -187,6 +187,7 @@ class RoadStory:
 
         # Then the first version runs, with the setting that it had
         assert result.returncode == 0, result.stdout + result.stderr
+        assert f"going back from {stage.running} to {first}" in result.stdout
         assert load.lost == []
         stage.running = first
         stage.assert_runs()

@@ -182,30 +182,6 @@ def test_the_pods_are_as_restricted_as_the_manifests_say(site: Site) -> None:
     assert site.kubectl("exec", pod, "--", "sh", "-c", script).split() == ["tmp", "none"]
 
 
-def test_rollback_goes_to_the_version_before(site: Site) -> None:
-    # Given two verified versions
-    oldest, newest = site.running, site.workbench.commit("Second version")
-    assert site.workbench.make("deploy").returncode == 0
-    site.running = newest
-
-    # When it is rolled back, then it says where to, and goes there
-    result = site.workbench.make("rollback")
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert f"going back from {newest} to {oldest}" in result.stdout
-    assert ask(ADDRESS, "/version", key=site.key)[1]["version"] == oldest
-
-    # When it is rolled back again, then nothing changes: there is no version before that one
-    again = site.workbench.make("rollback")
-    assert again.returncode != 0
-    assert "no other version was verified before: nothing was changed" in one_error_line(again)
-
-    # When a version is named, then it goes to that one
-    assert site.workbench.make("rollback", TO=newest).returncode == 0
-    site.assert_still_answers()
-    states = [release.state for release in site.workbench.history()]
-    assert states == ["verified", "rolled back", "rolled back", "verified"]
-
-
 @pytest.mark.parametrize(
     ("variables", "message"),
     [

@@ -60,7 +60,19 @@ def stage(site: Site) -> Cluster:
 
 
 class TestRoad(RoadStory):
-    pass
+    def test_a_rollback_goes_no_further_but_to_a_version_that_is_named(self, stage: Cluster) -> None:
+        # When what was rolled back is rolled back again, then nothing changes: there is no version before that one
+        newest = next(line.version for line in stage.workbench.history() if line.state == "rolled back")
+        again = stage.workbench.make("rollback")
+        assert again.returncode != 0
+        assert "no other version was verified before: nothing was changed" in one_error_line(again)
+
+        # When a version is named, then it goes to that one
+        named = stage.workbench.make("rollback", TO=newest)
+        assert named.returncode == 0, named.stdout + named.stderr
+        assert f"going back from {stage.running} to {newest}" in named.stdout
+        stage.running = newest
+        stage.assert_runs()
 
 
 class TestKilledDeploy(KilledDeployStory):
