@@ -1,7 +1,6 @@
 """Fixtures: projects baked from this template, and tools that some tests need."""
 
 import fcntl
-import gc
 import json
 import os
 import re
@@ -25,11 +24,6 @@ ENGINE_SETTINGS = ("DOCKER", "DOCKER_BUILD_FLAGS", "PYTHON_IMAGE")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run the tests of projects first, which take longest, so that processes which share the tests end together."""
     items.sort(key=lambda item: ("live" in item.path.parts, "runtime" in item.path.parts))
-
-
-def pytest_collection_finish() -> None:
-    """Keep the garbage collector from the thousands of collected tests: it took a seventh of the time of others."""
-    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
