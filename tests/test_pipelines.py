@@ -18,14 +18,16 @@ import pytest
 import yaml
 
 from mlops_runtime.operations.template_choices import choices_of, completed, own_files
-from tests.conftest import TEMPLATE, Bakery
+from tests.conftest import TEMPLATE, Bakery, environment_of_a_user, share_environment
 from tests.test_bake import QUESTIONS, text_files
+from tests.test_extensions import replace_candidates
 
 FOLDER = TEMPLATE / "{{cookiecutter.project_slug}}"
 PLATFORMS = QUESTIONS["platform"]
 
 STEPS = {
     "test": ["install", "lint", "type-check", "unittest", "train", "test"],
+    "comment": ["install", "train", "pipeline.comment"],
     "staging": ["pipeline.login", "publish", "deploy"],
     "production": ["pipeline.login", "deploy"],
 }
@@ -82,11 +84,11 @@ def commands(ci: str, platform: str) -> dict[str, list[str]]:
     if ci == "github":
         return {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in found["jobs"].items()}
     if ci == "gitlab":
-        return {name: script(found, found[name]) for name in found["stages"]}
+        return {name: script(found, found[name]) for name in STEPS}
     if ci == "bitbucket":
-        return {
-            step["name"]: step["script"] for step in (each["step"] for each in found["pipelines"]["branches"]["main"])
-        }
+        pipelines = found["pipelines"]
+        jobs = [each["step"] for each in pipelines["branches"]["main"] + pipelines["pull-requests"]["**"]]
+        return {job["name"]: job["script"] for job in jobs}
     return {stage["stage"]: [line for step in steps(stage) if (line := shell(step))] for stage in found["stages"]}
 
 
@@ -148,13 +150,18 @@ def test_every_target_of_a_pipeline_is_there(bakery: Bakery, platform: str) -> N
 
 def test_the_order_of_jobs_on_github() -> None:
     found = content("github")
-    test, staging, production = found["jobs"].values()
+    test, comment, staging, production = found["jobs"].values()
 
-    # Every push is tested, with no right but to read
+    # Every push and every pull request is tested, with no right but to read
     assert found["on"]["push"] is None
     assert found["permissions"] == {}
     assert test["permissions"] == {"contents": "read"}
     assert not {"if", "environment", "needs"} & set(test)
+    # A pull request of the repository itself gets a comment
+    assert found["on"]["pull_request"] is None
+    assert comment["if"] == "github.event_name == 'pull_request' && !github.event.pull_request.head.repo.fork"
+    assert comment["permissions"] == {"contents": "read", "pull-requests": "write"}
+    assert not {"environment", "needs"} & set(comment)
     # main goes to staging, then to production, where the environment asks for approval
     assert (staging["needs"], production["needs"]) == ("test", "staging")
     assert staging["if"] == "github.ref == 'refs/heads/main'"
@@ -174,7 +181,7 @@ def test_a_model_that_the_schedule_trains_is_a_version_of_its_own(bakery: Bakery
     model = "github.event.client_payload.model"
     assert found["on"]["repository_dispatch"] == {"types": ["model"]}
     assert expression.endswith(f"|| {model} }}}}")
-    test, *deploys = found["jobs"].values()
+    test, _, *deploys = found["jobs"].values()
     assert [job["env"]["MLOPS_MODEL"] for job in deploys] == [f"${{{{ {model} }}}}"] * 2
     assert "env" not in test
     # An empty variable leaves the version to git
@@ -198,7 +205,10 @@ def test_the_order_of_jobs_on_gitlab() -> None:
     assert model["variables"] == {"MLOPS_VERSION": "$MODEL"}
     assert found[".deploy"]["variables"]["MLOPS_MODEL"] == "$MODEL"
     assert "variables" not in found["test"]
-    assert push == {"if": "$CI_COMMIT_BRANCH || $CI_COMMIT_TAG"}
+    assert push == {"if": "$CI_COMMIT_BRANCH || $CI_COMMIT_TAG || $CI_MERGE_REQUEST_IID"}
+    # A merge request gets a comment, without an environment and its credentials
+    assert found["comment"]["rules"] == [{"if": "$CI_MERGE_REQUEST_IID"}]
+    assert not {"environment", "id_tokens", "extends"} & set(found["comment"])
     # main goes to staging, then to production, once somebody starts that
     assert found["staging"]["rules"] == [on_main]
     assert found["production"]["rules"] == [on_main | {"when": "manual"}]
@@ -223,22 +233,29 @@ def test_the_order_of_jobs_on_bitbucket() -> None:
     for name, each in (("staging", staging), ("production", production)):
         assert each["step"]["deployment"] == name
         assert any(f"MLOPS_ENVIRONMENT={name}" in line for line in each["step"]["script"])
-    # A schedule runs the same steps, with a version of its own
+    # A pull request gets a comment, without a deployment and its credentials
+    (comment,) = found["pull-requests"]["**"]
+    assert not {"deployment", "oidc"} & set(comment["step"])
+    # A schedule runs the same steps, with a version of its own, and so does a call with a model
     variables, *others = found["custom"]["retrain"]
     assert others == found["branches"]["main"]
-    (variable,) = variables["variables"]
+    defaults = {each["name"]: each["default"] for each in variables["variables"]}
     for each in (staging, production):
         (line,) = [line for line in each["step"]["script"] if "MLOPS_VERSION" in line]
-        for given, expected in ((variable["default"], "retrained-7"), ("", "")):
-            environment = {variable["name"]: given, "BITBUCKET_BUILD_NUMBER": "7"}
-            command = ["bash", "-euc", f"{line}; echo $MLOPS_VERSION"]
+        for given, expected in (
+            (defaults, "retrained-7,"),
+            (defaults | {"MODEL": "retrained-1"}, "retrained-1,retrained-1"),
+            ({}, ","),
+        ):
+            environment = given | {"BITBUCKET_BUILD_NUMBER": "7"}
+            command = ["bash", "-euc", f"{line}; echo $MLOPS_VERSION,$MLOPS_MODEL"]
             result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
             assert result.stdout.strip() == expected
 
 
 def test_the_order_of_stages_on_azure_devops() -> None:
     found = content("azure-devops")
-    test, staging, production = found["stages"]
+    test, comment, staging, production = found["stages"]
 
     # Every push is tested; main goes to staging, then to production, whose environment asks for approval
     assert found["trigger"] == {"branches": {"include": ["*"]}}
@@ -249,12 +266,20 @@ def test_the_order_of_stages_on_azure_devops() -> None:
     assert "condition" not in production
     for name, stage in (("staging", staging), ("production", production)):
         assert stage["lockBehavior"] == "sequential"
-        assert stage["variables"] == [{"group": f"deploy-{name}"}, {"name": "MLOPS_ENVIRONMENT", "value": name}]
+        group, *variables = stage["variables"]
+        assert group == {"group": f"deploy-{name}"}
+        values = {each["name"]: each["value"] for each in variables}
+        assert values == {"MLOPS_ENVIRONMENT": name, "MLOPS_MODEL": "${{ parameters.model }}"}
         assert stage["jobs"][0]["environment"] == name
-    # A schedule runs it as well, with a version of its own
+    # A pull request gets a comment, without a group of variables
+    assert (comment["dependsOn"], comment["condition"]) == ([], "eq(variables['Build.Reason'], 'PullRequest')")
+    assert "variables" not in comment
+    # A schedule runs it as well, with a version of its own, and so does a call with a model
     assert found["schedules"][0]["branches"] == {"include": ["main"]}
-    (version,) = (value for key, value in found["variables"].items() if "'Schedule'" in key)
-    assert version == {"MLOPS_VERSION": "retrained-$(Build.BuildId)"}
+    (scheduled, called) = (value for key, value in found["variables"].items() if key.startswith("${{"))
+    assert scheduled == {"MLOPS_VERSION": "retrained-$(Build.BuildId)"}
+    assert called == {"MLOPS_VERSION": "${{ parameters.model }}"}
+    assert found["parameters"][0]["default"] == ""
 
 
 @pytest.mark.parametrize(("ci", "platform"), COMBINATIONS)
@@ -267,7 +292,7 @@ def test_a_deploy_has_a_token_for_its_cloud_alone(ci: str, platform: str) -> Non
         asked = [each["step"].get("oidc") for each in found["pipelines"]["branches"]["main"]]
         assert asked == [None, bool(audience) or None, bool(audience) or None]
     elif ci == "azure-devops":
-        assert text.count("SYSTEM_ACCESSTOKEN") == (2 if platform == "eks" else 0)
+        assert text.count("SYSTEM_ACCESSTOKEN") == (3 if platform == "eks" else 1)
         assert text.count('OIDC_TOKEN="$idToken"') == (2 if platform.startswith("azure-") else 0)
 
 
@@ -366,7 +391,9 @@ def test_a_project_without_a_pipeline_has_no_line_of_it(bakery: Bakery) -> None:
 
     assert choices_of(FOLDER, baked)["ci"] == "none"
     for path in text_files(baked):
-        assert not re.search(r"pipeline\.(login|md|yml)|pipelines\.yml|gitlab-ci|@[A-Z]+@", path.read_text()), path
+        assert not re.search(
+            r"pipeline\.(comment|login|md|mk|yml)|pipelines\.yml|gitlab-ci|@[A-Z]+@", path.read_text()
+        ), path
 
 
 @pytest.mark.parametrize("ci", PIPELINES)
@@ -388,6 +415,35 @@ def test_an_image_is_built_on_layers_once_somebody_is_logged_in(bakery: Bakery) 
         "registry login", "registry layers webservice", "cat build/webservice.layers",
     ]  # fmt: skip
     assert shown("build/webservice.built", "") == []
+
+
+def test_a_pull_request_gets_metrics_and_a_comparison(project: Path, tmp_path: Path) -> None:
+    # Given a clone with a branch on which the model learns less
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "--quiet", project, clone], check=True)
+    share_environment(clone, project)
+    replace_candidates(clone, "from sklearn.linear_model import LogisticRegression", "LogisticRegression(C=1e-6)")
+    event = tmp_path / "event.json"
+    event.write_text('{"pull_request": {"number": 7}}')
+    github = {
+        "GITHUB_ACTIONS": "true", "GITHUB_API_URL": "http://127.0.0.1:1", "GITHUB_REPOSITORY": "team/oncology",
+        "GITHUB_BASE_REF": "main", "GITHUB_EVENT_PATH": str(event),
+    }  # fmt: skip
+    settings = {"MLOPS_BUDGET": "0", "MLOPS_FLOORS": "skill=-1"}
+
+    # When the job of a pull request runs, without a token
+    result = subprocess.run(
+        ["make", "pipeline.comment"],
+        cwd=clone, env=environment_of_a_user() | github | settings, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    # Then the comment is printed, and says that the model of main is better
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "| accuracy | " in result.stdout
+    assert "Compared with the model of `main`, on the 175 rows that both have held out:" in result.stdout
+    assert "The model is significantly worse, by more than MARGIN=0.02" in result.stdout
+    assert "To have it on the pull request, set GITHUB_TOKEN" in result.stdout
+    assert not (clone / "build/target").exists()
 
 
 @contextmanager
