@@ -19,7 +19,6 @@ from tests.test_pipelines import commands, content, token_endpoint
 pytestmark = pytest.mark.cluster
 
 ROLE = "arn:aws:iam::123456789012:role/pipeline"
-BUCKET = "oncology-123456789012"
 RUNS = {ci: token_hex(4) for ci in ("github", "bitbucket")}
 """Number of the run by vendor: a registry may keep what earlier runs have published."""
 BARE_MACHINE = re.compile(r"apt-get .*|python -m pip install pipenv==.*")
@@ -44,20 +43,19 @@ def variables(ci: str, job: str) -> dict[str, str]:
     return {name: re.sub(r"\$\{\{ (.*?) \}\}", lambda each: known[each[1]], value) for name, value in declared.items()}
 
 
+def ask_aws(workbench: Workbench, *command: str) -> str:
+    """Return what the AWS CLI prints, with the keys of the account."""
+    environment = workbench.environment | {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": os.environ["PATH"]}
+    result = subprocess.run([*workbench.aws, *command], env=environment, capture_output=True, text=True, check=False)
+    return result.stdout
+
+
 @pytest.fixture(scope="module")
 def account(workbench: Workbench, cluster: str) -> Workbench:
-    """An account that has the cluster and the bucket, and the environment of a pipeline that has no key of it."""
-    regional = {"AWS_DEFAULT_REGION": "eu-central-1", "PATH": os.environ["PATH"]}
+    """An account that has the cluster, and the environment of a pipeline that has no key of it."""
     network = ("--resources-vpc-config", "subnetIds=a,b")
-    for command in (
-        ("eks", "create-cluster", "--name", cluster, "--role-arn", ROLE, *network),
-        ("s3", "mb", f"s3://{BUCKET}"),
-    ):
-        subprocess.run(
-            [*workbench.aws, *command], env=workbench.environment | regional, capture_output=True, check=False
-        )
+    ask_aws(workbench, "eks", "create-cluster", "--name", cluster, "--role-arn", ROLE, *network)
     settings = {
-        "MLOPS_BUCKET": BUCKET,
         "MLOPS_CLUSTER": cluster,
         # make pipeline.login sets the configuration of kubectl to the cluster that AWS names, which is no real one.
         "MLOPS_KUBECTL": f"kubectl --kubeconfig {os.environ['KUBECONFIG']}",
@@ -88,7 +86,13 @@ def image(namespace: str) -> str:
 # The commands of the tests are the same at both vendors, and take as long as a deploy.
 @pytest.mark.parametrize(("ci", "first"), [("github", ["test"]), ("bitbucket", [])], ids=["github", "bitbucket"])
 def test_a_pipeline_takes_a_fresh_clone_to_production(
-    ci: str, first: list[str], account: Workbench, namespaces: dict[str, str], tmp_path: Path, project: Path
+    ci: str,
+    first: list[str],
+    workbench: Workbench,
+    account: Workbench,
+    namespaces: dict[str, str],
+    tmp_path: Path,
+    project: Path,
 ) -> None:
     # Given a fresh clone of a project, on a machine where nobody has logged in
     source = bake(tmp_path / "source", ci=ci)
@@ -97,7 +101,9 @@ def test_a_pipeline_takes_a_fresh_clone_to_production(
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", source, clone], check=True)
     share_environment(clone, project)
-    own = {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "kubeconfig")}
+    bucket = f"oncology-{ci}-{RUNS[ci]}"
+    ask_aws(workbench, "s3", "mb", f"s3://{bucket}")
+    own = {"HOME": str(tmp_path), "KUBECONFIG": str(tmp_path / "kubeconfig"), "MLOPS_BUCKET": bucket}
 
     # When the jobs of its pipeline run, one after another
     with token_endpoint() as endpoint:
@@ -117,3 +123,6 @@ def test_a_pipeline_takes_a_fresh_clone_to_production(
         "status", NAMESPACE=namespaces["production"]
     )
     assert f"retrained-{RUNS[ci]}" in result.stdout
+    # And the role alone has kept its held-out predictions, with which the next deploy compares its model
+    kept = ask_aws(workbench, "s3", "ls", "--recursive", f"s3://{bucket}/champion/")
+    assert all(f"champion/{environment}/" in kept for environment in namespaces)
