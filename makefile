@@ -10,6 +10,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 # Files of live tests. Those with the mark `cluster` share one: let no two processes run them.
 LIVE ?= tests/live
+RUNTIME ?= tests/runtime
 IN_PROCESSES := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 SOURCES := answers.py relock.py $(wildcard docs/*.py) examples hooks runtime tests
 
@@ -27,7 +28,7 @@ test.fast: .venv/.installed  ## Run the tests that need neither engine nor clust
 
 .PHONY: test.runtime
 test.runtime: .venv/.installed  ## Of these, run those of the runtime, in one process
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest tests/runtime $(ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest $(RUNTIME) $(ARGS)
 
 .PHONY: test.projects
 test.projects: .venv/.installed  ## Of these, run those of the template and its projects, in one process
