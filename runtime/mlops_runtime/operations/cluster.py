@@ -266,8 +266,7 @@ class ProjectCluster:
             "metadata": {"name": self.deployment},
             "spec": {"replicas": live.replicas or min_replicas_of(release.manifests)},
         }
-        apply = (*APPLY[:-1], REPLICAS_MANAGER)
-        self.kubectl.run(*apply, "--filename", "-", stdin=json.dumps(change))
+        self.kubectl.run(*APPLY_AS, REPLICAS_MANAGER, "--filename", "-", stdin=json.dumps(change))
 
     def _replicas(self, release: Release, base: Release | None, live: Live | None) -> int | None:
         """Return the number of pods to ask for; None for that of the manifest."""
@@ -407,7 +406,8 @@ class ProjectCluster:
         return "\n".join(parts)
 
 
-APPLY = ("apply", "--server-side", "--force-conflicts", CHECKED_BY_SERVER, "--field-manager", FIELD_MANAGER)
+APPLY_AS = ("apply", "--server-side", "--force-conflicts", CHECKED_BY_SERVER, "--field-manager")
+APPLY = (*APPLY_AS, FIELD_MANAGER)
 
 
 def as_list(items: Sequence[Object]) -> str:
