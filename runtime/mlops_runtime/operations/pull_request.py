@@ -1,4 +1,4 @@
-"""Say on a pull request what its model is like: metrics, and a comparison with the model of the branch that it is for.
+"""Write on a pull request how its model performs: metrics, and a comparison with the model of its target branch.
 
 A run for a pull request has no right to ask which model is deployed. The pipeline deploys what is on that branch, so
 its model stands for the champion: it is trained here, from the code, the data and the settings of the branch.
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mlops_runtime.contract.number_format import readable
-from mlops_runtime.operations.code_review import CodeReviewError, pull_request_of, put_comment
 from mlops_runtime.operations.comparison import Comparison, ComparisonError, compare, read_held_out, signed
+from mlops_runtime.operations.pull_request_api import PullRequestError, pull_request_of, put_comment
 
 METRICS, HELD_OUT = Path("build/metrics.json"), Path("build/held-out.json")
 TARGET = Path("build/target")
@@ -121,7 +121,7 @@ def main() -> int:
             put_comment(pull_request, text, mark)
         else:
             print(f"The comment is here alone. To have it on the pull request, set {pull_request.token}.")
-    except (CodeReviewError, OSError, ValueError) as error:
+    except (PullRequestError, OSError, ValueError) as error:
         print(f"comment: {error}", file=sys.stderr)
         return 1
     return 0

@@ -23,7 +23,7 @@ BITBUCKET = "https://api.bitbucket.org/2.0"
 Object = dict[str, Any]
 
 
-class CodeReviewError(RuntimeError):
+class PullRequestError(RuntimeError):
     """There is no pull request, or its comments cannot be read or written."""
 
 
@@ -58,7 +58,7 @@ def pull_request_of(environment: Mapping[str, str]) -> PullRequest:
     """Return the pull request that a pipeline runs for.
 
     Raises:
-        CodeReviewError: if the environment is that of no pipeline, or of one that runs for something else.
+        PullRequestError: if the environment is that of no pipeline, or of one that runs for something else.
     """
     vendors = {
         "GITHUB_ACTIONS": _of_github,
@@ -71,8 +71,8 @@ def pull_request_of(environment: Mapping[str, str]) -> PullRequest:
             try:
                 return make(environment)
             except KeyError as error:
-                raise CodeReviewError(f"this pipeline runs for no pull request: there is no {error}") from error
-    raise CodeReviewError("this is no pipeline of GitHub, GitLab, Bitbucket or Azure DevOps")
+                raise PullRequestError(f"this pipeline runs for no pull request: there is no {error}") from error
+    raise PullRequestError("this is no pipeline of GitHub, GitLab, Bitbucket or Azure DevOps")
 
 
 def _of_github(environment: Mapping[str, str]) -> PullRequest:
@@ -159,7 +159,7 @@ def put_comment(pull_request: PullRequest, text: str, mark: str) -> None:
         mark: by which the comment is found again.
 
     Raises:
-        CodeReviewError: if the vendor refuses that, or cannot be reached. The message does not have the token.
+        PullRequestError: if the vendor refuses that, or cannot be reached. The message does not have the token.
     """
     first = f"{pull_request.comments}?{pull_request.query}"
     found = pull_request.listed(_answer(pull_request, "GET", first))
@@ -183,6 +183,6 @@ def _answer(pull_request: PullRequest, method: str, url: str, content: Object | 
             return json.load(response)
     except HTTPError as error:
         with error:
-            raise CodeReviewError(f"{host} refuses the comment: it answered with status {error.code}") from error
+            raise PullRequestError(f"{host} refuses the comment: it answered with status {error.code}") from error
     except (OSError, HTTPException, ValueError) as error:
-        raise CodeReviewError(f"{host} does not take the comment: {getattr(error, 'reason', '') or error}") from error
+        raise PullRequestError(f"{host} does not take the comment: {getattr(error, 'reason', '') or error}") from error

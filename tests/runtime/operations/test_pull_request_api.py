@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mlops_runtime.operations import code_review
-from mlops_runtime.operations.code_review import CodeReviewError, pull_request_of, put_comment
+from mlops_runtime.operations import pull_request_api
+from mlops_runtime.operations.pull_request_api import PullRequestError, pull_request_of, put_comment
 
 MARK = "<!-- oncology: model -->"
 TOKEN = "secret"
@@ -124,7 +124,7 @@ def job(request: pytest.FixtureRequest, vendor: Vendor, tmp_path: Path, monkeypa
     """The environment of a job for a pull request, and its vendor's name."""
     event = tmp_path / "event.json"
     event.write_text(json.dumps({"pull_request": {"number": 7}}))
-    monkeypatch.setattr(code_review, "BITBUCKET", f"{vendor.url}/bitbucket")
+    monkeypatch.setattr(pull_request_api, "BITBUCKET", f"{vendor.url}/bitbucket")
     values = JOBS[request.param].items()
     return request.param, {
         name: str(event) if value == "EVENT" else value.replace("URL", vendor.url) for name, value in values
@@ -152,7 +152,7 @@ def test_a_comment_is_written_once_and_then_replaced(vendor: Vendor, job: tuple[
 def test_a_refusal_does_not_show_the_token(vendor: Vendor, job: tuple[str, dict[str, str]]) -> None:
     vendor.status = 403
 
-    with pytest.raises(CodeReviewError, match="refuses the comment: it answered with status 403") as caught:
+    with pytest.raises(PullRequestError, match="refuses the comment: it answered with status 403") as caught:
         put_comment(pull_request_of(job[1]), MARK, MARK)
 
     assert TOKEN not in str(caught.value)
@@ -170,7 +170,7 @@ def test_a_job_without_a_token_has_no_headers(job: tuple[str, dict[str, str]]) -
 def test_a_run_for_something_else_is_said(job: tuple[str, dict[str, str]]) -> None:
     first = next(iter(job[1]))
 
-    with pytest.raises(CodeReviewError, match="runs for no pull request: there is no"):
+    with pytest.raises(PullRequestError, match="runs for no pull request: there is no"):
         pull_request_of({first: "1"})
-    with pytest.raises(CodeReviewError, match="this is no pipeline of"):
+    with pytest.raises(PullRequestError, match="this is no pipeline of"):
         pull_request_of({})
