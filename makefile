@@ -10,6 +10,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 # Files of live tests. Those with the mark `cluster` share one: let no two processes run them.
 LIVE ?= tests/live
+# Folders and files of the tests of the runtime.
 RUNTIME ?= tests/runtime
 IN_PROCESSES := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 SOURCES := answers.py relock.py $(wildcard docs/*.py) examples hooks runtime tests

@@ -13,7 +13,6 @@ from tests.conftest import TEMPLATE, Bakery
 from tests.test_bake import manifests
 
 PAGE = (TEMPLATE / "docs/progressive-delivery.md").read_text()
-FOLDER = "k8s/overlays/progressive"
 
 
 def rendered(bakery: Bakery, folder: Path, section: str) -> dict[str, dict[str, Any]]:

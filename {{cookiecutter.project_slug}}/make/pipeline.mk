@@ -1,4 +1,4 @@
-# What a pipeline does besides the targets that you run as well.
+# For pipelines alone: what they write on a pull request.
 
 .PHONY: pipeline.comment
 pipeline.comment: build/trained
