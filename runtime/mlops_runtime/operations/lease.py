@@ -21,8 +21,15 @@ DURATION = 30
 """Seconds without a renewal after which a lock may be taken over."""
 RENEW_INTERVAL = 10.0
 """Seconds between two renewals."""
+TRUSTED_FOR = DURATION / 2
+"""Seconds after a renewal in which the lock is held for certain: whoever waits for it waits for longer."""
 POLL_INTERVAL = 2.0
 """Seconds between two polls of a lock that somebody else holds."""
+
+
+def seconds() -> float:
+    """Return the time of a clock that goes on while the machine sleeps, which `time.monotonic` does not everywhere."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 @dataclass
@@ -33,32 +40,38 @@ class Lock:
         kubectl: for the namespace of the Lease.
         name: of the Lease.
         holder: who holds it, with a part that no other process has.
+        now: clock.
     """
 
     kubectl: Kubectl
     name: str
     holder: str
+    now: Callable[[], float] = seconds
+    _renewed: float = float("-inf")
 
     def check(self) -> None:
-        """Check that this process still holds the lock.
+        """Check that this process still holds the lock; the API server is asked if the last renewal is too long ago.
 
         Raises:
             LockError: if somebody else has taken it over: nothing may be changed any more.
             ClusterError: if the API server cannot be reached.
         """
-        self._own_lease()
+        if self.now() - self._renewed > TRUSTED_FOR:
+            self._own_lease()
 
     def renew(self) -> None:
         """Say that the holder lives.
 
         Raises:
-            LockError, ClusterError: as `check`.
+            LockError: if somebody else has taken the lock over.
+            ClusterError: if the API server cannot be reached.
         """
         self.replace(self._own_lease(), self.holder)
 
     def _own_lease(self) -> Object:
         lease = self.kubectl.get("lease", self.name)
         if holder_of(lease) != self.holder:
+            self._renewed = float("-inf")
             raise LockError(f"{shown(holder_of(lease)) or 'somebody'} has taken over the lock {self.name}")
         return lease
 
@@ -74,9 +87,11 @@ class Lock:
         Raises:
             ConflictError: if it has changed since.
         """
+        asked = self.now()
         # The resource version in the object makes the server refuse this if somebody else was faster.
         lease["spec"] |= {"holderIdentity": holder, "leaseDurationSeconds": DURATION, "renewTime": timestamp()}
         self.kubectl.run("replace", CHECKED_BY_SERVER, "--filename", "-", stdin=json.dumps(lease))
+        self._renewed = asked if holder else float("-inf")
 
 
 def timestamp() -> str:
@@ -94,7 +109,7 @@ def shown(holder: str) -> str:
     return holder.partition("#")[0]
 
 
-def acquire(kubectl: Kubectl, name: str, who: str, wait: float, now: Callable[[], float] = time.monotonic) -> Lock:
+def acquire(kubectl: Kubectl, name: str, who: str, wait: float, now: Callable[[], float] = seconds) -> Lock:
     """Return the lock; wait for another holder.
 
     Args:
@@ -108,7 +123,7 @@ def acquire(kubectl: Kubectl, name: str, who: str, wait: float, now: Callable[[]
         LockError: if somebody else still holds it after that time.
         ClusterError: if the Lease cannot be written.
     """
-    lock = Lock(kubectl, name, f"{who}#{uuid4().hex[:12]}")
+    lock = Lock(kubectl, name, f"{who}#{uuid4().hex[:12]}", now)
     started, seen, since, waited = now(), "", now(), False
     looked = started
     while True:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mlops_runtime.operations import lease
 from mlops_runtime.operations.errors import LockError
 from mlops_runtime.operations.kubectl import ClusterError, ConflictError, Object
-from mlops_runtime.operations.lease import DURATION, RENEW_INTERVAL, Lock, acquire, holder_of, locked
+from mlops_runtime.operations.lease import DURATION, RENEW_INTERVAL, TRUSTED_FOR, Lock, acquire, holder_of, locked
 from tests.runtime.operations.conftest import Clock, KubectlInMemory
 
 NAME = "x-deploy"
@@ -136,6 +136,7 @@ def test_a_lost_lock_is_noticed(
     kubectl: KubectlInMemory, clock: Clock, holder: str, action: Callable[[Lock], None]
 ) -> None:
     lock = acquire(kubectl, NAME, "me@here", 0, clock)
+    clock.sleep(TRUSTED_FOR + 1)
     put_lease(kubectl, holder)
 
     with pytest.raises(LockError, match=f"{holder.partition('#')[0] or 'somebody'} has taken over the lock x-deploy"):
@@ -147,8 +148,39 @@ def test_a_lock_that_somebody_deleted_is_lost(kubectl: KubectlInMemory, clock: C
     lock = acquire(kubectl, NAME, "me@here", 0, clock)
     kubectl.objects.clear()
 
-    with pytest.raises(LockError):
+    # A renewal notices that, and each check after it
+    for action in (lock.renew, lock.check, lock.check):
+        with pytest.raises(LockError):
+            action()
+
+
+def test_who_was_suspended_finds_that_somebody_else_has_the_lock(kubectl: KubectlInMemory, clock: Clock) -> None:
+    # Given a holder that renews once, and somebody who takes over as soon as may be
+    lock = acquire(kubectl, NAME, "me@here", 0, clock)
+    lock.renew()
+    acquire(kubectl, NAME, "somebody@there", 600, clock)
+
+    # When it goes on, then it changes nothing
+    with pytest.raises(LockError, match="somebody@there has taken over"):
         lock.check()
+
+
+def test_the_server_is_asked_once_the_last_renewal_is_too_long_ago(kubectl: KubectlInMemory, clock: Clock) -> None:
+    # Given a lock that was renewed a while after it was taken
+    lock = acquire(kubectl, NAME, "me@here", 0, clock)
+    clock.sleep(RENEW_INTERVAL)
+    lock.renew()
+    kubectl.commands.clear()
+
+    # When it is checked, then nobody is asked as long as nobody can have taken it over
+    clock.sleep(TRUSTED_FOR)
+    lock.check()
+    assert kubectl.commands == []
+
+    # And the server is asked when the renewals have stopped
+    clock.sleep(1)
+    lock.check()
+    assert [command[0] for command in kubectl.commands] == ["get"]
 
 
 def test_a_renewal_changes_the_lease(kubectl: KubectlInMemory, clock: Clock) -> None:
@@ -165,6 +197,8 @@ def test_only_a_lock_that_is_held_is_given_back(kubectl: KubectlInMemory, clock:
     lock = acquire(kubectl, NAME, "me@here", 0, clock)
     lock.release()
     assert holder_on(kubectl) == ""
+    with pytest.raises(LockError):
+        lock.check()
 
     put_lease(kubectl, "somebody@there#1")
     lock.release()
@@ -273,9 +307,9 @@ class Contender:
                 lock = acquire(self.kubectl, NAME, "me", float("inf"), self.now)
                 self.holds = lock
                 try:
-                    lock.check()
+                    self._check(lock)
                     lock.renew()
-                    lock.check()
+                    self._check(lock)
                     lock.release()
                 except (LockError, ConflictError):
                     pass  # lost: it may change nothing more
@@ -286,6 +320,12 @@ class Contender:
             self.error = error
         finally:
             self._done.release()
+
+    def _check(self, lock: Lock) -> None:
+        self._turn()
+        lock.check()
+        # Nobody else has made a request since, so what the check has said must be so.
+        assert holder_of(self.kubectl.objects["lease", NAME]) == lock.holder
 
     def step(self) -> None:
         """Let it make one request, and go on until the next one."""
