@@ -40,7 +40,7 @@ done
 PYTHON = r"""#!/bin/bash
 echo "$@" >>"$CALLS"
 if [ "$2" = mlops_runtime.operations.wheel_version ]; then echo 1; fi
-if [ "$2" = build ]; then mkdir -p "$6" && touch "$6/some.whl"; fi
+if [ "$2" = build ]; then mkdir -p "$7" && touch "$7/some.whl"; fi
 if [ "$1 $3" = "-m json" ]; then touch build/unittest-coverage.json build/test-coverage.json; fi
 """
 
@@ -530,6 +530,22 @@ def test_tests_are_left_out_for_a_reason_alone(project: Project, goal: str, reas
         assert ("-m pytest" not in result.stdout) == skipped
         assert "-m trainer" in result.stdout
         assert not pwned(project)
+
+
+def test_nothing_is_pushed_when_a_test_fails(project: Project) -> None:
+    # given
+    project.stand_in("PYTHON", PYTHON + 'case "$*" in *pytest*) exit 1 ;; esac\n')
+    calls = project.stand_in("DOCKER", ENGINE)
+    calls.touch()
+    # when
+    result = project.make("publish", "REGISTRY=registry", "LOGIN=none")
+    # then
+    assert result.returncode != 0
+    assert "push" not in calls.read_text().split("\0")
+    # And without that failure the same command pushes
+    project.stand_in("PYTHON", PYTHON)
+    assert project.make("publish", "REGISTRY=registry", "LOGIN=none").returncode == 0
+    assert "push" in calls.read_text().split("\0")
 
 
 def test_the_reason_is_said_and_handed_on(project: Project) -> None:
