@@ -69,6 +69,13 @@ class Development:
             time.sleep(0.05)
         pytest.fail(f"{path} has neither {status} nor {text}: {latest}\n{self.log.read_text()}")
 
+    def wait_for_line(self, text: str) -> None:
+        """Wait until the log has a text: what a container prints comes through its engine, after the response."""
+        deadline = time.monotonic() + TIMEOUT
+        while text not in self.log.read_text():
+            assert time.monotonic() < deadline, f"no line with {text}:\n{self.log.read_text()}"
+            time.sleep(0.05)
+
     def replace(self, file: str, old: str, new: str) -> None:
         """Replace a text that occurs in a file."""
         path = self.folder / file
@@ -204,7 +211,7 @@ def test_a_broken_edit_is_explained_until_it_is_mended(
         answer = service.wait_for("/", 503, reason)
         assert len(answer.splitlines()) <= 5
         assert "vendor" not in answer
-        assert reason in service.log.read_text()
+        service.wait_for_line(reason)
     finally:
         for file, text in contents.items():
             (service.folder / file).write_text(text)
