@@ -82,18 +82,6 @@ def replace_candidates(project: Path, imports: str, estimator: str) -> None:
     )
 
 
-def test_an_estimator_is_compared_with_the_others(edited: Path) -> None:
-    (code, _) = readme_code(edited, "src/trainer/estimators.py")
-    edit(edited, "src/trainer/estimators.py", code)
-
-    # The budget is sufficient for the last candidate
-    assert_commands_succeed(edited, "BUDGET=60")
-
-    compared = metadata(edited)["cross_validation"]
-    assert isinstance(compared, dict)
-    assert {"extra trees"} < set(compared)
-
-
 @pytest.mark.parametrize(
     ("imports", "estimator"),
     [
@@ -138,9 +126,9 @@ def test_an_estimator_without_probabilities_is_refused_with_advice(edited: Path)
     assert "own (RidgeClassifier) has no predict_proba: wrap it in" in result.stderr
 
 
-def test_a_field_is_removed_and_another_gets_an_expected_range(edited: Path) -> None:
-    # Given a contract without its last field, and an expected range of its first field
-    path = edited / "src/oncology_model/datamodel.py"
+def remove_a_field(project: Path) -> None:
+    """Take the last field from the contract, and give the first one an expected range."""
+    path = project / "src/oncology_model/datamodel.py"
     source = re.sub(r"    mitoses: .*?\n    \)\n", "", path.read_text(), flags=re.DOTALL)
     source = source.replace("clump_thickness: Integer =", "clump_thickness: Annotated[Integer, ExpectedRange(4, 5)] =")
     source = source.replace("import Contract,", "import Contract, ExpectedRange,")
@@ -148,34 +136,47 @@ def test_a_field_is_removed_and_another_gets_an_expected_range(edited: Path) -> 
         source.replace("from enum import StrEnum", "from enum import StrEnum\nfrom typing import Annotated")
     )
     # A test of the shipped contract, which the user deletes with the first change.
-    tests = edited / "tests/test_datamodel.py"
+    tests = project / "tests/test_datamodel.py"
     tests.write_text(tests.read_text().split("def test_the_contract_is_the_one")[0])
-    tidy(edited, "tests/test_datamodel.py")
-
-    assert_commands_succeed(edited)
-
-    result = make(edited, "predict", *QUICK)
-    assert "Mitoses" not in result.stdout
-    assert re.search(r"Clump_thickness: \d+ is outside the expected range, 4 to 5", result.stdout)
+    tidy(project, "tests/test_datamodel.py")
 
 
-def test_the_user_changes_routes_pages_the_title_and_settings(edited: Path, tmp_path: Path) -> None:
-    # Given the route and the page in the README, a setting, and another title
-    (code,) = readme_code(edited, "src/webservice/app.py")
-    edit(edited, "src/webservice/app.py", code)
-    (page,) = readme_code(edited, "src/webservice/templates/page.html")
-    templates = edited / "src/webservice/templates"
-    templates.mkdir(exist_ok=True)
-    (templates / "page.html").write_text(page.partition("\n")[2])
-    with (edited / "project.mk").open("a") as settings:
-        settings.write("CONTACT ?= data-science@example.org\n")
-    app = edited / "src/webservice/app.py"
+def add_a_route(project: Path) -> None:
+    """Add the route and the page in the README, with their setting, and change the title."""
+    app = project / "src/webservice/app.py"
+    (code,) = readme_code(project, "src/webservice/app.py")
+    edit(project, "src/webservice/app.py", code)
     app.write_text(app.read_text().replace('TITLE = "Oncology"', 'TITLE = "Second opinion"'))
+    (page,) = readme_code(project, "src/webservice/templates/page.html")
+    (app.parent / "templates").mkdir(exist_ok=True)
+    (app.parent / "templates/page.html").write_text(page.partition("\n")[2])
+    with (project / "project.mk").open("a") as settings:
+        settings.write("CONTACT ?= data-science@example.org\n")
 
-    assert_commands_succeed(edited)
 
+def test_estimator_contract_routes_pages_and_settings_are_the_users(edited: Path, tmp_path: Path) -> None:
+    # Given a project in which a user has changed all of them
+    (code, _) = readme_code(edited, "src/trainer/estimators.py")
+    edit(edited, "src/trainer/estimators.py", code)
+    remove_a_field(edited)
+    add_a_route(edited)
+
+    # When it is tested, trained and served; the budget is sufficient for the last candidate
+    assert_commands_succeed(edited, "BUDGET=60")
+    predicted = make(edited, "predict", *QUICK, "BUDGET=60").stdout
     with served(edited, tmp_path, CONTACT="data-science@example.org") as address:
         contact, page, document = (fetch(f"{address}{path}") for path in ("/v1/contact", "/", "/openapi.json"))
+
+    # Then the estimator was compared with the others
+    compared = metadata(edited)["cross_validation"]
+    assert isinstance(compared, dict)
+    assert {"extra trees"} < set(compared)
+
+    # And predictions are made by the contract
+    assert "Mitoses" not in predicted
+    assert re.search(r"Clump_thickness: \d+ is outside the expected range, 4 to 5", predicted)
+
+    # And the service has what was added
     assert json.loads(contact) == {"address": "data-science@example.org"}
     assert "For use by trained staff only." in page
     assert "<h1>Second opinion</h1>" in page
