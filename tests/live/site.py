@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
 from dataclasses import dataclass
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import share_environment
 from tests.live.workbench import PAUSE, Load, Workbench, ask
 
 NAMESPACE = "mlops-template-tests"
@@ -65,10 +65,9 @@ class Site:
         self.kubectl("patch", "service", "oncology-webservice", "--patch", json.dumps(port))
         self.wait_for_the_port()
 
-    def clone(self, folder: Path) -> Workbench:
-        """Return a clone of the workbench, with the environment that it has installed."""
-        subprocess.run(["git", "clone", "--quiet", self.workbench.folder, folder], check=True)
-        share_environment(folder, self.workbench.folder)
+    def copy(self, folder: Path) -> Workbench:
+        """Return a copy of the workbench, with the model that it has trained."""
+        shutil.copytree(self.workbench.folder, folder, symlinks=True)
         return Workbench(folder, self.workbench.environment, self.workbench.variables)
 
     def wait_for_the_port(self) -> None:

@@ -1,4 +1,4 @@
-"""Deploys that are interrupted, that meet one another, and that meet people who change the cluster by hand.
+"""Deploys that are interrupted, meet one another and people who change the cluster by hand, or begin with a canary.
 
 The tests of this file are one story and build on one another, in their order.
 """
@@ -24,6 +24,15 @@ pytestmark = pytest.mark.cluster
 APPLIED = "new pods ready"
 VERIFYING = "verifying version"
 DOCKERFILE = "docker/webservice.Dockerfile"
+CANARY = {"STRATEGY": "canary", "CANARY_FOR": "30"}
+COMPARED = "requests to the canary"
+# Each pod answers its first 150 requests, so that only a comparison under traffic can tell.
+WEARS_OUT = r"""RUN printf '%s\n' \
+  '_right, _left = predictions_from_outputs, iter(range(150))' \
+  'def predictions_from_outputs(contract, outputs, *others):' \
+  '    if len(outputs) == 1 and next(_left, None) is None: raise RuntimeError("worn out")' \
+  '    return _right(contract, outputs, *others)' >> /app/model/mlops_runtime/model/predictor.py
+USER 10001:10001"""
 
 
 def read_until(process: Popen[str], text: str) -> str:
@@ -97,12 +106,6 @@ def test_manifests_and_settings_come_and_go_with_the_version(site: Site) -> None
     assert "ConfigMap oncology-notes: missing on the cluster" in seen
     site.assert_still_answers()
 
-    # When the object leaves the manifests, then it leaves the cluster
-    replace_in(folder / "k8s/base/kustomization.yaml", "  - notes.yaml\n", "")
-    site.running = site.workbench.commit("Remove the notes")
-    assert site.workbench.make("deploy").returncode == 0
-    assert "oncology-notes" not in site.kubectl("get", "configmaps", "--output", "name")
-
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM to make"])
 def test_an_interrupted_deploy_is_undone(site: Site, stop: signal.Signals) -> None:
@@ -146,18 +149,18 @@ def test_a_deploy_that_was_killed_before_it_changed_anything_is_repaired(site: S
 
 
 def test_of_three_deploys_at_once_the_newest_good_version_stays(site: Site, tmp_path: Path) -> None:
-    # Given three clones: a good version, a bad one after it, and a good one after that
-    clones = []
+    # Given three copies: a good version, a bad one after it, and a good one after that
+    copies = []
     site.workbench.commit("Older version")
-    clones.append(site.clone(tmp_path / "older/oncology"))
+    copies.append(site.copy(tmp_path / "older/oncology"))
     lies(site)
-    clones.append(site.clone(tmp_path / "bad/oncology"))
+    copies.append(site.copy(tmp_path / "bad/oncology"))
     newest = site.workbench.restore()
-    clones.append(site.clone(tmp_path / "newest/oncology"))
+    copies.append(site.copy(tmp_path / "newest/oncology"))
 
-    # When all are deployed at once, under load
+    # When all are deployed at once
     results: list[subprocess.CompletedProcess[str]] = []
-    threads = [threading.Thread(target=lambda clone=clone: results.append(clone.make("deploy"))) for clone in clones]
+    threads = [threading.Thread(target=lambda copy=copy: results.append(copy.make("deploy"))) for copy in copies]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -187,12 +190,23 @@ def test_pods_that_come_and_go_while_verifying_are_no_fault_of_the_version(site:
     site.running = version
     site.assert_still_answers()
 
-    # And the number of pods that somebody chose stays, also at the next deploy
-    site.running = site.workbench.commit("One more version")
-    result = site.workbench.make("deploy")
+
+def test_the_next_version_keeps_the_pods_removes_an_object_and_says_why_tests_were_skipped(site: Site) -> None:
+    # Given three pods, as somebody has chosen, and a commit without an object that the version before had
+    assert replicas(site) == 3
+    replace_in(site.workbench.folder / "k8s/base/kustomization.yaml", "  - notes.yaml\n", "")
+    site.running = site.workbench.commit("Remove the notes")
+
+    # When it is deployed without tests, for a reason
+    result = site.workbench.make("deploy", SKIP_TESTS="the payment service is down")
+
+    # Then the pods stay, the object leaves the cluster, and the history has the reason
     assert result.returncode == 0, result.stdout + result.stderr
     assert "3 pods are kept" in result.stdout
     assert replicas(site) == 3
+    assert "oncology-notes" not in site.kubectl("get", "configmaps", "--output", "name")
+    assert "tests skipped: the payment service is down" in site.workbench.make("history").stdout
+    site.assert_still_answers()
     site.kubectl("scale", "deployment", "oncology-webservice", "--replicas", "2")
 
 
@@ -417,18 +431,81 @@ def test_a_contract_that_breaks_callers_is_refused(site: Site) -> None:
     assert ask(ADDRESS, "/version", key=site.key)[1]["version"] == site.running
 
 
-def test_skipped_tests_are_recorded(site: Site) -> None:
-    # Given a project whose unit tests fail
-    test = site.workbench.folder / "tests/test_failing.py"
-    test.write_text("def test_nothing_works() -> None:\n    raise AssertionError\n")
-    site.running = site.workbench.commit("Break a test")
-    assert site.workbench.make("deploy", SKIP_TESTS="").returncode != 0
+def restarts(site: Site) -> dict[str, int]:
+    """Return the pods of the old Deployment with the number of their restarts, without those that are ending."""
+    selector = "component=webservice,track!=canary"
+    listed = json.loads(site.kubectl("get", "pods", "--selector", selector, "--output", "json"))["items"]
+    return {
+        pod["metadata"]["name"]: pod["status"]["containerStatuses"][0]["restartCount"]
+        for pod in listed
+        if "deletionTimestamp" not in pod["metadata"]
+    }
 
-    # When it is deployed without tests, for a reason
-    result = site.workbench.make("deploy", SKIP_TESTS="the payment service is down")
+
+def deployments(site: Site) -> list[str]:
+    return site.kubectl("get", "deployments", "--output", "name").split()
+
+
+def generation(site: Site) -> str:
+    """Return how often the specification of the old Deployment has changed."""
+    return site.kubectl("get", "deployment", "oncology-webservice", "--output", "jsonpath={.metadata.generation}")
+
+
+def test_a_good_version_is_tried_out_on_a_canary_and_promoted(site: Site) -> None:
+    # When a version is deployed with a canary, under load
+    site.running = site.workbench.commit("Good version")
+    with site.load(pause=0.05) as load:
+        result = site.workbench.make("deploy", **CANARY)
+
+    # Then it was compared and promoted, which the history says, no request was lost, and the canary is gone
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "canary: not worse in " in result.stdout
+    assert "canary: not worse in " in site.workbench.make("history").stdout
+    assert load.lost == []
+    assert deployments(site) == ["deployment.apps/oncology-webservice"]
+    site.assert_still_answers()
+
+
+def test_a_canary_that_answers_with_errors_is_removed(site: Site) -> None:
+    # Given an image that passes verification, and fails after some requests
+    replace_in(site.workbench.folder / DOCKERFILE, "USER 10001:10001", WEARS_OUT)
+    version = site.workbench.commit("Wear out")
+    before = restarts(site), generation(site)
+
+    # When it is deployed with a canary, under load
+    with site.load(pause=0.05):
+        result = site.workbench.make("deploy", **CANARY)
     site.workbench.restore()
 
-    # Then it runs, verified, and the history has the reason
+    # Then the canary is removed, the figure is named, and the old pods are untouched
+    error = one_error_line(result)
+    assert f"the canary of {version} failed and was removed, {site.running} runs as before: worse than the old" in error
+    assert "server errors of POST /v1/predictions: " in error
+    assert (restarts(site), generation(site)) == before
+    assert deployments(site) == ["deployment.apps/oncology-webservice"]
+    assert site.workbench.history()[-1].state == "undone"
+    site.assert_still_answers()
+
+
+def test_a_canary_whose_deploy_was_killed_is_removed_by_the_next(site: Site) -> None:
+    # Given a deploy that is killed while its canary is compared
+    version = site.workbench.version()
+    before = restarts(site), generation(site)
+    with site.workbench.start("deploy", **CANARY) as process:
+        read_until(process, COMPARED)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    assert "deployment.apps/oncology-webservice-canary" in deployments(site)
+    assert f"deploying {version}, canary, by " in site.workbench.make("status").stdout
+    assert (restarts(site), generation(site)) == before
+
+    # When it is deployed again, which waits until the lock has expired
+    result = site.workbench.make("deploy")
+
+    # Then the canary is gone, and the version runs
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "tests skipped: the payment service is down" in site.workbench.make("history").stdout
-    assert ask(ADDRESS, "/version", key=site.key)[1]["version"] == site.running
+    assert f"the deploy of {version}" in result.stdout
+    assert deployments(site) == ["deployment.apps/oncology-webservice"]
+    assert [line.state for line in site.workbench.history()[-2:]] == ["undone", "verified"]
+    site.running = version
+    site.assert_still_answers()
