@@ -39,7 +39,7 @@ def site(project: Path, workbench: Workbench, cluster: str, tmp_path_factory: py
     settings = {
         "MLOPS_CLUSTER": cluster, "MLOPS_NAMESPACE": NAMESPACE, "MLOPS_LOGIN": "none", "MLOPS_ROLLOUT_TIMEOUT": "90s",
     }  # fmt: skip
-    made = Site(Workbench(folder, workbench.environment | settings))
+    made = Site(Workbench(folder, workbench.environment | settings, {"IMAGES": "webservice dashboard"}))
     made.workbench.commit("First version")
     made.use_rights_of("deployer")
     yield made

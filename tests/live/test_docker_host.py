@@ -135,7 +135,8 @@ def stage(
     }
     environment = {f"MLOPS_{name}": value for name, value in settings.items()}
     home = {"HOME": str(tmp_path_factory.mktemp("home"))}
-    yield Machine(Workbench(folder, environment | home), engine=engine, port=port, dashboard_port=dashboard_port)
+    bench = Workbench(folder, environment | home, {"IMAGES": "webservice dashboard"})
+    yield Machine(bench, engine=engine, port=port, dashboard_port=dashboard_port)
     remove_all(engine)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import missing
-from tests.live.conftest import QUICK_TRAINING
+from tests.live.conftest import QUICK_TRAINING, SKIPPED
 from tests.live.registries import ACCOUNT, TOKEN, digest_of
 from tests.live.site import NAMESPACE, fit_to_server, remove_namespace
 from tests.live.workbench import Workbench, one_error_line
@@ -113,6 +113,7 @@ def podman(registry: str, registry_with_password: str) -> Iterator[Podman]:
         "REGISTRY_AUTH_FILE": str(folder / "auth.json"),
         "MLOPS_DOCKER": "podman",
         "MLOPS_DOCKER_BUILD_FLAGS": "--network host",
+        "MLOPS_SKIP_TESTS": SKIPPED,
         # With other settings of the training, the user would have to train anew.
         **{f"MLOPS_{name}": value for name, value in QUICK_TRAINING.items()},
     }
@@ -143,11 +144,11 @@ def copy_base_image(podman: Podman, engine: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def tested(workbench: Workbench, podman: Podman) -> Path:
-    """A clone of the user, with a model and wheels that passed their tests, and nothing to install."""
+def packaged(workbench: Workbench, podman: Podman) -> Path:
+    """A clone of the user, with a model and wheels, and nothing to install or to test."""
     fit_to_server(workbench.folder)
     workbench.commit("A version for podman")
-    made = workbench.make("unittest", "test", "package.model")
+    made = workbench.make("package.model")
     assert made.returncode == 0, made.stdout + made.stderr
     folder = podman.folder / "project"
     shutil.copytree(workbench.folder, folder, symlinks=True, ignore=shutil.ignore_patterns(".venv"))
@@ -164,13 +165,13 @@ def tested(workbench: Workbench, podman: Podman) -> Path:
 
 
 @pytest.fixture(scope="module")
-def published(tested: Path, podman: Podman, engine: str, registry: str) -> str:
+def published(packaged: Path, podman: Podman, engine: str, registry: str) -> str:
     """The image of the service, which podman has built and pushed; that of the trainer takes as long again."""
     copy_base_image(podman, engine)
     command = ("make", "docker", "publish", ONE_IMAGE, f"REGISTRY={registry}/{ACCOUNT}")
-    result = podman.run(*command, folder=tested)
+    result = podman.run(*command, folder=packaged)
     assert result.returncode == 0, result.stdout + result.stderr
-    return (tested / "build/webservice.image").read_text().strip()
+    return (packaged / "build/webservice.image").read_text().strip()
 
 
 def test_a_digest_is_that_of_the_registry(published: str, workbench: Workbench, engine: str, registry: str) -> None:
@@ -184,12 +185,12 @@ def test_a_digest_is_that_of_the_registry(published: str, workbench: Workbench, 
 
 
 @pytest.mark.usefixtures("published")
-def test_a_published_version_is_used_as_it_is(podman: Podman, tested: Path, registry: str) -> None:
-    image = tested / "build/webservice.image"
+def test_a_published_version_is_used_as_it_is(podman: Podman, packaged: Path, registry: str) -> None:
+    image = packaged / "build/webservice.image"
     before = image.read_text()
     image.unlink()
 
-    result = podman.run("make", "publish", ONE_IMAGE, f"REGISTRY={registry}/{ACCOUNT}", folder=tested)
+    result = podman.run("make", "publish", ONE_IMAGE, f"REGISTRY={registry}/{ACCOUNT}", folder=packaged)
 
     assert result.returncode == 0, result.stdout + result.stderr
     assert "was published before" in result.stdout
@@ -206,11 +207,11 @@ def test_a_published_version_is_used_as_it_is(podman: Podman, tested: Path, regi
 )
 @pytest.mark.usefixtures("published")
 def test_podman_logs_in(
-    podman: Podman, tested: Path, registry_with_password: str, login: str, given: str, message: str
+    podman: Podman, packaged: Path, registry_with_password: str, login: str, given: str, message: str
 ) -> None:
     settings = (ONE_IMAGE, f"REGISTRY={registry_with_password}/{ACCOUNT}", f"LOGIN={login}")
 
-    result = podman.run("make", "publish", *settings, given=given, folder=tested)
+    result = podman.run("make", "publish", *settings, given=given, folder=packaged)
 
     if message:
         assert result.returncode != 0
@@ -224,7 +225,13 @@ def test_podman_logs_in(
 def test_the_cluster_runs_what_podman_pushed(published: str, workbench: Workbench, registry: str, cluster: str) -> None:
     # Given a deploy of the version that podman has published
     namespace = f"{NAMESPACE}-podman"
-    settings = {"REGISTRY": f"{registry}/{ACCOUNT}", "NAMESPACE": namespace, "CLUSTER": cluster, "LOGIN": "none"}
+    settings = {
+        "REGISTRY": f"{registry}/{ACCOUNT}",
+        "NAMESPACE": namespace,
+        "CLUSTER": cluster,
+        "LOGIN": "none",
+        "SKIP_TESTS": SKIPPED,
+    }
     try:
         result = workbench.make("deploy", ONE_IMAGE, KUBECTL="kubectl", **settings)
         status = workbench.make("status", KUBECTL="kubectl", **settings)

@@ -63,7 +63,7 @@ def stage(
 ) -> Subscription:
     folder = share_environment(bake(tmp_path_factory.mktemp("azure"), platform="azure-web-app"), project)
     own = {f"MLOPS_{name}": value for name, value in SETTINGS.items()}
-    return Subscription(Workbench(folder, azure_settings | own), cloud=azure_cloud)
+    return Subscription(Workbench(folder, azure_settings | own, {"IMAGES": "webservice"}), cloud=azure_cloud)
 
 
 def test_the_infrastructure_has_a_plan_with_slots(stage: Subscription) -> None:
