@@ -16,6 +16,7 @@ from typing import ClassVar
 
 import pytest
 
+from mlops_runtime.serving.middleware.keys import CHECK_INTERVAL
 from tests.live.site import CRASHES, LIES, MAX_SECONDS_FOR_KEYS, replace_in
 from tests.live.workbench import Load, Workbench, ask, one_error_line
 
@@ -58,11 +59,15 @@ class Stage(ABC):
         """Return the names of all that the road has made and that is still there."""
 
     def open(self) -> None:
-        """Make the address reachable from here, and wait until every replica behind it knows the key."""
-        began, in_a_row = time.monotonic(), 0
-        while in_a_row < 10:
+        """Make the address reachable from here, and wait until every replica behind it knows the key.
+
+        The address may lead to one of them alone for a while; each reads the keys anew after `CHECK_INTERVAL`.
+        """
+        began = refused = time.monotonic()
+        while time.monotonic() - refused < CHECK_INTERVAL:
             assert time.monotonic() - began < MAX_SECONDS_FOR_KEYS, "the key was not accepted in time"
-            in_a_row = in_a_row + 1 if ask(self.address, "/version", key=self.key)[0] == 200 else 0
+            if ask(self.address, "/version", key=self.key)[0] != 200:
+                refused = time.monotonic()
             time.sleep(0.1)
 
     def deploy(self, succeeds: bool = True) -> subprocess.CompletedProcess[str]:

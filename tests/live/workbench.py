@@ -14,6 +14,8 @@ from tests.conftest import environment_of_a_user
 
 PAUSE = 0.2
 """Seconds between two requests of a client: without them, clients would leave no processor to what they watch."""
+VERSION_EVERY = 8
+"""Requests of a client of which one asks for the version."""
 GIT = ("git", "-c", "user.name=Tester", "-c", "user.email=tester@localhost")
 
 
@@ -146,7 +148,7 @@ class Load:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._threads = [
-            threading.Thread(target=self._run, args=(number % 2 == 0,), daemon=True) for number in range(self.clients)
+            threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(self.clients)
         ]
 
     def __enter__(self) -> Self:
@@ -159,9 +161,11 @@ class Load:
         for thread in self._threads:
             thread.join(timeout=30)
 
-    def _run(self, keep_alive: bool) -> None:
+    def _run(self, client: int) -> None:
         connection = http.client.HTTPConnection(self.address, timeout=10)
-        number = 0
+        keep_alive = client % 2 == 0
+        # Each asks for the version at another time, so that none is missed that runs for seconds.
+        number = client * VERSION_EVERY // self.clients
         while not self._stop.wait(self.pause):
             number += 1
             problem, version = self._one_request(connection, number)
@@ -179,7 +183,7 @@ class Load:
     def _one_request(self, connection: http.client.HTTPConnection, number: int) -> tuple[str, str]:
         """Return what was wrong with one request, if anything, and the version if it was asked for."""
         try:
-            if number % 50 == 0:
+            if number % VERSION_EVERY == 0:
                 connection.request("GET", "/version", headers=with_key(self.key))
                 response = connection.getresponse()
                 content = response.read()
