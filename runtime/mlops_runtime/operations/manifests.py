@@ -14,20 +14,20 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from mlops_runtime.model.artefact import ArtefactError
 from mlops_runtime.operations.dashboard import dashboard_key
 from mlops_runtime.operations.errors import ManifestError
-from mlops_runtime.operations.job_memory import JobMemory, job_memory
 from mlops_runtime.operations.manifest_options import deployment_patches, optional_objects
 from mlops_runtime.operations.monitoring import monitoring_objects
-from mlops_runtime.operations.project import project_contract
 from mlops_runtime.serving.settings import Settings, SettingsError
 from mlops_runtime.tables.recorded import sha256_of
 from mlops_runtime.tables.source import SourceError, open_source
+
+if TYPE_CHECKING:
+    from mlops_runtime.operations.job_memory import JobMemory
 
 COMPONENTS = ("webservice", "trainer", "schedule", "namespace", "rbac", "dashboard")
 
@@ -251,12 +251,17 @@ def _dashboard(project: str) -> dict[str, Any]:
     }
 
 
-def _job_memory(settings: Mapping[str, str], given: str, root: Path) -> JobMemory:
+def _job_memory(settings: Mapping[str, str], given: str, root: Path) -> "JobMemory":
     """Return the memory of the Job that trains with these settings.
 
     Raises:
         ManifestError: if the table cannot be read, or a setting or the Job has a value that cannot be used.
     """
+    # The packages of a contract take as long to load as all the others, and no other component needs it.
+    from mlops_runtime.model.artefact import ArtefactError
+    from mlops_runtime.operations.job_memory import job_memory
+    from mlops_runtime.operations.project import project_contract
+
     max_rows = settings["MAX_ROWS"]
     if not max_rows.isdecimal():
         raise ManifestError(f"MAX_ROWS={max_rows} is not usable: give a whole number, as in MAX_ROWS=1000000")
