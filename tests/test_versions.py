@@ -548,6 +548,20 @@ def test_nothing_is_pushed_when_a_test_fails(project: Project) -> None:
     assert "push" in calls.read_text().split("\0")
 
 
+def test_published_images_are_signed(project: Project) -> None:
+    # given
+    for name, program in (("PYTHON", PYTHON), ("DOCKER", ENGINE)):
+        project.stand_in(name, program)
+    calls = project.stand_in("SIGN", '#!/bin/bash\necho "$@" >>"$CALLS"\n')
+    project.variables["SIGN"] += " --key mine"
+    # when
+    result = project.make("publish", "REGISTRY=registry", "LOGIN=none")
+    # then
+    assert result.returncode == 0, result.stderr
+    images = {(project.folder / f"build/{name}.image").read_text() for name in ("trainer", "webservice")}
+    assert {f"{line}\n" for line in calls.read_text().splitlines()} == {f"--key mine {image}" for image in images}
+
+
 def test_the_reason_is_said_and_handed_on(project: Project) -> None:
     # given
     reason = "prices are wrong: it's $5"

@@ -70,6 +70,8 @@ REGISTRY ?=
 LOGIN ?=
 # Whose token it is. Empty: that of the ACCOUNT.
 REGISTRY_USER ?=
+# Command that signs each published image, and gets its digest, such as cosign sign --yes --key awskms:///alias/NAME.
+SIGN ?=
 
 # Package index to which `make upload.model` uploads by twine, such as https://nexus.example.org/repository/models/; its
 # pages are at simple/ below. User and password: TWINE_USERNAME and TWINE_PASSWORD, or keyring. Empty: to the bucket.

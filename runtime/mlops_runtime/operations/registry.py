@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -109,15 +110,19 @@ class Registry:
         raise RegistryError(f"cannot log in to {self.host}: {reason}; nothing was pushed")
 
     def publish(self, component: str) -> str:
-        """Push the image that was built of a component, unless its version was published before.
+        """Push the image that was built of a component, unless its version was published before, and sign it with SIGN.
 
         Returns:
             The image that the registry has, by digest; build/COMPONENT.image names it as well.
 
         Raises:
-            RegistryError: if it has none afterwards, or has another model than the one that MODEL asks for.
+            RegistryError: if it has none afterwards, or has another model than the one that MODEL asks for, or if the
+                image was not signed.
         """
         version = self._setting("VERSION")
+        signer = shlex.split(self._environment.get("SIGN", ""))
+        if signer and shutil.which(signer[0]) is None:
+            raise RegistryError(f"{signer[0]} is not installed, and SIGN names it: install it; nothing was pushed")
         repository = self.repository(component)
         image = f"{repository}:{version}"
         built = Path(f"build/{component}.built").read_text(encoding="utf-8").strip()
@@ -130,6 +135,8 @@ class Registry:
         else:
             raise RegistryError(f"cannot ask for {image}: {self._reason(pulled.stderr)}; nothing was pushed")
         published = f"{repository}@{self._digest(repository, image)}"
+        if signer:
+            _sign(signer, published)
         Path(f"build/{component}.image").write_text(f"{published}\n", encoding="utf-8")
         return published
 
@@ -267,6 +274,14 @@ def run(command: Sequence[str], given: str = "") -> subprocess.CompletedProcess[
         return subprocess.run(command, input=given, capture_output=True, text=True, check=False)
     except OSError as error:
         raise RegistryError(f"{command[0]} does not start: {error.strerror}; see make doctor") from error
+
+
+def _sign(command: Sequence[str], image: str) -> None:
+    result = run([*command, image])
+    if result.returncode != 0:
+        reason = last_line(result.stderr)
+        raise RegistryError(f"{image} was not signed: {reason}; nothing was deployed, and make publish tries again")
+    print(f"{image} was signed")
 
 
 def recent_versions() -> list[str]:

@@ -204,6 +204,33 @@ def test_a_version_that_was_published_is_used_as_it_is(
     assert "push" not in engine.commands()
 
 
+def test_a_published_image_is_signed_by_its_digest(engine: Engine) -> None:
+    signer = engine.folder / "signer.py"
+    signer.write_text("import sys; open('signed', 'w').write(' '.join(sys.argv[1:]))")
+    registry = Registry(engine.environment(SIGN=shlex.join([sys.executable, str(signer), "--key", "a key"])))
+
+    published = registry.publish("webservice")
+
+    assert Path("signed").read_text() == f"--key a key {published}"
+
+
+@pytest.mark.parametrize(
+    ("program", "message", "pushed"),
+    [
+        pytest.param("no-such-program", "no-such-program is not installed", False, id="missing"),
+        pytest.param("false", "sha256:2 was not signed: no reason given; nothing was deployed", True, id="fails"),
+    ],
+)
+def test_an_image_that_cannot_be_signed_is_not_deployed(
+    engine: Engine, program: str, message: str, pushed: bool
+) -> None:
+    with pytest.raises(RegistryError, match=message):
+        Registry(engine.environment(SIGN=program)).publish("webservice")
+
+    assert ("push" in engine.commands()) == pushed
+    assert not Path("build/webservice.image").exists()
+
+
 def test_an_image_of_another_registry_is_not_taken_for_this_one(engine: Engine) -> None:
     engine.answers["pull"] = ""
     engine.images["docker.io/acct/oncology-webservice:1"]["RepoDigests"] = ["r/acct/oncology-webservice@sha256:3"]
