@@ -1,7 +1,7 @@
 """The interface of a road: how a release gets to a platform, and how the commands of make see that platform.
 
-Every road has the same steps: place the new version without traffic; wait until it is up; verify version and golden
-predictions at its own address; move the traffic and watch; otherwise undo. `Road` has these steps, and
+Every road has the same steps: place the new version, without traffic where the platform allows that; wait until it is
+up; verify version and golden predictions; move the traffic and watch; otherwise undo. `Road` has these steps, and
 `rollout.Rollout` takes a release through them. `Platform` adds what the commands of `deploy.Commands` need.
 The template's docs/roads.md explains both.
 """
