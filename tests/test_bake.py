@@ -405,6 +405,17 @@ def test_the_compose_file_is_valid(bakery: Bakery, compose: str, dashboard: str)
     assert "variable is not set" not in result.stderr
 
 
+@pytest.mark.parametrize("dashboard", QUESTIONS["dashboard"])
+def test_the_compose_files_keep_to_the_specification(bakery: Bakery, dashboard: str) -> None:
+    baked = bakery.project(platform="docker-host", dashboard=dashboard)
+    schema = ("--builtin-schema", "vendor.compose-spec")
+    command = [sys.executable, "-m", "check_jsonschema", *schema, "compose.yaml", "docker/dev.yaml"]
+
+    result = subprocess.run(command, cwd=baked, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stdout
+
+
 def test_the_compose_file_needs_no_version_of_its_format(fresh_docker_host: Path) -> None:
     import yaml
 

@@ -4,12 +4,13 @@ The tests of this file are one story and build on one another, in their order.
 """
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 from urllib.request import urlopen
@@ -162,6 +163,64 @@ def test_a_replica_that_has_died_gets_no_request(stage: Machine) -> None:
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"container {dead} is exited" in result.stdout
     assert stage.replicas() == [dead, alive]
+
+
+SSHD = """\
+Port {port}
+ListenAddress 127.0.0.1
+HostKey {folder}/host
+AuthorizedKeysFile {folder}/own.pub
+StrictModes no
+UsePAM no
+PidFile none
+"""
+SSH = """\
+#!/bin/sh
+exec {ssh} -F none -o IdentityFile={folder}/own \\
+  -o UserKnownHostsFile={folder}/known -o StrictHostKeyChecking=accept-new "$@"
+"""
+"""ssh with a key of its own: it reads no configuration of the user who runs the tests."""
+
+
+@pytest.fixture
+def over_ssh(stage: Machine, tmp_path: Path) -> Iterator[Workbench]:
+    """The workbench of somebody whose machine with Docker is this one, by ssh."""
+    server, client = (shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin") for name in ("sshd", "ssh"))
+    if not server or not client:
+        pytest.skip("no ssh: install openssh-server and openssh-client")
+    for key in ("host", "own"):
+        command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / key)]
+        subprocess.run(command, check=True, capture_output=True)
+    port = free_port()
+    (tmp_path / "sshd_config").write_text(SSHD.format(folder=tmp_path, port=port))
+    (tmp_path / "ssh").write_text(SSH.format(folder=tmp_path, ssh=client))
+    (tmp_path / "ssh").chmod(0o755)
+    if not os.getuid():
+        Path("/run/sshd").mkdir(exist_ok=True)  # root's sshd asks for it
+    host = f"ssh://{pwd.getpwuid(os.getuid()).pw_name}@127.0.0.1:{port}"
+    own = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "MLOPS_DEPLOY_HOST": host}
+    with subprocess.Popen([server, "-D", "-e", "-f", str(tmp_path / "sshd_config")], stderr=subprocess.PIPE) as process:
+        yield replace(stage.workbench, environment=stage.workbench.environment | own)
+        process.terminate()
+
+
+def test_a_machine_over_ssh_gets_a_version(stage: Machine, over_ssh: Workbench) -> None:
+    # Given a version that was rolled back
+    newest = next(line.version for line in stage.workbench.history() if line.state == "rolled back")
+
+    # When somebody whose machine that is, over ssh, goes to it under load
+    with stage.load() as load:
+        result = over_ssh.make("rollback", TO=newest)
+
+    if "Install paramiko" in result.stderr:
+        pytest.skip("docker-compose 1.29 does not know ssh: install python3-paramiko")
+
+    # Then it runs here, and nothing was lost
+    assert result.returncode == 0, result.stdout + result.stderr
+    stage.running = newest
+    assert load.lost == []
+    stage.assert_runs()
+    assert over_ssh.make("verify").returncode == 0
 
 
 def version_at_the_dashboard(stage: Machine) -> str:
