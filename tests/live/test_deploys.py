@@ -10,6 +10,7 @@ import socket
 import subprocess
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import Popen
 
@@ -21,6 +22,16 @@ from tests.live.workbench import Workbench, ask, one_error_line
 
 pytestmark = pytest.mark.cluster
 
+FOR_PRODUCTION = {
+    "PRIORITY_CLASS": "mlops-template-tests", "ALLOW_FROM": "0.0.0.0/0",
+    "INGRESS_CLASS": "nginx", "PUBLIC_HOST": "oncology.example.org",
+}  # fmt: skip
+"""Settings that bring objects which every server has since Kubernetes 1.19."""
+OF_PRODUCTION = {
+    "ingress.networking.k8s.io/oncology-webservice",
+    "networkpolicy.networking.k8s.io/oncology-trainer",
+    "networkpolicy.networking.k8s.io/oncology-webservice",
+}
 APPLIED = "new pods ready"
 VERIFYING = "verifying version"
 DOCKERFILE = "docker/webservice.Dockerfile"
@@ -76,13 +87,31 @@ def settings(site: Site) -> dict[str, str]:
     return content
 
 
+def of_production(site: Site) -> set[str]:
+    """Return the objects that the settings for production bring."""
+    return set(site.kubectl("get", "ingresses,networkpolicies", "--output", "name").split())
+
+
+@pytest.fixture(scope="module")
+def priority_class(cluster: str) -> Iterator[None]:
+    """A class that the settings for production name."""
+    del cluster  # that there is one
+    name = FOR_PRODUCTION["PRIORITY_CLASS"]
+    subprocess.run(["kubectl", "create", "priorityclass", name, "--value=1000"], capture_output=True, check=False)
+    yield
+    subprocess.run(["kubectl", "delete", "priorityclass", name, "--wait=false"], capture_output=True, check=True)
+
+
+@pytest.mark.usefixtures("priority_class")
 def test_manifests_and_settings_come_and_go_with_the_version(site: Site) -> None:
-    # Given a version that runs, and a commit that changes a setting, adds an object, and breaks the image
+    # Given a version that runs, and a commit that changes settings, adds an object, and breaks the image
     site.workbench.environment["MLOPS_SKIP_TESTS"] = SKIPPED
     site.workbench.variables["IMAGES"] = "webservice"
     site.deploy_first()
     folder = site.workbench.folder
     replace_in(folder / "project.mk", "MAX_RECORDS ?= 1000", "MAX_RECORDS ?= 7")
+    for name, value in FOR_PRODUCTION.items():
+        replace_in(folder / "project.mk", f"{name} ?=\n", f"{name} ?= {value}\n")
     replace_in(folder / "k8s/base/kustomization.yaml", "  - service.yaml\n", "  - service.yaml\n  - notes.yaml\n")
     notes = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "notes"}, "data": {"text": "new"}}
     (folder / "k8s/base/notes.yaml").write_text(json.dumps(notes))
@@ -94,6 +123,7 @@ def test_manifests_and_settings_come_and_go_with_the_version(site: Site) -> None
     assert result.returncode != 0
     assert f"{version} failed and was undone, {site.running} runs" in one_error_line(result)
     assert settings(site)["MAX_RECORDS"] == "1000"
+    assert of_production(site) == set()
     assert "oncology-notes" not in site.kubectl("get", "configmaps", "--output", "name")
     site.assert_still_answers()
 
@@ -102,6 +132,8 @@ def test_manifests_and_settings_come_and_go_with_the_version(site: Site) -> None
     site.running = site.workbench.commit("Mend the image")
     assert site.workbench.make("deploy").returncode == 0
     assert settings(site)["MAX_RECORDS"] == "7"
+    assert of_production(site) == OF_PRODUCTION
+    assert site.kubectl("get", pods(site)[0], "--output", "jsonpath={.spec.priority}") == "1000"
     assert "oncology-notes" in site.kubectl("get", "configmaps", "--output", "name")
     assert "ConfigMap oncology-notes: missing on the cluster" in seen
     site.assert_still_answers()
@@ -191,19 +223,21 @@ def test_pods_that_come_and_go_while_verifying_are_no_fault_of_the_version(site:
     site.assert_still_answers()
 
 
-def test_the_next_version_keeps_the_pods_removes_an_object_and_says_why_tests_were_skipped(site: Site) -> None:
-    # Given three pods, as somebody has chosen, and a commit without an object that the version before had
+def test_the_next_version_keeps_the_pods_removes_objects_and_says_why_tests_were_skipped(site: Site) -> None:
+    # Given three pods, as somebody has chosen, and a commit without objects that the version before had
     assert replicas(site) == 3
+    replace_in(site.workbench.folder / "project.mk", "INGRESS_CLASS ?= nginx\n", "INGRESS_CLASS ?=\n")
     replace_in(site.workbench.folder / "k8s/base/kustomization.yaml", "  - notes.yaml\n", "")
     site.running = site.workbench.commit("Remove the notes")
 
     # When it is deployed without tests, for a reason
     result = site.workbench.make("deploy", SKIP_TESTS="the payment service is down")
 
-    # Then the pods stay, the object leaves the cluster, and the history has the reason
+    # Then the pods stay, the objects leave the cluster, and the history has the reason
     assert result.returncode == 0, result.stdout + result.stderr
     assert "3 pods are kept" in result.stdout
     assert replicas(site) == 3
+    assert of_production(site) == {name for name in OF_PRODUCTION if "ingress" not in name}
     assert "oncology-notes" not in site.kubectl("get", "configmaps", "--output", "name")
     assert "tests skipped: the payment service is down" in site.workbench.make("history").stdout
     site.assert_still_answers()
