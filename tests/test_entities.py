@@ -1,13 +1,20 @@
 """A project that finds entities in texts, from its answers to a running service."""
 
+import csv
 import json
+import re
 import subprocess
+from io import StringIO
 from pathlib import Path
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 from tests.conftest import Bakery, bake
 from tests.test_bake import git
+from tests.test_client import served
 from tests.test_project import make
 
+NDJSON, CSV = "application/x-ndjson", "text/csv"
 TEXTS = [
     {"text": f"{name} of {place} wrote on day {day}", "label": [[0, len(name), "WHO"]], "by": "a@b.example"}
     for day, (name, place) in enumerate([("Ada", "Rome"), ("Zoë", "Köln"), ("Bob", "Oslo")] * 10)
@@ -31,6 +38,43 @@ def test_a_model_is_trained_and_served(project_of_entities: Path) -> None:
     # The example is neither out of reach nor trivial.
     assert 0.5 < metrics["f1"]["value"] < 0.97
     assert '"entities"' in predicted.stdout
+
+
+def places(content: str) -> list[tuple[str, int, int]]:
+    """Return label, start and end of each entity in JSON, without the scores, whose digits formats may shorten."""
+    return [(found["label"], found["start"], found["end"]) for found in json.loads(content)]
+
+
+def test_the_trained_model_is_served_in_every_format(project_of_entities: Path, tmp_path: Path) -> None:
+    # Given the golden texts of the model that was trained
+    (path,) = project_of_entities.glob("src/*_model/artefact/golden.json")
+    golden = json.loads(path.read_text())
+    texts = [one["record"]["text"] for one in golden]
+    expected = [places(json.dumps(one["prediction"]["entities"])) for one in golden]
+    assert any(expected)
+
+    # When they are sent as lines, as rows, and one by the form
+    with served(project_of_entities, tmp_path) as url:
+
+        def post(path: str, body: str, kind: str) -> str:
+            headers = {"Content-Type": kind, "Accept": "text/html" if path == "/" else kind}
+            with urlopen(Request(url + path, body.encode(), headers)) as response:
+                content: str = response.read().decode()
+            return content
+
+        lines = post("/v1/predictions", "".join(f"{json.dumps({'text': text})}\n" for text in texts), NDJSON)
+        table = StringIO(newline="")
+        csv.writer(table).writerows([["text"], *([text] for text in texts)])
+        rows = post("/v1/predictions", table.getvalue(), CSV)
+        page = post("/", urlencode({"text": texts[0]}), "application/x-www-form-urlencoded")
+        with urlopen(f"{url}/metrics") as response:
+            metrics = response.read().decode()
+
+    # Then each answer has their entities, the page marks those of its text, and the texts count as drift
+    assert [places(json.dumps(json.loads(line)["entities"])) for line in lines.splitlines()] == expected
+    assert [places(row["entities"]) for row in csv.DictReader(StringIO(rows, newline=""))] == expected
+    assert page.count("<mark") == len(expected[0])
+    assert re.search(r'^webservice_field_values_total\{.*field="text: unknown words".*\} [1-9]', metrics, re.MULTILINE)
 
 
 def test_the_environment_has_no_onnx_runtime(project_of_entities: Path) -> None:

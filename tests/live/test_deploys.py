@@ -133,7 +133,9 @@ def test_manifests_and_settings_come_and_go_with_the_version(site: Site) -> None
     assert site.workbench.make("deploy").returncode == 0
     assert settings(site)["MAX_RECORDS"] == "7"
     assert of_production(site) == OF_PRODUCTION
-    assert site.kubectl("get", pods(site)[0], "--output", "jsonpath={.spec.priority}") == "1000"
+    priority = "jsonpath={.spec.template.spec.priorityClassName}"
+    shown = site.kubectl("get", "deployment", "oncology-webservice", "--output", priority)
+    assert shown == FOR_PRODUCTION["PRIORITY_CLASS"]
     assert "oncology-notes" in site.kubectl("get", "configmaps", "--output", "name")
     assert "ConfigMap oncology-notes: missing on the cluster" in seen
     site.assert_still_answers()
