@@ -1,5 +1,7 @@
 """Deploys to a machine with Docker and no cluster: the engine of this machine, with a proxy in front.
 
+The project is that of examples/insurance, with a dashboard.
+
 The tests of this file are one story and build on one another, in their order.
 """
 
@@ -8,6 +10,7 @@ import pwd
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -17,7 +20,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.conftest import bake, missing, share_environment
+from tests.conftest import TEMPLATE, bake, missing, share_environment
 from tests.live.road_story import DestroyStory, KilledDeployStory, RoadStory, Stage
 from tests.live.site import replace_in
 from tests.live.workbench import Workbench, one_error_line
@@ -122,8 +125,11 @@ def stage(
     if not plugin and shutil.which("docker-compose") is None:
         missing("compose", "install the plugin of Docker, or docker-compose")
     remove_all(engine)
-    answers = {"platform": "docker-host", "dashboard": "streamlit"}
-    folder = share_environment(bake(tmp_path_factory.mktemp("machine"), **answers), project)
+    table = tmp_path_factory.mktemp("insurance") / "insurance.csv"
+    subprocess.run([sys.executable, TEMPLATE / "examples/insurance/generate.py", "--output", table], check=True)
+    answers = {"dataset": str(table), "target": "charges", "project_name": "Insurance charges"}
+    chosen = {"platform": "docker-host", "dashboard": "streamlit"}
+    folder = share_environment(bake(tmp_path_factory.mktemp("machine"), **answers, **chosen), project)
     port, dashboard_port = free_port(), free_port()
     settings = SETTINGS | {
         "DOCKER": engine,
