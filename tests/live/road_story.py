@@ -121,6 +121,7 @@ class RoadStory:
         status = stage.workbench.make("status")
         assert status.returncode == 0, status.stderr
         assert f"runs {stage.running}" in status.stdout
+        assert "reach it: " in status.stdout
         assert f"verified  {stage.running}" in status.stdout
 
     def test_a_deploy_without_a_change_changes_nothing(self, stage: Stage) -> None:

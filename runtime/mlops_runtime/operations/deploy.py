@@ -172,6 +172,7 @@ class Commands:
                 say(f"  {replica} runs {self.platform.version_of(replica)}")
             except (ServiceError, RoadError) as error:
                 say(f"  {replica} cannot be asked for its version: {error}")
+        say(self.platform.how_to_reach())
         if base is not None:
             say(f"verified  {base.version} (release {base.number}) at {base.ended} by {base.who}: {base.outcome}")
         for release in releases:
