@@ -191,25 +191,29 @@ def test_without_credentials_nothing_is_uploaded(workbench: Workbench) -> None:
     assert "AWS does not know who you are" in one_error_line(result)
 
 
+@pytest.mark.parametrize(("kind", "component"), [("verified", "webservice"), ("scheduled", "trainer")])
 @pytest.mark.usefixtures("stack")
-def test_a_verified_image_is_tagged_on_ecr(workbench: Workbench) -> None:
+def test_an_image_that_runs_is_tagged_on_ecr(workbench: Workbench, kind: str, component: str) -> None:
     # Given a version on ECR
-    put = ("ecr", "put-image", "--repository-name", "oncology/webservice", "--image-tag", "1.0")
-    digest = json.loads(aws(workbench, *put, "--image-manifest", MANIFEST))["image"]["imageId"]["imageDigest"]
+    repository = ("--repository-name", f"oncology/{component}")
+    put = ("ecr", "put-image", *repository, "--image-tag", "1.0", "--image-manifest", MANIFEST)
+    digest = json.loads(aws(workbench, *put))["image"]["imageId"]["imageDigest"]
     host = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
-    image = workbench.folder / "build/webservice.image"
+    image = workbench.folder / f"build/{component}.image"
     image.parent.mkdir(exist_ok=True)
-    image.write_text(f"{host}/oncology/webservice@{digest}\n")
+    image.write_text(f"{host}/oncology/{component}@{digest}\n")
 
-    # When a deploy has verified it
-    mark = "--eval=mark: ; $(keep_images)"
-    result = workbench.make(mark, "mark", "VERSION=1.0", "LOGIN=ecr", "IMAGES=webservice")
+    # When a deploy has verified it, or a CronJob trains with it, twice
+    mark = f"--eval=mark: ; $(call keep_images,{kind},{component})"
+    results = [workbench.make(mark, "mark", "VERSION=1.0", "LOGIN=ecr") for _ in range(2)]
     image.unlink()
 
     # Then it has a second tag
-    assert (result.returncode, result.stderr) == (0, "")
-    images = json.loads(aws(workbench, "ecr", "list-images", "--repository-name", "oncology/webservice"))["imageIds"]
-    assert {image["imageTag"] for image in images} == {"1.0", "verified-production-1.0"}
+    assert [(result.returncode, result.stderr) for result in results] == [(0, "")] * 2
+    images = json.loads(aws(workbench, "ecr", "list-images", *repository))["imageIds"]
+    assert {(image["imageTag"], image["imageDigest"]) for image in images} == {
+        ("1.0", digest), (f"{kind}-production-1.0", digest),
+    }  # fmt: skip
 
 
 @pytest.mark.usefixtures("stack")

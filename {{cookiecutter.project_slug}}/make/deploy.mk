@@ -9,7 +9,7 @@ KEYS = $(FROM_CLONE) -m mlops_runtime.operations.keys
 deploy: clean-tree deploy.check compare publish build/contract.json  ## Test, train, publish, roll out by digest and verify; undo the rollout if that fails
 	$(call look_up,CHAMPION_BUCKET)
 	@$(RELEASES) deploy
-	$(keep_images)
+	$(call keep_images,verified,$(IMAGES))
 	$(after_deploy)
 
 # A model that is refused is not pushed either.

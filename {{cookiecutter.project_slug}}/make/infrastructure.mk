@@ -19,9 +19,9 @@ infrastructure.diff: $(ENV) aws-account  ## Show what make infrastructure would 
 infrastructure.destroy: $(ENV) aws-account  ## Remove the stack with its images, but not the bucket; CONFIRM=PROJECT answers the question
 	@$(STACKS) destroy "$$STACK"
 
-# The lifecycle of the repositories keeps what was verified.
+# The lifecycle of the repositories keeps what has a tag of a kind, `verified` or `scheduled`. Kind, components.
 define keep_images
-@$(if $(filter ecr,$(LOGIN)),$(FROM_CLONE) -m mlops_runtime.operations.verified_images $(IMAGES))
+@$(if $(filter ecr,$(LOGIN)),$(FROM_CLONE) -m mlops_runtime.operations.image_tags $(1) $(2))
 endef
 
 # For those who have no cluster: a stack of its own, which several projects may share.

@@ -53,6 +53,7 @@ train.job: context build/trainer.image $(DATA) $(ENV) | aws-account  ## Train, g
 train.schedule: context build/trainer.image $(DATA) $(ENV) | aws-account  ## Train on the newest data of the bucket at the times of TRAIN_SCHEDULE
 	$(call look_up,BUCKET)
 	@$(MANIFESTS) schedule
+	$(call keep_images,scheduled,trainer)
 	@$(PYTHON) -m mlops_runtime.operations.data first
 	@$(CREATE_NAMESPACE)
 	@$(KUBECTL) --namespace "$$NAMESPACE" apply --kustomize build/k8s/schedule

@@ -1,12 +1,12 @@
-"""Tags of verified images. tests/live/test_aws.py has the real AWS CLI."""
+"""Tags of images that are kept. tests/live/test_aws.py has the real AWS CLI."""
 
 from pathlib import Path
 
 import pytest
 
-from mlops_runtime.operations import verified_images
+from mlops_runtime.operations import image_tags
 from mlops_runtime.operations.aws_cli import AwsError
-from mlops_runtime.operations.verified_images import keep, main, tag_of
+from mlops_runtime.operations.image_tags import keep, main, tag_of
 from tests.runtime.operations.scripted_aws import ScriptedAws
 
 DIGEST = f"sha256:{'a' * 64}"
@@ -15,8 +15,10 @@ MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
 IMAGES = {"images": [{"imageManifest": "{}", "imageManifestMediaType": MEDIA_TYPE}]}
 
 
-def test_the_tag_names_environment_and_version() -> None:
-    assert tag_of({"ENVIRONMENT": "production", "VERSION": "1.2"}) == "verified-production-1.2"
+def test_the_tag_names_kind_environment_and_version() -> None:
+    environment = {"ENVIRONMENT": "production", "VERSION": "1.2"}
+
+    assert tag_of("verified", environment) == "verified-production-1.2"
 
 
 def test_an_image_is_tagged_where_it_is() -> None:
@@ -44,7 +46,7 @@ def test_another_registry_is_left_alone(image: str) -> None:
     assert aws.calls == []
 
 
-def test_a_second_deploy_of_a_version_changes_nothing() -> None:
+def test_a_version_that_was_tagged_before_is_left_as_it_is() -> None:
     answer = "An error occurred (ImageAlreadyExistsException) when calling the PutImage operation: it is there"
 
     assert keep(ScriptedAws(batch_get_image=[IMAGES], put_image=[answer]), IMAGE, "verified-production-1")
@@ -64,15 +66,38 @@ def test_a_refusal_is_an_error(aws: ScriptedAws, message: str) -> None:
         keep(aws, IMAGE, "verified-production-1")
 
 
-def test_the_command_says_that_the_image_expires(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Version 1 in staging, with the images of two components."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ENVIRONMENT", "staging")
     monkeypatch.setenv("VERSION", "1")
-    monkeypatch.setattr(verified_images, "AwsCli", lambda _: ScriptedAws(batch_get_image=["no rights"]))
     (tmp_path / "build").mkdir()
-    (tmp_path / "build/webservice.image").write_text(f"{IMAGE}\n")
+    for component in ("trainer", "webservice"):
+        (tmp_path / f"build/{component}.image").write_text(f"{IMAGE.replace('webservice', component)}\n")
 
-    assert main(["webservice"]) == 1
-    assert "1 runs, but the image of the webservice could not be tagged verified-staging-1" in capsys.readouterr().err
+
+@pytest.mark.usefixtures("environment")
+def test_the_command_tags_each_component(monkeypatch: pytest.MonkeyPatch) -> None:
+    aws = ScriptedAws(batch_get_image=[IMAGES])
+    monkeypatch.setattr(image_tags, "AwsCli", lambda _: aws)
+
+    assert main(["verified", "webservice", "trainer"]) == 0
+    calls = [call for call in aws.calls if call[0] == "put-image"]
+    assert [call[call.index("--repository-name") + 1] for call in calls] == ["oncology/webservice", "oncology/trainer"]
+    assert {call[call.index("--image-tag") + 1] for call in calls} == {"verified-staging-1"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "consequence"), [("verified", "what was deployed stays"), ("scheduled", "nothing was scheduled")]
+)
+@pytest.mark.usefixtures("environment")
+def test_the_command_says_that_the_image_expires(
+    kind: str, consequence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(image_tags, "AwsCli", lambda _: ScriptedAws(batch_get_image=["no rights"]))
+
+    assert main([kind, "trainer"]) == 1
+    message = capsys.readouterr().err
+    assert f"the image of the trainer was not tagged {kind}-staging-1" in message
+    assert f"no rights; {consequence}, run the command again" in message

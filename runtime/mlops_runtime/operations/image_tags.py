@@ -1,8 +1,10 @@
-"""Tag the images of a release that was verified: the lifecycle of their repositories on ECR keeps what has such a tag.
+"""Tag images that run, or may run again: the lifecycle of their repositories on ECR keeps what has such a tag.
 
-ECR knows no other sign of what runs. The tag is verified-ENVIRONMENT-VERSION; images elsewhere than on ECR get none.
+`python -m mlops_runtime.operations.image_tags KIND COMPONENT…` tags build/COMPONENT.image KIND-ENVIRONMENT-VERSION. ECR
+knows no other sign of what runs on a cluster. Images elsewhere than on ECR get no tag.
 """
 
+import argparse
 import os
 import re
 import sys
@@ -11,6 +13,9 @@ from pathlib import Path
 
 from mlops_runtime.operations.aws_cli import AwsCli, AwsError
 
+CONSEQUENCES = {"verified": "what was deployed stays", "scheduled": "nothing was scheduled"}
+"""What follows if an image gets no tag, by the kind of the tag."""
+
 IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?"
     r"/(?P<repository>[^@:]+)@(?P<digest>sha256:[0-9a-f]{64})"
@@ -18,9 +23,9 @@ IMAGE = re.compile(
 """An image on ECR, by digest."""
 
 
-def tag_of(environment: Mapping[str, str]) -> str:
-    """Return the tag of what this version has verified in this environment of the project."""
-    return f"verified-{environment['ENVIRONMENT']}-{environment['VERSION']}"
+def tag_of(kind: str, environment: Mapping[str, str]) -> str:
+    """Return the tag of a kind for this version in this environment of the project."""
+    return f"{kind}-{environment['ENVIRONMENT']}-{environment['VERSION']}"
 
 
 def keep(aws: AwsCli, image: str, tag: str) -> bool:
@@ -35,7 +40,7 @@ def keep(aws: AwsCli, image: str, tag: str) -> bool:
     where = ("--region", found["region"], "--registry-id", found["account"], "--repository-name", found["repository"])
     answer = aws.run("ecr", "batch-get-image", *where, "--image-ids", f"imageDigest={found['digest']}")
     if not answer["images"]:
-        raise AwsError(f"{image} is not there any more")
+        raise AwsError(f"{image} is not there any more: remove build/*.image, and it is pushed again")
     there = answer["images"][0]
     # A manifest of the Open Container Initiative need not name its own type.
     kind = ("--image-manifest-media-type", there["imageManifestMediaType"]) if "imageManifestMediaType" in there else ()
@@ -43,7 +48,7 @@ def keep(aws: AwsCli, image: str, tag: str) -> bool:
     try:
         aws.run(*put, "--image-manifest", there["imageManifest"])
     except AwsError as error:
-        # It was tagged by an earlier deploy of the same version.
+        # The same version was deployed or scheduled before: the image has the tag, which cannot move.
         if error.code != "ImageAlreadyExistsException":
             raise
     return True
@@ -51,15 +56,18 @@ def keep(aws: AwsCli, image: str, tag: str) -> bool:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Tag the images of the components that are given; return the exit status."""
-    components = sys.argv[1:] if argv is None else argv
-    aws, tag = AwsCli(os.environ), tag_of(os.environ)
-    for component in components:
+    parser = argparse.ArgumentParser(prog="mlops_runtime.operations.image_tags", description=__doc__)
+    parser.add_argument("kind", choices=sorted(CONSEQUENCES))
+    parser.add_argument("components", nargs="+")
+    arguments = parser.parse_args(argv)
+    aws, tag = AwsCli(os.environ), tag_of(arguments.kind, os.environ)
+    for component in arguments.components:
         try:
             keep(aws, Path(f"build/{component}.image").read_text(encoding="utf-8").strip(), tag)
         except (AwsError, OSError) as error:
             print(
-                f"{os.environ['VERSION']} runs, but the image of the {component} could not be tagged {tag}, and expires"
-                f" without that: {error}; run make deploy again",
+                f"the image of the {component} was not tagged {tag}, without which ECR removes it some day: {error};"
+                f" {CONSEQUENCES[arguments.kind]}, run the command again",
                 file=sys.stderr,
             )
             return 1
