@@ -172,6 +172,7 @@ def test_ecr_removes_what_never_ran_or_is_long_replaced(
     ("target", "tagging", "then"),
     [
         pytest.param("deploy", "verified webservice trainer", "", id="deploy"),
+        pytest.param("keep.images", "verified webservice trainer", "", id="keep.images"),
         pytest.param("train.schedule", "scheduled trainer", "apply --kustomize build/k8s/schedule", id="schedule"),
     ],
 )

@@ -24,6 +24,11 @@ define keep_images
 @$(if $(filter ecr,$(LOGIN)),$(FROM_CLONE) -m mlops_runtime.operations.image_tags $(1) $(2))
 endef
 
+# For what another tool than make deploys.
+.PHONY: keep.images
+keep.images: publish
+	$(call keep_images,verified,$(IMAGES))
+
 # For those who have no cluster: a stack of its own, which several projects may share.
 .PHONY: cluster
 cluster: $(ENV) aws-account  ## Create or update CLUSTER with a network of its own: a second stack, in EKS Auto Mode

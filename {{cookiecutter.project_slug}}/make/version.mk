@@ -1,7 +1,7 @@
 # The version: a name for a state of the code, in image tags, labels, wheels and keys on S3.
 
 # A shallow clone misses the tag and the commits that the version counts: its history is fetched, if the remote answers.
-NAMING := train train.job train.schedule serve dev dev.container dev.local predict test package.model docker publish deploy sbom upload.sbom upload.model upload.monitoring
+NAMING := train train.job train.schedule serve dev dev.container dev.local predict test package.model docker publish keep.images deploy sbom upload.sbom upload.model upload.monitoring
 is_shallow = $(filter true,$(shell git rev-parse --is-shallow-repository 2>/dev/null))
 SHALLOW := $(is_shallow)
 ifneq ($(and $(SHALLOW),$(filter $(NAMING),$(MAKECMDGOALS))),)
