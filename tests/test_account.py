@@ -143,6 +143,7 @@ DEPLOYS = ("{}", "verified-staging-{}", "verified-production-{}")
             pushed(100, "{}", "scheduled-staging-{}"),
             id="scheduled in production, others elsewhere",
         ),
+        pytest.param(image(200, f"sha256-{'a' * 64}.sig"), pushed(100, *DEPLOYS), id="signature"),
         pytest.param(image(90, "1"), pushed(100, *DEPLOYS), id="never verified, for 90 days"),
         pytest.param(image(7), pushed(100, *DEPLOYS), id="without a tag, for a week"),
     ],
