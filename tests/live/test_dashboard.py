@@ -19,6 +19,7 @@ from tests.conftest import bake, share_environment
 from tests.live.site import NAMESPACE, Site, fit_to_server, remove_namespace, replace_in
 from tests.live.workbench import Workbench, one_error_line
 from tests.test_dev import development
+from tests.test_project import only_file
 
 if TYPE_CHECKING:
     from selenium.webdriver.remote.webdriver import WebDriver
@@ -99,10 +100,22 @@ class Page:
                 time.sleep(0.1)
         pytest.fail(f"{url} does not show {text}")
 
+    def wait_for(self, text: str) -> None:
+        """Wait until it shows a text."""
+        deadline = time.monotonic() + 60
+        while text not in self.driver.execute_script("return document.body.innerText"):
+            assert time.monotonic() < deadline, f"the page does not show {text}"
+            time.sleep(0.1)
+
+    def click(self, name: str) -> None:
+        """Click the button of a name."""
+        (button,) = (each for each in self.driver.find_elements("tag name", "button") if each.text == name)
+        button.click()
+
 
 @contextmanager
-def browser() -> Iterator[Page]:
-    """Yield a page of a browser; skip the test where there is none."""
+def browser(downloads: Path) -> Iterator[Page]:
+    """Yield a page of a browser that puts files into a folder; skip the test where there is none."""
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not chromium or not driver:
         pytest.skip("needs chromium and chromedriver: apt-get install chromium chromium-driver")
@@ -112,6 +125,7 @@ def browser() -> Iterator[Page]:
     options.binary_location = chromium
     for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--no-proxy-server"):
         options.add_argument(option)
+    options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
     with webdriver.Chrome(options, webdriver.ChromeService(driver)) as opened:
         yield Page(opened)
 
@@ -127,13 +141,41 @@ def test_a_deploy_rolls_it_out_after_the_service(site: Site) -> None:
     assert "dashboard" in site.workbench.make("keys").stdout.split()
 
 
-def test_it_shows_a_prediction_in_a_browser(site: Site) -> None:
-    del site  # that runs
-    with forwarded() as url, browser() as page:
+def test_its_pages_work_in_a_browser(site: Site, tmp_path: Path) -> None:
+    with forwarded() as url, browser(tmp_path) as page:
+        # When it is opened, then it shows a prediction
         assert urlopen(f"{url}/_stcore/health").read() == b"ok"
         page.load(url, "Prediction")
-        if folder := os.environ.get("SCREENSHOTS"):
-            page.driver.save_screenshot(f"{folder}/dashboard.png")
+        save(page, "what-if")
+
+        # When a table is dropped on its page, then it comes back with a prediction in each row
+        page.click("Table")
+        page.wait_for("A table: CSV")
+        table = only_file(site.workbench.folder, "data/*.csv")
+        page.driver.find_element("css selector", "input[type=file]").send_keys(str(table))
+        page.wait_for("rows have a prediction")
+        page.click("Download the table with predictions")
+        result = tmp_path / f"{table.stem}-predictions.csv"
+        for _ in range(100):
+            if result.exists():
+                break
+            time.sleep(0.1)
+        assert len(result.read_text().splitlines()) == len(table.read_text().splitlines())
+        save(page, "table")
+
+        # And the model card names the release, and the drift has those rows
+        page.click("Model card")
+        page.wait_for(f"Release {site.workbench.version()}")
+        save(page, "model-card")
+        page.click("Drift")
+        page.wait_for("Records of the last day")
+        save(page, "drift")
+
+
+def save(page: Page, name: str) -> None:
+    """Save a screenshot, if somebody has named a folder to look at them."""
+    if folder := os.environ.get("SCREENSHOTS"):
+        page.driver.save_screenshot(f"{folder}/dashboard-{name}.png")
 
 
 def test_one_that_crashes_is_undone_and_the_service_goes_on(site: Site) -> None:
@@ -154,7 +196,7 @@ def test_make_dev_shows_it_and_follows_its_edits(site: Site, tmp_path: Path, mon
     port = free_port()
     for name, value in (site.workbench.environment | {"MLOPS_DASHBOARD_PORT": str(port)}).items():
         monkeypatch.setenv(name, value)
-    with browser() as page, development(site.workbench.folder, "dev", tmp_path / "log", timeout=180) as service:
+    with browser(tmp_path) as page, development(site.workbench.folder, "dev", tmp_path / "log", timeout=180) as service:
         page.load(f"http://127.0.0.1:{port}", "Prediction")
 
         # When the dashboard is edited, then the edit is visible in the page that is loaded again
