@@ -266,7 +266,7 @@ def settings_page() -> str:
     """Return the reference of settings."""
 
     def rows_of(project: Project) -> Iterator[tuple[str, ...]]:
-        for name in ("project.mk", "environments/production.mk", "environments/staging.mk"):
+        for name in ("project.mk", *project.names("environments/*.mk")):
             for setting, value, comment in settings_of(project.text(name)):
                 yield name, setting, value, comment
 

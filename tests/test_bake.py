@@ -275,7 +275,7 @@ def test_the_dashboard_has_the_rights_of_the_service_and_a_key_of_its_own(deploy
     assert settings == {"SERVICE_URL": "http://zebra-webservice"}
 
 
-@pytest.mark.parametrize("environment", ["production", "staging"])
+@pytest.mark.parametrize("environment", ["production", "staging", "local"])
 def test_every_environment_requires_api_keys(deployable: Callable[..., Path], environment: str) -> None:
     baked = deployable(project_slug="zebra")
     secret = subprocess.run(

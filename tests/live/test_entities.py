@@ -29,9 +29,9 @@ def bench(
 ) -> Iterator[Workbench]:
     folder = share_environment(bake(tmp_path_factory.mktemp("texts"), kind="entities"), project_of_entities)
     settings = {
+        "MLOPS_ENVIRONMENT": "local",
         "MLOPS_CLUSTER": cluster,
         "MLOPS_NAMESPACE": NAMESPACE,
-        "MLOPS_LOGIN": "none",
         "MLOPS_SKIP_TESTS": "they run in other tests",
     }
     remove_namespace(NAMESPACE)
@@ -46,7 +46,7 @@ def test_a_version_is_deployed_and_its_pods_find_the_golden_entities(bench: Work
     result = bench.make("deploy")
 
     assert result.returncode == 0, result.stdout + result.stderr
-    assert re.search(rf"^{re.escape(version)} runs: 2 pods, \d+ golden predictions each$", result.stdout, re.MULTILINE)
+    assert re.search(rf"^{re.escape(version)} runs: 1 pod, \d+ golden predictions each$", result.stdout, re.MULTILINE)
 
 
 def test_the_image_of_the_service_has_no_onnx_runtime(bench: Workbench, engine: str) -> None:
