@@ -131,11 +131,11 @@ def test_upload_model_uploads_both_wheels_and_the_report(workbench: Workbench) -
     result = workbench.make("upload.model")
 
     assert result.returncode == 0, result.stdout + result.stderr
-    listing = aws(workbench, "s3", "ls", "--recursive", f"s3://{BUCKET}/model/{workbench.version()}/")
-    assert "/oncology_model-" in listing
-    assert "/mlops_runtime-" in listing
+    listing = aws(workbench, "s3", "ls", "--recursive", f"s3://{BUCKET}/model/")
+    assert "model/oncology_model-" in listing
+    assert "model/mlops_runtime-" in listing
     assert listing.count(".whl") == 2
-    assert "report.html" in listing
+    assert f"model/{workbench.version()}/report.html" in listing
 
 
 @pytest.mark.usefixtures("stack")

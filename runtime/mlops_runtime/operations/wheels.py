@@ -1,9 +1,9 @@
 """Upload the wheels of a version: `python -m mlops_runtime.operations.wheels FOLDER REPORT`.
 
-They go to the package index MODEL_INDEX by twine, without that setting to the bucket: `model/VERSION/` has the wheels
-and the report, and `model/index.html` links all wheels, as `pip install --find-links` reads it. A wheel that is there
-with the same bytes stays; one with other bytes is refused before anything is uploaded. This module needs the standard
-library alone.
+They go to the package index MODEL_INDEX by twine, without that setting to the bucket: `model/` has the wheels of all
+versions, of which `model/index.html` links each, as `pip install --find-links` reads it, and `model/VERSION/` has the
+report. A wheel that is there with the same content stays; one with other content is refused before anything is
+uploaded. This module needs the standard library alone.
 """
 
 import argparse
@@ -11,8 +11,10 @@ import html
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import quote
+from zipfile import BadZipFile, ZipFile
 
 from mlops_runtime.operations.package_index import PackageIndex, PackageIndexError
 from mlops_runtime.operations.store import Store, StoreError
@@ -21,6 +23,10 @@ from mlops_runtime.operations.wheel_version import wheel_version
 PREFIX = "model/"
 PAGE = PREFIX + "index.html"
 BUILD = Path("build")
+RUNTIME = "mlops_runtime-"
+METADATA = ".dist-info/METADATA"
+BUILT = (".dist-info/RECORD", ".dist-info/WHEEL")
+"""Ends of the names of files that say how a wheel was built."""
 
 
 class WheelError(RuntimeError):
@@ -35,19 +41,54 @@ def missing_of(wheels: Iterable[Path], content: Callable[[str], bytes | None]) -
         content: function from the name of a wheel to what is there by this name, if anything is.
 
     Raises:
-        WheelError: if one is there with other bytes.
+        WheelError: if one is there with other content.
     """
     missing = []
     for wheel in wheels:
         there = content(wheel.name)
         if there is None:
             missing.append(wheel)
-        elif there != wheel.read_bytes():
+        elif not same(there, wheel.read_bytes()):
             raise WheelError(
-                f"{wheel.name} is there with other bytes, and a version is uploaded once: commit, which makes a new "
-                "version, or use the model that is there; nothing was uploaded"
+                f"{wheel.name} is there with other content, and a version is uploaded once: "
+                f"{what_to_do(wheel)}; nothing was uploaded"
             )
     return missing
+
+
+def what_to_do(wheel: Path) -> str:
+    """Return what gives a wheel that has changed a version of its own."""
+    if wheel.name.startswith(RUNTIME):
+        return (
+            "vendor/ was changed, here or where that wheel is from; undo the change, or raise __version__ in"
+            " vendor/mlops_runtime/__init__.py and commit (1.0.0.post1 comes after 1.0.0)"
+        )
+    return "commit, which makes a new version, or use the model that is there"
+
+
+def same(one: bytes, other: bytes) -> bool:
+    """Return whether two wheels install the same."""
+    try:
+        return one == other or content_of(one) == content_of(other)
+    except BadZipFile:
+        return False
+
+
+def content_of(wheel: bytes) -> dict[str, bytes]:
+    """Return the files that a wheel installs, and of its METADATA what it requires.
+
+    Another umask or another setuptools gives other modes, and writes WHEEL, RECORD and the rest of METADATA otherwise.
+
+    Raises:
+        BadZipFile: if it is no wheel.
+    """
+    with ZipFile(BytesIO(wheel)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist() if not name.endswith(BUILT)}
+    return {name: _requirements(text) if name.endswith(METADATA) else text for name, text in files.items()}
+
+
+def _requirements(metadata: bytes) -> bytes:
+    return b"\n".join(sorted(line for line in metadata.splitlines() if line.startswith(b"Requires-Dist:")))
 
 
 def check_version(wheels: Sequence[Path], version: str) -> None:
@@ -65,7 +106,7 @@ def to_index(wheels: Sequence[Path], index: PackageIndex) -> str:
     """Upload wheels to a package index; return a sentence about it.
 
     Raises:
-        WheelError: if one is there with other bytes.
+        WheelError: if one is there with other content.
         PackageIndexError: if the index cannot be used.
     """
     missing = missing_of(wheels, index.content)
@@ -78,7 +119,7 @@ def to_store(wheels: Sequence[Path], report: Path, store: Store, version: str) -
     """Put wheels and report into the bucket, and write the page that links all wheels; return a sentence about it.
 
     Raises:
-        WheelError: if one is there with other bytes.
+        WheelError: if one is there with other content.
         StoreError: if the bucket cannot be used.
         OSError: if a file cannot be read.
     """
@@ -86,20 +127,22 @@ def to_store(wheels: Sequence[Path], report: Path, store: Store, version: str) -
 
     def content(name: str) -> bytes | None:
         copy = BUILD / "uploaded.whl"
-        if not store.get(folder + name, copy):
+        if not store.get(PREFIX + name, copy):
             return None
         there = copy.read_bytes()
         copy.unlink()
         return there
 
     for wheel in missing_of(wheels, content):
-        store.put(folder + wheel.name, wheel)
+        store.put(PREFIX + wheel.name, wheel)
     store.put(folder + report.name, report)
     # Written last, from what the bucket lists: of two uploads at once, the later page has the wheels of both.
     page = BUILD / "index.html"
     page.write_text(page_of(key for key in store.keys(PREFIX) if key.endswith(".whl")), encoding="utf-8")
     store.put(PAGE, page)
-    return f"{store.url(folder)} has {_listed(wheels)} and the report; {store.url(PAGE)} links the wheels"
+    return (
+        f"{store.url(PREFIX)} has {_listed(wheels)}, and the report in {version}/; {store.url(PAGE)} links all wheels"
+    )
 
 
 def page_of(keys: Iterable[str]) -> str:
