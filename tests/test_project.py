@@ -400,3 +400,25 @@ def test_doctor_reports_a_missing_tool(project: Path) -> None:
 
     assert result.returncode != 0
     assert re.search(r"missing +kubectl +no-such-kubectl is not installed\n +for make deploy", result.stdout)
+
+
+def test_a_commit_is_checked_by_its_hooks(bakery: Bakery, project: Path, tmp_path: Path) -> None:
+    # Given a project with the hooks of pre-commit
+    folder = share_environment(bakery.copy(tmp_path), project)
+    environment = environment_of_a_user() | {"PRE_COMMIT_HOME": str(tmp_path / "hooks")}
+    command = [sys.executable, "-m", "pre_commit", "run", "--all-files"]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+    # When nothing is wrong, then they pass
+    passed = run()
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    assert passed.stdout.count("Passed") == 2
+
+    # When a module imports what it does not use, then they do not
+    app = folder / "src/webservice/app.py"
+    app.write_text(f"{app.read_text()}import os\n")
+    failed = run()
+    assert failed.returncode != 0
+    assert "`os` imported but unused" in failed.stdout
