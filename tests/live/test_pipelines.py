@@ -126,3 +126,6 @@ def test_a_pipeline_takes_a_fresh_clone_to_production(
     # And the role alone has kept its held-out predictions, with which the next deploy compares its model
     kept = ask_aws(workbench, "s3", "ls", "--recursive", f"s3://{bucket}/champion/")
     assert all(f"champion/{environment}/" in kept for environment in namespaces)
+    # And both deploys, for the trend
+    listed = ask_aws(workbench, "s3", "ls", f"s3://{bucket}/webservice/deploys/")
+    assert all(f" {environment}-" in listed for environment in namespaces)
