@@ -450,23 +450,6 @@ def test_a_drained_node_loses_no_request(site: Site) -> None:
     site.assert_still_answers()
 
 
-def test_a_contract_that_breaks_callers_is_refused(site: Site) -> None:
-    # Given a contract without one of its fields
-    (datamodel,) = site.workbench.folder.glob("src/*_model/datamodel.py")
-    before, _, rest = datamodel.read_text().partition("    mitoses: ")
-    datamodel.write_text(before + rest.partition("\n    )\n")[2])
-    site.workbench.commit("Remove a field")
-
-    # When it is deployed
-    result = site.workbench.make("deploy", SKIP_TESTS="they send the field")
-    site.workbench.restore()
-
-    # Then it is refused, with what callers would see
-    assert "field `Mitoses`: removed" in result.stdout
-    assert "CONTRACT=breaking deploys them" in one_error_line(result)
-    assert ask(ADDRESS, "/version", key=site.key)[1]["version"] == site.running
-
-
 def restarts(site: Site) -> dict[str, int]:
     """Return the pods of the old Deployment with the number of their restarts, without those that are ending."""
     selector = "component=webservice,track!=canary"
@@ -545,3 +528,20 @@ def test_a_canary_whose_deploy_was_killed_is_removed_by_the_next(site: Site) -> 
     assert [line.state for line in site.workbench.history()[-2:]] == ["undone", "verified"]
     site.running = version
     site.assert_still_answers()
+
+
+def test_a_contract_that_breaks_callers_is_refused(site: Site) -> None:
+    # Given a contract without one of its fields
+    (datamodel,) = site.workbench.folder.glob("src/*_model/datamodel.py")
+    before, _, rest = datamodel.read_text().partition("    mitoses: ")
+    datamodel.write_text(before + rest.partition("\n    )\n")[2])
+    site.workbench.commit("Remove a field")
+
+    # When it is deployed
+    result = site.workbench.make("deploy", SKIP_TESTS="they send the field")
+    site.workbench.restore()
+
+    # Then it is refused, with what callers would see
+    assert "field `Mitoses`: removed" in result.stdout
+    assert "CONTRACT=breaking deploys them" in one_error_line(result)
+    assert ask(ADDRESS, "/version", key=site.key)[1]["version"] == site.running
