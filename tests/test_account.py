@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -17,19 +18,75 @@ from tests.conftest import Bakery
 
 
 class Loader(yaml.SafeLoader):
-    """Reads templates: a short form of a function becomes its argument."""
+    """Reads templates: the short form of a function becomes its long form."""
 
 
-def function(loader: Loader, _: str, node: yaml.Node) -> Any:
+def function(loader: Loader, name: str, node: yaml.Node) -> dict[str, Any]:
+    name = name if name == "Ref" else f"Fn::{name}"
     if isinstance(node, yaml.ScalarNode):
-        return loader.construct_scalar(node)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    assert isinstance(node, yaml.MappingNode)
-    return loader.construct_mapping(node, deep=True)
+        return {name: loader.construct_scalar(node)}
+    assert isinstance(node, yaml.SequenceNode)
+    return {name: loader.construct_sequence(node, deep=True)}
 
 
 Loader.add_multi_constructor("!", function)
+
+ABSENT = object()
+"""What AWS::NoValue stands for."""
+
+
+class Template:
+    """A template with parameters: a resource is referred to by its name, and a text without a value stays as it is."""
+
+    def __init__(self, text: str, **parameters: str) -> None:
+        self.content = yaml.load(text, Loader)
+        defaults = {name: each["Default"] for name, each in self.content["Parameters"].items() if "Default" in each}
+        self.parameters = defaults | parameters
+
+    def resources(self) -> dict[str, Any]:
+        """Return the resources that are made, by name."""
+        return {
+            name: self.value_of(resource)
+            for name, resource in self.content["Resources"].items()
+            if "Condition" not in resource or self.holds(resource["Condition"])
+        }
+
+    def holds(self, condition: str) -> bool:
+        return bool(self.value_of(self.content["Conditions"][condition]))
+
+    def value_of(self, value: Any) -> Any:
+        match value:
+            case {"Ref": "AWS::NoValue"}:
+                return ABSENT
+            case {"Ref": name}:
+                return self.parameters.get(name, name)
+            case {"Fn::Sub": text}:
+                return re.sub(r"\$\{(\w+)\}", lambda found: self.parameters.get(found[1], found[0]), text)
+            case {"Fn::GetAtt": text}:
+                return text
+            case {"Fn::FindInMap": [name, first, second]}:
+                return self.content["Mappings"][name][first][second]
+            case {"Fn::Equals": [one, other]}:
+                return self.value_of(one) == self.value_of(other)
+            case {"Fn::Not": [condition]}:
+                return not self.value_of(condition)
+            case {"Fn::If": [condition, one, other]}:
+                return self.value_of(one if self.holds(condition) else other)
+            case dict():
+                values = {name: self.value_of(inner) for name, inner in value.items()}
+                return {name: inner for name, inner in values.items() if inner is not ABSENT}
+            case list():
+                return [inner for inner in map(self.value_of, value) if inner is not ABSENT]
+        return value
+
+
+EVERYTHING = {
+    "KmsKey": "arn:aws:kms:eu-central-1:123456789012:key/1",
+    "LogBucket": "logs",
+    "OidcProvider": "gitlab.com",
+    "OidcSubject": "project_path:team/oncology:*",
+    "QuickSightUser": "arn:aws:quicksight:eu-central-1:123456789012:user/default/ada",
+}
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +97,14 @@ def infrastructure(bakery: Bakery) -> Path:
 
 @pytest.fixture(scope="module")
 def stack(infrastructure: Path) -> dict[str, Any]:
-    template: dict[str, Any] = yaml.load((infrastructure / "stack.yaml").read_text(), Loader)
-    return template
+    """The resources of a stack with every setting."""
+    return Template((infrastructure / "stack.yaml").read_text(), **EVERYTHING).resources()
+
+
+@pytest.fixture(scope="module")
+def bare_stack(infrastructure: Path) -> dict[str, Any]:
+    """The resources of a stack without settings."""
+    return Template((infrastructure / "stack.yaml").read_text()).resources()
 
 
 def test_the_templates_pass_the_linter(infrastructure: Path) -> None:
@@ -105,21 +168,27 @@ def pushed(count: int, *patterns: str) -> list[Image]:
     return [image(age, *(pattern.format(f"2.{age}") for pattern in patterns)) for age in range(count)]
 
 
+def properties_of(stack: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Return the properties of the resources of a type."""
+    return [each["Properties"] for each in stack.values() if each["Type"] == kind]
+
+
 @pytest.fixture(scope="module")
 def rules(stack: dict[str, Any]) -> list[dict[str, Any]]:
-    rules: list[dict[str, Any]] = json.loads(stack["Mappings"]["Repository"]["Lifecycle"]["Policy"])["rules"]
+    policy = stack["TrainerRepository"]["Properties"]["LifecyclePolicy"]["LifecyclePolicyText"]
+    rules: list[dict[str, Any]] = json.loads(policy)["rules"]
     return rules
 
 
-def test_every_repository_has_the_rules_and_tags_that_do_not_move(stack: dict[str, Any]) -> None:
-    repositories = [each for each in stack["Resources"].values() if each["Type"] == "AWS::ECR::Repository"]
+def test_every_repository_has_the_rules_and_tags_that_do_not_move(
+    stack: dict[str, Any], rules: list[dict[str, Any]]
+) -> None:
+    repositories = properties_of(stack, "AWS::ECR::Repository")
 
     assert len(repositories) == 3
     for repository in repositories:
-        assert repository["Properties"]["LifecyclePolicy"] == {
-            "LifecyclePolicyText": ["Repository", "Lifecycle", "Policy"]
-        }
-        assert repository["Properties"]["ImageTagMutability"] == "IMMUTABLE"
+        assert json.loads(repository["LifecyclePolicy"]["LifecyclePolicyText"]) == {"rules": rules}
+        assert repository["ImageTagMutability"] == "IMMUTABLE"
 
 
 DEPLOYS = ("{}", "verified-staging-{}", "verified-production-{}")
@@ -192,10 +261,63 @@ def test_images_are_tagged_on_ecr_alone(bakery: Bakery, target: str, tagging: st
         assert then in rest
 
 
+def test_a_key_encrypts_bucket_and_repositories(stack: dict[str, Any]) -> None:
+    key = EVERYTHING["KmsKey"]
+
+    assert stack["Bucket"]["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"] == [
+        {
+            "BucketKeyEnabled": True,
+            "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key},
+        }
+    ]
+    for repository in properties_of(stack, "AWS::ECR::Repository"):
+        assert repository["EncryptionConfiguration"] == {"EncryptionType": "KMS", "KmsKey": key}
+    policy = stack["KeyPolicy"]["Properties"]
+    assert policy["Roles"] == ["TrainerRole", "PipelineRole"]
+    assert [each["Resource"] for each in policy["PolicyDocument"]["Statement"]] == [key]
+
+
+def test_without_a_key_s3_and_ecr_encrypt_with_theirs(bare_stack: dict[str, Any]) -> None:
+    assert bare_stack["Bucket"]["Properties"]["BucketEncryption"]["ServerSideEncryptionConfiguration"] == [
+        {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    ]
+    assert not any("EncryptionConfiguration" in each for each in properties_of(bare_stack, "AWS::ECR::Repository"))
+    assert "KeyPolicy" not in bare_stack
+
+
+def test_a_key_without_a_pipeline_is_for_the_trainer(infrastructure: Path) -> None:
+    stack = Template((infrastructure / "stack.yaml").read_text(), KmsKey=EVERYTHING["KmsKey"]).resources()
+
+    assert stack["KeyPolicy"]["Properties"]["Roles"] == ["TrainerRole"]
+
+
+def test_access_logs_go_to_the_bucket_for_them(stack: dict[str, Any], bare_stack: dict[str, Any]) -> None:
+    assert stack["Bucket"]["Properties"]["LoggingConfiguration"] == {
+        "DestinationBucketName": "logs", "LogFilePrefix": "${BucketName}/",
+    }  # fmt: skip
+    assert "LoggingConfiguration" not in bare_stack["Bucket"]["Properties"]
+
+
+@pytest.mark.parametrize(("parameters", "days"), [({}, 90), ({"OldVersionDays": "7"}, "7")], ids=["default", "set"])
+def test_old_versions_of_objects_are_removed_and_the_last_one_stays(
+    infrastructure: Path, parameters: dict[str, str], days: object
+) -> None:
+    stack = Template((infrastructure / "stack.yaml").read_text(), **parameters).resources()
+
+    bucket = stack["Bucket"]["Properties"]
+    rules = bucket["LifecycleConfiguration"]["Rules"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert {rule["Status"] for rule in rules} == {"Enabled"}
+    # Each rule has what it removes, and none an object that is there
+    assert [{name: rule[name] for name in rule.keys() - {"Id", "Status"}} for rule in rules] == [
+        {"NoncurrentVersionExpiration": {"NoncurrentDays": days}, "ExpiredObjectDeleteMarker": True},
+        {"AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 7}},
+    ]
+
+
 def test_the_data_set_has_the_columns_of_the_rows(stack: dict[str, Any]) -> None:
-    resources = stack["Resources"]
-    source = resources["Measurements"]["Properties"]["PhysicalTableMap"]["rows"]["S3Source"]
-    location = resources["MeasurementSource"]["Properties"]["DataSourceParameters"]["S3Parameters"]
+    source = stack["Measurements"]["Properties"]["PhysicalTableMap"]["rows"]["S3Source"]
+    location = stack["MeasurementSource"]["Properties"]["DataSourceParameters"]["S3Parameters"]
 
     # Of CSV, QuickSight reads columns of text alone
     assert source["InputColumns"] == [{"Name": name, "Type": "STRING"} for name in COLUMNS]
@@ -203,15 +325,15 @@ def test_the_data_set_has_the_columns_of_the_rows(stack: dict[str, Any]) -> None
 
 
 def test_a_pipeline_has_the_rights_of_a_delivery_and_no_others(stack: dict[str, Any]) -> None:
-    properties = stack["Resources"]["PipelineRole"]["Properties"]
+    properties = stack["PipelineRole"]["Properties"]
 
     assert properties["ManagedPolicyArns"] == ["DeliveryPolicy"]
     assert "Policies" not in properties
-    assert stack["Resources"]["PipelineAccess"]["Properties"]["KubernetesGroups"] == ["${ProjectName}:deployer"]
+    assert stack["PipelineAccess"]["Properties"]["KubernetesGroups"] == ["${ProjectName}:deployer"]
 
 
 def test_the_training_job_reads_data_and_writes_what_it_made(stack: dict[str, Any]) -> None:
-    (policy,) = stack["Resources"]["TrainerRole"]["Properties"]["Policies"]
+    (policy,) = stack["TrainerRole"]["Properties"]["Policies"]
 
     rights = {(each["Action"], each["Resource"]) for each in policy["PolicyDocument"]["Statement"]}
     bucket = "arn:${AWS::Partition}:s3:::${BucketName}"
