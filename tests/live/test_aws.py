@@ -18,6 +18,9 @@ pytestmark = pytest.mark.engine
 BUCKET = "oncology-123456789012"
 PROVIDER = "token.actions.githubusercontent.com"
 SUBJECT = "repo:acme/oncology:*"
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+SETTINGS = {"OIDC_PROVIDER": PROVIDER, "OIDC_SUBJECT": SUBJECT, "KMS_KEY": KEY, "LOG_BUCKET": "logs"}
+"""Of the stack."""
 MANIFEST = json.dumps(
     {
         "schemaVersion": 2,
@@ -55,7 +58,7 @@ def administrator(workbench: Workbench) -> Workbench:
 @pytest.fixture(scope="module")
 def stack(workbench: Workbench) -> None:
     workbench.commit("A version to upload")
-    result = administrator(workbench).make("infrastructure", OIDC_PROVIDER=PROVIDER, OIDC_SUBJECT=SUBJECT)
+    result = administrator(workbench).make("infrastructure", **SETTINGS)
     assert result.returncode == 0, result.stderr
 
 
@@ -69,6 +72,17 @@ def test_the_stack_has_the_bucket_and_immutable_repositories(workbench: Workbenc
 
 
 @pytest.mark.usefixtures("stack")
+def test_the_stack_gets_the_settings_of_the_project(workbench: Workbench) -> None:
+    # The server encrypts the bucket with the key; tests/test_account.py has what else the template makes of them
+    encryption = json.loads(aws(workbench, "s3api", "get-bucket-encryption", "--bucket", BUCKET))
+    (rule,) = encryption["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KEY}
+    (stack,) = json.loads(aws(workbench, "cloudformation", "describe-stacks", "--stack-name", "oncology"))["Stacks"]
+    parameters = {each["ParameterKey"]: each["ParameterValue"] for each in stack["Parameters"]}
+    assert (parameters["KmsKey"], parameters["LogBucket"]) == (KEY, "logs")
+
+
+@pytest.mark.usefixtures("stack")
 def test_the_difference_to_the_stack_is_shown(workbench: Workbench) -> None:
     # Given a template with another repository
     template = workbench.folder / "infrastructure/stack.yaml"
@@ -76,7 +90,7 @@ def test_the_difference_to_the_stack_is_shown(workbench: Workbench) -> None:
     template.write_text(text.replace("Resources:\n", "Resources:\n  Other: {Type: AWS::ECR::Repository}\n\n", 1))
 
     # When its difference is shown
-    result = administrator(workbench).make("infrastructure.diff", OIDC_PROVIDER=PROVIDER, OIDC_SUBJECT=SUBJECT)
+    result = administrator(workbench).make("infrastructure.diff", **SETTINGS)
     template.write_text(text)
 
     # Then it is a line
@@ -271,6 +285,12 @@ def test_the_policy_allows_what_deliveries_call_and_nothing_else(
 
 @pytest.mark.usefixtures("stack")
 def test_the_stack_goes_with_its_images_but_without_its_bucket(workbench: Workbench) -> None:
+    # Given roles without the policy of the key, which this server does not take from them, as CloudFormation does
+    for role in ("oncology-trainer", "oncology-pipeline"):
+        policy = ("--policy-arn", "arn:aws:iam::123456789012:policy/oncology-key")
+        aws(workbench, "iam", "detach-role-policy", "--role-name", role, *policy)
+
+    # When the stack is removed
     result = administrator(workbench).make("infrastructure.destroy", CONFIRM="oncology")
 
     # Then repositories and roles go, and the bucket stays
