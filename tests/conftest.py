@@ -169,6 +169,14 @@ def missing(part: str, how_to_get_it: str) -> None:
     pytest.skip(message)
 
 
+def program(name: str, variable: str, how_to_get_it: str) -> Path:
+    """Return the path of a program; skip the tests where there is none."""
+    found = os.environ.get(variable) or shutil.which(name)
+    if found is None:
+        missing(name, f"{how_to_get_it}, or set {variable}")
+    return Path(str(found))
+
+
 @pytest.fixture(scope="session")
 def engine() -> str:
     """The command of a running container engine."""

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from mlops_runtime.operations.trend.rows import COLUMNS, MANIFEST
-from tests.conftest import Bakery
+from tests.conftest import Bakery, program
 
 
 class Loader(yaml.SafeLoader):
@@ -114,6 +114,23 @@ def test_the_templates_pass_the_linter(infrastructure: Path) -> None:
     result = subprocess.run([program, *templates], capture_output=True, text=True, check=False)
 
     assert (result.returncode, result.stdout) == (0, "")
+
+
+def test_checkov_finds_nothing_in_the_templates(infrastructure: Path) -> None:
+    # Given a program whose packages need other versions than those of these tests
+    checkov = program("checkov", "TEST_CHECKOV", "pip install checkov in an environment of its own")
+    templates = [infrastructure / "cluster.yaml", infrastructure / "stack.yaml"]
+    skipped = sum(template.read_text().count("checkov:skip=") for template in templates)
+
+    # When it reads the templates
+    options = ("--framework", "cloudformation", "--skip-download", "--output", "json", "--compact", "--quiet")
+    result = subprocess.run([checkov, *options, "--file", *templates], capture_output=True, text=True, check=False)
+
+    # Then no check fails but those that a template skips, and says why
+    assert result.returncode == 0, result.stdout + result.stderr
+    summary = json.loads(result.stdout)["summary"]
+    assert summary["passed"] > 0
+    assert (summary["failed"], summary["parsing_errors"], summary["skipped"]) == (0, 0, skipped)
 
 
 @dataclass(frozen=True)

