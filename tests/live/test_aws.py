@@ -171,6 +171,32 @@ def test_publish_pushes_once_and_keeps_the_digests(workbench: Workbench, registr
     assert {name: (workbench.folder / f"build/{name}.image").read_text() for name in digests} == digests
 
 
+@pytest.mark.usefixtures("stack")
+def test_what_a_published_image_holds_is_in_the_bucket(workbench: Workbench) -> None:
+    result = workbench.make("upload.sbom")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    version = workbench.version()
+    for component in ("webservice", "trainer"):
+        bill = json.loads(aws(workbench, "s3", "cp", f"s3://{BUCKET}/{component}/sbom/sbom-{version}.json", "-"))
+        assert "flask" in {each["name"] for each in bill["components"]}
+
+
+def test_a_cluster_is_a_stack_of_its_own(workbench: Workbench) -> None:
+    # When a cluster is made and removed
+    made = administrator(workbench).make("cluster", CLUSTER="shared")
+    stacks = aws(workbench, "cloudformation", "describe-stacks", "--stack-name", "shared-cluster")
+    removed = administrator(workbench).make("cluster.destroy", CLUSTER="shared", CONFIRM="shared")
+
+    # Then its stack was there, and is gone
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "add  Cluster" in made.stdout
+    assert json.loads(stacks)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
+    assert removed.returncode == 0, removed.stdout + removed.stderr
+    with pytest.raises(subprocess.CalledProcessError):
+        aws(workbench, "cloudformation", "describe-stacks", "--stack-name", "shared-cluster")
+
+
 def test_the_registry_is_the_one_that_aws_names(workbench: Workbench) -> None:
     # Given no registry of our own choosing
     environment = {name: value for name, value in workbench.environment.items() if name != "MLOPS_REGISTRY"}
