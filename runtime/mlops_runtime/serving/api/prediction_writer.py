@@ -79,7 +79,7 @@ class PredictionWriter:
 
     def columns(self, *, errors: bool) -> list[str]:
         """Return the columns of a table of predictions."""
-        return [*self._kind.columns(self._labels), "warnings", *(["error"] if errors else [])]
+        return [*self._columns(), *(["error"] if errors else [])]
 
     def cells(self, outcome: Outcome, *, errors: bool) -> list[Any]:
         """Return the cells of a prediction in the order of `columns`, None for an empty cell.
@@ -87,15 +87,20 @@ class PredictionWriter:
         Labels and warnings come from the training table, so they are not escaped.
         """
         if isinstance(outcome, RefusedRecord):
-            return [*[None] * (len(self.columns(errors=errors)) - 1), outcome.error.detail]
-        cells = outcome.cells(self._labels)
-        return [*cells, "; ".join(outcome.warnings) or None, *([None] if errors else [])]
+            return [*[None] * len(self._columns()), outcome.error.detail]
+        return [*self._cells(outcome), *([None] if errors else [])]
 
     def label_counts(self, predictions: Iterable[PredictionModel]) -> Counter[str]:
         """Return how often each label is predicted; nothing for values."""
         if not self._labels:
             return Counter()
         return self._kind.label_counts(map(attrgetter(self._kind.OUTCOME), predictions))
+
+    def _columns(self) -> list[str]:
+        return [*self._kind.columns(self._labels), "warnings"]
+
+    def _cells(self, prediction: Any) -> list[Any]:
+        return [*prediction.cells(self._labels), "; ".join(prediction.warnings) or None]
 
 
 def _with_key(key: Any, content: bytes) -> bytes:

@@ -41,9 +41,19 @@ class PredictionResponse:
 class PredictionApi:
     """Processes requests for predictions in every format."""
 
-    def __init__(self, contract: Contract, predict: Predict, max_records: int) -> None:
+    def __init__(
+        self, contract: Contract, predict: Predict, max_records: int, writer: PredictionWriter | None = None
+    ) -> None:
+        """Create the reader of requests.
+
+        Args:
+            contract: of the records and predictions.
+            predict: a function of valid records, at least one.
+            max_records: number of records that a request may have.
+            writer: of what `predict` returns; by default that of predictions.
+        """
         self._reader = RecordReader(contract, max_records)
-        self._writer = PredictionWriter(contract)
+        self._writer = writer or PredictionWriter(contract)
         self._predict = predict
 
     def respond(self, body: bytes, negotiation: Negotiation) -> PredictionResponse:
@@ -91,11 +101,20 @@ def blueprint(contract: Contract, predict: Predict, max_records: int) -> Bluepri
 
     @routes.post("/v1/predictions")
     def predictions() -> Response:
-        result = api.respond(request.get_data(cache=False), negotiate(request.headers, request.args.get(KEY)))
-        request.environ[RECORDS_KEY] = result.records
-        response = Response(result.content, content_type=result.media_type)
-        if result.lenient:
-            response.headers.add("Preference-Applied", LENIENT)
-        return response
+        return respond(api)
 
     return routes
+
+
+def respond(api: PredictionApi) -> Response:
+    """Return the response to the current request.
+
+    Raises:
+        HTTPException: if the formats of the request are not supported, or its records are faulty.
+    """
+    result = api.respond(request.get_data(cache=False), negotiate(request.headers, request.args.get(KEY)))
+    request.environ[RECORDS_KEY] = result.records
+    response = Response(result.content, content_type=result.media_type)
+    if result.lenient:
+        response.headers.add("Preference-Applied", LENIENT)
+    return response
