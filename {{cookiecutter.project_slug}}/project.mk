@@ -37,6 +37,8 @@ LOG_LEVEL ?= info
 MAX_CONTENT_LENGTH ?= {{cookiecutter.__max_content_length}}
 # Records of a request.
 MAX_RECORDS ?= 1000
+# Records of a request for explanations. Each takes up to 10,000 predictions, and all must take less than HANG_TIMEOUT.
+MAX_EXPLANATIONS ?= 20
 # Bytes of a table that is uploaded on the page.
 MAX_TABLE_LENGTH ?= 2097152
 # Large requests that are handled at the same time; further ones get status 503.

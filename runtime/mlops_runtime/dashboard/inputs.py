@@ -59,9 +59,11 @@ def inputs_of(document: Mapping[str, Any]) -> list[Input]:
         reference = schema.get("$ref")
         return schemas[reference.rpartition("/")[2]] if reference else schema
 
-    properties = resolved(content["schema"])["properties"]
+    one_record, _ = content["schema"]["oneOf"]
+    properties = resolved(one_record)["properties"]
     # The example has the fields of the contract; the schema has the columns that are ignored as well.
-    return [_input(name, value, properties[name], resolved) for name, value in content["example"].items()]
+    example = content["examples"]["one"]["value"]
+    return [_input(name, value, properties[name], resolved) for name, value in example.items()]
 
 
 def _input(name: str, value: Any, schema: Mapping[str, Any], resolved: Any) -> Input:

@@ -69,7 +69,7 @@ def create_app(
     problems.register(app)
     app.register_blueprint(predictions.blueprint(predictor.contract, predict, settings.max_records))
     if isinstance(predictor, Predictor):
-        app.register_blueprint(explanations.blueprint(predictor))
+        app.register_blueprint(explanations.blueprint(predictor, settings.max_explanations))
     app.register_blueprint(health.blueprint(predictor, marker, settings.version))
     app.register_blueprint(telemetry.blueprint(metrics))
     app.register_blueprint(openapi.blueprint(predictor, settings, title))

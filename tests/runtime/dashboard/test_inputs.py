@@ -10,7 +10,10 @@ from mlops_runtime.serving import create_app
 
 def document_of(name: str, schema: dict[str, Any], value: Any) -> dict[str, Any]:
     """Return the parts of an OpenAPI document that describe a record of one field, which has this value."""
-    content = {"schema": {"$ref": "#/components/schemas/Record"}, "example": {name: value}}
+    content = {
+        "schema": {"oneOf": [{"$ref": "#/components/schemas/Record"}, {"type": "array"}]},
+        "examples": {"one": {"value": {name: value}}},
+    }
     schemas = {
         "Record": {"properties": {name: schema, "target": {"description": "Ignored"}}},
         "Size": {"enum": ["large", "small"], "type": "string"},

@@ -31,6 +31,7 @@ from mlops_runtime.serving.telemetry import logs
 from mlops_runtime.testing.synthetic import FIELDS
 
 MAX_RECORDS = 50
+MAX_EXPLANATIONS = 3
 TITLE = "Fate of an order"
 
 ONE_OF_EACH_KIND = [
@@ -70,6 +71,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return Settings(
         version="1.2.3",
         max_records=MAX_RECORDS,
+        max_explanations=MAX_EXPLANATIONS,
         max_content_length=50_000,
         drain_marker=tmp_path_factory.mktemp("drain") / "draining",
     )
@@ -147,6 +149,11 @@ def record(predictor: Predictor) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def max_records(settings: Settings) -> int:
     return settings.max_records
+
+
+@pytest.fixture(scope="session")
+def max_explanations(settings: Settings) -> int:
+    return settings.max_explanations
 
 
 @pytest.fixture(scope="session")

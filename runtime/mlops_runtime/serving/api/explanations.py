@@ -1,25 +1,27 @@
-"""The route for explanations: it takes one record, and returns its prediction with the contribution of each field.
+"""The route for explanations: it takes records, and returns predictions with the contribution of each field.
 
-It is for people who try values, so the records are not counted in the metrics: they would show as drift.
+It is for people who try values, so the records are not counted as predictions: they would show as drift. Its requests
+have the formats, the faults and the keys of records of those for predictions.
 """
 
+from collections.abc import Sequence
 from functools import cache
-from http import HTTPStatus
 from typing import Any
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response
 from pydantic import BaseModel, ConfigDict, Field, create_model
-from werkzeug.exceptions import NotAcceptable, UnsupportedMediaType
 
-from mlops_runtime.contract import Contract
+from mlops_runtime.contract import Contract, RecordModel
 from mlops_runtime.model import Predictor
-from mlops_runtime.serving.api.negotiation import Format, negotiate
-from mlops_runtime.serving.api.problems import InvalidRequestError
-from mlops_runtime.serving.api.records import RecordReader, all_valid, is_list
-from mlops_runtime.serving.telemetry.logs import RECORDS_KEY
-from mlops_runtime.serving.ui.shapley import background_of, contributions_to
+from mlops_runtime.serving.api.prediction_writer import PredictionWriter
+from mlops_runtime.serving.api.predictions import PredictionApi, respond
+from mlops_runtime.serving.ui.shapley import MAX_PARTS, background_of, contributions_to
 
 PATH = "/v1/explanations"
+CONTRIBUTION = "contribution_"
+"""Prefix of the columns with the contributions: a field may have the name of another column."""
+OTHERS = "other_contributions"
+"""Column with the contribution of several fields together."""
 
 
 class FieldContribution(BaseModel):
@@ -51,36 +53,61 @@ def explanation_type(contract: Contract) -> type[BaseModel]:
     return create_model("Explanation", __base__=Explained, __doc__=doc, **fields)
 
 
-def blueprint(predictor: Predictor) -> Blueprint:
-    """Return the blueprint of the route for explanations."""
+class ExplanationWriter(PredictionWriter):
+    """Writes explanations: a table has the columns of the prediction, and then a column for each field.
+
+    A field that shares its contribution with others has an empty cell; a column of its own has what they share.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        super().__init__(contract)
+        self._fields = contract.features
+        self._others = [OTHERS] if len(contract.features) > MAX_PARTS else []
+
+    def _columns(self) -> list[str]:
+        return [*super()._columns(), "mean", "output", *(CONTRIBUTION + name for name in self._fields), *self._others]
+
+    def _cells(self, prediction: Any) -> list[Any]:
+        amounts = {part.fields: part.amount for part in prediction.contributions}
+        return [
+            *super()._cells(prediction.prediction),
+            prediction.mean,
+            prediction.output,
+            *(amounts.get((name,)) for name in self._fields),
+            *(amount for fields, amount in amounts.items() if len(fields) > 1),
+        ]
+
+
+def blueprint(predictor: Predictor, max_explanations: int) -> Blueprint:
+    """Return the blueprint of the route for explanations.
+
+    Args:
+        predictor: whose predictions are explained.
+        max_explanations: number of records that a request may have.
+    """
     routes = Blueprint("explanations", __name__)
-    reader = RecordReader(predictor.contract, 1)
+    contract = predictor.contract
+    explanation = explanation_type(contract)
     background = background_of(predictor)
 
-    @routes.post(PATH)
-    def explain() -> Response:
-        negotiation = negotiate(request.headers)
-        if negotiation.request_format is not Format.JSON:
-            raise UnsupportedMediaType(f"Send one record as {Format.JSON}.")
-        if negotiation.response_format is not Format.JSON:
-            raise NotAcceptable(f"The response is {Format.JSON}: name it in the header Accept.")
-        body = request.get_data(cache=False)
-        if is_list(body):
-            raise InvalidRequestError(HTTPStatus.UNPROCESSABLE_ENTITY, "Send one record, not a list.")
-        (record,) = all_valid(reader.read(body, Format.JSON).results)
-        request.environ[RECORDS_KEY] = 1
-        features = predictor.contract.encode([record])
-        (prediction,) = predictor.predictions(features)
-        parts = contributions_to(prediction, features, predictor, background)
-        content = explanation_type(predictor.contract)(
-            prediction=prediction,
-            mean=parts.mean,
-            output=parts.output,
-            contributions=tuple(
+    def explain(records: Sequence[RecordModel]) -> list[BaseModel]:
+        features = contract.encode(records)
+        explained = []
+        for row, prediction in enumerate(predictor.predictions(features)):
+            parts = contributions_to(prediction, features.take([row]), predictor, background)
+            contributions = tuple(
                 FieldContribution(fields=tuple(field.name for field in part.fields), amount=part.amount)
                 for part in parts.parts
-            ),
-        )
-        return Response(content.model_dump_json(), mimetype=Format.JSON)
+            )
+            explained.append(
+                explanation(prediction=prediction, mean=parts.mean, output=parts.output, contributions=contributions)
+            )
+        return explained
+
+    api = PredictionApi(contract, explain, max_explanations, ExplanationWriter(contract))
+
+    @routes.post(PATH)
+    def explanations() -> Response:
+        return respond(api)
 
     return routes

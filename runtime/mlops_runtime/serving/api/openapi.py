@@ -14,7 +14,7 @@ from werkzeug.routing import Rule
 
 from mlops_runtime.contract.fields import DATE_PATTERNS
 from mlops_runtime.contract.number_format import MAX_INTEGER_LENGTH
-from mlops_runtime.model import BasePredictor, Metadata, Predictor
+from mlops_runtime.model import BasePredictor, GoldenRecord, Metadata, Predictor
 from mlops_runtime.serving.api import explanations, problems
 from mlops_runtime.serving.api.negotiation import FORMATS, LENIENT, Format
 from mlops_runtime.serving.api.operation import Operation, operation_of
@@ -27,6 +27,7 @@ from mlops_runtime.serving.project_routes import check_routes
 from mlops_runtime.serving.routes import route_of
 from mlops_runtime.serving.settings import Settings
 from mlops_runtime.serving.telemetry.logs import REQUEST_ID, REQUEST_ID_HEADER
+from mlops_runtime.serving.ui.shapley import MAX_PARTS
 
 Part = dict[str, Any]
 """A part of an OpenAPI document."""
@@ -221,9 +222,11 @@ class Description:
             properties[contract.key] = KEY_SCHEMA | {"description": "Comes back as `key` beside the prediction"}
 
     def _add_keys(self) -> None:
-        """Add the key that a prediction, or the error in its place, has."""
-        for described in (self._contract.prediction, RefusedRecord):
-            self._schema(described)["properties"][KEY] = KEY_SCHEMA | {"description": "Key of the record, if asked for"}
+        """Add the key that a prediction, an explanation, or the error in its place, has."""
+        for described in (self._contract.prediction, self._explanation, RefusedRecord):
+            if described is not None:
+                key = KEY_SCHEMA | {"description": "Key of the record, if asked for"}
+                self._schema(described)["properties"][KEY] = key
 
     def document(self) -> Part:
         """Return the document; its examples are golden records."""
@@ -268,67 +271,89 @@ class Description:
         return self.references[described, mode]
 
     def _predictions(self) -> Part:
-        records = [_with_integers(golden.record.model_dump(mode="json")) for golden in self._golden_records]
-        predictions = [golden.prediction for golden in self._golden_records]
-        settings = self._settings
-        return {
-            "operationId": "predict",
-            "tags": ["predictions"],
-            "summary": "Predict one record or a list of records",
-            "description": f"Send records as {', '.join(FORMATS)}, and name the format in the header `Content-Type`. "
-            "Predictions come in the format that the header `Accept` names, and else in that of the records. The "
-            f"predictions of a list are in its order. A list may have at most {settings.max_records} records, and "
-            f"the body at most {settings.max_content_length} bytes. With `Content-Encoding: gzip`, this is the limit "
-            "of the unpacked body.\n\n"
+        return self._of_records(
+            "predict",
+            "Predict one record or a list of records",
+            f"{self._formats('Predictions', self._settings.max_records)}\n\n"
             f"{VERBATIM_VALUES if self._contract.verbatim else TABLE_VALUES}\n\n"
             "Nothing of a request is kept: the same records get the same predictions until the next release, and a "
             "request without a response may be sent again.",
-            "parameters": [PREFER, KEY_PARAMETER],
-            "requestBody": {"required": True, "content": self._record_contents(records)},
-            "responses": {
-                "200": _response(
-                    "The prediction, or a list of them", self._prediction_contents(predictions), "Preference-Applied"
-                ),
-                **{status: self._problem(description) for status, description in PREDICTION_ERRORS.items()},
-            },
-        }
+            self._settings.max_records,
+            _response(
+                "The prediction, or a list of them",
+                self._prediction_contents([golden.prediction for golden in self._examples(self._settings.max_records)]),
+                "Preference-Applied",
+            ),
+        )
 
     def _explain(self, explanation: type[BaseModel]) -> Part:
-        schema = self.reference(self._contract.record, "validation")
-        record = _with_integers(self._golden_records[0].record.model_dump(mode="json"))
+        return self._of_records(
+            "explain",
+            "Predict one record or a list of records, and explain the predictions",
+            "The contributions are Shapley values: they describe the model, not causes. The records are ones to try "
+            "values with: they are not counted as predictions in the metrics.\n\n"
+            f"{self._formats('Explanations', self._settings.max_explanations)}\n\n{TABLE_VALUES}",
+            self._settings.max_explanations,
+            _response(
+                "The prediction with its explanation, or a list of them",
+                self._explanation_contents(self.reference(explanation)),
+                "Preference-Applied",
+            ),
+        )
+
+    def _formats(self, returned: str, max_records: int) -> str:
+        """Return the description of the formats and limits of a request for predictions or explanations."""
+        return (
+            f"Send records as {', '.join(FORMATS)}, and name the format in the header `Content-Type`. "
+            f"{returned} come in the format that the header `Accept` names, and else in that of the records. They are "
+            f"in the order of the records. A list may have at most {max_records} records, and the body at most "
+            f"{self._settings.max_content_length} bytes. With `Content-Encoding: gzip`, this is the limit of the "
+            "unpacked body."
+        )
+
+    def _examples(self, max_records: int) -> Sequence[GoldenRecord[Any, Any]]:
+        """Return golden records for the example of a list that may have this number of records."""
+        return self._golden_records[: min(MAX_EXAMPLES, max_records)]
+
+    def _of_records(self, name: str, summary: str, description: str, max_records: int, response: Part) -> Part:
+        """Return the description of a route that takes records.
+
+        Args:
+            name: id of the operation.
+            summary: one line.
+            description: details in Markdown.
+            max_records: number of records that a request may have.
+            response: description of a successful response.
+        """
+        examples = [_with_integers(golden.record.model_dump(mode="json")) for golden in self._examples(max_records)]
         return {
-            "operationId": "explain",
+            "operationId": name,
             "tags": ["predictions"],
-            "summary": "Predict one record, and explain the prediction",
-            "description": "The contributions are Shapley values: they describe the model, not causes. The record is "
-            "one to try values with: it is not counted in the metrics. " + TABLE_VALUES,
-            "parameters": [],
-            "requestBody": {"required": True, "content": {Format.JSON.value: {"schema": schema, "example": record}}},
+            "summary": summary,
+            "description": description,
+            "parameters": [PREFER, KEY_PARAMETER],
+            "requestBody": {"required": True, "content": self._record_contents(examples, max_records)},
             "responses": {
-                "200": _response(
-                    "The prediction with its explanation",
-                    {Format.JSON.value: {"schema": self.reference(explanation)}},
-                ),
-                **{status: self._problem(description) for status, description in PREDICTION_ERRORS.items()},
+                "200": response,
+                **{status: self._problem(problem) for status, problem in PREDICTION_ERRORS.items()},
             },
         }
 
-    def _record_contents(self, records: Sequence[Part]) -> Part:
-        listed = records[:MAX_EXAMPLES]
+    def _record_contents(self, records: Sequence[Part], max_records: int) -> Part:
         reference = self.reference(self._contract.record, "validation")
         return _in_formats(
-            json_content=_one_or_list(reference, reference, records, maxItems=self._settings.max_records),
+            json_content=_one_or_list(reference, reference, records, maxItems=max_records),
             lines=_text(
                 "A record a line, each a JSON object",
                 "Lines",
-                "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in listed),
+                "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records),
             ),
             table=_text(
                 "A table: a header with the names of fields, and a record a row, best in UTF-8 as RFC 4180 has it. "
                 "Other delimiters, decimal marks and encodings are detected, as in training. Rows that are empty or "
                 "repeat the header are no records. An empty cell is a missing value",
                 "A table",
-                csv_text(list(listed[0]), [list(record.values()) for record in listed]),
+                csv_text(list(records[0]), [list(record.values()) for record in records]),
             ),
             stream="A stream of Arrow, uncompressed, with the names of fields as its columns",
         )
@@ -339,7 +364,7 @@ class Description:
         writer = PredictionWriter(self._contract)
 
         def written(wanted: Format) -> str:
-            return writer.write(predictions[:MAX_EXAMPLES], wanted, many=True, errors=False).decode()
+            return writer.write(predictions, wanted, many=True, errors=False).decode()
 
         return _in_formats(
             json_content=_one_or_list(reference, {"anyOf": [reference, self.reference(RefusedRecord)]}, plain),
@@ -350,6 +375,24 @@ class Description:
                 written(Format.CSV),
             ),
             stream="A stream of Arrow",
+        )
+
+    def _explanation_contents(self, reference: Part) -> Part:
+        shared = (
+            f" Above {MAX_PARTS} fields, those with the least effect have no amount of their own: "
+            f"`{explanations.OTHERS}` has what they add together"
+            if len(self._contract.fields) > MAX_PARTS
+            else ""
+        )
+        return _in_formats(
+            json_content=_one_or_list(reference, {"anyOf": [reference, self.reference(RefusedRecord)]}),
+            lines=_text("An explanation a line, each a JSON object"),
+            table=_text(
+                "A table (RFC 4180): a header, and an explanation a row. The columns of the prediction come first, "
+                "then `mean`, `output`, and for each field its contribution in the column "
+                f"`{explanations.CONTRIBUTION}` with the name of the field.{shared}"
+            ),
+            stream="A stream of Arrow with the columns of the table",
         )
 
     def _probe(self, status: str, summary: str) -> Part:
@@ -454,23 +497,24 @@ def _in_formats(*, json_content: Part, lines: Part, table: Part, stream: str) ->
     return {each.value: contents[each] for each in FORMATS}
 
 
-def _one_or_list(reference: Part, item: Part, examples: Sequence[Any], **limits: int) -> Part:
+def _one_or_list(reference: Part, item: Part, examples: Sequence[Any] = (), **limits: int) -> Part:
     """Return the description of JSON that holds one object or a list of them."""
+    schema = {"oneOf": [reference, {"type": "array", "items": item, "minItems": 1, **limits}]}
+    if not examples:
+        return {"schema": schema}
     return {
-        "schema": {"oneOf": [reference, {"type": "array", "items": item, "minItems": 1, **limits}]},
+        "schema": schema,
         "examples": {
             "one": {"summary": "One", "value": examples[0]},
-            "list": {"summary": "A list", "value": examples[:MAX_EXAMPLES]},
+            "list": {"summary": "A list", "value": examples},
         },
     }
 
 
-def _text(description: str, summary: str, example: str) -> Part:
-    """Return the description of content that is text."""
-    return {
-        "schema": {"type": "string", "minLength": 1, "description": description},
-        "examples": {"list": {"summary": summary, "value": example}},
-    }
+def _text(description: str, summary: str = "", example: str = "") -> Part:
+    """Return the description of content that is text, with an example if there is one."""
+    schema = {"type": "string", "minLength": 1, "description": description}
+    return {"schema": schema} | ({"examples": {"list": {"summary": summary, "value": example}}} if example else {})
 
 
 def _response(description: str, content: Part, *headers: str) -> Part:

@@ -37,7 +37,7 @@ MAX_CELLS = 8_000_000
 MAX_CELLS_PER_CALL = 1_000_000
 """Maximum number of values in one call of the model."""
 MAX_PARTS = 20
-"""Maximum number of contributions; the least important fields share one."""
+"""Maximum number of contributions: of more fields, the least important ones share one."""
 
 Outputs = Callable[[Features], NDArray[np.float64]]
 

@@ -21,6 +21,8 @@ from mlops_runtime.serving.settings import Settings
 from tests.runtime.serving.conftest import TITLE, Parcel
 
 NOT_FOR_PROGRAMS = {"page", "docs", "static", "report"}
+RECORD_ROUTES = ["/v1/predictions", "/v1/explanations"]
+"""Routes that take records."""
 
 
 @pytest.fixture(scope="module")
@@ -116,12 +118,13 @@ def listed(predictions: dict[str, Any] | list[dict[str, Any]]) -> list[dict[str,
     return predictions if isinstance(predictions, list) else [predictions]
 
 
+@pytest.mark.parametrize("path", RECORD_ROUTES)
 @pytest.mark.parametrize("media_type", ["application/x-ndjson", "text/csv"])
 def test_the_examples_of_other_formats_hold_the_same_records(
-    document: dict[str, Any], client: FlaskClient, media_type: str
+    document: dict[str, Any], client: FlaskClient, path: str, media_type: str
 ) -> None:
     # Given the list of records in JSON, and in another format
-    operation = document["paths"]["/v1/predictions"]["post"]
+    operation = document["paths"][path]["post"]
     plain, other = (
         operation["requestBody"]["content"][name]["examples"]["list"]["value"]
         for name in ("application/json", media_type)
@@ -129,21 +132,24 @@ def test_the_examples_of_other_formats_hold_the_same_records(
 
     # When both are sent with a response in JSON
     headers = {"Accept": "application/json"}
-    response = client.post("/v1/predictions", data=other, content_type=media_type, headers=headers)
+    response = client.post(path, data=other, content_type=media_type, headers=headers)
 
-    # Then they get the same predictions
-    assert response.get_json() == client.post("/v1/predictions", json=plain).get_json()
+    # Then they get the same response
+    assert response.status_code == 200
+    assert response.get_json() == client.post(path, json=plain).get_json()
 
 
-def test_every_format_is_described(document: dict[str, Any]) -> None:
-    operation = document["paths"]["/v1/predictions"]["post"]
+@pytest.mark.parametrize("path", RECORD_ROUTES)
+def test_every_format_is_described(document: dict[str, Any], path: str) -> None:
+    operation = document["paths"][path]["post"]
 
     assert tuple(operation["requestBody"]["content"]) == FORMATS
     assert tuple(operation["responses"]["200"]["content"]) == FORMATS
 
 
-def test_problems_are_described(document: dict[str, Any]) -> None:
-    responses = document["paths"]["/v1/predictions"]["post"]["responses"]
+@pytest.mark.parametrize("path", RECORD_ROUTES)
+def test_problems_are_described(document: dict[str, Any], path: str) -> None:
+    responses = document["paths"][path]["post"]["responses"]
 
     assert set(responses) == {"200", "400", "406", "408", "413", "415", "422", "503"}
     for status in set(responses) - {"200"}:
@@ -151,15 +157,19 @@ def test_problems_are_described(document: dict[str, Any]) -> None:
     assert set(schema_of(document, Problem)["properties"]) == set(Problem.model_fields)
 
 
-def test_the_limits_are_described(document: dict[str, Any], settings: Settings) -> None:
-    operation = document["paths"]["/v1/predictions"]["post"]
+@pytest.mark.parametrize(
+    ("path", "setting"), [("/v1/predictions", "max_records"), ("/v1/explanations", "max_explanations")]
+)
+def test_the_limits_are_described(document: dict[str, Any], settings: Settings, path: str, setting: str) -> None:
+    operation = document["paths"][path]["post"]
 
     _, many = operation["requestBody"]["content"]["application/json"]["schema"]["oneOf"]
-    assert many["maxItems"] == settings.max_records
+    assert many["maxItems"] == getattr(settings, setting)
+    assert f"at most {getattr(settings, setting)} records" in operation["description"]
     assert str(settings.max_content_length) in operation["description"]
 
 
-@pytest.mark.parametrize("path", ["/v1/predictions", "/version", "/openapi.json"])
+@pytest.mark.parametrize("path", [*RECORD_ROUTES, "/version", "/openapi.json"])
 def test_keys_and_rates_are_described_if_the_service_has_them(
     predictor: Predictor, settings: Settings, tmp_path: Path, path: str
 ) -> None:
@@ -182,6 +192,15 @@ def test_the_cluster_needs_no_key(predictor: Predictor, settings: Settings, tmp_
 
     assert document["paths"][path]["get"]["security"] == []
     assert "401" not in document["paths"][path]["get"]["responses"]
+
+
+@pytest.mark.parametrize("path", RECORD_ROUTES)
+def test_an_example_of_a_list_is_within_the_limit(predictor: Predictor, settings: Settings, path: str) -> None:
+    strict = settings.model_copy(update={"max_records": 2, "max_explanations": 2})
+
+    content = document_of(predictor, strict)["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+
+    assert len(content["examples"]["list"]["value"]) == 2
 
 
 def test_a_date_has_the_json_schema_format_date() -> None:
