@@ -226,7 +226,6 @@ def test_a_machine_over_ssh_gets_a_version(stage: Machine, over_ssh: Workbench) 
     stage.running = newest
     assert load.lost == []
     stage.assert_runs()
-    assert over_ssh.make("verify").returncode == 0
 
 
 def version_at_the_dashboard(stage: Machine) -> str:
