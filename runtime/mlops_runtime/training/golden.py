@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_runtime.contract import Contract, RecordModel
-from mlops_runtime.model.golden import GoldenRecords, golden_record_type
+from mlops_runtime.model.golden import GOLDEN_TOLERANCE, GoldenRecords, golden_record_type
 from mlops_runtime.model.metadata import Interval
 from mlops_runtime.model.predictor import predictions_from_outputs
 
@@ -21,9 +21,10 @@ def golden_records(
 ) -> GoldenRecords:
     """Return distinct records with the predictions of the estimator for them.
 
-    For a classifier, the least certain record comes first, because a small error is most likely to change
-    its label. Then follow records with missing values, and records of each label in descending order of
-    probability. For a regression, records are in descending order of their predictions.
+    For a classifier, the least certain record comes first, because a small error is most likely to change its label; a
+    record with two labels as likely as one another is left out, because either is right. Then follow records with
+    missing values, and records of each label in descending order of probability. For a regression, records are in
+    descending order of their predictions.
 
     The predictions are those of the estimator, not of the exported model, because the estimator was evaluated.
 
@@ -46,6 +47,9 @@ def golden_records(
 
 
 def _by_certainty(rows: NDArray[np.intp], outputs: NDArray[np.float64], missing: set[int]) -> Iterator[int]:
+    highest = np.sort(outputs[rows], axis=1)
+    decided = rows[highest[:, -1] - highest[:, -2] > 2 * GOLDEN_TOLERANCE]
+    rows = decided if decided.size else rows
     by_confidence = rows[np.argsort(outputs[rows].max(axis=1), kind="stable")]
     labels = outputs[by_confidence].argmax(axis=1)
     yield int(by_confidence[0])

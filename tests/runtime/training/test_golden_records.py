@@ -83,6 +83,22 @@ def test_every_label_has_records_and_the_least_certain_record_is_first(each_cont
         assert {sure.min(), sure.max()} <= set(actual)
 
 
+@of_labels
+@pytest.mark.parametrize("gap", [0.0, 1e-6], ids=["equal", "equal within the tolerance"])
+def test_a_record_whose_labels_are_tied_is_not_chosen(each_contract: Contract, gap: float) -> None:
+    # Given a row whose labels are as likely as one another, of which an exported model may give any
+    outputs = made_up(each_contract.task)
+    tied = np.full(outputs.shape[1], 1 / outputs.shape[1])
+    tied[:2] += gap / 2, -gap / 2
+    outputs[7] = tied
+
+    golden = chosen(each_contract, ORDERS, outputs, None)
+
+    assert 7 not in rows_of(golden)
+    # And where every row is tied, they are what there is
+    assert chosen(each_contract, ORDERS, np.tile(tied, (ROWS, 1)), None)
+
+
 @of_values
 def test_the_records_of_a_regression_are_in_descending_order(each_contract: Contract) -> None:
     outputs = made_up(each_contract.task)
