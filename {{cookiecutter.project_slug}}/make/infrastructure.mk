@@ -36,7 +36,7 @@ cluster: $(ENV) aws-account  ## Create or update CLUSTER with a network of its o
 
 .PHONY: cluster.destroy
 cluster.destroy: $(ENV) aws-account
-	@$(STACKS) destroy "$$CLUSTER-cluster"
+	@$(STACKS) destroy "$$CLUSTER-cluster" --name "$$CLUSTER"
 
 .PHONY: kubeconfig
 kubeconfig: $(ENV)  ## Point kubectl at CLUSTER

@@ -250,12 +250,12 @@ def lines_of(changes: Sequence[Mapping[str, Any]]) -> list[str]:
     return ["  ".join([*map(str.ljust, row[:3], widths), row[3]]).rstrip() for row in rows]
 
 
-def confirmed(stack: Stack, project: str, given: str) -> bool:
-    """Return whether somebody has typed the name of the project, or given it."""
+def confirmed(stack: Stack, name: str, given: str) -> bool:
+    """Return whether somebody has typed the name, or given it."""
     if not given and sys.stdin.isatty():
-        question = f"This removes the stack {stack.name}, and the images in it. Type {project} to go on: "
+        question = f"This removes the stack {stack.name}, and the images in it. Type {name} to go on: "
         given = input(question).strip()
-    return given == project
+    return given == name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -265,11 +265,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("stack")
     parser.add_argument("template", nargs="?", type=Path, help="file of the template, for apply and diff")
     parser.add_argument("parameters", nargs="*", metavar="NAME=VALUE")
+    parser.add_argument("--name", help="that somebody types before the stack is removed; else that of the project")
     arguments = parser.parse_args(argv)
     stack, project = Stack(AwsCli(os.environ), arguments.stack), os.environ["PROJECT"]
     try:
         if arguments.command == "destroy":
-            destroy(stack, project)
+            destroy(stack, arguments.name or project)
         else:
             parameters = dict(each.split("=", 1) for each in arguments.parameters)
             tags = {"team": os.environ["TEAM"], "project": project}
@@ -283,8 +284,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def destroy(stack: Stack, project: str) -> None:
-    """Remove a stack, if somebody types the name of the project, and say what is kept.
+def destroy(stack: Stack, name: str) -> None:
+    """Remove a stack, if somebody types a name, and say what is kept.
 
     Raises:
         StackError, AwsError: if nothing, or not everything, was removed.
@@ -293,8 +294,8 @@ def destroy(stack: Stack, project: str) -> None:
         say(f"there is no stack {stack.name}")
         return
     stack.check_removal()
-    if not confirmed(stack, project, os.environ.get("CONFIRM", "").strip()):
-        raise StackError(f"nothing was removed: type {project}, or set CONFIRM={project}")
+    if not confirmed(stack, name, os.environ.get("CONFIRM", "").strip()):
+        raise StackError(f"nothing was removed: type {name}, or set CONFIRM={name}")
     removed, kept = stack.destroy()
     for line in removed:
         say(f"removed {line}")

@@ -221,15 +221,22 @@ def test_a_stack_that_is_not_removed_says_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("confirm", "status", "output"),
+    ("name", "confirm", "status", "output"),
     [
-        pytest.param("other", 1, "nothing was removed: type oncology, or set CONFIRM=oncology", id="another name"),
-        pytest.param("", 1, "nothing was removed", id="no terminal"),
-        pytest.param("oncology", 0, "kept: the bucket oncology-1, with every version", id="confirmed"),
+        pytest.param((), "shared", 1, "removed: type oncology, or set CONFIRM=oncology", id="another name"),
+        pytest.param((), "", 1, "nothing was removed", id="no terminal"),
+        pytest.param((), "oncology", 0, "kept: the bucket oncology-1, with every version", id="confirmed"),
+        pytest.param(("--name", "shared"), "oncology", 1, "type shared, or set CONFIRM=shared", id="cluster"),
+        pytest.param(("--name", "shared"), "shared", 0, "kept: the bucket", id="cluster, confirmed"),
     ],
 )
-def test_destroy_needs_the_name_of_the_project(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], confirm: str, status: int, output: str
+def test_destroy_needs_the_name_of_what_goes(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: tuple[str, ...],
+    confirm: str,
+    status: int,
+    output: str,
 ) -> None:
     existing = [state("CREATE_COMPLETE")] * 3
     aws = scripted(describe_stacks=[*existing, ABSENT], describe_stack_resources=[{"StackResources": [BUCKET]}])
@@ -238,7 +245,7 @@ def test_destroy_needs_the_name_of_the_project(
     monkeypatch.setenv("PROJECT", "oncology")
     monkeypatch.setenv("CONFIRM", confirm)
 
-    assert main(["destroy", "oncology"]) == status
+    assert main(["destroy", "oncology", *name]) == status
 
     assert output in "".join(capsys.readouterr())
     assert ("delete-stack" in aws.operations()) == (status == 0)
