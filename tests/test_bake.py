@@ -301,6 +301,19 @@ def test_every_environment_requires_api_keys(deployable: Callable[..., Path], en
     assert "subPath" not in mount
 
 
+def test_the_pods_of_production_are_spread(deployable: Callable[..., Path]) -> None:
+    documents = manifests(deployable(project_slug="zebra"), "manifests.webservice")
+
+    (template,) = (each["spec"]["template"] for each in documents if each["kind"] == "Deployment")
+    constraints = template["spec"]["topologySpreadConstraints"]
+    keys = {each["topologyKey"] for each in constraints}
+    assert keys == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    # Those of this project alone are counted
+    for constraint in constraints:
+        assert constraint["labelSelector"]["matchLabels"].items() <= template["metadata"]["labels"].items()
+        assert {"app", "component"} <= constraint["labelSelector"]["matchLabels"].keys()
+
+
 @pytest.mark.parametrize("answers", CHOICES)
 def test_every_file_that_a_project_names_is_there(bakery: Bakery, answers: dict[str, str]) -> None:
     baked = bakery.project(**answers)

@@ -108,9 +108,18 @@ class Page:
             time.sleep(0.1)
 
     def click(self, name: str) -> None:
-        """Click the button of a name."""
-        (button,) = (each for each in self.driver.find_elements("tag name", "button") if each.text == name)
-        button.click()
+        """Click the button of a name; the page may draw its buttons anew meanwhile."""
+        from selenium.common.exceptions import StaleElementReferenceException
+
+        for _ in range(10):
+            try:
+                (button,) = (each for each in self.driver.find_elements("tag name", "button") if each.text == name)
+                button.click()
+            except StaleElementReferenceException:
+                time.sleep(0.5)
+            else:
+                return
+        pytest.fail(f"the button {name} does not stay")
 
 
 @contextmanager
