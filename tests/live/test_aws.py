@@ -183,15 +183,23 @@ def test_what_a_published_image_holds_is_in_the_bucket(workbench: Workbench) -> 
 
 
 def test_a_cluster_is_a_stack_of_its_own(workbench: Workbench) -> None:
-    # When a cluster is made and removed
+    # When a cluster is made, then its stack is there
     made = administrator(workbench).make("cluster", CLUSTER="shared")
-    stacks = aws(workbench, "cloudformation", "describe-stacks", "--stack-name", "shared-cluster")
-    removed = administrator(workbench).make("cluster.destroy", CLUSTER="shared", CONFIRM="shared")
-
-    # Then its stack was there, and is gone
     assert made.returncode == 0, made.stdout + made.stderr
     assert "add  Cluster" in made.stdout
+    stacks = aws(workbench, "cloudformation", "describe-stacks", "--stack-name", "shared-cluster")
     assert json.loads(stacks)["Stacks"][0]["StackStatus"] == "CREATE_COMPLETE"
+
+    # When it is removed, without the route tables, which this server leaves in the network, unlike CloudFormation
+    of_subnets = ("--filters", "Name=association.main,Values=false")
+    for table in json.loads(aws(workbench, "ec2", "describe-route-tables", *of_subnets))["RouteTables"]:
+        for association in table["Associations"]:
+            named = ("--association-id", association["RouteTableAssociationId"])
+            aws(workbench, "ec2", "disassociate-route-table", *named)
+        aws(workbench, "ec2", "delete-route-table", "--route-table-id", table["RouteTableId"])
+    removed = administrator(workbench).make("cluster.destroy", CLUSTER="shared", CONFIRM="shared")
+
+    # Then it is gone
     assert removed.returncode == 0, removed.stdout + removed.stderr
     with pytest.raises(subprocess.CalledProcessError):
         aws(workbench, "cloudformation", "describe-stacks", "--stack-name", "shared-cluster")
