@@ -108,18 +108,19 @@ class Page:
             time.sleep(0.1)
 
     def click(self, name: str) -> None:
-        """Click the button of a name; the page may draw its buttons anew meanwhile."""
+        """Click the button of a name, once there is one; the page may draw its buttons anew meanwhile."""
         from selenium.common.exceptions import StaleElementReferenceException
 
-        for _ in range(10):
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
             try:
-                (button,) = (each for each in self.driver.find_elements("tag name", "button") if each.text == name)
-                button.click()
+                if found := [each for each in self.driver.find_elements("tag name", "button") if each.text == name]:
+                    found[0].click()
+                    return
             except StaleElementReferenceException:
-                time.sleep(0.5)
-            else:
-                return
-        pytest.fail(f"the button {name} does not stay")
+                pass  # it was drawn anew
+            time.sleep(0.1)
+        pytest.fail(f"the page has no button {name}")
 
 
 @contextmanager
