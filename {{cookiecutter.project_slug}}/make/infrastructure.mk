@@ -24,7 +24,7 @@ define keep_images
 @$(if $(filter ecr,$(LOGIN)),$(FROM_CLONE) -m mlops_runtime.operations.image_tags $(1) $(2))
 endef
 
-# For what another tool than make deploys.
+# For images that another tool than make deploys.
 .PHONY: keep.images
 keep.images: publish
 	$(call keep_images,verified,$(IMAGES))

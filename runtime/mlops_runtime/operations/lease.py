@@ -27,8 +27,8 @@ POLL_INTERVAL = 2.0
 """Seconds between two polls of a lock that somebody else holds."""
 
 
-def seconds() -> float:
-    """Return the time of a clock that goes on while the machine sleeps, which `time.monotonic` does not everywhere."""
+def clock() -> float:
+    """Return the seconds of a clock that goes on while the machine sleeps; `time.monotonic` does not everywhere."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
@@ -46,7 +46,7 @@ class Lock:
     kubectl: Kubectl
     name: str
     holder: str
-    now: Callable[[], float] = seconds
+    now: Callable[[], float] = clock
     _renewed: float = float("-inf")
 
     def check(self) -> None:
@@ -109,7 +109,7 @@ def shown(holder: str) -> str:
     return holder.partition("#")[0]
 
 
-def acquire(kubectl: Kubectl, name: str, who: str, wait: float, now: Callable[[], float] = seconds) -> Lock:
+def acquire(kubectl: Kubectl, name: str, who: str, wait: float, now: Callable[[], float] = clock) -> Lock:
     """Return the lock; wait for another holder.
 
     Args:
