@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mlops_runtime.contract.number_format import readable
-from mlops_runtime.operations.comparison import Comparison, ComparisonError, compare, read_held_out, signed
 from mlops_runtime.operations.pull_request_api import PullRequestError, pull_request_of, put_comment
+from mlops_runtime.training.comparison import Comparison, ComparisonError, compare, read_held_out, signed
 
 METRICS, HELD_OUT = Path("build/metrics.json"), Path("build/held-out.json")
 TARGET = Path("build/target")

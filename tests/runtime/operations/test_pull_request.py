@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from mlops_runtime.operations import pull_request
-from mlops_runtime.operations.comparison import Comparison, Difference
 from mlops_runtime.operations.pull_request import comment_on, compared_with
+from mlops_runtime.training.comparison import Comparison, Difference
 
 METRICS = {
     "version": "1a2b3c4",

@@ -14,7 +14,7 @@ from mlops_runtime.entities.dataset import DatasetError, read_dataset
 from mlops_runtime.entities.predictor import SpacyPredictor
 from mlops_runtime.entities.training import Listener, golden_records, train
 from mlops_runtime.model.artefact import read_artefact
-from mlops_runtime.operations.comparison import Comparison, compare
+from mlops_runtime.training.comparison import Comparison, compare
 from mlops_runtime.training.held_out import HeldOut
 from tests.runtime.entities.model.conftest import (
     CONTRACT,

@@ -1,4 +1,4 @@
-"""Candidates against a champion, on synthetic predictions of known quality."""
+"""Candidates against a champion, on synthetic predictions of known quality, and the command that compares them."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,9 @@ import pytest
 from scipy import stats
 
 from mlops_runtime.contract import Task
-from mlops_runtime.operations.comparison import Comparison, compare, main, shared_rows
+from mlops_runtime.operations.comparison import main
 from mlops_runtime.testing.synthetic import TASKS
+from mlops_runtime.training.comparison import Comparison, compare, shared_rows
 from mlops_runtime.training.held_out import MAIN_METRIC, HeldOut
 
 LABELS = {Task.BINARY: ("no", "yes"), Task.MULTICLASS: ("a", "b", "c"), Task.REGRESSION: ()}
