@@ -349,9 +349,10 @@ def test_a_pipeline_has_the_rights_of_a_delivery_and_no_others(stack: dict[str, 
     assert stack["PipelineAccess"]["Properties"]["KubernetesGroups"] == ["${ProjectName}:deployer"]
 
 
-def test_the_training_job_reads_data_and_writes_what_it_made(stack: dict[str, Any]) -> None:
+def test_the_training_job_reads_data_and_champions_and_writes_what_it_made(stack: dict[str, Any]) -> None:
     (policy,) = stack["TrainerRole"]["Properties"]["Policies"]
 
-    rights = {(each["Action"], each["Resource"]) for each in policy["PolicyDocument"]["Statement"]}
+    read, write = policy["PolicyDocument"]["Statement"]
     bucket = "arn:${AWS::Partition}:s3:::${BucketName}"
-    assert rights == {("s3:GetObject", f"{bucket}/data/*"), ("s3:PutObject", f"{bucket}/trainer/*")}
+    assert (read["Action"], read["Resource"]) == ("s3:GetObject", [f"{bucket}/champion/*", f"{bucket}/data/*"])
+    assert (write["Action"], write["Resource"]) == ("s3:PutObject", f"{bucket}/trainer/*")

@@ -138,6 +138,11 @@ def test_manifests_and_settings_come_and_go_with_the_version(site: Site) -> None
     assert shown == FOR_PRODUCTION["PRIORITY_CLASS"]
     assert "oncology-notes" in site.kubectl("get", "configmaps", "--output", "name")
     assert "ConfigMap oncology-notes: missing on the cluster" in seen
+    # And a training on schedule learns which model to compare its own with
+    artefact = "jsonpath={.metadata.annotations.mlops-runtime/artefact}"
+    verified = site.kubectl("get", "deployment", "oncology-webservice", "--output", artefact)
+    champion = site.kubectl("get", "configmap", "oncology-champion", "--output", "jsonpath={.data.CHAMPION}")
+    assert champion == f"champion/production/{verified}.json"
     site.assert_still_answers()
 
 

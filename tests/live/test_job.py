@@ -28,6 +28,7 @@ PRETENDER = """\
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.default_int_handler)
 print("Read 699 rows", flush=True)
+print("compared with", os.environ.get("CHAMPION", "nothing"))
 time.sleep(float(os.environ["BUDGET"]))
 sys.exit("the gate refuses the model" if os.environ["SEED"] == "1" else 0)
 """
@@ -198,11 +199,16 @@ def kubectl_for_cron_jobs(tmp_path: Path) -> str:
 
 
 def test_a_schedule_creates_jobs_that_train(site: Workbench, kubectl_for_cron_jobs: str) -> None:
+    # Given a model that was deployed
+    data = {"CHAMPION": "champion/production/0.json"}
+    champion = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "oncology-champion"}, "data": data}
+    kubectl("create", "--filename", "-", stdin=json.dumps(champion))
+
     # When somebody with the rights of a deployer trains on schedule
     settings = {"TRAIN_SCHEDULE": "17 3 * * 1", "BUDGET": "0", "KUBECTL": kubectl_for_cron_jobs}
     result = site.make("--old-file=build/trainer.image", "train.schedule", **settings)
 
-    # Then the bucket names the newest data, and a Job that the schedule creates trains
+    # Then the bucket names the newest data, and a Job that the schedule creates trains and knows that model
     assert result.returncode == 0, result.stdout + result.stderr
     (table,) = (site.folder / "data").glob("*.csv")
     sha256 = hashlib.sha256(table.read_bytes()).hexdigest()
@@ -213,7 +219,7 @@ def test_a_schedule_creates_jobs_that_train(site: Workbench, kubectl_for_cron_jo
     created["metadata"] |= {"name": f"{JOB}-1"}
     kubectl("create", "--filename", "-", stdin=json.dumps(created))
     kubectl("wait", "--for", "condition=complete", "--timeout", "60s", f"job/{JOB}-1")
-    assert "Read 699 rows" in kubectl("logs", f"job/{JOB}-1")
+    assert "Read 699 rows\ncompared with champion/production/0.json\n" in kubectl("logs", f"job/{JOB}-1")
 
     # And it can be ended
     assert site.make("train.schedule.remove").returncode == 0

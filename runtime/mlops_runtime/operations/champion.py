@@ -33,7 +33,7 @@ def fetch(bucket: str, environment: str, artefact: str) -> Path | None:
         return kept if kept.exists() else None
     copy = FOLDER / environment / "from-bucket.json"
     try:
-        return copy if Store(bucket).get(_key(environment, artefact), copy) else None
+        return copy if Store(bucket).get(key_of(environment, artefact), copy) else None
     except StoreError as error:
         raise ChampionError(f"{error}; {HELP}") from error
 
@@ -52,7 +52,7 @@ def keep(bucket: str, environment: str, artefact: str, held_out: Path) -> None:
     """
     if bucket:
         try:
-            Store(bucket).put(_key(environment, artefact), held_out)
+            Store(bucket).put(key_of(environment, artefact), held_out)
         except StoreError as error:
             raise ChampionError(f"{error}; {HELP}") from error
         return
@@ -64,5 +64,6 @@ def keep(bucket: str, environment: str, artefact: str, held_out: Path) -> None:
         raise ChampionError(f"{held_out} cannot be copied to {kept}: {error.strerror}") from error
 
 
-def _key(environment: str, artefact: str) -> str:
+def key_of(environment: str, artefact: str) -> str:
+    """Return the key of the held-out predictions of a model that was deployed."""
     return f"champion/{environment}/{artefact}.json"

@@ -11,6 +11,8 @@ from mlops_runtime.operations.releases import (
     COMPONENT,
     PREFIX,
     Release,
+    State,
+    champion_config_map,
     expendable,
     from_config_map,
     name_of,
@@ -200,13 +202,15 @@ class ProjectCluster:
             raise type(error)(f"{error}: nothing was changed") from error
 
     def save(self, release: Release) -> None:
-        """Write the record of a release.
+        """Write the record of a release, and once it is verified, with which model a new one is compared.
 
         Raises:
             ClusterError: if it cannot be written.
         """
-        content = json.dumps(to_config_map(release, self.project))
-        self.kubectl.run(*APPLY, "--filename", "-", stdin=content)
+        config_maps = [to_config_map(release, self.project)]
+        if release.state is State.VERIFIED:
+            config_maps.append(champion_config_map(release, self.project))
+        self.kubectl.run(*APPLY, "--filename", "-", stdin=as_list(config_maps))
 
     def forget(self, releases: Sequence[Release]) -> None:
         """Remove the records of the oldest releases.

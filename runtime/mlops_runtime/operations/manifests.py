@@ -22,6 +22,7 @@ from mlops_runtime.operations.dashboard import dashboard_key
 from mlops_runtime.operations.errors import ManifestError
 from mlops_runtime.operations.manifest_options import deployment_patches, optional_objects
 from mlops_runtime.operations.monitoring import monitoring_objects
+from mlops_runtime.operations.releases import champion_name
 from mlops_runtime.serving.settings import Settings, SettingsError
 from mlops_runtime.tables.recorded import sha256_of
 from mlops_runtime.tables.source import SourceError, open_source
@@ -49,6 +50,7 @@ NO_JOB = f"k8s/trainer has no Job {TRAINER} with a container {TRAINER}: put them
 
 TRAINER_SETTINGS = (
     "DATA", "SEED", "TEST_SHARE", "MAX_ROWS", "BUDGET", "FLOORS", "VERSION", "COMMIT", "BUCKET", "AWS_DEFAULT_REGION",
+    "MARGIN",
 )  # fmt: skip
 
 
@@ -196,13 +198,18 @@ def _trainer(environment: Mapping[str, str], root: Path) -> dict[str, Any]:
 def _schedule(environment: Mapping[str, str], root: Path) -> tuple[dict[str, Any], list[Any]]:
     """Return what makes a CronJob of the Job that trains, which gets the newest data instead of those here."""
     parts = _trainer(environment, root)
-    schedule, secret = _setting(environment, "TRAIN_SCHEDULE"), pipeline_secret(_setting(environment, "PROJECT"))
+    schedule, project = _setting(environment, "TRAIN_SCHEDULE"), _setting(environment, "PROJECT")
+    # Neither is among the manifests: deploys write one, the owner of a pipeline the other.
+    sources = [
+        {"configMapRef": {"name": champion_name(project), "optional": True}},
+        {"secretRef": {"name": pipeline_secret(project), "optional": True}},
+    ]
     objects = rendered(root / "k8s/trainer")
     for position, item in enumerate(objects):
         if item["kind"] == "Job":
             container = _training_container(item)
             container["args"] = [*container.get("args", ()), "--scheduled"]
-            container["envFrom"] = [*container.get("envFrom", ()), {"secretRef": {"name": secret, "optional": True}}]
+            container["envFrom"] = [*container.get("envFrom", ()), *sources]
             objects[position] = cron_job(item, schedule)
     patch = cron_job(json.loads(parts["patches"][0]["patch"]), schedule)
     return parts | {"resources": [], "patches": [{"patch": json.dumps(patch)}]}, objects
@@ -231,7 +238,7 @@ def cron_job(job: Mapping[str, Any], schedule: str) -> dict[str, Any]:
 
 
 def pipeline_secret(project: str) -> str:
-    """Return the name of the Secret with the call that starts a pipeline. It is not among the manifests."""
+    """Return the name of the Secret with the call that starts a pipeline."""
     return f"{project}-pipeline"
 
 

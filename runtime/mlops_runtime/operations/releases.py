@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Self
 
+from mlops_runtime.operations.champion import key_of
 from mlops_runtime.operations.kubectl import Object
 
 PREFIX = "mlops-runtime"
 """Prefix of the annotations of the Deployment."""
 COMPONENT = "release"
 """Label `component` of the ConfigMaps."""
+CHAMPION = "champion"
+"""Last part of the name, and label `component`, of the ConfigMap that names the model which was verified last."""
 MAX_RELEASES = 20
 """Releases that are kept."""
 
@@ -141,6 +144,22 @@ def to_config_map(release: Release, project: str) -> Object:
         "binaryData": {
             "content.json.gz": base64.b64encode(gzip.compress(json.dumps(content).encode(), mtime=0)).decode()
         },
+    }
+
+
+def champion_name(project: str) -> str:
+    """Return the name of the ConfigMap that a training on schedule reads: what to compare its model with."""
+    return f"{project}-{CHAMPION}"
+
+
+def champion_config_map(release: Release, project: str) -> Object:
+    """Return the ConfigMap that names the held-out predictions of a release's model in the bucket."""
+    key = key_of(release.environment, release.artefact) if release.artefact else ""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": champion_name(project), "labels": {"app": project, "component": CHAMPION}},
+        "data": {"CHAMPION": key},
     }
 
 

@@ -10,6 +10,8 @@ from typing import Any
 from mlops_runtime.tables.recorded import RecordError, key_of, newest_key_of, sha256_in, sha256_of
 
 FORBIDDEN = 403
+ABSENT = (FORBIDDEN, 404)
+"""How S3 says that an object does not exist: whoever may not list the bucket has no access to it."""
 
 
 class BucketError(RuntimeError):
@@ -81,6 +83,21 @@ class Bucket:
             ) from error
         except RecordError as error:
             raise BucketError(str(error)) from error
+
+    def download(self, key: str, path: Path) -> bool:
+        """Get an object, and return whether it is there.
+
+        Raises:
+            BucketError: if it cannot be read.
+        """
+        try:
+            path.write_bytes(self._client.get_object(Bucket=self.name, Key=key)["Body"].read())
+        except self._errors as error:
+            response = getattr(error, "response", {})
+            if response.get("ResponseMetadata", {}).get("HTTPStatusCode") in ABSENT:
+                return False
+            raise BucketError(f"s3://{self.name}/{key} cannot be read: {error}") from error
+        return True
 
     def download_data(self, sha256: str, path: Path) -> None:
         """Get training data by their hash, unless they are there.

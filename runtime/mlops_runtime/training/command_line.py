@@ -21,6 +21,7 @@ from mlops_runtime.contract.number_format import readable
 from mlops_runtime.model.artefact import ArtefactError
 from mlops_runtime.model.metadata import Estimate, Metadata
 from mlops_runtime.training.bucket import Bucket, BucketError
+from mlops_runtime.training.comparison import ComparisonError, check, read_held_out
 from mlops_runtime.training.gate import DEFAULT_FLOORS, GateError, parse_floor
 from mlops_runtime.training.interruption import interruption
 from mlops_runtime.training.pipeline_call import PipelineError, call_pipeline
@@ -37,6 +38,9 @@ MAX_SEED = 2**32 - 1
 OPTIONS = tuple(field.name for field in fields(Settings))
 """Names of the settings, each of which is an option and an environment variable in upper case."""
 
+TRANSFERS = ("bucket", "data_sha256", "champion", "margin")
+"""Names of the options of transfers, which are environment variables as well."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Transfers:
@@ -47,12 +51,17 @@ class Transfers:
         upload: whether artefact, report and metrics are uploaded.
         data_sha256: hash of the data to download; empty if they are there.
         scheduled: whether the newest data are downloaded instead, and a pipeline is called once the model is uploaded.
+        champion: of a scheduled run, key of the held-out predictions of the model that was verified last; empty if none
+            was deployed.
+        margin: share of the champion's loss by which a model may be worse and is uploaded all the same.
     """
 
     bucket: str = ""
     upload: bool = False
     data_sha256: str = ""
     scheduled: bool = False
+    champion: str = ""
+    margin: float = 0
 
 
 class SettingError(RuntimeError):
@@ -76,7 +85,8 @@ def run(
     """Download the data, train a model and upload it, as far as `transfers` says, and return the exit code.
 
     0: the artefact was made. 1: download, training or upload failed. 2: the data are wrong. 3: the gate refused the
-    model. 130: Ctrl-C. An existing artefact is replaced only by a model that passes the gate.
+    model, or a scheduled run made one that is worse than the champion. 130: Ctrl-C. An existing artefact is replaced
+    only by a model that passes the gate.
 
     Args:
         settings: settings of the run.
@@ -109,8 +119,24 @@ def run(
     print(f"Made {_relative(settings.artefact)} (version {metadata.version}); see {settings.report}.")
     if not (bucket and transfers.upload):
         return MADE
+    if transfers.scheduled and (status := _compare(bucket, settings, transfers)) != MADE:
+        return status
     status = _upload(bucket, settings)
     return _call_pipeline(settings.version) if status == MADE and transfers.scheduled else status
+
+
+def _compare(bucket: Bucket, settings: Settings, transfers: Transfers) -> int:
+    """Return whether a scheduled model may be uploaded, as an exit code; print how it compares with the champion."""
+    champion = settings.held_out.with_name("champion.json")
+    try:
+        if transfers.champion and not bucket.download(transfers.champion, champion):
+            print(f"s3://{bucket.name}/{transfers.champion} is not there: not compared with the model that runs.")
+            return MADE
+        check(champion, read_held_out(settings.held_out), transfers.margin)
+    except (BucketError, ComparisonError) as error:
+        print(f"{error}: nothing was uploaded.", file=sys.stderr)
+        return GATE_REFUSED if isinstance(error, ComparisonError) else FAILED
+    return MADE
 
 
 def _call_pipeline(version: str) -> int:
@@ -193,6 +219,11 @@ def parse_settings(
         "--scheduled", action="store_true",
         help="train on the newest data of the bucket a version that the time names, and call a pipeline with it",
     )  # fmt: skip
+    parser.add_argument(
+        "--champion", default="", metavar="KEY",
+        help="in the bucket, held-out predictions of the model that a scheduled one is compared with",
+    )  # fmt: skip
+    number("margin", float, 0, (0, math.inf), "share of the champion's loss by which a scheduled model may be worse")
     arguments = parser.parse_args([*_environment_arguments(), *(sys.argv[1:] if argv is None else argv)])
     if arguments.data is None:
         raise SettingError(f"DATA is empty: give the path of the {data}")
@@ -209,14 +240,18 @@ def parse_settings(
     options["data"] = arguments.download / arguments.data.name
     if arguments.scheduled:
         options["version"] = f"retrained-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        return Settings(**options), Transfers(bucket=arguments.bucket, upload=True, scheduled=True)
+        transfers = Transfers(
+            bucket=arguments.bucket, upload=True, scheduled=True,
+            champion=arguments.champion, margin=arguments.margin,
+        )  # fmt: skip
+        return Settings(**options), transfers
     transfers = Transfers(bucket=arguments.bucket, upload=arguments.upload, data_sha256=arguments.data_sha256)
     return Settings(**options), transfers
 
 
 def _environment_arguments() -> list[str]:
     """Return the environment variables of options as arguments."""
-    values = {name: os.environ.get(name.upper(), "") for name in (*OPTIONS, "bucket", "data_sha256")}
+    values = {name: os.environ.get(name.upper(), "") for name in (*OPTIONS, *TRANSFERS)}
     return [f"{_option(name)}={value}" for name, value in values.items() if value.strip()]
 
 

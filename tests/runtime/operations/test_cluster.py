@@ -510,6 +510,18 @@ def test_saved_releases_are_read_in_their_order(cluster: ProjectCluster, kubectl
     assert [release.number for release in cluster.snapshot().releases] == [1, 9, 10]
 
 
+def test_a_verified_release_names_the_champion_of_the_next_training(
+    cluster: ProjectCluster, kubectl: KubectlInMemory
+) -> None:
+    verified = release_of(2).to(State.VERIFIED, artefact="a" * 64)
+    cluster.save(verified)
+    cluster.save(release_of(2, number=9).to(State.UNDONE, artefact="b" * 64))
+
+    config_map = kubectl.get("configmap", "x-champion")
+    assert config_map["data"] == {"CHAMPION": f"champion/{verified.environment}/{'a' * 64}.json"}
+    assert config_map["metadata"]["labels"] == {"app": "x", "component": "champion"}
+
+
 def test_a_damaged_record_is_an_error_of_the_cluster(cluster: ProjectCluster, kubectl: KubectlInMemory) -> None:
     labels = {"app": "x", "component": "release"}
     kubectl.put({"kind": "ConfigMap", "metadata": {"name": "x-release-1", "labels": labels}})

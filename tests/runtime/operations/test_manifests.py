@@ -36,6 +36,7 @@ ENVIRONMENT = {
     "MAX_ROWS": "1000",
     "BUDGET": "120",
     "FLOORS": "accuracy=0.9 roc_auc=0.8",
+    "MARGIN": "0.02",
     "VERSION": "1.0.0",
     "COMMIT": "0" * 40,
     "BUCKET": "bucket",
@@ -210,7 +211,7 @@ def test_a_schedule_makes_a_cron_job_of_the_job(project: Path) -> None:
     assert content["resources"] == ["optional.yaml"]
     *others, cron_job = yaml.safe_load_all((project / "build/k8s/schedule/optional.yaml").read_text())
     assert [item["kind"] for item in others] == ["Namespace", "Deployment"]
-    # The CronJob creates that Job, and its container alone gets the newest data and the call of the pipeline
+    # The CronJob creates that Job, and its container alone gets newest data, champion and the call of a pipeline
     assert (cron_job["apiVersion"], cron_job["kind"], cron_job["metadata"]) == (
         "batch/v1",
         "CronJob",
@@ -220,7 +221,10 @@ def test_a_schedule_makes_a_cron_job_of_the_job(project: Path) -> None:
     proxy, trainer = cron_job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert proxy == {"name": "proxy"}
     assert trainer["args"] == ["--scheduled"]
-    assert trainer["envFrom"] == [{"secretRef": {"name": "oncology-pipeline", "optional": True}}]
+    assert trainer["envFrom"] == [
+        {"configMapRef": {"name": "oncology-champion", "optional": True}},
+        {"secretRef": {"name": "oncology-pipeline", "optional": True}},
+    ]
     # And the memory that the table needs, as the Job does
     assert main(["trainer"]) == 0
     (patch,), (of_job,) = content["patches"], written(project, "trainer")["patches"]

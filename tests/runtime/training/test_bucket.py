@@ -173,34 +173,102 @@ def test_a_run_downloads_the_data_that_its_hash_names(
     assert command.main(contract, Path(), ["--download", str(tmp_path / "input"), "--bucket", bucket]) == 0
 
 
-def test_a_scheduled_run_trains_on_the_newest_data_and_calls_the_pipeline(
-    contract: Contract,
-    bucket: str,
-    run_environment: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    # given: newer data in the bucket than those that the settings name, and a pipeline
-    table = tmp_path / "orders.csv"
+@pytest.fixture
+def newest_data(bucket: str, run_environment: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """SHA-256 of newer data in the bucket than those that the settings name."""
+    table = run_environment.with_name("orders.csv")
     sha256 = hashlib.sha256(table.read_bytes()).hexdigest()
     client = boto3.client("s3")
     client.upload_file(str(table), bucket, f"data/{sha256}")
     client.put_object(Bucket=bucket, Key="data/orders.csv.sha256", Body=f"{sha256}  orders.csv\n".encode())
     monkeypatch.setenv("DATA_SHA256", "0" * 64)
-    called = []
+    return sha256
+
+
+@pytest.fixture
+def pipeline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Versions with which the pipeline was called."""
+    called: list[str] = []
     monkeypatch.setattr(command_line, "call_pipeline", lambda version, _: called.append(version) or "example.org")
-    # when
-    arguments = ["--scheduled", "--upload", "--download", str(tmp_path / "input"), "--bucket", bucket]
-    code = command.main(contract, Path(), arguments)
+    return called
+
+
+def scheduled(folder: Path) -> list[str]:
+    """Return the arguments of a scheduled run."""
+    return ["--scheduled", "--upload", "--download", str(folder / "input"), "--bucket", "models"]
+
+
+def test_a_scheduled_run_trains_on_the_newest_data_and_calls_the_pipeline(
+    contract: Contract,
+    bucket: str,
+    newest_data: str,
+    pipeline: list[str],
+    run_environment: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = command.main(contract, Path(), scheduled(tmp_path))
     # then: the model has a version of the time, and the pipeline is called with it
     assert code == command_line.MADE
     metadata = json.loads((run_environment / "metadata.json").read_text())
-    assert metadata["data_sha256"] == sha256
+    assert metadata["data_sha256"] == newest_data
     assert re.fullmatch(r"retrained-\d{8}-\d{6}", metadata["version"])
     assert f"trainer/{metadata['version']}/metrics.json" in keys(bucket)
-    assert called == [metadata["version"]]
-    assert "Called the pipeline at example.org." in capsys.readouterr().out
+    assert pipeline == [metadata["version"]]
+    output = capsys.readouterr().out
+    assert f"Nothing to compare {metadata['version']} with: no model was deployed before." in output
+    assert "Called the pipeline at example.org." in output
+
+
+@pytest.mark.usefixtures("newest_data")
+def test_a_scheduled_model_that_is_worse_than_the_champion_is_not_uploaded(
+    contract: Contract,
+    bucket: str,
+    pipeline: list[str],
+    run_environment: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # given: a champion that is right about each of the same rows
+    assert command.main(contract, Path(), scheduled(tmp_path)) == command_line.MADE
+    (path,) = run_environment.parent.rglob("held-out.json")
+    champion = json.loads(path.read_text()) | {"version": "1.0"}
+    champion["predicted"] = [[0.01, 0.99] if label else [0.99, 0.01] for label in champion["truth"]]
+    boto3.client("s3").put_object(Bucket=bucket, Key="champion/staging/a.json", Body=json.dumps(champion).encode())
+    monkeypatch.setenv("CHAMPION", "champion/staging/a.json")
+    before = keys(bucket)
+    pipeline.clear()
+    capsys.readouterr()
+    # when
+    code = command.main(contract, Path(), scheduled(tmp_path))
+    # then
+    assert code == command_line.GATE_REFUSED
+    output = capsys.readouterr()
+    assert re.search(r"^on the same rows +1\.0 +retrained-", output.out, flags=re.MULTILINE)
+    assert output.err.endswith("worse by more than MARGIN=0 of it: nothing was uploaded.\n")
+    assert keys(bucket) == before
+    assert pipeline == []
+    # and a margin lets it pass
+    monkeypatch.setenv("MARGIN", "1000")
+    assert command.main(contract, Path(), scheduled(tmp_path)) == command_line.MADE
+
+
+@pytest.mark.usefixtures("newest_data", "run_environment")
+def test_a_champion_that_was_not_kept_is_said(
+    contract: Contract,
+    bucket: str,
+    pipeline: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("CHAMPION", "champion/staging/a.json")
+
+    assert command.main(contract, Path(), scheduled(tmp_path)) == command_line.MADE
+
+    assert f"s3://{bucket}/champion/staging/a.json is not there: not compared" in capsys.readouterr().out
+    assert len(pipeline) == 1
 
 
 @pytest.mark.usefixtures("run_environment")
@@ -222,8 +290,7 @@ def test_without_newest_data_a_scheduled_run_fails(
     if record is not None:
         boto3.client("s3").put_object(Bucket=bucket, Key="data/orders.csv.sha256", Body=record)
 
-    arguments = ["--scheduled", "--upload", "--download", str(tmp_path / "input"), "--bucket", bucket]
-    code = command.main(contract, Path(), arguments)
+    code = command.main(contract, Path(), scheduled(tmp_path))
 
     assert code == command_line.FAILED
     error = capsys.readouterr().err
