@@ -18,6 +18,7 @@ from mlops_runtime.operations.template_changes import changed_files
 from mlops_runtime.operations.template_choices import FOLDERS
 from mlops_runtime.serving.settings import Settings
 from tests.conftest import TEMPLATE, Bakery, bake, share_environment
+from tests.custom_kinds import assert_valid
 
 QUESTIONS = json.loads((TEMPLATE / "cookiecutter.json").read_text())
 PROMPTS = [name for name in QUESTIONS if not name.startswith("_")]
@@ -233,6 +234,16 @@ def test_settings_turn_on_what_production_needs(deployable: Callable[..., Path])
     assert monitor["spec"]["selector"]["matchLabels"].items() <= service_object["metadata"]["labels"].items()
     assert monitor["spec"]["endpoints"][0]["port"] == service_object["spec"]["ports"][0]["name"]
     assert ("PrometheusRule", "zebra-webservice") in named
+
+
+def test_kinds_that_kubernetes_does_not_have_are_as_their_projects_define_them(
+    deployable: Callable[..., Path],
+) -> None:
+    documents = manifests(deployable(project_slug="zebra"), "manifests.webservice", *ALL_OPTIONS)
+
+    custom = [document for document in documents if document["kind"] in CUSTOM_KINDS]
+    assert {document["kind"] for document in custom} == CUSTOM_KINDS
+    assert_valid(custom)
 
 
 @pytest.mark.parametrize("answers", EXTREMES)

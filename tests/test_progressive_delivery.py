@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import TEMPLATE, Bakery
+from tests.custom_kinds import assert_valid
 from tests.test_bake import manifests
 
 PAGE = (TEMPLATE / "docs/progressive-delivery.md").read_text()
@@ -61,6 +62,7 @@ def test_a_rollout_takes_the_pods_of_the_deployment(bakery: Bakery, tmp_path: Pa
     assert analysis["templates"] == [{"templateName": template["metadata"]["name"]}]
     assert [each["name"] for each in analysis["args"]] == [each["name"] for each in template["spec"]["args"]]
     assert_prometheus_reads(queries(template), tmp_path)
+    assert_valid([rollout, template])
 
 
 def test_flagger_takes_the_deployment_and_its_service(bakery: Bakery, tmp_path: Path) -> None:
