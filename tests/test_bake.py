@@ -176,7 +176,8 @@ def test_a_schedule_creates_the_training_job(deployable: Callable[..., Path]) ->
     named = {each["kind"]: each for each in manifests(baked, "manifests.schedule", "TRAIN_SCHEDULE=5 4 * * *")}
     (job,) = (each for each in manifests(baked, "manifests.trainer") if each["kind"] == "Job")
 
-    # The Job is that of `make train.job`, but gets the newest data, and the call of a pipeline from a Secret
+    # The Job is that of `make train.job`, but gets the newest data, what to compare its model with, and the call of a
+    # pipeline
     cron_job = named["CronJob"]
     assert (cron_job["metadata"]["name"], cron_job["spec"]["schedule"]) == ("zebra-trainer", "5 4 * * *")
     template = cron_job["spec"]["jobTemplate"]
@@ -185,7 +186,10 @@ def test_a_schedule_creates_the_training_job(deployable: Callable[..., Path]) ->
     }
     (container,) = template["spec"]["template"]["spec"]["containers"]
     assert container["args"].pop() == "--scheduled"
-    assert container["envFrom"].pop() == {"secretRef": {"name": "zebra-pipeline", "optional": True}}
+    assert [container["envFrom"].pop() for _ in range(2)] == [
+        {"secretRef": {"name": "zebra-pipeline", "optional": True}},
+        {"configMapRef": {"name": "zebra-champion", "optional": True}},
+    ]
     assert template["spec"] == job["spec"]
 
 
