@@ -4,6 +4,7 @@ import csv
 import gzip
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -74,6 +75,34 @@ def test_a_target_without_a_table_is_refused(tmp_path: Path) -> None:
     assert result.returncode != 0
     assert "dataset" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["table", "entities"])
+def test_a_project_from_own_data_needs_no_packages_beside_cookiecutter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    # Given data, and an environment without the packages of a project, as the README has it
+    if kind == "table":
+        answers = [f"dataset={tables.orders(tmp_path / 'data.csv')}", "target=Price paid"]
+    else:
+        texts = shutil.copy(
+            TEMPLATE / "{{cookiecutter.project_slug}}/kinds/entities/files/data/messages.jsonl", tmp_path
+        )
+        answers = [f"dataset={texts}", "kind=entities"]
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    for name in ("numpy", "onnxruntime", "pydantic", "scipy", "sklearn", "spacy"):
+        (packages / f"{name}.py").write_text(f"raise ModuleNotFoundError({name!r})\n")
+    monkeypatch.setenv("PYTHONPATH", str(packages))
+    folder = tmp_path / "here"
+    folder.mkdir()
+
+    # When a project is generated from the data
+    result = cookiecutter_command("--no-input", *answers, "project_name=Own", folder=folder)
+
+    # Then it is there
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert (folder / "own/src/own_model/datamodel.py").is_file()
 
 
 def test_a_project_has_the_name_of_its_table_and_a_summary_is_printed(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from rich.progress import Progress
 
 from mlops_runtime.contract import Contract
-from mlops_runtime.contract.number_format import readable
 from mlops_runtime.entities.dataset import DatasetError
 from mlops_runtime.entities.fitting import MAX_PASSES, Pass
 from mlops_runtime.entities.pipelines import Pipeline, PipelineError
@@ -16,6 +15,7 @@ from mlops_runtime.entities.predictor import SpacyPredictor
 from mlops_runtime.entities.report import Findings
 from mlops_runtime.entities.training import Listener, train
 from mlops_runtime.model.metadata import Metadata
+from mlops_runtime.number_format import readable
 from mlops_runtime.training.command_line import SETTINGS_REFUSED, SettingError, estimates_text, parse_settings, run
 from mlops_runtime.training.settings import Settings
 

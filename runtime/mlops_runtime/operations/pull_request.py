@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from mlops_runtime.contract.number_format import readable
+from mlops_runtime.number_format import readable
 from mlops_runtime.operations.pull_request_api import PullRequestError, pull_request_of, put_comment
 from mlops_runtime.training.comparison import Comparison, ComparisonError, compare, read_held_out, signed
 

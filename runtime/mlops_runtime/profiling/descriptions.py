@@ -1,6 +1,6 @@
 """Short descriptions of the values of a column."""
 
-from mlops_runtime.contract.number_format import exact, readable
+from mlops_runtime.number_format import exact, readable
 from mlops_runtime.profiling.columns import Column
 from mlops_runtime.profiling.source_code import prose
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.progress import Progress
 
 from mlops_runtime.contract import Contract, Task
-from mlops_runtime.contract.number_format import readable
 from mlops_runtime.model.metadata import Metadata
 from mlops_runtime.model.onnx_predictor import OnnxPredictor
 from mlops_runtime.model.predictor import Predictor
+from mlops_runtime.number_format import readable
 from mlops_runtime.training.candidates import Candidate, CandidateError, default_candidates
 from mlops_runtime.training.command_line import SETTINGS_REFUSED, SettingError, estimates_text, parse_settings, run
 from mlops_runtime.training.export import ExportError, onnx_files

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mlops_runtime.contract import Contract, Task
-from mlops_runtime.contract.number_format import readable
 from mlops_runtime.model.artefact import ArtefactError
 from mlops_runtime.model.metadata import Estimate, Metadata
+from mlops_runtime.number_format import readable
 from mlops_runtime.training.bucket import Bucket, BucketError
 from mlops_runtime.training.comparison import ComparisonError, check, read_held_out
 from mlops_runtime.training.gate import DEFAULT_FLOORS, GateError, parse_floor

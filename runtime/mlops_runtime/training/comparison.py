@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from mlops_runtime.contract import Task
-from mlops_runtime.contract.number_format import readable
+from mlops_runtime.number_format import readable
 from mlops_runtime.training.evaluation import CONFIDENCE, bootstrap_weights
 from mlops_runtime.training.held_out import HeldOut
 from mlops_runtime.training.outcomes import Floats, Outcomes, WeightedMetrics

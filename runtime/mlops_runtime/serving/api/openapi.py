@@ -13,8 +13,8 @@ from pydantic_core.core_schema import StringSchema
 from werkzeug.routing import Rule
 
 from mlops_runtime.contract.fields import DATE_PATTERNS
-from mlops_runtime.contract.number_format import MAX_INTEGER_LENGTH
 from mlops_runtime.model import BasePredictor, GoldenRecord, Metadata, Predictor
+from mlops_runtime.number_format import MAX_INTEGER_LENGTH
 from mlops_runtime.serving.api import explanations, problems
 from mlops_runtime.serving.api.negotiation import FORMATS, LENIENT, Format
 from mlops_runtime.serving.api.operation import Operation, operation_of

@@ -10,7 +10,7 @@ from copy import copy
 from typing import Any, Self
 
 from mlops_runtime.contract import Contract, FieldSpec, Kind
-from mlops_runtime.contract.number_format import MAX_INTEGER_LENGTH, exact
+from mlops_runtime.number_format import MAX_INTEGER_LENGTH, exact
 from mlops_runtime.tables.cells import PLAIN_NUMBER, cell_reader
 
 TRUTH_VALUES: Mapping[str, bool] = {"true": True, "false": False}

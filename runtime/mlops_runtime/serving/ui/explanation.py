@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 from mlops_runtime.contract import Features, Kind, LabelPrediction, ValuePrediction
-from mlops_runtime.contract.number_format import percent, rounded
 from mlops_runtime.model.baseline import Baseline
+from mlops_runtime.number_format import percent, rounded
 from mlops_runtime.serving.ui import field_text
 from mlops_runtime.serving.ui.form import Input
 from mlops_runtime.serving.ui.percentiles import Comparison, compare

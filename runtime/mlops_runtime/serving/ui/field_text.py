@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 
 from mlops_runtime.contract import FieldSpec, Kind
-from mlops_runtime.contract.number_format import exact, readable
+from mlops_runtime.number_format import exact, readable
 
 MAX_LISTED = 10
 """Maximum number of words in a list; the others are counted."""

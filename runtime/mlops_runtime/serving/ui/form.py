@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import quote
 
 from mlops_runtime.contract import Contract, FieldSpec, Kind, RecordModel
-from mlops_runtime.contract.number_format import exact
 from mlops_runtime.model.baseline import Baseline, ValueBaseline
+from mlops_runtime.number_format import exact
 from mlops_runtime.serving.api.table_values import field_reader
 from mlops_runtime.serving.ui import field_text
 from mlops_runtime.tables.cells import PLAIN_NUMBER

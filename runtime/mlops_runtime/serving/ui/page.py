@@ -12,8 +12,8 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from mlops_runtime.contract import Contract, RecordModel, ValuePrediction
-from mlops_runtime.contract.number_format import rounded
 from mlops_runtime.model import BasePredictor, GoldenRecord, Predictor
+from mlops_runtime.number_format import rounded
 from mlops_runtime.serving.api.negotiation import Format
 from mlops_runtime.serving.api.predictions import Predict
 from mlops_runtime.serving.api.problems import InvalidRequestError

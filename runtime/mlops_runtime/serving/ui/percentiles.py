@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from mlops_runtime.contract import Features, FieldSpec, Kind
 from mlops_runtime.contract.features import tokens
-from mlops_runtime.contract.number_format import whole_percent
 from mlops_runtime.model.baseline import Baseline, NumberBaseline, ValueBaseline
+from mlops_runtime.number_format import whole_percent
 from mlops_runtime.serving.telemetry.binning import baseline_columns
 
 MAX_BARS = 10

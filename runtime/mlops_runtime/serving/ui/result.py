@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 from mlops_runtime.contract import LabelPrediction, PredictionModel, RecordModel, ValuePrediction
-from mlops_runtime.contract.number_format import percent, ratio, rounded
 from mlops_runtime.model.baseline import Baseline, NumberBaseline
 from mlops_runtime.model.metadata import Interval
+from mlops_runtime.number_format import percent, ratio, rounded
 
 MAX_BARS = 5
 """Maximum number of labels with a bar."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from mlops_runtime.contract.number_format import readable
+from mlops_runtime.number_format import readable
 
 MAX_NAME_LENGTH = 40
 """Maximum length of a name; a longer name is truncated and has its full text as title."""

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_runtime.contract.number_format import exact, percent, ratio, readable, rounded, whole_percent
+from mlops_runtime.number_format import exact, percent, ratio, readable, rounded, whole_percent
 
 numbers = st.floats(allow_nan=False, allow_infinity=False)
 
