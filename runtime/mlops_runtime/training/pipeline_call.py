@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 
 TIMEOUT = 60.0
 """Seconds without an answer."""
+UNUSABLE = "its answer is not HTTP, or PIPELINE_URL or PIPELINE_AUTHORIZATION has a character that HTTP does not take"
 
 
 class PipelineError(RuntimeError):
@@ -29,7 +30,8 @@ def call_pipeline(version: str, environment: Mapping[str, str]) -> str:
     Raises:
         PipelineError: if the call cannot be made, or is refused. The message has neither header nor body.
     """
-    url = _filled(environment.get("PIPELINE_URL", ""), version)
+    # A file of which a Secret is made mostly ends with a line break.
+    url = _filled(environment.get("PIPELINE_URL", "").strip(), version)
     if not url:
         return ""
     host = _host(url)
@@ -37,7 +39,7 @@ def call_pipeline(version: str, environment: Mapping[str, str]) -> str:
         raise PipelineError("PIPELINE_URL is no address of a pipeline: it begins with https://")
     headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "mlops-runtime"}
     request = Request(url, _filled(environment.get("PIPELINE_BODY", "{}"), version).encode(), headers)  # noqa: S310
-    if authorization := environment.get("PIPELINE_AUTHORIZATION", ""):
+    if authorization := environment.get("PIPELINE_AUTHORIZATION", "").strip():
         # Another host, to which an answer may redirect, does not get it.
         request.add_unredirected_header("Authorization", authorization)
     try:
@@ -46,9 +48,11 @@ def call_pipeline(version: str, environment: Mapping[str, str]) -> str:
     except HTTPError as error:
         with error:
             raise PipelineError(f"{host} did not start the pipeline: it answered with status {error.code}") from error
-    except (OSError, HTTPException, ValueError) as error:
-        reason = getattr(error, "reason", "") or error
-        raise PipelineError(f"{host} did not start the pipeline: {reason}") from error
+    except OSError as error:
+        raise PipelineError(f"{host} did not start the pipeline: {getattr(error, 'reason', '') or error}") from error
+    except (HTTPException, ValueError) as error:
+        # The text of the error has the header, or the address, in which a token may be.
+        raise PipelineError(f"{host} did not start the pipeline: {UNUSABLE}") from error
 
 
 def _host(url: str) -> str:

@@ -73,3 +73,33 @@ def test_a_call_that_fails_says_why_without_the_token(pipelines: Pipelines, url:
         call_pipeline("1.0", environment)
 
     assert "another-token" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "authorization"),
+    [
+        pytest.param("/", "Bearer secret-of-two\nlines", id="header of two lines"),
+        pytest.param("/", "Bearer secret-\u2026", id="header that is not Latin-1"),
+        pytest.param("/?token=secret of-words", "", id="address with a space"),
+        pytest.param("/?token=secret-\u2026", "", id="address that is not ASCII"),
+        pytest.param("/\n?token=secret", "", id="address of two lines"),
+    ],
+)
+def test_a_call_that_cannot_be_made_is_refused_without_the_token(
+    pipelines: Pipelines, path: str, authorization: str
+) -> None:
+    environment = {"PIPELINE_URL": f"{pipelines.url}{path}", "PIPELINE_AUTHORIZATION": authorization}
+
+    with pytest.raises(PipelineError, match="127.0.0.1 did not start the pipeline: ") as raised:
+        call_pipeline("1.0", environment)
+
+    assert "secret" not in str(raised.value)
+    assert pipelines.calls == []
+
+
+def test_a_line_break_at_the_end_of_a_secret_is_left_out(pipelines: Pipelines) -> None:
+    environment = {"PIPELINE_URL": f"{pipelines.url}/run\n", "PIPELINE_AUTHORIZATION": "Bearer secret\n"}
+
+    assert call_pipeline("1.0", environment) == "127.0.0.1"
+
+    assert pipelines.calls == [("/run", "Bearer secret", {})]
