@@ -39,7 +39,7 @@ def recorded(data: Path) -> str | None:
     path = record_of(data)
     if not path.exists():
         return None
-    return sha256_in(path.read_text(encoding="utf-8"), data.name, str(path))
+    return sha256_in(path.read_text(encoding="utf-8", errors="replace"), data.name, str(path))
 
 
 def sha256_in(text: str, name: str, source: str) -> str:

@@ -41,11 +41,11 @@ def test_data_without_a_record_may_be_any(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "<<<<<<< HEAD\n", "0" * 64 + "  others.csv\n", "0" * 63 + "  orders.csv\n"],
-    ids=["empty", "a conflict", "another file", "a digit less"],
+    "content", [b"", b"<<<<<<< HEAD\n", b"0" * 64 + b"  others.csv\n", b"0" * 63 + b"  orders.csv\n", b"\xff\xfe0"],
+    ids=["empty", "a conflict", "another file", "a digit less", "no text"],
 )  # fmt: skip
-def test_a_damaged_record_is_named(data: Path, text: str) -> None:
-    record_of(data).write_text(text)
+def test_a_damaged_record_is_named(data: Path, content: bytes) -> None:
+    record_of(data).write_bytes(content)
 
     with pytest.raises(RecordError, match=r"orders\.csv\.sha256 has not the SHA-256 of orders\.csv: write it again"):
         recorded(data)
