@@ -12,9 +12,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
+from lzma import LZMAError
 from pathlib import Path
 from urllib.parse import quote
 from zipfile import BadZipFile, ZipFile
+from zlib import error as ZlibError  # noqa: N812 - a class
 
 from mlops_runtime.operations.package_index import PackageIndex, PackageIndexError
 from mlops_runtime.operations.store import Store, StoreError
@@ -27,6 +29,9 @@ RUNTIME = "mlops_runtime-"
 METADATA = ".dist-info/METADATA"
 BUILT = (".dist-info/RECORD", ".dist-info/WHEEL")
 """Ends of the names of files that say how a wheel was built."""
+
+DAMAGED = (BadZipFile, ZlibError, LZMAError, EOFError, OSError, RuntimeError, ValueError)
+"""Errors of a zip that is damaged, encrypted, or compressed otherwise than a wheel."""
 
 
 class WheelError(RuntimeError):
@@ -70,7 +75,7 @@ def same(one: bytes, other: bytes) -> bool:
     """Return whether two wheels install the same."""
     try:
         return one == other or content_of(one) == content_of(other)
-    except BadZipFile:
+    except DAMAGED:
         return False
 
 
@@ -80,7 +85,7 @@ def content_of(wheel: bytes) -> dict[str, bytes]:
     Another umask or another setuptools gives other modes, and writes WHEEL, RECORD and the rest of METADATA otherwise.
 
     Raises:
-        BadZipFile: if it is no wheel.
+        BadZipFile, or another one of DAMAGED: if it is no wheel.
     """
     with ZipFile(BytesIO(wheel)) as archive:
         files = {name: archive.read(name) for name in archive.namelist() if not name.endswith(BUILT)}

@@ -29,7 +29,13 @@ Upload = Callable[..., str]
 
 
 def wheel(
-    code: str, *, setuptools: str = "84.2", metadata: str = "2.4", mode: int = 0o644, requirement: str = ">=2"
+    code: str,
+    *,
+    setuptools: str = "84.2",
+    metadata: str = "2.4",
+    mode: int = 0o644,
+    requirement: str = ">=2",
+    compression: int = zipfile.ZIP_STORED,
 ) -> bytes:
     """Return a wheel with a module."""
     files = {
@@ -39,12 +45,24 @@ def wheel(
         "package-1.dist-info/RECORD": f"hashes of {setuptools} and {metadata}",
     }
     content = io.BytesIO()
-    with zipfile.ZipFile(content, "w") as archive:
+    with zipfile.ZipFile(content, "w", compression) as archive:
         for name, text in files.items():
             info = zipfile.ZipInfo(name)
             info.external_attr = mode << 16
-            archive.writestr(info, text)
+            archive.writestr(info, text, compression)
     return content.getvalue()
+
+
+def damaged() -> dict[str, bytes]:
+    """Return wheels that cannot be read, each for another reason."""
+    packed = wheel("x = 1\n" * 100, compression=zipfile.ZIP_DEFLATED)
+    start = packed.index(b"__init__.py") + len("__init__.py")
+    directory = packed.index(b"PK\x01\x02")
+    return {
+        "damaged content": packed[:start] + b"\xff" * 8 + packed[start + 8 :],
+        "unknown compression": packed[: directory + 10] + b"\x63" + packed[directory + 11 :],
+        "encrypted": packed[: directory + 8] + b"\x01" + packed[directory + 9 :],
+    }
 
 
 @pytest.fixture
@@ -128,6 +146,7 @@ def test_how_a_wheel_was_built_makes_no_difference(upload: Upload, again: bytes)
     [
         pytest.param(wheel("runtime", requirement=">=3"), id="another requirement"),
         pytest.param(b"no wheel", id="no wheel"),
+        *(pytest.param(content, id=name) for name, content in damaged().items()),
     ],
 )
 def test_what_is_installed_makes_a_difference(upload: Upload, other: bytes) -> None:
