@@ -90,7 +90,7 @@ def test_a_call_that_cannot_be_made_is_refused_without_the_token(
 ) -> None:
     environment = {"PIPELINE_URL": f"{pipelines.url}{path}", "PIPELINE_AUTHORIZATION": authorization}
 
-    with pytest.raises(PipelineError, match="127.0.0.1 did not start the pipeline: ") as raised:
+    with pytest.raises(PipelineError, match=r"127\.0\.0\.1 did not start the pipeline: ") as raised:
         call_pipeline("1.0", environment)
 
     assert "secret" not in str(raised.value)
