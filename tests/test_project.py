@@ -335,6 +335,17 @@ def test_predict_prints_a_prediction(project: Path) -> None:
     assert '"label": "malignant"' in result.stdout or '"label": "benign"' in result.stdout
 
 
+def test_what_the_service_needs_is_measured(project: Path) -> None:
+    # make measure, with less than its ten seconds for each kind of request
+    briefly = "from mlops_runtime.operations import measure; measure.SECONDS = 0.1; raise SystemExit(measure.main())"
+    result = make(project, f'--eval=briefly: build/trained ; @$(PYTHON) -c "{briefly}"', "briefly")
+
+    assert result.returncode == 0, result.stdout + result.stderr
+    memory, limit = map(int, re.findall(r"^    memory: (\d+)Mi$", result.stdout, flags=re.MULTILINE))
+    assert 100 < memory < 400
+    assert limit == 2 * memory
+
+
 def test_a_first_prediction_needs_no_dev_packages(fresh: Path, tmp_path: Path) -> None:
     # Given a project in which no command has run
     project = Path(shutil.copytree(fresh, tmp_path / "project"))

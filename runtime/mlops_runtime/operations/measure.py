@@ -13,28 +13,36 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPException
 from math import ceil
 from pathlib import Path
 from typing import Any
+from urllib.request import Request
 
 from mlops_runtime.model.artefact import ArtefactError
-from mlops_runtime.operations.golden import ServiceError, fetch
+from mlops_runtime.operations.golden import LOCAL, ServiceError, fetch
 from mlops_runtime.operations.predict import local_service
 from mlops_runtime.operations.project import project_artefact
 from mlops_runtime.serving.settings import Settings, SettingsError
 
 SECONDS = 10.0
-"""Time for which requests of one record are sent, and at most that again for large ones."""
+"""Time for which requests of one record are sent, and at most that again for large ones, and for a table."""
 CLIENTS = 4
 """Requests of one record at the same time."""
 RATE = 100
 """Requests of one record per second and pod for which the processor is requested."""
 HEADROOM = 2
-"""Limit of the memory as a multiple of its peak."""
+"""Request of the processor as a multiple of what was measured, and limit of the memory as one of its peak."""
 MEBIBYTE = 1 << 20
+BOUNDARY = "b23a5c1e"
+"""What the parts of a form are separated by."""
+TIMEOUT = 60
+"""Seconds to wait for rows of a table."""
+CHUNK = 1 << 16
+"""Bytes of a response that are read at once."""
 STEP_MEMORY = 32
 """Mebibytes to which memory is rounded up."""
-STEP_CPU = 10
+STEP_CPU = 50
 """Thousandths of a CPU to which the request is rounded up."""
 
 
@@ -47,23 +55,27 @@ class Measured:
         cpu_seconds: processor time that these took, over all processes.
         large_requests: of `records` records that were answered.
         records: in a large request.
+        table: bytes of the table that was uploaded on the page.
         peak: bytes of memory: the sum of the highest of each process.
+        workers: processes that answer requests.
     """
 
     requests: int
     cpu_seconds: float
     large_requests: int
     records: int
+    table: int
     peak: int
+    workers: int
 
     @property
     def resources(self) -> dict[str, dict[str, str]]:
         """The requests and limits that follow, as in the manifest of a container."""
         memory = _rounded(self.peak / MEBIBYTE, STEP_MEMORY)
-        cpu = _rounded(self.cpu_seconds / self.requests * RATE * 1000, STEP_CPU)
+        cpu = _rounded(self.cpu_seconds / self.requests * RATE * HEADROOM * 1000, STEP_CPU)
         return {
             "requests": {"cpu": f"{cpu}m", "memory": f"{memory}Mi"},
-            "limits": {"memory": f"{memory * HEADROOM}Mi"},
+            "limits": {"cpu": f'"{self.workers}"', "memory": f"{memory * HEADROOM}Mi"},
         }
 
     def text(self) -> str:
@@ -71,9 +83,10 @@ class Measured:
         milliseconds = self.cpu_seconds / self.requests * 1000
         lines = [
             f"# {self.requests:,} requests of one record took {milliseconds:.2f} ms of processor time each.",
-            f"# {self.large_requests:,} of {self.records:,} records followed; memory was {self.peak / MEBIBYTE:.0f} MiB"
-            " at its peak.",
-            f"# CPU: for {RATE} requests of one record a second. Memory: the peak, and {HEADROOM} times it as limit.",
+            f"# {self.large_requests:,} of {self.records:,} records followed, and a table of {self.table:,} bytes;"
+            f" memory was {self.peak / MEBIBYTE:.0f} MiB at its peak.",
+            f"# CPU: {HEADROOM} times that for {RATE} requests a second, and one for each of WORKERS as limit.",
+            f"# Memory: the peak, and {HEADROOM} times it as limit.",
             "resources:",
         ]
         for kind, amounts in self.resources.items():
@@ -104,7 +117,36 @@ def measure(url: str, pids: Sequence[int], records: Sequence[Any], settings: Set
     one = _send(lambda: [fetch(address, record) for record in records], CLIENTS, seconds) * len(records)
     spent = sum(map(cpu_seconds, pids)) - before
     many = _send(lambda: fetch(address, large), settings.max_large_requests, min(seconds, SECONDS))
-    return Measured(one, spent, many, number, sum(map(peak_memory, pids)))
+    table = largest_table(fetch(f"{url}/table"), settings.max_table_length)
+    # The service works on one at a time.
+    _upload(f"{url}/table", table, min(seconds, SECONDS))
+    return Measured(one, spent, many, number, len(table), sum(map(peak_memory, pids)), settings.workers)
+
+
+def largest_table(example: bytes, size: int) -> bytes:
+    """Return a form with a table that has the rows of an example again and again.
+
+    Args:
+        example: table in CSV.
+        size: bytes that the form may have.
+    """
+    header, _, rows = example.partition(b"\n")
+    start = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="table"; filename="table.csv"\r\n\r\n'.encode()
+    end = f"\r\n--{BOUNDARY}--\r\n".encode()
+    space = size - len(start + header + end) - 1
+    return start + header + b"\n" + rows * max(space // len(rows), 1) + end
+
+
+def _upload(url: str, form: bytes, seconds: float) -> None:
+    """Send a form, and read the response, which comes row by row, for some time."""
+    request = Request(url, form, {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"})  # noqa: S310 - our own
+    end = time.monotonic() + seconds
+    try:
+        with LOCAL.open(request, timeout=TIMEOUT) as response:
+            while response.read(CHUNK) and time.monotonic() < end:
+                pass
+    except (OSError, HTTPException) as error:
+        raise ServiceError(f"{url} does not answer: {error}") from error
 
 
 def _fitting(records: Sequence[Any], size: int) -> int:
