@@ -105,8 +105,8 @@ class Kubectl:
         arn = rf"arn:[^:]*:eks:{re.escape(region)}:[^:]*:cluster/{re.escape(wanted)}"
         if name != wanted and not re.fullmatch(arn, name):
             raise ClusterError(
-                f"kubectl is set to the cluster {name!r}, not to {wanted} of project.mk in {region}:"
-                " run make kubeconfig, or set CLUSTER"
+                f"kubectl is set to the cluster {name!r}, not to {wanted}, as CLUSTER says: change that setting, or run"
+                f" make kubeconfig for a cluster of EKS in {region}, kubectl config use-context for another one"
             )
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
@@ -190,7 +190,9 @@ class Kubectl:
 
 def error_of(arguments: Sequence[str], stderr: str) -> ClusterError:
     """Return the error that a failed kubectl command stands for."""
-    lines = [line for line in stderr.strip().splitlines() if not line.startswith(("Warning:", "E1", "E0", "I0"))]
+    # A program in a pod says itself why it failed, before kubectl adds the last of these.
+    other = ("Warning:", "E1", "E0", "I0", "command terminated with exit code")
+    lines = [line for line in stderr.strip().splitlines() if not line.startswith(other)]
     reason = (lines or stderr.strip().splitlines() or ["no message"])[-1].removeprefix("error: ")
     command = " ".join(arguments[:2])
     if "denied the request" in stderr:

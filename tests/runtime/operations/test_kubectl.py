@@ -85,6 +85,14 @@ def test_errors_are_told_apart(stderr: str, expected: type[ClusterError]) -> Non
         pytest.param("Warning: old\nerror: no file\nWarning: x\n", "kubectl get lease: no file", id="warnings"),
         pytest.param("E1129 02:00:00.1 memcache.go:1] x\nno\n", "kubectl get lease: no", id="log lines"),
         pytest.param("Warning: alone", "kubectl get lease: Warning: alone", id="a warning alone"),
+        pytest.param(
+            "no answer\ncommand terminated with exit code 1", "kubectl get lease: no answer", id="program in a pod"
+        ),
+        pytest.param(
+            "command terminated with exit code 1",
+            "kubectl get lease: command terminated with exit code 1",
+            id="silent program in a pod",
+        ),
         pytest.param("", "kubectl get lease: no message", id="nothing"),
         pytest.param(
             "Error from server (Forbidden): no",
