@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from tests.live.app_service import Sites
 from tests.live.azure_parts import AzureRefusesError, Handler, Json, Server, free_port, proxy_to, status_of
@@ -72,6 +72,7 @@ class Azure:
         engine: command that runs the containers.
         apps: container apps by name.
         resources: everything else, by path in lower case.
+        assertions: tokens of others that the directory was given.
         registry_token: that the container registry gives for a login at the directory.
         environment: of the engine, with its login at the registry.
         context: of TLS.
@@ -81,6 +82,7 @@ class Azure:
         self.engine, self.context = engine, context
         self.apps: dict[str, App] = {}
         self.resources: dict[str, Json] = {}
+        self.assertions: list[str] = []
         self.registry_token = ""
         self.environment = dict(os.environ)
         self._lock = threading.RLock()
@@ -128,6 +130,7 @@ class Azure:
                 issuer = {"issuer": f"{self.url}/{TENANT}/v2.0", "token_endpoint": f"{self.url}/{TENANT}/oauth2/token"}
                 return 200, issuer | {"authorization_endpoint": f"{self.url}/{TENANT}/oauth2/authorize"}
             case [_, "oauth2", "token"]:
+                self.assertions += parse_qs(body.decode()).get("client_assertion", [])
                 return 200, token()
             case ["subscriptions"]:
                 named = {"id": f"/subscriptions/{SUBSCRIPTION}", "subscriptionId": SUBSCRIPTION, "tenantId": TENANT}

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import bake, share_environment
-from tests.live.azure import Cloud, Revision
+from tests.live.azure import CLIENT, TENANT, Cloud, Revision
 from tests.live.road_story import DestroyStory, KilledDeployStory, RoadStory, Stage
 from tests.live.workbench import Workbench, one_error_line
+from tests.test_pipelines import token_endpoint
 
 APP = "mlops-template-tests"
 
@@ -108,6 +109,23 @@ def test_files_have_the_same_names_as_on_s3(stage: Subscription) -> None:
     assert "trainer/metrics/latest.json" in names
     assert "releases/production.jsonl" in names
     assert [name for name in names if name.startswith("champion/production/")]
+
+
+def test_a_pipeline_logs_in_with_the_token_of_its_job(stage: Subscription) -> None:
+    # Given a machine where nobody has logged in
+    stage.cloud.run("logout")
+    assert "az login" in one_error_line(stage.workbench.make("status"))
+    application = {"AZURE_CLIENT_ID": CLIENT, "AZURE_TENANT_ID": TENANT}
+
+    # When a job on GitHub does
+    with token_endpoint() as endpoint:
+        job = replace(stage.workbench, environment=stage.workbench.environment | endpoint | application)
+        result = job.make("pipeline.login")
+
+    # Then the directory has its token, and the commands that follow work
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert stage.cloud.azure.assertions[-1] == "signed"
+    assert f"verified  {stage.running}" in stage.workbench.make("status").stdout
 
 
 class TestDestroy(DestroyStory):
