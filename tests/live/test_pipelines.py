@@ -83,11 +83,9 @@ def image(namespace: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-# The commands of the tests are the same at both vendors, and take as long as a deploy.
-@pytest.mark.parametrize(("ci", "first"), [("github", ["test"]), ("bitbucket", [])], ids=["github", "bitbucket"])
+@pytest.mark.parametrize("ci", RUNS)
 def test_a_pipeline_takes_a_fresh_clone_to_production(
     ci: str,
-    first: list[str],
     workbench: Workbench,
     account: Workbench,
     namespaces: dict[str, str],
@@ -108,7 +106,7 @@ def test_a_pipeline_takes_a_fresh_clone_to_production(
     # When the jobs of its pipeline run, one after another
     with token_endpoint() as endpoint:
         given = endpoint if ci == "github" else {"BITBUCKET_STEP_OIDC_TOKEN": "signed"}
-        for job in (*first, "staging", "production"):
+        for job in ("test", "staging", "production"):
             deploys = {"MLOPS_NAMESPACE": namespaces[job], "MLOPS_SKIP_TESTS": SKIPPED} if job in namespaces else {}
             environment = os.environ | account.environment | own | given | variables(ci, job) | deploys
             for shell in shells(ci, job):
