@@ -43,6 +43,9 @@ FAILURES: tuple[tuple[Failure, re.Pattern[str]], ...] = (
 )
 """What engines and registries say of each failure; the first that occurs counts."""
 
+HELP = re.compile(r"(See|Run) 'docker [^']*--help'")
+"""Start of the line that Docker writes after the reason why a container does not start."""
+
 
 class RegistryError(RuntimeError):
     """The registry cannot be used as the settings say."""
@@ -296,8 +299,8 @@ def kind_of(output: str) -> Failure:
 
 
 def last_line(output: str) -> str:
-    """Return the last line that has text."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    """Return the last line that has text, and does not name the help of Docker."""
+    lines = [line.strip() for line in output.splitlines() if line.strip() and not HELP.match(line)]
     return lines[-1] if lines else "no reason given"
 
 

@@ -24,6 +24,7 @@ from packageurl import PackageURL
 
 from mlops_runtime.operations import image_contents
 from mlops_runtime.operations.lock import LockError, locked_packages
+from mlops_runtime.operations.registry import last_line
 from mlops_runtime.operations.store import Store, StoreError
 
 Hashes = dict[tuple[str, str], tuple[str, ...]]
@@ -49,8 +50,7 @@ def read_image(image: str) -> dict[str, Any]:
     except OSError as error:
         raise SbomError(f"{engine[0]} does not start: {error.strerror}; see make doctor") from error
     except ValueError as error:
-        lines = result.stderr.strip().splitlines() or ["no reason given"]
-        raise SbomError(f"{engine[0]} cannot run {image}: {lines[-1]}") from error
+        raise SbomError(f"{engine[0]} cannot run {image}: {last_line(result.stderr)}") from error
     return found
 
 

@@ -10,7 +10,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from mlops_runtime.operations.image_contents import contents
-from mlops_runtime.operations.sbom import Hashes, SbomError, bill, locked_hashes
+from mlops_runtime.operations.sbom import Hashes, SbomError, bill, locked_hashes, read_image
 
 STATUS = """\
 Package: libc6
@@ -78,3 +78,14 @@ def test_an_image_that_was_built_from_another_lock_has_no_bill(found: dict[str, 
 
     with pytest.raises(SbomError, match=r"flask 3\.0\.0, which Pipfile\.lock has not: run make docker again"):
         bill("churn/webservice", "1.2", "sha256:1234", found, hashes)
+
+
+def test_an_image_that_does_not_run_has_a_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = tmp_path / "engine"
+    message = "docker: Error response from daemon: no such image"
+    engine.write_text(f"#!/bin/sh\nprintf '%s\\n' \"{message}\" \"Run 'docker run --help' for more information\" >&2\n")
+    engine.chmod(0o755)
+    monkeypatch.setenv("DOCKER", str(engine))
+
+    with pytest.raises(SbomError, match=r"cannot run churn/webservice: .*no such image$"):
+        read_image("churn/webservice")

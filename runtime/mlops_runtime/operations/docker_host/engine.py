@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from mlops_runtime.operations.errors import AwayError, RoadError
+from mlops_runtime.operations.registry import last_line
 from mlops_runtime.operations.settings import say
 
 TIMEOUT = 300.0
@@ -178,12 +179,13 @@ class Engine:
 
 def error_of(what: str, stderr: str) -> EngineError:
     """Return the error that a failed command stands for."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["no message"]
     if AWAY.search(stderr):
+        first = stderr.strip().splitlines()[0]
         return EngineAwayError(
-            f"the engine does not answer ({lines[0]}): see DEPLOY_HOST in project.mk, and make doctor"
+            f"the engine does not answer ({first}): see DEPLOY_HOST in project.mk, and make doctor"
         )
-    return EngineError(f"docker {what}: {lines[-1].removeprefix('Error response from daemon: ')}")
+    reason = last_line(stderr).removeprefix("docker: ").removeprefix("Error response from daemon: ")
+    return EngineError(f"docker {what}: {reason}")
 
 
 def service_of(container: Container) -> str:

@@ -113,8 +113,21 @@ def test_an_engine_that_is_away_is_told_from_one_that_refuses(stderr: str, away:
     assert "\n" not in str(error)
 
 
-def test_an_error_is_the_last_line_without_its_prefix() -> None:
-    assert str(error_of("pull", "x\nError response from daemon: no such image\n")) == "docker pull: no such image"
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        pytest.param("x\nError response from daemon: no such image\n", id="pull"),
+        pytest.param(
+            "docker: Error response from daemon: no such image\n\nRun 'docker run --help' for more information\n",
+            id="run",
+        ),
+        pytest.param(
+            "docker: Error response from daemon: no such image.\nSee 'docker run --help'.\n", id="run of Docker 20.10"
+        ),
+    ],
+)
+def test_an_error_is_the_last_line_that_says_why(stderr: str) -> None:
+    assert str(error_of("pull", stderr)).removesuffix(".") == "docker pull: no such image"
 
 
 def test_what_inspect_says_is_json(tmp_path: Path) -> None:
