@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from mlops_runtime.operator_key import operator_key_file
 
@@ -15,6 +15,10 @@ PATH_PREFIX = re.compile(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)+")
 """A path that is a link to no other host and needs no escape in HTML, JSON or a header."""
 ORIGIN = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>[a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?")
 ANY_ORIGIN = "*"
+MAX_COUNT = 2**31 - 1
+"""Maximum number of records that a setting may allow: what reads them counts no further."""
+MIN_RATE = 1e-6
+"""Minimum limit of the requests a second, if there is one: a request in 12 days."""
 DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -59,6 +63,17 @@ def origin(text: str) -> str:
     return f"{scheme}://{host}" if port in (None, DEFAULT_PORTS.get(scheme)) else f"{scheme}://{host}:{port}"
 
 
+def rate(limit: float) -> float:
+    """Return a limit of the requests a second, which is 0 if there is none.
+
+    Raises:
+        ValueError: if it is so low that no second request would be answered.
+    """
+    if 0 < limit < MIN_RATE:
+        raise ValueError(f"use 0 for no limit, or at least {MIN_RATE:g}")
+    return limit
+
+
 class Settings(BaseModel):
     """The settings. Each is read from the environment variable with its name in upper case."""
 
@@ -71,8 +86,10 @@ class Settings(BaseModel):
     log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(str.lower)] = "info"
     version: str = Field(default="development", description="The release that /version reports")
     max_content_length: int = Field(default=1024 * 1024, ge=1, description="Bytes of a request body")
-    max_records: int = Field(default=1000, ge=1, description="Records of one request")
-    max_explanations: int = Field(default=20, ge=1, description="Records of one request for explanations")
+    max_records: int = Field(default=1000, ge=1, le=MAX_COUNT, description="Records of one request")
+    max_explanations: int = Field(
+        default=20, ge=1, le=MAX_COUNT, description="Records of one request for explanations"
+    )
     max_table_length: int = Field(default=2 * 1024 * 1024, ge=1, description="Bytes of a table on the page")
     max_large_requests: int = Field(
         default=3, ge=1, description="Large requests in work or waiting; one more is refused"
@@ -89,7 +106,7 @@ class Settings(BaseModel):
     api_keys: Path | None = Field(
         default=None, description="Folder with the hashes of the API keys; without it none is required"
     )
-    rate_limit: float = Field(
+    rate_limit: Annotated[float, AfterValidator(rate)] = Field(
         default=0, ge=0, description="Requests a second of one caller in each process; 0 is no limit"
     )
     root_path: Annotated[str, BeforeValidator(path_prefix)] = Field(
