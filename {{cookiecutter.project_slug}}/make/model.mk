@@ -47,7 +47,7 @@ compare: build/trained  ## Compare the trained model with the one that was verif
 	$(call look_up,CHAMPION_BUCKET)
 	@champion=$$($(RELEASES) champion); \
 	cmp -s "$$champion" build/held-out.json || \
-	$(PYTHON) -m mlops_runtime.operations.comparison "$$champion" build/held-out.json --margin "$$MARGIN" --overrule="$${OVERRULE:-}"
+	$(PYTHON) -m mlops_runtime.operations.comparison "$$champion" build/held-out.json --margin="$$MARGIN" --overrule="$${OVERRULE:-}"
 
 .PHONY: package.model
 package.model: build/wheel/built  ## Build two wheels: the model, and the runtime that it needs
