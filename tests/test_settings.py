@@ -91,3 +91,47 @@ def test_any_assignment_in_project_mk_reaches_the_commands(fresh: Path, tmp_path
     settings.write_text(settings.read_text().replace("SEED ?= 0", line))
 
     assert value_of(project, "SEED", SEED=FOREIGN) == "7|7"
+
+
+@pytest.mark.parametrize("name", ["SEED", "TITLE", "PROJECT", "NAMESPACE"])
+def test_a_setting_of_two_lines_is_refused(fresh: Path, name: str) -> None:
+    command, environment = ["make", "train", "status"], os.environ | {f"MLOPS_{name}": "one\ntouch PWNED"}
+
+    result = subprocess.run(command, cwd=fresh, env=environment, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert f"{name} has a line break: a setting is one line" in result.stderr
+    assert not list(fresh.rglob("PWNED"))
+
+
+@pytest.mark.parametrize("name", ["AWS_REGION", "AWS_ENDPOINT_URL"])
+@pytest.mark.parametrize("value", ["x; touch PWNED; :", "x`touch PWNED`", "x$$(touch PWNED)", "x' & touch PWNED '"])
+def test_a_variable_of_aws_is_data(fresh: Path, name: str, value: str) -> None:
+    # given: a command that prints what the AWS CLI would get
+    show, stand_in = "--eval=print: ; @$(info $(AWS_ACCOUNT))", "AWS=bash -c 'printenv AWS_REGION AWS_ENDPOINT_URL' -"
+    command = ["make", "--silent", show, "print", stand_in, f"{name}={value}"]
+    # when
+    result = subprocess.run(command, cwd=fresh, capture_output=True, text=True, check=True)
+    # then
+    assert result.stderr == ""
+    assert "touchPWNED" in result.stdout
+    assert not list(fresh.rglob("PWNED"))
+
+
+@pytest.mark.parametrize(
+    ("command", "passed"),
+    [
+        pytest.param("key NAME=-x", "keys --add=-x", id="key"),
+        pytest.param("key.remove NAME=-x", "keys --remove=-x", id="key.remove"),
+        pytest.param("upgrade TEMPLATE=-x", "upgrade -- -x", id="upgrade"),
+        pytest.param("upgrade.check TEMPLATE=-x", "upgrade --check -- -x", id="upgrade.check"),
+        pytest.param("rollback TO=-x", "deploy rollback", id="rollback"),
+    ],
+)
+def test_a_value_that_begins_with_a_dash_is_no_option(fresh: Path, command: str, passed: str) -> None:
+    arguments = ["make", "--silent", *command.split(), "PYTHON3=/bin/echo"]
+
+    result = subprocess.run(arguments, cwd=fresh, capture_output=True, text=True, check=True)
+
+    assert result.stdout == f"-m mlops_runtime.operations.{passed}\n"

@@ -9,8 +9,9 @@ export AWS_PAGER :=
 # Looked up once, when a command first needs it: no account number stands in a file. GNU Make
 # before 4.4 gives $(shell) none of the variables that it exports, so they are named again. An answer is data: it
 # keeps no character that a shell or make would run, and recipes read it from the environment after `look_up`.
-lookup = $(shell AWS_REGION=$(AWS_REGION) $(if $(AWS_ENDPOINT_URL),AWS_ENDPOINT_URL=$(AWS_ENDPOINT_URL)) \
-  PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 PIPENV_VERBOSITY=-1 $(AWS) --region $(AWS_REGION) --output text $(1) | LC_ALL=C tr -cd 'A-Za-z0-9.:/_-')
+lookup = $(shell AWS_REGION=$(call quoted,$(AWS_REGION)) \
+  $(if $(value AWS_ENDPOINT_URL),AWS_ENDPOINT_URL=$(call quoted,$(value AWS_ENDPOINT_URL))) \
+  PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 PIPENV_VERBOSITY=-1 $(AWS) --region=$(call quoted,$(AWS_REGION)) --output text $(1) | LC_ALL=C tr -cd 'A-Za-z0-9.:/_-')
 AWS_ACCOUNT ?= $(eval AWS_ACCOUNT := $(call lookup,sts get-caller-identity --query Account))$(AWS_ACCOUNT)
 ifeq ($(REGISTRY),)
 unexport REGISTRY

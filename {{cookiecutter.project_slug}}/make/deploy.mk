@@ -53,11 +53,11 @@ destroy:  ## Remove what runs, with its history and keys; CONFIRM=PROJECT answer
 
 .PHONY: key
 key:  ## Create an API key for the caller NAME, and print it once
-	@$(KEYS) --add "$${NAME:-}"
+	@$(KEYS) --add="$${NAME:-}"
 
 .PHONY: key.remove
 key.remove:  ## Remove the API key of the caller NAME
-	@$(KEYS) --remove "$${NAME:-}"
+	@$(KEYS) --remove="$${NAME:-}"
 
 .PHONY: keys
 keys:  ## List the callers that have an API key

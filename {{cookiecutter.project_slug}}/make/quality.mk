@@ -64,11 +64,11 @@ doctor:  ## Report which tools and credentials are available, and how to get mis
 .PHONY: upgrade
 upgrade:  ## Replace the runtime in vendor/ by that of TEMPLATE, a folder or git address, on a branch to review
 	@[ -d vendor ] || { echo "This project has no vendor/: pin a newer mlops-runtime in the Pipfile, run pipenv lock" >&2; exit 1; }
-	@$(FROM_CLONE) -m mlops_runtime.operations.upgrade "$${TEMPLATE-}"
+	@$(FROM_CLONE) -m mlops_runtime.operations.upgrade -- "$${TEMPLATE-}"
 
 .PHONY: upgrade.check
 upgrade.check:  ## Fail if TEMPLATE has another version of the runtime than vendor/
-	@$(FROM_CLONE) -m mlops_runtime.operations.upgrade --check "$${TEMPLATE-}"
+	@$(FROM_CLONE) -m mlops_runtime.operations.upgrade --check -- "$${TEMPLATE-}"
 
 .PHONY: clean
 clean:  ## Remove what the other commands created, except .venv
