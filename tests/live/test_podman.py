@@ -166,9 +166,9 @@ def packaged(workbench: Workbench, podman: Podman) -> Path:
 
 @pytest.fixture(scope="module")
 def published(packaged: Path, podman: Podman, engine: str, registry: str) -> str:
-    """The image of the service, which podman has built and pushed; that of the trainer takes as long again."""
+    """The image of the service, after podman has built and pushed it and that of the trainer."""
     copy_base_image(podman, engine)
-    command = ("make", "docker", "publish", ONE_IMAGE, f"REGISTRY={registry}/{ACCOUNT}")
+    command = ("make", "docker", "publish", f"REGISTRY={registry}/{ACCOUNT}")
     result = podman.run(*command, folder=packaged)
     assert result.returncode == 0, result.stdout + result.stderr
     return (packaged / "build/webservice.image").read_text().strip()
