@@ -130,7 +130,8 @@ def _compare(bucket: Bucket, settings: Settings, transfers: Transfers) -> int:
     champion = settings.held_out.with_name("champion.json")
     try:
         if transfers.champion and not bucket.download(transfers.champion, champion):
-            print(f"s3://{bucket.name}/{transfers.champion} is not there: not compared with the model that runs.")
+            missing = f"s3://{bucket.name}/{transfers.champion} is not there: not compared with the model that runs"
+            print(f"{missing}. The next make deploy puts its own there, with BUCKET={bucket.name}.")
             return MADE
         check(champion, read_held_out(settings.held_out), transfers.margin)
     except (BucketError, ComparisonError) as error:
@@ -140,12 +141,14 @@ def _compare(bucket: Bucket, settings: Settings, transfers: Transfers) -> int:
 
 
 def _call_pipeline(version: str) -> int:
+    # The version of the commit may be published already, with another model.
+    command = f"make deploy MODEL={version} VERSION={version}"
     try:
         host = call_pipeline(version, os.environ)
     except PipelineError as error:
-        print(f"{error}. Deploy the model by make deploy MODEL={version}.", file=sys.stderr)
+        print(f"{error}. Deploy the model by {command}.", file=sys.stderr)
         return FAILED
-    print(f"Called the pipeline at {host}." if host else f"make deploy MODEL={version} deploys it.")
+    print(f"Called the pipeline at {host}." if host else f"{command} deploys it.")
     return MADE
 
 

@@ -170,7 +170,7 @@ def check(champion: Path, candidate: HeldOut, margin: float) -> None:
         ComparisonError: if the champion's file cannot be used, or the candidate is worse by more than the margin.
     """
     if not champion.is_file():
-        print(f"Nothing to compare {candidate.version} with: no model was deployed before.")
+        print(f"Nothing to compare {candidate.version} with: no held-out predictions of a deployed model.")
         return
     result = compare(read_held_out(champion), candidate)
     if isinstance(result, str):

@@ -216,7 +216,7 @@ def test_a_scheduled_run_trains_on_the_newest_data_and_calls_the_pipeline(
     assert f"trainer/{metadata['version']}/metrics.json" in keys(bucket)
     assert pipeline == [metadata["version"]]
     output = capsys.readouterr().out
-    assert f"Nothing to compare {metadata['version']} with: no model was deployed before." in output
+    assert f"Nothing to compare {metadata['version']} with: no held-out predictions of a deployed model." in output
     assert "Called the pipeline at example.org." in output
 
 
@@ -307,7 +307,7 @@ def test_a_pipeline_that_does_not_start_is_told_with_the_command(
 
     error = capsys.readouterr().err
     assert error.startswith("127.0.0.1 did not start the pipeline: ")
-    assert error.endswith("Deploy the model by make deploy MODEL=1.0.\n")
+    assert error.endswith("Deploy the model by make deploy MODEL=1.0 VERSION=1.0.\n")
 
 
 @pytest.mark.usefixtures("run_environment")

@@ -166,7 +166,7 @@ def test_without_a_champion_the_first_model_passes(tmp_path: Path, capsys: pytes
     candidate = write(tmp_path / "candidate.json", model(Task.BINARY, 1))
 
     assert main([str(tmp_path / "none.json"), candidate, "--margin", "0.02"]) == 0
-    assert capsys.readouterr().out == "Nothing to compare noise-1 with: no model was deployed before.\n"
+    assert capsys.readouterr().out == "Nothing to compare noise-1 with: no held-out predictions of a deployed model.\n"
 
 
 @pytest.mark.parametrize("content", ["", "{}", '{"version": 1}'], ids=["empty", "no content", "other content"])
