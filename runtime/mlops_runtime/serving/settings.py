@@ -87,9 +87,7 @@ class Settings(BaseModel):
     version: str = Field(default="development", description="The release that /version reports")
     max_content_length: int = Field(default=1024 * 1024, ge=1, description="Bytes of a request body")
     max_records: int = Field(default=1000, ge=1, le=MAX_COUNT, description="Records of one request")
-    max_explanations: int = Field(
-        default=20, ge=1, le=MAX_COUNT, description="Records of one request for explanations"
-    )
+    max_explanations: int = Field(default=20, ge=1, le=MAX_COUNT, description="Records of one request for explanations")
     max_table_length: int = Field(default=2 * 1024 * 1024, ge=1, description="Bytes of a table on the page")
     max_large_requests: int = Field(
         default=3, ge=1, description="Large requests in work or waiting; one more is refused"

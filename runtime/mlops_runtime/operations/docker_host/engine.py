@@ -181,9 +181,7 @@ def error_of(what: str, stderr: str) -> EngineError:
     """Return the error that a failed command stands for."""
     if AWAY.search(stderr):
         first = stderr.strip().splitlines()[0]
-        return EngineAwayError(
-            f"the engine does not answer ({first}): see DEPLOY_HOST in project.mk, and make doctor"
-        )
+        return EngineAwayError(f"the engine does not answer ({first}): see DEPLOY_HOST in project.mk, and make doctor")
     reason = last_line(stderr).removeprefix("docker: ").removeprefix("Error response from daemon: ")
     return EngineError(f"docker {what}: {reason}")
 
