@@ -129,14 +129,17 @@ def _compare(bucket: Bucket, settings: Settings, transfers: Transfers) -> int:
     """Return whether a scheduled model may be uploaded, as an exit code; print how it compares with the champion."""
     champion = settings.held_out.with_name("champion.json")
     try:
-        if transfers.champion and not bucket.download(transfers.champion, champion):
-            missing = f"s3://{bucket.name}/{transfers.champion} is not there: not compared with the model that runs"
-            print(f"{missing}. The next make deploy puts its own there, with BUCKET={bucket.name}.")
-            return MADE
-        check(champion, read_held_out(settings.held_out), transfers.margin)
+        with interruption():
+            if transfers.champion and not bucket.download(transfers.champion, champion):
+                missing = f"s3://{bucket.name}/{transfers.champion} is not there: not compared with the model that runs"
+                print(f"{missing}. The next make deploy puts its own there, with BUCKET={bucket.name}.")
+                return MADE
+            check(champion, read_held_out(settings.held_out), transfers.margin)
     except (BucketError, ComparisonError) as error:
         print(f"{error}: nothing was uploaded.", file=sys.stderr)
         return GATE_REFUSED if isinstance(error, ComparisonError) else FAILED
+    except KeyboardInterrupt:
+        return _stopped("nothing was uploaded")
     return MADE
 
 
@@ -144,7 +147,10 @@ def _call_pipeline(version: str) -> int:
     # The version of the commit may be published already, with another model.
     command = f"make deploy MODEL={version} VERSION={version}"
     try:
-        host = call_pipeline(version, os.environ)
+        with interruption():
+            host = call_pipeline(version, os.environ)
+    except KeyboardInterrupt:
+        return _stopped("the pipeline may not have been called")
     except PipelineError as error:
         print(f"{error}. Deploy the model by {command}.", file=sys.stderr)
         return FAILED

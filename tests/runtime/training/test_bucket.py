@@ -358,6 +358,32 @@ def test_ctrl_c_during_the_upload_is_told_in_one_line(
     assert capsys.readouterr().err == "stopped: the upload is incomplete: run the command again.\n"
 
 
+@pytest.mark.usefixtures("bucket", "newest_data", "pipeline", "run_environment")
+@pytest.mark.parametrize(
+    ("function", "state"),
+    [
+        pytest.param("check", "nothing was uploaded", id="comparison"),
+        pytest.param("call_pipeline", "the pipeline may not have been called", id="pipeline"),
+    ],
+)
+def test_ctrl_c_at_the_end_of_a_scheduled_run_is_told_in_one_line(
+    contract: Contract,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    function: str,
+    state: str,
+) -> None:
+    def interrupt(*_: object) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, function, interrupt)
+
+    assert command.main(contract, Path(), scheduled(tmp_path)) == command_line.INTERRUPTED
+
+    assert capsys.readouterr().err == f"stopped: {state}.\n"
+
+
 @pytest.mark.parametrize(
     ("bucket_option", "message"),
     [
