@@ -65,7 +65,7 @@ DOCKER_BUILD_FLAGS ?=
 LAYER_CACHE ?=
 # Base of the images; `make base.update` adds the digest that the tag has, and later moves it.
 PYTHON_IMAGE ?= docker.io/library/python:3.11-slim-bookworm
-# Where images go, such as docker.io/ACCOUNT; docs/registries.md. Empty: to ECR, in the account of AWS.
+# Where images go, such as docker.io/ACCOUNT; docs/registries.md. Empty: to ECR in the account of AWS, on Azure to ACR.
 REGISTRY ?=
 # Who logs in. ecr: AWS. acr: the Azure CLI. token: `make login`, with a token from standard input. none: you, by `docker login`, or nobody.
 # Empty: ecr for a registry of AWS, acr for one of Azure, none for another one.
@@ -79,9 +79,6 @@ SIGN ?=
 # pages are at simple/ below. User and password: TWINE_USERNAME and TWINE_PASSWORD, or keyring. Empty: to the bucket.
 MODEL_INDEX ?=
 TWINE ?= twine
-
-# AWS. make/aws.mk looks up account, registry and bucket when a command needs them, and neither is given.
-AWS_REGION ?= {{cookiecutter.aws_region}}
 
 # @DASHBOARD@
 # @PLATFORM@

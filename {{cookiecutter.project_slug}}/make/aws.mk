@@ -19,18 +19,17 @@ REGISTRY = $(eval REGISTRY := $(patsubst https://%,%,$(call lookup,ecr get-autho
 endif
 GIVEN_BUCKET := $(BUCKET)
 BUCKET ?= $(PROJECT)-$(AWS_ACCOUNT)
-look_up = $(eval export $(1) := $$($(1)))
 define name_account
 $(call look_up,AWS_ACCOUNT)$(call look_up,BUCKET)
 @test -n "$$AWS_ACCOUNT" || { echo "AWS does not know who you are: set AWS_PROFILE or run aws configure; see make doctor" >&2; exit 1; }
 endef
 
-# Where the files of a version go, unless the platform says it again, and its name in `make`. Folder, prefix and pattern.
+# Where the files of a version go, and its name in `make`. Folder, prefix and pattern.
 STORAGE := S3
 STORE = s3://$$BUCKET
 put_files = $(AWS) s3 cp --recursive --only-show-errors --exclude '*' --include '$(3)' $(1) "s3://$$BUCKET/$(2)"
 get_files = $(AWS) s3 cp --recursive --only-show-errors "s3://$$BUCKET/$(1)" $(2)
 
-.PHONY: aws-account
-aws-account: $(ENV)
+.PHONY: account
+account: $(ENV)
 	$(name_account)

@@ -15,6 +15,10 @@ define name_account
 @$(AZ) account show --only-show-errors --output none
 endef
 
+.PHONY: account
+account:
+	$(name_account)
+
 deploy diff: build/$(AZURE_FILE).json
 deploy.check: service-settings
 

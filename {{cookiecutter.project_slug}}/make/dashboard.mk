@@ -23,7 +23,7 @@ build/dev-dashboard.built: docker/dashboard.Dockerfile .dockerignore Pipfile.loc
 docker.dashboard: build/dashboard.built  ## Build the image of the dashboard alone
 
 .PHONY: download.drift
-download.drift: | aws-account  ## Get the samples of drift from STORAGE into build/drift, for `make dashboard`
+download.drift: | account  ## Get the samples of drift from STORAGE into build/drift, for `make dashboard`
 	@$(if $(filter azure-%,$(PLATFORM)),echo "download webservice/drift from $(STORE) into build/drift with az storage blob download-batch" >&2; exit 1)
 	@$(call get_files,webservice/drift/,build/drift/)
 # @PLATFORM@

@@ -65,7 +65,7 @@ sbom: $(IMAGES:%=build/%.built) $(ENV)  ## List what each image holds in build/N
 	@$(PYTHON) -m mlops_runtime.operations.sbom $(IMAGES)
 
 .PHONY: upload.sbom
-upload.sbom: publish $(ENV) | aws-account  ## Put those lists of the published images in STORAGE
+upload.sbom: publish $(ENV) | account  ## Put those lists of the published images in STORAGE
 	@$(PYTHON) -m mlops_runtime.operations.sbom --published $(IMAGES)
 
 # A version that was published before is used as it is, but not in place of a given MODEL.

@@ -8,15 +8,15 @@ STACK_PARAMETERS = ProjectName="$$PROJECT" BucketName="$$BUCKET" ClusterName="$$
   OidcProvider="$$OIDC_PROVIDER" OidcAudience="$$OIDC_AUDIENCE" OidcSubject="$$OIDC_SUBJECT"
 
 .PHONY: infrastructure
-infrastructure: $(ENV) aws-account  ## Create or update the stack: bucket, image repositories, roles
+infrastructure: $(ENV) account  ## Create or update the stack: bucket, image repositories, roles
 	@$(STACKS) apply "$$STACK" infrastructure/stack.yaml $(STACK_PARAMETERS)
 
 .PHONY: infrastructure.diff
-infrastructure.diff: $(ENV) aws-account  ## Show what make infrastructure would change
+infrastructure.diff: $(ENV) account  ## Show what make infrastructure would change
 	@$(STACKS) diff "$$STACK" infrastructure/stack.yaml $(STACK_PARAMETERS)
 
 .PHONY: infrastructure.destroy
-infrastructure.destroy: $(ENV) aws-account  ## Remove the stack with its images, but not the bucket; CONFIRM=PROJECT answers the question
+infrastructure.destroy: $(ENV) account  ## Remove the stack with its images, but not the bucket; CONFIRM=PROJECT answers the question
 	@$(STACKS) destroy "$$STACK"
 
 # The lifecycle of the repositories keeps what has a tag of a kind, `verified` or `scheduled`. Kind, components.
@@ -31,11 +31,11 @@ keep.images: publish
 
 # For those who have no cluster: a stack of its own, which several projects may share.
 .PHONY: cluster
-cluster: $(ENV) aws-account  ## Create or update CLUSTER with a network of its own: a second stack, in EKS Auto Mode
+cluster: $(ENV) account  ## Create or update CLUSTER with a network of its own: a second stack, in EKS Auto Mode
 	@$(STACKS) apply "$$CLUSTER-cluster" infrastructure/cluster.yaml ClusterName="$$CLUSTER" AdministratorArn="$$CLUSTER_ADMINISTRATOR"
 
 .PHONY: cluster.destroy
-cluster.destroy: $(ENV) aws-account
+cluster.destroy: $(ENV) account
 	@$(STACKS) destroy "$$CLUSTER-cluster" --name "$$CLUSTER"
 
 .PHONY: kubeconfig

@@ -23,11 +23,11 @@ $(DATA):
 
 # @KIND@
 .PHONY: data.push
-data.push: $(ENV) | aws-account  ## Put the training data in STORAGE, and record their SHA-256 in DATA.sha256
+data.push: $(ENV) | account  ## Put the training data in STORAGE, and record their SHA-256 in DATA.sha256
 	@$(PYTHON) -m mlops_runtime.operations.data push
 
 .PHONY: data.pull
-data.pull: $(ENV) | aws-account  ## Get the training data that DATA.sha256 records; FORCE=1 replaces others
+data.pull: $(ENV) | account  ## Get the training data that DATA.sha256 records; FORCE=1 replaces others
 	@$(PYTHON) -m mlops_runtime.operations.data pull
 
 .PHONY: serve

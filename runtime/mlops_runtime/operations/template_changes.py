@@ -40,10 +40,12 @@ def changed_files(template: Path, project: Path, original: Callable[[str], str |
     """
     folder = _project_folder(template)
     settings = original("project.mk") or _text(project / "project.mk") or ""
-    answers = _answers(_text(folder / "project.mk") or "", settings)
+    choices = choices_of(folder, project)
+    template_settings = completed(folder, choices, "project.mk", _text(folder / "project.mk") or "")
+    answers = {**_answers(template_settings, settings), **derived_answers(choices)}
     changed: list[str] = []
     new: list[str] = []
-    for name, text in _generated(folder, answers, project):
+    for name, text in _generated(folder, answers, choices):
         current = _text(project / name)
         if text not in (current, original(name)):
             (new if current is None else changed).append(name)
@@ -61,10 +63,8 @@ def _project_folder(template: Path) -> Path:
     return next(template.glob("{{*}}"), template / "no-project")
 
 
-def _generated(folder: Path, answers: Mapping[str, str], project: Path) -> Iterator[tuple[str, str]]:
+def _generated(folder: Path, answers: Mapping[str, str], choices: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield path and text of each file that a template generates for a project, except those of the user."""
-    choices = choices_of(folder, project)
-    answers = {**answers, **derived_answers(choices)}
     others = [_rendered(name, answers) for name in left_out(folder, choices)]
     files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     for source, path in sorted((files | own_files(folder, choices)).items()):

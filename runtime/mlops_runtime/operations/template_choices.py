@@ -35,6 +35,8 @@ FRAGMENTS = {
 """Fragments, by the file that has the marker where one is put in; not every project has each of these files."""
 PREDICTORS = {"table": "classifier", "entities": "recognizer"}
 """Modules that hold the predictor, by the kind of model."""
+RESOURCES = {"table": ("100m", "192Mi", "384Mi"), "entities": ("500m", "288Mi", "576Mi")}
+"""Requests of CPU and memory, and limit of memory, by the kind of model: as `make measure` prints for the examples."""
 STORAGES = dict.fromkeys(("azure-container-apps", "azure-web-app"), "Blob storage")
 """Where files of a version go, by platform; S3 on the others."""
 DOWNLOADS = {
@@ -56,6 +58,8 @@ def derived_answers(choices: Mapping[str, str]) -> dict[str, str]:
     derived = {}
     if "kind" in choices:
         derived["__predictor"] = PREDICTORS[choices["kind"]]
+        resources = RESOURCES[choices["kind"]]
+        derived |= dict(zip(("__cpu", "__memory", "__memory_limit"), resources, strict=True))
     if "platform" in choices:
         derived["__storage"] = STORAGES.get(choices["platform"], "S3")
         derived["__download"] = DOWNLOADS[derived["__storage"]]

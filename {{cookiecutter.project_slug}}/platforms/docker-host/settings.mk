@@ -1,3 +1,6 @@
+# AWS. make/aws.mk looks up account, registry and bucket when a command needs them, and neither is given.
+AWS_REGION ?= {{cookiecutter.aws_region}}
+
 # The machine with Docker. environments/ENVIRONMENT.mk has settings of its own, among them NAMESPACE, the prefix of
 # the names of containers, network and volumes.
 # Engine of the machine, such as ssh://user@machine; empty for the one of this machine.

@@ -1,3 +1,5 @@
+# AWS. make/aws.mk looks up account, registry and bucket when a command needs them, and neither is given.
+AWS_REGION ?= {{cookiecutter.aws_region}}
 # CloudFormation stack of `make infrastructure`.
 STACK ?= $(PROJECT)
 # Bucket for the access logs of the project's bucket, and ARN of the KMS key that encrypts bucket and repositories.
