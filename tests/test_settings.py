@@ -79,6 +79,15 @@ def test_a_variable_with_the_prefix_is_data(fresh: Path, value: str) -> None:
     assert not list(fresh.rglob("PWNED"))
 
 
+@pytest.mark.parametrize("name", ["PROJECT", "PACKAGE"])
+def test_a_name_is_no_part_of_a_recipe(fresh: Path, name: str) -> None:
+    command = ["make", "--dry-run", "--always-make", "docker", "clean", "upload.monitoring", "ENV=", f"{name}=PWNED"]
+    result = subprocess.run(command, cwd=fresh, capture_output=True, text=True, check=False)
+
+    assert "docker build" in result.stdout
+    assert "PWNED" not in result.stdout
+
+
 def test_the_variables_of_aws_are_those_of_aws(fresh: Path) -> None:
     assert value_of(fresh, "AWS_REGION", AWS_REGION="us-east-1") == "us-east-1|us-east-1"
 

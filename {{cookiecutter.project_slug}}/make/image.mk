@@ -7,15 +7,15 @@ layered = $(if $(LAYER_CACHE),$(filter $(1),$(IMAGES)))
 # The address of the repository has no credentials; it is empty without a remote.
 build_image = $(DOCKER) build $(DOCKER_BUILD_FLAGS) --file docker/$(or $(DOCKERFILE),$(1)).Dockerfile $(BUILD_STAGE) \
 	  $(if $(call layered,$(1)),$$(cat build/$(1).layers)) \
-	  --build-arg PYTHON_IMAGE="$$PYTHON_IMAGE" --build-arg PACKAGE=$(PACKAGE) --build-arg VERSION=$(VERSION) --build-arg COMMIT="$$COMMIT" \
+	  --build-arg PYTHON_IMAGE="$$PYTHON_IMAGE" --build-arg PACKAGE="$$PACKAGE" --build-arg VERSION=$(VERSION) --build-arg COMMIT="$$COMMIT" \
 	  --label org.opencontainers.image.title="$$TITLE $(1)" \
 	  --label org.opencontainers.image.description="$$DESCRIPTION" \
 	  --label org.opencontainers.image.authors="$$AUTHOR" \
 	  --label org.opencontainers.image.version="$(VERSION)" \
 	  --label org.opencontainers.image.revision="$$COMMIT" \
 	  --label org.opencontainers.image.source="$${SOURCE_URL-$$(git remote get-url origin 2>/dev/null | sed -E 's|//[^/@]*@|//|')}" \
-	  --label mlops-runtime.golden="$$(git hash-object src/$(PACKAGE)/artefact/golden.json 2>/dev/null || true)" \
-	  --tag $(PROJECT)/$(1):$(VERSION) --iidfile $@ .
+	  --label mlops-runtime.golden="$$(git hash-object "src/$$PACKAGE/artefact/golden.json" 2>/dev/null || true)" \
+	  --tag "$$PROJECT/$(1):$(VERSION)" --iidfile $@ .
 # The base image comes from a registry as well.
 PULL_LIMIT := toomanyrequests|429 Too Many Requests
 
@@ -33,7 +33,7 @@ build/webservice.built: docker/webservice.Dockerfile .dockerignore Pipfile.lock 
 
 build/%.built:
 	@$(DOCKER) info >/dev/null 2>&1 || { echo "$(DOCKER) does not answer: start it, or set DOCKER=podman in project.mk; see make doctor" >&2; exit 1; }
-	@echo "Building $(PROJECT)/$*:$(VERSION)"
+	@echo "Building $$PROJECT/$*:$(VERSION)"
 	@$(if $(call layered,$*),$(FROM_CLONE) -m mlops_runtime.operations.registry layers $* >build/$*.layers)
 	@$(call build_image,$*) >build/$*.log 2>&1 || { if grep -qE '$(PULL_LIMIT)' build/$*.log; \
 	  then echo "the limit on pulls of $$PYTHON_IMAGE is met: run $(DOCKER) login, as an account may pull more, wait, or set PYTHON_IMAGE to a copy of your own" >&2; \

@@ -2,7 +2,7 @@
 # upload also as latest.json.
 
 COMPONENTS := model $(notdir $(wildcard $(IMAGES:%=src/%)))
-component_source = $(if $(filter model,$(1)),src/$(PACKAGE),src/$(1))
+component_source = $(if $(filter model,$(1)),src/$$PACKAGE,src/$(1))
 
 ##@ Monitoring
 

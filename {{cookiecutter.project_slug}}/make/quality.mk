@@ -72,7 +72,7 @@ upgrade.check:  ## Fail if TEMPLATE has another version of the runtime than vend
 
 .PHONY: clean
 clean:  ## Remove what the other commands created, except .venv
-	@rm -rf build src/$(PACKAGE)/artefact src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf build "src/$$PACKAGE/artefact" src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find src tests $(wildcard vendor) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 ##@ Quality
