@@ -42,7 +42,7 @@ manifests.rbac: $(ENV)
 build/trainer.built: docker/trainer.Dockerfile .dockerignore Pipfile.lock $(TRAINER_SOURCES) $(MODEL_SOURCES) build/settings/images
 
 .PHONY: train.job
-train.job: context build/trainer.image $(DATA) $(ENV) | account  ## Train, gate and upload on the cluster, as a Job
+train.job: clean-tree context build/trainer.image $(DATA) $(ENV) | account  ## Train, gate and upload on the cluster, as a Job
 	$(call look_up,BUCKET)
 	@$(MANIFESTS) trainer
 	@$(PYTHON) -m mlops_runtime.operations.data put
@@ -50,7 +50,7 @@ train.job: context build/trainer.image $(DATA) $(ENV) | account  ## Train, gate 
 	@$(PYTHON) -m mlops_runtime.operations.training_job
 
 .PHONY: train.schedule
-train.schedule: context build/trainer.image $(DATA) $(ENV) | account  ## Train on the newest data of the bucket at the times of TRAIN_SCHEDULE
+train.schedule: clean-tree context build/trainer.image $(DATA) $(ENV) | account  ## Train on the newest data of the bucket at the times of TRAIN_SCHEDULE
 	$(call look_up,BUCKET)
 	@$(MANIFESTS) schedule
 	$(call keep_images,scheduled,trainer)
