@@ -229,6 +229,8 @@ def test_wheels_go_to_an_index_that_asks_for_a_password(bench: Workbench, index:
 def test_an_address_with_a_password_is_refused(bench: Workbench) -> None:
     write_wheels(bench, "first")
 
+    refused = upload(Workbench(bench.folder, {}), MODEL_INDEX="http://[")
+    assert "MODEL_INDEX is no address" in one_error_line(refused)
     refused = upload(Workbench(bench.folder, {}), MODEL_INDEX="https://team:secret@index.example.org/")
 
     assert refused.returncode != 0

@@ -10,7 +10,7 @@ from pathlib import Path
 from mlops_runtime.operations.store import Store, StoreError
 
 FOLDER = Path("build/champion")
-HELP = "see make infrastructure, or set BUCKET= to keep it in build/"
+HELP = "set BUCKET= to keep it in build/"
 
 
 class ChampionError(RuntimeError):

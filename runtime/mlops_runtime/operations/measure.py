@@ -83,8 +83,8 @@ class Measured:
         milliseconds = self.cpu_seconds / self.requests * 1000
         lines = [
             f"# {self.requests:,} requests of one record took {milliseconds:.2f} ms of processor time each.",
-            f"# {self.large_requests:,} of {self.records:,} records followed, and a table of {self.table:,} bytes;"
-            f" memory was {self.peak / MEBIBYTE:.0f} MiB at its peak.",
+            f"# {self.large_requests:,} requests of {self.records:,} records each and a table of {self.table:,} bytes"
+            f" followed; memory was {self.peak / MEBIBYTE:.0f} MiB at its peak.",
             f"# CPU: {HEADROOM} times that for {RATE} requests a second, and one for each of WORKERS as limit.",
             f"# Memory: the peak, and {HEADROOM} times it as limit.",
             "resources:",
@@ -216,6 +216,7 @@ def main() -> int:
         records = [golden.record.model_dump(mode="json") for golden in project_artefact().golden_records]
         # Callers are not limited here: it is the service that is measured.
         with local_service({"RATE_LIMIT": "0"}) as url:
+            print("Measuring for about half a minute", file=sys.stderr)
             print(measure(url, descendants(os.getpid()), records, settings, SECONDS).text())
     except (ServiceError, ArtefactError, SettingsError, OSError) as error:
         print(f"measure: {error}", file=sys.stderr)

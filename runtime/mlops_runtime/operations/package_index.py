@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Self
 from urllib.error import HTTPError, URLError
@@ -65,7 +66,10 @@ class PackageIndex:
         Raises:
             PackageIndexError: if the address is not that of a server, or has a password in it.
         """
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError as error:
+            raise PackageIndexError(f"MODEL_INDEX is no address: {error}") from error
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise PackageIndexError("MODEL_INDEX is no address of a server: it begins with https://")
         if "@" in parts.netloc:
@@ -87,7 +91,10 @@ class PackageIndex:
         links = _Links()
         links.feed(answer.decode("utf-8", "replace"))
         for address in links.addresses:
-            target = urljoin(page, address)
+            try:
+                target = urljoin(page, address)
+            except ValueError:
+                continue  # it is no address, and so not that of the wheel
             if PurePosixPath(unquote(urlsplit(target).path)).name == wheel:
                 return self._get(target)
         return None
@@ -125,7 +132,7 @@ class PackageIndex:
             if error.code == 404:
                 return None
             raise PackageIndexError(f"{address} answers with status {error.code}: {LOGIN}") from error
-        except (URLError, OSError) as error:
+        except (URLError, OSError, HTTPException) as error:
             raise PackageIndexError(f"{address} does not answer: {error}") from error
 
 

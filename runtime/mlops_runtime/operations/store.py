@@ -178,4 +178,10 @@ def _run(command: list[str]) -> _Result:
     if result.returncode == 0:
         return _Result(result.stdout, "")
     lines = result.stderr.strip().splitlines() or [f"{command[0]} ended with status {result.returncode}"]
-    return _Result("", lines[-1])
+    return _Result("", lines[-1] + (_advice() if "NoSuchBucket" in lines[-1] else ""))
+
+
+def _advice() -> str:
+    """Return how to get the bucket, which a stack of the project makes where it has one."""
+    makes = ", which make infrastructure makes" if Path("make/infrastructure.mk").exists() else ""
+    return f"; set BUCKET in project.mk to a bucket{makes or ' that is there'}"

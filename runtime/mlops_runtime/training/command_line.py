@@ -128,6 +128,7 @@ def run(
 def _compare(bucket: Bucket, settings: Settings, transfers: Transfers) -> int:
     """Return whether a scheduled model may be uploaded, as an exit code; print how it compares with the champion."""
     champion = settings.held_out.with_name("champion.json")
+    champion.unlink(missing_ok=True)
     try:
         with interruption():
             if transfers.champion and not bucket.download(transfers.champion, champion):

@@ -80,7 +80,7 @@ def test_a_champion_in_a_bucket_is_not_one_without_a_bucket(held_out: Path) -> N
 
 @pytest.mark.usefixtures("held_out")
 def test_a_bucket_that_cannot_be_read_is_no_missing_champion(tmp_path: Path) -> None:
-    message = r"^s3://broken/champion/production/a1\.json cannot be read: .*AccessDenied.*; see make infra"
+    message = r"^s3://broken/champion/production/a1\.json cannot be read: .*AccessDenied.*; set BUCKET= to keep it"
     with pytest.raises(ChampionError, match=message):
         fetch("broken", "production", "a1")
     assert not list((tmp_path / "build").rglob("*.json"))
@@ -89,6 +89,28 @@ def test_a_bucket_that_cannot_be_read_is_no_missing_champion(tmp_path: Path) -> 
 def test_a_bucket_that_cannot_be_written_is_an_error(held_out: Path) -> None:
     with pytest.raises(ChampionError, match=r"cannot be written: .*AccessDenied"):
         keep("broken", "production", "a1", held_out)
+
+
+@pytest.mark.parametrize(
+    ("files", "advice"),
+    [
+        pytest.param(("infrastructure.mk",), "to a bucket, which make infrastructure makes", id="a stack"),
+        pytest.param((), "to a bucket that is there", id="no stack"),
+    ],
+)
+def test_a_bucket_that_does_not_exist_is_named_with_how_to_get_one(
+    held_out: Path, tmp_path: Path, files: tuple[str, ...], advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "no bucket"
+    program.write_text("#!/bin/sh\necho 'An error occurred (NoSuchBucket): it does not exist' >&2; exit 254\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("AWS", f"'{program}'")
+    (tmp_path / "make").mkdir()
+    for name in files:
+        (tmp_path / "make" / name).touch()
+
+    with pytest.raises(ChampionError, match=rf"NoSuchBucket.*; set BUCKET in project\.mk {advice}"):
+        keep("none", "production", "a1", held_out)
 
 
 def test_a_file_that_does_not_exist_is_an_error(held_out: Path) -> None:

@@ -306,7 +306,7 @@ class Description:
         return (
             f"Send records as {', '.join(FORMATS)}, and name the format in the header `Content-Type`. "
             f"{returned} come in the format that the header `Accept` names, and else in that of the records. They are "
-            f"in the order of the records. A list may have at most {max_records} records, and the body at most "
+            f"in the order of the records. A request may have at most {max_records} records, and the body at most "
             f"{self._settings.max_content_length} bytes. With `Content-Encoding: gzip`, this is the limit of the "
             "unpacked body."
         )

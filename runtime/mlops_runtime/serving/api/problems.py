@@ -101,7 +101,7 @@ def contract_violation(errors: Sequence[FieldError], count: int) -> InvalidReque
 
 def too_many_records(max_records: int) -> InvalidRequestError:
     """Return the error for a request with too many records."""
-    detail = f"A list may have at most {max_records} records: send them in several requests."
+    detail = f"A request may have at most {max_records} records: send them in several requests."
     return InvalidRequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
 
 
