@@ -132,8 +132,9 @@ def _compare(bucket: Bucket, settings: Settings, transfers: Transfers) -> int:
     try:
         with interruption():
             if transfers.champion and not bucket.download(transfers.champion, champion):
-                missing = f"s3://{bucket.name}/{transfers.champion} is not there: not compared with the model that runs"
-                print(f"{missing}. The next make deploy puts its own there, with BUCKET={bucket.name}.")
+                url = f"s3://{bucket.name}/{transfers.champion}"
+                print(f"{url} is not there, or may not be read: not compared with the model that runs.")
+                print(f"make deploy puts it there with BUCKET={bucket.name}; make infrastructure lets the job read it.")
                 return MADE
             check(champion, read_held_out(settings.held_out), transfers.margin)
     except (BucketError, ComparisonError) as error:

@@ -267,7 +267,7 @@ def test_a_champion_that_was_not_kept_is_said(
 
     assert command.main(contract, Path(), scheduled(tmp_path)) == command_line.MADE
 
-    assert f"s3://{bucket}/champion/staging/a.json is not there: not compared" in capsys.readouterr().out
+    assert f"s3://{bucket}/champion/staging/a.json is not there, or may not be read" in capsys.readouterr().out
     assert len(pipeline) == 1
 
 
