@@ -26,7 +26,7 @@ endef
 
 # For images that another tool than make deploys.
 .PHONY: keep.images
-keep.images: publish
+keep.images: publish  ## Tag the published images that another tool deploys, so that ECR keeps them
 	$(call keep_images,verified,$(IMAGES))
 
 # For those who have no cluster: a stack of its own, which several projects may share.
@@ -35,7 +35,7 @@ cluster: $(ENV) account  ## Create or update CLUSTER with a network of its own: 
 	@$(STACKS) apply "$$CLUSTER-cluster" infrastructure/cluster.yaml ClusterName="$$CLUSTER" AdministratorArn="$$CLUSTER_ADMINISTRATOR"
 
 .PHONY: cluster.destroy
-cluster.destroy: $(ENV) account
+cluster.destroy: $(ENV) account  ## Remove that stack; CONFIRM=CLUSTER answers the question
 	@$(STACKS) destroy "$$CLUSTER-cluster" --name "$$CLUSTER"
 
 .PHONY: kubeconfig
