@@ -74,7 +74,7 @@ def precision_recall_figure(
             axes.fill_between(recall, precision, color=ACCENT, alpha=0.12, linewidth=0, step="post")
             axes.step(recall, precision, color=ACCENT, linewidth=2, where="post")
             if predicted.any():
-                _mark_predicted(axes, predicted[truth].mean(), truth[predicted].mean(), -1)
+                _mark_predicted(axes, predicted[truth].mean(), truth[predicted].mean())
         _unit_square(axes, "Recall", "Precision")
 
     return svg_element(
@@ -254,13 +254,14 @@ def _label_axes(
     axes.set_axisbelow(True)
 
 
-def _mark_predicted(axes: Axes, x: float, y: float, side: int = 1) -> None:
-    """Mark the point of the predicted labels; `side` is 1 for a text on the right, -1 for the left."""
+def _mark_predicted(axes: Axes, x: float, y: float) -> None:
+    """Mark the point of the predicted labels, with a text on the side that has more space."""
+    side = 1 if x < 0.5 else -1
     axes.plot(x, y, "o", color=SECOND, markersize=6)
     axes.annotate(
         "predicted labels",
         (x, y),
-        xytext=(9 * side, -13),
+        xytext=(9 * side, -13 if y > 0.1 else 5),
         textcoords="offset points",
         color=SECOND,
         ha="left" if side > 0 else "right",

@@ -92,6 +92,18 @@ def test_no_point_is_marked_if_no_row_is_predicted_positive() -> None:
     assert "predicted labels" in figures.roc_figure(TRUTH, never, PROBABILITY / 10, 0.5)
 
 
+@pytest.mark.parametrize("draw", [figures.roc_figure, figures.precision_recall_figure], ids=["roc", "precision-recall"])
+@pytest.mark.parametrize(("rows", "side"), [(5, "start"), (95, "end")], ids=["at the left", "at the right"])
+def test_the_text_of_the_point_is_on_the_side_with_more_space(draw: Callable[..., str], rows: int, side: str) -> None:
+    # given: the first rows are predicted positive, and every other one is
+    truth, predicted = np.arange(100) % 2 == 0, np.arange(100) < rows
+
+    svg = draw(truth, predicted, np.linspace(0.9, 0.1, 100), 0.5)
+
+    (anchor,) = re.findall(r"text-anchor: (\w+)[^>]*>predicted labels", svg)
+    assert anchor == side
+
+
 @pytest.mark.parametrize("draw", VALUE_FIGURES)
 @pytest.mark.parametrize(
     "outcomes",
